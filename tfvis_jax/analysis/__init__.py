@@ -1,0 +1,1 @@
+"""What factors mean: examples, importance, levels."""
