@@ -107,8 +107,8 @@ class RunConfig:
 
     model: str
     corpus: CorpusConfig
-    solver: SolverConfig = SolverConfig()
-    dictionary: DictionaryConfig = DictionaryConfig()
+    solver: SolverConfig = dataclasses.field(default_factory=SolverConfig)
+    dictionary: DictionaryConfig = dataclasses.field(default_factory=DictionaryConfig)
     # Hidden states to learn from; 0 is the embedding output, None means all.
     layers: tuple[int, ...] | None = None
     # Arithmetic of the encoder; codes and dictionary are always float32.

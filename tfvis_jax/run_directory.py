@@ -1,0 +1,128 @@
+"""A run is one directory; this file knows what lies where in it.
+
+config.json   the settings, written first
+tokens/       the corpus as windows of token ids
+checkpoints/  training state
+metrics.jsonl one line per logging interval
+dictionary.safetensors  the trained factors and layer scales
+examples/     top activations per layer and factor
+report.json   how good the dictionary is, and what the run cost
+site/         the page
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+from collections.abc import Iterator
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import files
+from tfvis_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """Paths of a run."""
+
+    path: pathlib.Path
+
+    def __post_init__(self):
+        object.__setattr__(self, "path", pathlib.Path(self.path).absolute())
+
+    @property
+    def config_path(self) -> pathlib.Path:
+        return self.path / "config.json"
+
+    @property
+    def tokens(self) -> pathlib.Path:
+        return self.path / "tokens"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def dictionary(self) -> pathlib.Path:
+        return self.path / "dictionary.safetensors"
+
+    @property
+    def examples(self) -> pathlib.Path:
+        return self.path / "examples"
+
+    @property
+    def report(self) -> pathlib.Path:
+        return self.path / "report.json"
+
+    @property
+    def site(self) -> pathlib.Path:
+        return self.path / "site"
+
+    def read_config(self) -> config_lib.RunConfig:
+        """Returns the settings of an existing run; InputError where there is none."""
+        if not self.config_path.is_file():
+            raise InputError(
+                f"{self.path} is not a run directory: it has no config.json. "
+                f"`tfvis train {self.path} …` makes one."
+            )
+        return config_lib.from_json(files.read_json(self.config_path))
+
+    def open_or_create(self, config: config_lib.RunConfig) -> None:
+        """Makes the directory for these settings, or checks that it has the same.
+
+        Raises:
+          InputError: the directory was made with other settings (lists them and
+            changes nothing), or holds something that is not a run.
+        """
+        if self.config_path.is_file():
+            changed = config_lib.differences(self.read_config(), config)
+            if changed:
+                raise InputError(
+                    f"{self.path} was made with other settings:\n  "
+                    + "\n  ".join(changed)
+                    + "\nNothing was changed. Use these settings or another directory."
+                )
+            return
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file; expected a directory.")
+        strangers = _others_than_our_own(self.path)
+        if strangers:
+            raise InputError(
+                f"{self.path} is not empty and holds no config.json (found "
+                f"{', '.join(strangers[:3])}); choose another directory."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        files.write_json(self.config_path, config_lib.to_json(config))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the directory for one writer; the system frees it when we die.
+
+        Raises:
+          InputError: another process is writing this run; names it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise InputError(
+                    f"Another process ({file.read().strip() or 'unknown'}) is writing "
+                    f"{self.path}. Wait for it, or stop it; nothing was changed."
+                ) from None
+            file.truncate(0)
+            file.write(f"pid {os.getpid()}")
+            file.flush()
+            yield
+
+
+def _others_than_our_own(path: pathlib.Path) -> list[str]:
+    if not path.is_dir():
+        return []
+    return sorted(p.name for p in path.iterdir() if p.name != ".lock")
