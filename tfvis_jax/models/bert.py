@@ -1,0 +1,327 @@
+"""BERT's encoder in Flax NNX, returning the hidden states of the layers asked for.
+
+The post-LN transformer of Devlin et al. 2019 (arXiv:1810.04805): layer 0 is the
+embedding output; layer n follows from layer n - 1 by
+
+    y = LayerNorm(x + Attention(x))
+    x' = LayerNorm(y + W_out gelu(W_in y))
+
+Inference only: no dropout, nothing sown, no shared submodules, so that a `Bert` is a
+plain pytree and passes through `jax.jit` as an argument.
+"""
+
+import collections.abc
+import dataclasses
+import functools
+import typing
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from tfvis_jax import errors
+
+_REQUIRED_KEYS = {
+    "vocab_size": "vocab_size",
+    "d_model": "hidden_size",
+    "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
+    "d_hidden": "intermediate_size",
+    "max_positions": "max_position_embeddings",
+    "n_token_types": "type_vocab_size",
+}
+_EXPECTED_VALUES = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BertConfig:
+    """The sizes of a BERT; hashable, so it may be a static jit argument."""
+
+    vocab_size: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    # Width of the feed-forward part, 4 * d_model in the published models.
+    d_hidden: int
+    max_positions: int = 512
+    n_token_types: int = 2
+    layer_norm_epsilon: float = 1e-12
+
+    def __post_init__(self) -> None:
+        for field in _REQUIRED_KEYS:
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise errors.InputError(
+                    f"`{field}` must be a whole number of at least 1, got {value!r}."
+                )
+        if self.d_model % self.n_heads:
+            raise errors.InputError(
+                f"`d_model` must be a multiple of `n_heads`, got {self.d_model} and "
+                f"{self.n_heads}."
+            )
+        if not self.layer_norm_epsilon > 0:
+            raise errors.InputError(
+                f"`layer_norm_epsilon` must be > 0, got {self.layer_norm_epsilon!r}."
+            )
+
+    @classmethod
+    def from_hugging_face(
+        cls, mapping: collections.abc.Mapping[str, typing.Any]
+    ) -> "BertConfig":
+        """Reads the content of a Hugging Face `config.json`.
+
+        Raises:
+            InputError: the model is not a BERT encoder of the supported kind, or a size
+                is missing.
+        """
+        other = [
+            name
+            for name in mapping.get("architectures") or []
+            if not name.startswith("Bert")
+        ]
+        differing = [
+            f"{key} is {mapping[key]!r} (supported: {expected!r})"
+            for key, expected in _EXPECTED_VALUES.items()
+            if mapping.get(key, expected) not in (expected, None)
+        ]
+        if other:
+            differing.append(f"architectures is {other!r} (supported: Bert...)")
+        if differing:
+            raise errors.InputError(
+                "This model cannot be loaded: " + "; ".join(differing) + ". What works "
+                'are encoders of model_type "bert" (BertModel, BertForMaskedLM, '
+                "BertForPreTraining and the other BertFor... classes) with exact gelu "
+                "and absolute positions; choose one of those."
+            )
+        missing = [key for key in _REQUIRED_KEYS.values() if key not in mapping]
+        if missing:
+            raise errors.InputError(
+                f"The model's config.json lacks {', '.join(missing)}; take the "
+                "config.json that was saved with the weights."
+            )
+        sizes = {field: mapping[key] for field, key in _REQUIRED_KEYS.items()}
+        return cls(
+            **sizes,
+            layer_norm_epsilon=mapping.get("layer_norm_eps", cls.layer_norm_epsilon),
+        )
+
+
+class Bert(nnx.Module):
+    """A BERT encoder without its pooler.
+
+    Matrix products run in `dtype`; embeddings, residual sums, layer norms, attention
+    scores and their softmax are float32 whatever `dtype` is.
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        *,
+        dtype: jax.typing.DTypeLike = jnp.float32,
+        param_dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.config = config
+        self.embeddings = _Embeddings(config, param_dtype=param_dtype, rngs=rngs)
+        self.layers = nnx.List(
+            [
+                _Layer(config, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+                for _ in range(config.n_layers)
+            ]
+        )
+
+    def __call__(
+        self,
+        token_ids: jax.Array,
+        attention_mask: jax.Array,
+        *,
+        layers: tuple[int, ...],
+    ) -> jax.Array:
+        """Returns the hidden states of `layers`, running no deeper than the deepest.
+
+        Token types are all 0 and positions count from 0. What stands at padded
+        positions is finite but means nothing. The result's batch axis is laid out as
+        that of `token_ids`.
+
+        Args:
+            token_ids: int32 [batch, length].
+            attention_mask: bool [batch, length], True at real tokens.
+            layers: numbers from 0 (the embedding output) to n_layers (the last output);
+                static.
+
+        Returns:
+            float32 [len(layers), batch, length, d_model], in the order of `layers`.
+
+        Raises:
+            InputError: shapes, dtypes or layer numbers do not fit.
+        """
+        self._check_layers(layers)
+        if not jnp.issubdtype(token_ids.dtype, jnp.integer) or token_ids.ndim != 2:
+            raise errors.InputError(
+                "`token_ids` must be integers [batch, length], got "
+                f"{token_ids.dtype}{list(token_ids.shape)}."
+            )
+        self._check_mask(attention_mask, shape=token_ids.shape)
+        hidden = self.embeddings(token_ids)
+        states = {0: hidden}
+        for number in range(1, max(layers) + 1):
+            hidden = self.layers[number - 1](hidden, attention_mask)
+            states[number] = hidden
+        return jnp.stack([states[number] for number in layers])
+
+    def from_layer(
+        self, hidden_states: jax.Array, attention_mask: jax.Array, *, start: int
+    ) -> jax.Array:
+        """Runs the rest of the network from the (altered) output of layer `start`.
+
+        Args:
+            hidden_states: float32 [batch, length, d_model], in place of layer `start`.
+            attention_mask: bool [batch, length], True at real tokens.
+            start: the layer number of `hidden_states`, 0 to n_layers; static.
+
+        Returns:
+            The last layer's output, float32 [batch, length, d_model].
+
+        Raises:
+            InputError: shapes, dtypes or the layer number do not fit.
+        """
+        self._check_layers((start,))
+        if hidden_states.ndim != 3 or hidden_states.shape[2] != self.config.d_model:
+            raise errors.InputError(
+                f"`hidden_states` must be [batch, length, {self.config.d_model}], got "
+                f"{list(hidden_states.shape)}."
+            )
+        self._check_mask(attention_mask, shape=hidden_states.shape[:2])
+        hidden = hidden_states.astype(jnp.float32)
+        for layer in self.layers[start:]:
+            hidden = layer(hidden, attention_mask)
+        return hidden
+
+    def _check_layers(self, layers: tuple[int, ...]) -> None:
+        n_layers = self.config.n_layers
+        if not layers or not all(0 <= number <= n_layers for number in layers):
+            raise errors.InputError(
+                "Layers must be numbers from 0 (the embedding output) to "
+                f"{n_layers} (the last output), at least one; got {layers}."
+            )
+
+    def _check_mask(self, attention_mask: jax.Array, *, shape: tuple[int, ...]) -> None:
+        if attention_mask.dtype != jnp.bool_ or attention_mask.shape != shape:
+            raise errors.InputError(
+                f"`attention_mask` must be bool{list(shape)}, got "
+                f"{attention_mask.dtype}{list(attention_mask.shape)}."
+            )
+        if shape[1] > self.config.max_positions:
+            raise errors.InputError(
+                f"This BERT has {self.config.max_positions} positions, got windows of "
+                f"{shape[1]} tokens; use shorter windows."
+            )
+
+
+class _Embeddings(nnx.Module):
+    """LayerNorm of the sum of word, position and token type embeddings."""
+
+    def __init__(
+        self, config: BertConfig, *, param_dtype: jax.typing.DTypeLike, rngs: nnx.Rngs
+    ) -> None:
+        def table(n_rows: int) -> nnx.Param:
+            draw = nnx.initializers.normal(0.02)
+            return nnx.Param(draw(rngs.params(), (n_rows, config.d_model), param_dtype))
+
+        self.word = table(config.vocab_size)
+        self.position = table(config.max_positions)
+        self.token_type = table(config.n_token_types)
+        self.norm = layer_norm(config, param_dtype=param_dtype, rngs=rngs)
+
+    def __call__(self, token_ids: jax.Array) -> jax.Array:
+        # On a mesh a gather's layout is ambiguous: it follows that of the ids.
+        layout = jax.typeof(token_ids).sharding
+        layout = layout.update(spec=jax.P(*layout.spec, None))
+        words = self.word[...].at[token_ids].get(out_sharding=layout)
+        positions = self.position[...][: token_ids.shape[1]].astype(jnp.float32)
+        first_type = self.token_type[...][:1].astype(jnp.float32)
+        return self.norm(words.astype(jnp.float32) + (positions + first_type)[None])
+
+
+class _Layer(nnx.Module):
+    """One transformer layer, [batch, length, d_model] to the same."""
+
+    def __init__(
+        self,
+        config: BertConfig,
+        *,
+        dtype: jax.typing.DTypeLike,
+        param_dtype: jax.typing.DTypeLike,
+        rngs: nnx.Rngs,
+    ) -> None:
+        linear = functools.partial(
+            nnx.Linear, dtype=dtype, param_dtype=param_dtype, rngs=rngs
+        )
+        self.attention = _Attention(
+            config, dtype=dtype, param_dtype=param_dtype, rngs=rngs
+        )
+        self.attention_norm = layer_norm(config, param_dtype=param_dtype, rngs=rngs)
+        self.expand = linear(config.d_model, config.d_hidden)
+        self.contract = linear(config.d_hidden, config.d_model)
+        self.output_norm = layer_norm(config, param_dtype=param_dtype, rngs=rngs)
+
+    def __call__(self, hidden: jax.Array, attention_mask: jax.Array) -> jax.Array:
+        attended = self.attention(hidden, attention_mask).astype(jnp.float32)
+        hidden = self.attention_norm(hidden + attended)
+        expanded = jax.nn.gelu(self.expand(hidden), approximate=False)
+        return self.output_norm(hidden + self.contract(expanded).astype(jnp.float32))
+
+
+class _Attention(nnx.Module):
+    """Multi-head self-attention over the real tokens."""
+
+    def __init__(
+        self,
+        config: BertConfig,
+        *,
+        dtype: jax.typing.DTypeLike,
+        param_dtype: jax.typing.DTypeLike,
+        rngs: nnx.Rngs,
+    ) -> None:
+        linear = functools.partial(
+            nnx.Linear, dtype=dtype, param_dtype=param_dtype, rngs=rngs
+        )
+        self.n_heads = config.n_heads
+        self.query = linear(config.d_model, config.d_model)
+        self.key = linear(config.d_model, config.d_model)
+        self.value = linear(config.d_model, config.d_model)
+        self.output = linear(config.d_model, config.d_model)
+
+    def __call__(self, hidden: jax.Array, attention_mask: jax.Array) -> jax.Array:
+        batch, length, d_model = hidden.shape
+        heads = (batch, length, self.n_heads, d_model // self.n_heads)
+        # Masked scores become a large finite number, so that a row of padding alone
+        # gives numbers; scores and softmax are float32 in there.
+        mixed = jax.nn.dot_product_attention(
+            self.query(hidden).reshape(heads),
+            self.key(hidden).reshape(heads),
+            self.value(hidden).reshape(heads),
+            mask=attention_mask[:, None, None, :],
+        )
+        return self.output(mixed.reshape(hidden.shape))
+
+
+def layer_norm(
+    config: BertConfig, *, param_dtype: jax.typing.DTypeLike, rngs: nnx.Rngs
+) -> nnx.LayerNorm:
+    """Returns BERT's LayerNorm over [..., d_model]: float32, two-pass variance."""
+    return nnx.LayerNorm(
+        config.d_model,
+        epsilon=config.layer_norm_epsilon,
+        dtype=jnp.float32,
+        param_dtype=param_dtype,
+        # The one-pass E[x²] - E[x]² loses digits where the mean is large.
+        use_fast_variance=False,
+        rngs=rngs,
+    )

@@ -1,0 +1,107 @@
+"""Finds a model: a local folder as it is, or a Hugging Face name through its cache."""
+
+import os
+import pathlib
+
+from tfvis_jax import errors
+from tfvis_jax.models import checkpoint_files
+
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
+_SMALL_FILES = (
+    "config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    *_TOKENIZER_FILES,
+)
+# Repositories often hold the same weights twice: torch's only where these are absent.
+_SAFETENSORS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+)
+_TORCH = (
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "pytorch_model-*-of-*.bin",
+)
+
+
+def resolve(name_or_folder: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns the folder of a model, downloaded first if it is a hub name.
+
+    An existing folder wins over a hub name of the same spelling. The download honours
+    Hugging Face's own settings (HF_HOME, HF_HUB_OFFLINE, HF_TOKEN, ...).
+
+    Args:
+        name_or_folder: a folder, or a name such as "bert-base-uncased".
+
+    Raises:
+        InputError: the folder lacks a needed file, or the name cannot be had.
+    """
+    folder = pathlib.Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        _check_complete(folder)
+        return folder
+    name = os.fspath(name_or_folder)
+    if not isinstance(name_or_folder, str) or name.startswith((".", "/", "~")):
+        raise errors.InputError(f"There is no model folder {folder}; check the path.")
+    folder = _download(name, patterns=_SMALL_FILES + _SAFETENSORS)
+    if not _weights(folder):
+        folder = _download(name, patterns=_SMALL_FILES + _TORCH)
+    _check_complete(folder)
+    return folder
+
+
+def _weights(folder: pathlib.Path) -> list[str]:
+    return [name for name in checkpoint_files.WEIGHT_FILES if (folder / name).is_file()]
+
+
+def _check_complete(folder: pathlib.Path) -> None:
+    missing = []
+    if not (folder / "config.json").is_file():
+        missing.append("config.json")
+    if not _weights(folder):
+        missing.append(f"weights ({' or '.join(checkpoint_files.WEIGHT_FILES)})")
+    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        missing.append(f"a tokenizer ({' or '.join(_TOKENIZER_FILES)})")
+    if missing:
+        raise errors.InputError(
+            f"The model folder {folder} lacks {', '.join(missing)}; copy what is "
+            "missing from where the model came from."
+        )
+
+
+def _download(name: str, *, patterns: tuple[str, ...]) -> pathlib.Path:
+    # Slow to import, and not needed for a local folder.
+    import huggingface_hub
+    from huggingface_hub import errors as hub_errors
+
+    try:
+        snapshot = huggingface_hub.snapshot_download(
+            name, allow_patterns=list(patterns)
+        )
+    except hub_errors.GatedRepoError as error:
+        raise errors.InputError(
+            f"The model {name!r} is gated: accept its terms on its hub page, then log "
+            "in (`hf auth login`) or set HF_TOKEN."
+        ) from error
+    except hub_errors.RepositoryNotFoundError as error:
+        raise errors.InputError(
+            f"There is neither a folder nor a hub model {name!r}; check the spelling "
+            "(or log in with `hf auth login` if it is private)."
+        ) from error
+    except hub_errors.HFValidationError as error:
+        raise errors.InputError(
+            f"{name!r} is neither an existing folder nor a possible hub name "
+            "(owner/model); check the spelling."
+        ) from error
+    # Offline by choice or by accident; the hub down; a full disk; a proxy's refusal.
+    except (OSError, hub_errors.HTTPError) as error:
+        raise errors.InputError(
+            f"The model {name!r} is not a folder here, not complete in the Hugging "
+            f"Face cache, and cannot be downloaded now ({type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else 'no details'}). Check the "
+            "connection and HF_HUB_OFFLINE, or give the folder of a local copy."
+        ) from error
+    return pathlib.Path(snapshot)

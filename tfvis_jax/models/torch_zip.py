@@ -1,0 +1,136 @@
+"""Reads tensors from a `torch.save` file without torch and without running its code.
+
+Since torch 1.6 such a file is a zip: `data.pkl` describes the tensors and one member
+per storage holds the bytes. A pickle may name any function to call, so only the few
+names that describe tensors are known here and every other is refused.
+"""
+
+import collections
+import pathlib
+import pickle
+import typing
+import zipfile
+
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax import errors
+
+_REMEDY = (
+    "Save the model again as safetensors, where you trust the file and have torch: "
+    "`AutoModel.from_pretrained(folder).save_pretrained(new_folder)`."
+)
+_STORAGE_DTYPES = {
+    "DoubleStorage": np.float64,
+    "FloatStorage": np.float32,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": jnp.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+
+
+def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns the tensors of a state dict saved by `torch.save`, by name.
+
+    Tensors are views of the storages they share. bfloat16 keeps its width.
+
+    Raises:
+        InputError: not a zip-based torch file, a damaged one, one that holds anything
+            but named tensors, or one whose pickle asks for other Python code.
+    """
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start != b"PK":
+        found = "the old pickle format" if start[:1] == b"\x80" else "no torch file"
+        raise errors.InputError(
+            f"{path} must be a zip-based torch file (torch 1.6 or later), got {found}. "
+            f"{_REMEDY}"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            tensors = _Unpickler(archive, path=path).load()
+    except errors.InputError:
+        raise
+    # A damaged pickle can fail in any way its opcodes can.
+    except Exception as error:
+        raise errors.InputError(
+            f"{path} is damaged or cut short ({error}); download it again."
+        ) from error
+    if not isinstance(tensors, dict) or not all(
+        isinstance(tensor, np.ndarray) for tensor in tensors.values()
+    ):
+        raise errors.InputError(
+            f"{path} must hold a state dict of named tensors alone. {_REMEDY}"
+        )
+    return dict(tensors)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows tensors, storages and `OrderedDict`, and no other global name."""
+
+    def __init__(self, archive: zipfile.ZipFile, *, path: pathlib.Path) -> None:
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise ValueError("no data.pkl")
+        self._archive = archive
+        self._path = path
+        self._folder = pickles[0].removesuffix("data.pkl")
+        self._storages: dict[str, np.ndarray] = {}
+        if self._folder + "byteorder" in archive.namelist():
+            byte_order = archive.read(self._folder + "byteorder")
+            if byte_order != b"little":
+                raise errors.InputError(
+                    f"{path} must be little-endian, got {byte_order!r}. {_REMEDY}"
+                )
+        super().__init__(archive.open(pickles[0]))
+
+    def find_class(self, module: str, name: str) -> typing.Any:
+        if module == "torch" and name in _STORAGE_DTYPES:
+            return np.dtype(_STORAGE_DTYPES[name])
+        # Bound methods and C types: a pickle cannot alter what they do.
+        allowed = {
+            "torch._utils._rebuild_tensor_v2": self._rebuild_tensor,
+            "torch._utils._rebuild_parameter": self._rebuild_parameter,
+            "collections.OrderedDict": collections.OrderedDict,
+        }
+        full_name = f"{module}.{name}"
+        if full_name not in allowed:
+            raise errors.InputError(
+                f"{self._path} asks for {full_name}, which is not needed to describe "
+                f"tensors and is not run. {_REMEDY}"
+            )
+        return allowed[full_name]
+
+    def persistent_load(self, pid: typing.Any) -> np.ndarray:
+        _, dtype, key, _, n_elements = pid
+        if key not in self._storages:
+            member = self._archive.getinfo(f"{self._folder}data/{key}")
+            if member.file_size != n_elements * dtype.itemsize:
+                raise ValueError(f"storage {key} has the wrong size")
+            self._storages[key] = np.frombuffer(self._archive.read(member), dtype)
+        return self._storages[key]
+
+    def _rebuild_tensor(
+        self, storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *_: object
+    ) -> np.ndarray:
+        last = offset + sum(
+            (size - 1) * stride for size, stride in zip(shape, strides, strict=True)
+        )
+        numbers = (offset, *shape, *strides)
+        empty = 0 in shape
+        if min(numbers) < 0 or (not empty and last >= storage.size):
+            raise ValueError("a tensor reaches outside its storage")
+        return np.lib.stride_tricks.as_strided(
+            storage[0 if empty else offset :],
+            shape,
+            [stride * storage.itemsize for stride in strides],
+            writeable=False,
+        )
+
+    def _rebuild_parameter(self, tensor: np.ndarray, *_: object) -> np.ndarray:
+        return tensor

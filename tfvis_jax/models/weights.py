@@ -1,0 +1,204 @@
+"""Fills a `Bert` with the tensors of a Hugging Face checkpoint, loud on any mismatch."""
+
+import collections.abc
+import pathlib
+import typing
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from tfvis_jax import errors
+from tfvis_jax.models import bert, checkpoint_files, masked_lm
+
+_MODULES = {
+    ("embeddings", "word"): "embeddings.word_embeddings.weight",
+    ("embeddings", "position"): "embeddings.position_embeddings.weight",
+    ("embeddings", "token_type"): "embeddings.token_type_embeddings.weight",
+    ("embeddings", "norm"): "embeddings.LayerNorm",
+    ("attention", "query"): "attention.self.query",
+    ("attention", "key"): "attention.self.key",
+    ("attention", "value"): "attention.self.value",
+    ("attention", "output"): "attention.output.dense",
+    ("attention_norm",): "attention.output.LayerNorm",
+    ("expand",): "intermediate.dense",
+    ("contract",): "output.dense",
+    ("output_norm",): "output.LayerNorm",
+    ("transform",): "cls.predictions.transform.dense",
+    ("norm",): "cls.predictions.transform.LayerNorm",
+}
+_PARAMETERS = {"kernel": "weight", "scale": "weight", "bias": "bias"}
+_HEAD_BIAS = "cls.predictions.bias"
+_DECODER = "cls.predictions.decoder.weight"
+_WORD_EMBEDDING = _MODULES["embeddings", "word"]
+# Buffers that old versions saved beside the parameters.
+_IGNORED = {"embeddings.position_ids", "embeddings.token_type_ids"}
+
+_Path = tuple[str | int, ...]
+_Tensors = dict[str, checkpoint_files.StoredTensor]
+
+
+def load_bert(
+    folder: pathlib.Path, *, config: bert.BertConfig, dtype: jax.typing.DTypeLike
+) -> bert.Bert:
+    """Returns the encoder stored in `folder`; poolers and heads there are ignored.
+
+    Args:
+        folder: a Hugging Face checkpoint of any BERT class.
+        config: the sizes of that BERT.
+        dtype: of the parameters and of the matrix products.
+
+    Raises:
+        InputError: a file is damaged or unsafe, or the tensors do not fit `config`.
+    """
+    abstract = nnx.eval_shape(
+        lambda: bert.Bert(config, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0))
+    )
+    return _filled(abstract, _open(folder), name_of=_bert_name, folder=folder)
+
+
+def load_masked_lm(
+    folder: pathlib.Path, *, config: bert.BertConfig, dtype: jax.typing.DTypeLike
+) -> masked_lm.BertForMaskedLM:
+    """Returns the encoder and the masked language model head stored in `folder`.
+
+    Args, Raises: as `load_bert`; also InputError where there is no such head, or its
+    decoder is not the word embedding.
+    """
+    tensors = _open(folder)
+    if _DECODER in tensors and not np.array_equal(
+        tensors[_DECODER].read(), tensors[_WORD_EMBEDDING].read()
+    ):
+        raise errors.InputError(
+            f"The masked language model head in {folder} has a decoder of its own; "
+            "only heads that reuse the word embedding are supported."
+        )
+    abstract = nnx.eval_shape(
+        lambda: masked_lm.BertForMaskedLM(
+            config, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0)
+        )
+    )
+    return _filled(abstract, tensors, name_of=_masked_lm_name, folder=folder)
+
+
+def _open(folder: pathlib.Path) -> _Tensors:
+    """The tensors of `folder` under the names of a bare, current BertModel.
+
+    Wherever the encoder sits ("bert.", "module.bert.", ...), its own names come out
+    bare and those of its siblings ("cls.", "classifier.") lose the parent's prefix.
+    """
+    stored = checkpoint_files.open_folder(folder)
+    encoders = [
+        name.removesuffix(_WORD_EMBEDDING)
+        for name in stored
+        if name.endswith(_WORD_EMBEDDING)
+    ]
+    if len(encoders) != 1:
+        raise errors.InputError(
+            f"{folder} must hold one BERT encoder, found {len(encoders)} tensors whose "
+            f"name ends in {_WORD_EMBEDDING}."
+        )
+    parent = encoders[0].removesuffix("bert.")
+    return {
+        _current(name.removeprefix(parent).removeprefix("bert.")): tensor
+        for name, tensor in stored.items()
+    }
+
+
+def _current(name: str) -> str:
+    """Renames LayerNorm's gamma and beta, as checkpoints from TensorFlow call them."""
+    name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+    name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+    return name.replace("cls.predictions.decoder.bias", _HEAD_BIAS)
+
+
+def _bert_name(path: _Path) -> str:
+    """The Hugging Face name of an encoder parameter, such as ("layers", 0, ...)."""
+    if path[0] == "layers":
+        _, number, *module, parameter = path
+        stem = f"encoder.layer.{number}.{_MODULES[tuple(module)]}"
+        return f"{stem}.{_PARAMETERS[parameter]}"
+    if path in _MODULES:
+        return _MODULES[path]
+    return f"{_MODULES[path[:-1]]}.{_PARAMETERS[path[-1]]}"
+
+
+def _masked_lm_name(path: _Path) -> str:
+    root, *rest = path
+    if root == "bert":
+        return _bert_name(tuple(rest))
+    return _HEAD_BIAS if rest == ["bias"] else _bert_name(tuple(rest))
+
+
+def _filled(
+    abstract: typing.Any,
+    tensors: _Tensors,
+    *,
+    name_of: collections.abc.Callable[[_Path], str],
+    folder: pathlib.Path,
+) -> typing.Any:
+    """Returns the module `abstract` describes, each parameter read from `tensors`."""
+    graph, state = nnx.split(abstract)
+    parameters = state.flat_state()
+    names = {path: name_of(path) for path, _ in parameters}
+    _check_fit(
+        {names[path]: _stored_shape(path, leaf.shape) for path, leaf in parameters},
+        tensors,
+        folder=folder,
+    )
+    filled = [
+        (path, leaf.replace(_parameter(path, names[path], tensors, leaf.dtype)))
+        for path, leaf in parameters
+    ]
+    return nnx.merge(graph, nnx.State.from_flat_path(filled))
+
+
+def _stored_shape(path: _Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """torch keeps a linear layer's kernel transposed."""
+    return shape[::-1] if path[-1] == "kernel" else shape
+
+
+def _check_fit(
+    expected: dict[str, tuple[int, ...]], tensors: _Tensors, *, folder: pathlib.Path
+) -> None:
+    """Raises one InputError that names everything that does not fit."""
+    missing = sorted(expected.keys() - tensors.keys())
+    unexpected = sorted(
+        name
+        for name in tensors.keys() - expected.keys() - _IGNORED
+        if name.startswith(("embeddings.", "encoder."))
+    )
+    misshaped = [
+        f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in tensors and tensors[name].shape != shape
+    ]
+    problems = [
+        f"{kind}: {', '.join(names)}"
+        for kind, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", misshaped),
+        )
+        if names
+    ]
+    if problems:
+        raise errors.InputError(
+            f"The weights in {folder} do not fit its config.json and what was asked "
+            f"for. Tensors {'; '.join(problems)}. Take config.json and weights from "
+            "the same model; a masked language model head comes with BertForMaskedLM "
+            "or BertForPreTraining only."
+        )
+
+
+def _parameter(
+    path: _Path, name: str, tensors: _Tensors, dtype: jax.typing.DTypeLike
+) -> jax.Array:
+    tensor = tensors[name].read()
+    if not np.isfinite(tensor).all():
+        raise errors.InputError(
+            f"The stored tensor {name} contains NaN or infinity; the checkpoint is "
+            "broken, take another one."
+        )
+    return jnp.asarray(tensor.T if path[-1] == "kernel" else tensor, dtype)
