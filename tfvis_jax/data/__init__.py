@@ -1,0 +1,1 @@
+"""From text to batches: documents, token windows on disk, the loader."""

@@ -1,0 +1,197 @@
+"""The files a corpus is made of: their formats, compression and character encoding."""
+
+import bz2
+import codecs
+import dataclasses
+import enum
+import gzip
+import io
+import lzma
+import pathlib
+import re
+import zlib
+from collections.abc import Iterator
+
+import zstandard
+
+from tfvis_jax import errors
+
+CHUNK_BYTES = 1 << 20
+MAX_LINE_CHARS = 1_000_000
+
+
+class Format(enum.Enum):
+    """What a file holds, once it is uncompressed."""
+
+    TEXT = "text"
+    JSON_LINES = "JSON lines"
+    ARRAY = "NumPy array of strings"
+    MEDIAWIKI = "MediaWiki XML"
+
+
+_SUFFIXES = {
+    "": Format.TEXT,
+    ".txt": Format.TEXT,
+    ".text": Format.TEXT,
+    ".tokens": Format.TEXT,
+    ".md": Format.TEXT,
+    ".jsonl": Format.JSON_LINES,
+    ".npy": Format.ARRAY,
+    ".xml": Format.MEDIAWIKI,
+}
+_COMPRESSION = {".gz", ".xz", ".zst", ".bz2"}
+KNOWN_SUFFIXES = (
+    ".txt, .text, .tokens, .md, no suffix (text), .jsonl, .xml (MediaWiki), each also "
+    "with .gz, .xz, .zst or .bz2; .npy (array of strings)"
+)
+_DAMAGED = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line of a file: its text without the line end, and its number from 1."""
+
+    text: str
+    number: int
+
+
+def detect(path: pathlib.Path) -> Format | None:
+    """Returns the format by the file's suffix, None for one that is not known."""
+    name = path.name
+    compressed = pathlib.PurePath(name).suffix in _COMPRESSION
+    if compressed:
+        name = name[: name.rindex(".")]
+    # Wikipedia names the parts of a dump "...xml-p10p30302".
+    name = re.sub(r"(?<=\.xml)-p\d+p\d+[\w-]*$", "", name)
+    found = _SUFFIXES.get(pathlib.PurePath(name).suffix.lower())
+    return None if compressed and found is Format.ARRAY else found
+
+
+class InputStream:
+    """The uncompressed bytes of a file, and how much of the file they took.
+
+    Raises:
+      InputError: from the constructor when the file cannot be opened, from `read`
+        when it is damaged; both name the file.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise errors.InputError(
+                f"{path} cannot be read: {error.strerror}."
+            ) from error
+        opener = _OPENERS.get(path.suffix)
+        self._stream = opener(self._file) if opener else self._file
+
+    def read(self, size: int = CHUNK_BYTES) -> bytes:
+        """Returns at most ``size`` bytes, none at the end of the file."""
+        try:
+            return self._stream.read(size)
+        except _DAMAGED as error:
+            raise errors.InputError(
+                f"{self._path} is damaged or not a {self._path.suffix} file: {error}. "
+                "Get it again, or leave it out."
+            ) from error
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file, as it lies on disk, that were read so far."""
+        return self._file.tell()
+
+    def __enter__(self) -> "InputStream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def read_lines(
+    stream: InputStream, *, path: pathlib.Path, replace_undecodable: bool
+) -> Iterator[Line]:
+    """Yields the lines of UTF-8 text, holding about a chunk at a time.
+
+    A line above `MAX_LINE_CHARS` comes in parts, broken at spaces, that have the same
+    number. A byte order mark is left out; every kind of line end is understood.
+
+    Raises:
+      InputError: not UTF-8 (unless ``replace_undecodable``), or a damaged file.
+    """
+    number, rest = 1, ""
+    for chunk in _decode(stream, path=path, replace_undecodable=replace_undecodable):
+        *lines, rest = (rest + chunk).split("\n")
+        for text in lines:
+            yield Line(text, number)
+            number += 1
+        while len(rest) > MAX_LINE_CHARS:
+            cut = rest.rfind(" ", 1, MAX_LINE_CHARS) + 1 or MAX_LINE_CHARS
+            yield Line(rest[:cut], number)
+            rest = rest[cut:]
+    if rest:
+        yield Line(rest, number)
+
+
+def _decode(
+    stream: InputStream, *, path: pathlib.Path, replace_undecodable: bool
+) -> Iterator[str]:
+    utf8 = codecs.getincrementaldecoder("utf-8")(
+        "replace" if replace_undecodable else "strict"
+    )
+    decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+    offset, first = 0, True
+    while True:
+        data = stream.read()
+        pending = len(utf8.getstate()[0])
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            raise errors.InputError(
+                f"{path} is not UTF-8: byte {offset - pending + error.start} of its "
+                f"text ({error.object[error.start] :#04x}) cannot be decoded. Convert "
+                "the file, or pass --replace_undecodable to put \N{REPLACEMENT "
+                "CHARACTER} in the place of such bytes."
+            ) from error
+        offset += len(data)
+        yield text.removeprefix("\ufeff") if first else text
+        first = first and not text
+        if not data:
+            return
+
+
+class _ZstandardStream:
+    """Reads .zst, with an error for a file that was cut short.
+
+    `zstandard`'s own reader takes the end of the file for the end of the data.
+    """
+
+    def __init__(self, file: io.BufferedReader):
+        self._file = file
+        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._frame = self._new()
+        self._ready, self._inside_frame = b"", False
+
+    def read(self, size: int) -> bytes:
+        while not self._ready:
+            data = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:
+                self._frame, self._inside_frame = self._new(), False
+            # Compressed chunks are small since their content may be far larger.
+            data = data or self._file.read(CHUNK_BYTES // 16)
+            if not data:
+                if self._inside_frame:
+                    raise EOFError("the compressed data ends too early")
+                return b""
+            self._inside_frame = True
+            self._ready = self._frame.decompress(data)
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
+
+
+_OPENERS = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": _ZstandardStream,
+}
