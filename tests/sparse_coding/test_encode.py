@@ -1,0 +1,113 @@
+"""The entry: tolerance, certificate, refusals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tfvis_jax import errors
+from tfvis_jax.sparse_coding import encode, objective
+
+
+def _problem(batch=16, d_model=24, n_factors=64, seed=0):
+    rng = np.random.default_rng(seed)
+    dictionary = rng.normal(size=(n_factors, d_model))
+    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
+    x = rng.normal(size=(batch, d_model))
+    return np.float32(x), np.float32(dictionary)
+
+
+@pytest.mark.parametrize("solver", encode.SOLVERS)
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-5])
+def test_every_row_meets_the_tolerance_and_says_so(solver, tolerance):
+    x, dictionary = _problem()
+    got = encode.encode(
+        x,
+        dictionary,
+        l1_penalty=0.2,
+        solver=solver,
+        tolerance=tolerance,
+        max_steps=5000,
+    )
+    gap = objective.duality_gap(x, dictionary, got.codes, l1_penalty=0.2)
+    np.testing.assert_allclose(got.gap, gap, atol=1e-7)
+    assert float(jnp.max(gap)) <= tolerance
+    assert bool(jnp.all(got.converged))
+    assert int(jnp.max(got.num_steps)) < 5000
+
+
+def test_budget_is_kept_and_unfinished_rows_are_marked():
+    x, dictionary = _problem()
+    got = encode.encode(
+        x, dictionary, l1_penalty=0.05, solver="ista", tolerance=1e-6, max_steps=20
+    )
+    assert int(jnp.max(got.num_steps)) == 20
+    np.testing.assert_array_equal(got.converged, got.gap <= 1e-6)
+    assert not bool(jnp.all(got.converged))
+
+
+def test_steps_are_counted_row_by_row():
+    x, dictionary = _problem()
+    x[0] = 0
+    x[1] = 2 * dictionary[5]
+    got = encode.encode(x, dictionary, l1_penalty=0.2, tolerance=1e-5)
+    assert int(got.num_steps[0]) == 0
+    assert int(got.num_steps[1]) < int(jnp.max(got.num_steps))
+
+
+def test_warm_start_takes_fewer_steps():
+    x, dictionary = _problem()
+    cold = encode.encode(x, dictionary, l1_penalty=0.2, tolerance=1e-5)
+    moved = dictionary + 1e-3 * np.random.default_rng(1).normal(size=dictionary.shape)
+    warm = encode.encode(
+        x,
+        np.float32(moved),
+        l1_penalty=0.2,
+        tolerance=1e-5,
+        codes0=cold.codes,
+    )
+    assert 2 * float(jnp.mean(warm.num_steps)) < float(jnp.mean(cold.num_steps))
+    assert bool(jnp.all(warm.converged))
+
+
+def test_penalty_by_row_equals_rows_alone():
+    x, dictionary = _problem(batch=4)
+    by_row = np.float32([0.1, 0.2, 0.3, 0.4])
+    together = encode.encode(x, dictionary, l1_penalty=by_row, tolerance=1e-6)
+    for i in range(4):
+        alone = encode.encode(
+            x[i : i + 1], dictionary, l1_penalty=float(by_row[i]), tolerance=1e-6
+        )
+        # Both are within the tolerance of the same optimum, not equal to it.
+        np.testing.assert_allclose(together.codes[i], alone.codes[0], atol=1e-3)
+
+
+def test_one_program_serves_every_penalty():
+    x, dictionary = _problem()
+    compiled = jax.jit(
+        lambda x, dictionary, l1_penalty: encode.encode(
+            x, dictionary, l1_penalty=l1_penalty
+        )
+    )
+    for l1_penalty in (0.1, 0.2, 0.3):
+        compiled(x, dictionary, l1_penalty)
+    assert compiled._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": np.zeros((3, 5), np.float32)}, r"\(3, 5\) and \(64, 24\)"),
+        ({"x": np.zeros(24, np.float32)}, r"\[batch, d_model\]"),
+        ({"l1_penalty": 0.0}, "positive"),
+        ({"l1_penalty": float("nan")}, "positive"),
+        ({"l1_penalty": np.full(5, 0.1, np.float32)}, r"\(5,\)"),
+        ({"solver": "newton"}, "newton"),
+        ({"codes0": np.zeros((3, 3), np.float32)}, r"\(16, 64\)"),
+    ],
+)
+def test_mistakes_are_refused_with_what_was_expected(change, message):
+    x, dictionary = _problem()
+    arguments = {"x": x, "dictionary": dictionary, "l1_penalty": 0.2} | change
+    with pytest.raises(errors.InputError, match=message):
+        encode.encode(arguments.pop("x"), arguments.pop("dictionary"), **arguments)

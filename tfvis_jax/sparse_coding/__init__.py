@@ -1,0 +1,1 @@
+"""The mathematics of sparse coding: problem, certificate, solvers, dictionary."""
