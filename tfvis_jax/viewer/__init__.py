@@ -1,0 +1,1 @@
+"""The pages of a run: a static site, its data and the server that shows it."""

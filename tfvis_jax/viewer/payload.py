@@ -1,0 +1,71 @@
+"""Data as classic scripts: ``tfvis.receive("name", value);`` around canonical JSON.
+
+A page opened from disk may neither fetch files nor import modules, but it may run
+scripts, so each data file is a script that hands one JSON value to the page. The text
+is canonical (sorted keys, no spaces, few digits): equal data gives equal bytes.
+"""
+
+import json
+import math
+import re
+
+_FRAME = re.compile(r'tfvis\.receive\(("(?:[^"\\]|\\.)*"), (.*)\);\n', re.DOTALL)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# `<` could close a script element or open a comment where the file is inlined; the two
+# separators end a line in older engines.
+_ESCAPES = str.maketrans({"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+def dumps(name: str, value: object) -> str:
+    """Returns the script that hands ``value`` to the page under ``name``.
+
+    Lone surrogates, which UTF-8 cannot hold, become U+FFFD; numbers that are not
+    finite become ``null``.
+
+    Args:
+      name: What the page asks for, such as ``"data/index"``.
+      value: Dictionaries with string keys, lists, tuples, strings, numbers, ``None``.
+    """
+    return f"tfvis.receive({_json(name)}, {_json(value)});\n"
+
+
+def loads(text: str) -> tuple[str, object]:
+    """Returns the name and the value that ``dumps`` wrote.
+
+    Raises:
+      ValueError: The text is no such script.
+    """
+    match = _FRAME.fullmatch(text)
+    if match is None:
+        raise ValueError("expected the text of one `tfvis.receive(…);` script.")
+    return json.loads(match[1]), json.loads(match[2])
+
+
+def number(value: float, *, digits: int = 4) -> int | float | None:
+    """Rounds to significant digits; whole numbers become ints, non-finite ``None``."""
+    value = float(value)
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
+
+
+def _json(value: object) -> str:
+    text = json.dumps(
+        _finite(value),
+        allow_nan=False,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        sort_keys=True,
+    )
+    return _LONE_SURROGATE.sub("\ufffd", text).translate(_ESCAPES)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return value

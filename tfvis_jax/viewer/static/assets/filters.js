@@ -1,0 +1,104 @@
+/* The controls above the list: search, levels, peak layer, dead factors. */
+(function (tfvis) {
+  "use strict";
+
+  const { el } = tfvis.dom;
+  const { format, glyphs } = tfvis;
+
+  /**
+   * @param {import("./data").Manifest} manifest
+   * @param {{change: (part: Object) => void, random: () => void, open: () => void}} act
+   */
+  tfvis.filters = function (manifest, act) {
+    const { counts, level_names: names, layers } = manifest;
+    const nDead = counts.factors - counts.alive;
+
+    const search = /** @type {HTMLInputElement} */ (
+      el("input", {
+        type: "search",
+        id: "search",
+        class: "search",
+        placeholder: "Search a word or a number",
+        "aria-label": "Search factors by word or number",
+        autocomplete: "off",
+        spellcheck: "false",
+        on: {
+          input: () => act.change({ q: search.value }),
+          keydown: (event) => event.key === "Enter" && act.open(),
+        },
+      })
+    );
+    const level = (value, ...label) =>
+      el(
+        "button",
+        {
+          type: "button",
+          class: "chip",
+          "data-level": value,
+          on: { click: () => act.change({ level: value }) },
+        },
+        label,
+      );
+    const chips = [
+      level("", "all"),
+      names.map((name, i) =>
+        level(name, glyphs.level(name), el("small", null, format.count(counts.levels[i]))),
+      ),
+    ].flat();
+    const peak = /** @type {HTMLSelectElement} */ (
+      el(
+        "select",
+        { on: { change: () => act.change({ peak: peak.value }) } },
+        el("option", { value: "" }, "any"),
+        layers.map((layer, i) => el("option", { value: i }, layer)),
+      )
+    );
+    const dead = /** @type {HTMLInputElement} */ (
+      el("input", {
+        type: "checkbox",
+        on: { change: () => act.change({ dead: dead.checked }) },
+      })
+    );
+    const found = el("p", { class: "found", role: "status" });
+
+    return {
+      element: el(
+        "div",
+        { class: "filters", role: "search" },
+        search,
+        el("div", { class: "chips", role: "group", "aria-label": "Level" }, chips),
+        el("label", { class: "field" }, "Peak layer ", peak),
+        nDead > 0 &&
+          el("label", { class: "check" }, dead, ` Show ${format.count(nDead)} dead`),
+      ),
+      head: el(
+        "div",
+        { class: "factors-head" },
+        el("h2", { id: "factors-title" }, "All factors"),
+        found,
+        el(
+          "button",
+          { type: "button", class: "button", on: { click: act.random } },
+          "Random factor",
+        ),
+      ),
+      search,
+
+      /** @param {import("./select").Choice} choice @param {number} n factors found */
+      show(choice, n) {
+        if (search.value !== choice.q) search.value = choice.q;
+        peak.value = choice.peak;
+        dead.checked = choice.dead;
+        for (const chip of chips) {
+          const pressed = chip.dataset.level === choice.level;
+          chip.setAttribute("aria-pressed", String(pressed));
+        }
+        const all = choice.dead ? counts.factors : counts.alive;
+        found.textContent =
+          n === all
+            ? format.count(n)
+            : `${format.count(n)} of ${format.count(all)}`;
+      },
+    };
+  };
+})((window.tfvis = window.tfvis || {}));

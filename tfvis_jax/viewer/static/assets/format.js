@@ -1,0 +1,54 @@
+/* Numbers and lists as people read them. */
+(function (tfvis) {
+  "use strict";
+
+  const integer = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+  const compact = new Intl.NumberFormat("en", {
+    notation: "compact",
+    maximumSignificantDigits: 3,
+  });
+
+  const format = {
+    /** Three significant digits; a dash for a missing value. @param {number|null} x */
+    number(x) {
+      if (x === null || x === undefined) return "–";
+      if (x === 0) return "0";
+      const size = Math.abs(x);
+      if (size >= 1e6) return compact.format(x);
+      if (size >= 1000) return integer.format(x);
+      if (size < 1e-4) return x.toExponential(1);
+      return x.toPrecision(3).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+    },
+
+    /** One decimal less freedom, for columns of activations. @param {number|null} x */
+    activation(x) {
+      if (x === null || x === undefined) return "–";
+      return Math.abs(x) >= 100 ? x.toFixed(0) : x.toPrecision(3);
+    },
+
+    /** Two significant digits. @param {number|null} fraction */
+    percent(fraction) {
+      if (fraction === null || fraction === undefined) return "–";
+      const percent = fraction * 100;
+      if (percent === 0) return "0 %";
+      if (percent < 0.001) return "<0.001 %";
+      return `${Number(percent.toPrecision(2))} %`;
+    },
+
+    /** @param {number} n */
+    count: (n) => integer.format(n),
+
+    /** @param {number} n */
+    compact: (n) => compact.format(n),
+
+    /** "layers 0–12", "layers 0, 2, 4", "layer 3". @param {number[]} layers */
+    layers(layers) {
+      const last = layers[layers.length - 1];
+      if (layers.length === 1) return `layer ${last}`;
+      const dense = last - layers[0] === layers.length - 1;
+      if (dense && layers.length > 2) return `layers ${layers[0]}–${last}`;
+      return `layers ${layers.join(", ")}`;
+    },
+  };
+  tfvis.format = format;
+})((window.tfvis = window.tfvis || {}));

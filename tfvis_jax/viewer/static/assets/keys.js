@@ -1,0 +1,31 @@
+/* The keyboard. Single keys do nothing while one types, and can be switched off. */
+(function (tfvis) {
+  "use strict";
+
+  const KEY = "tfvis.keys";
+
+  /** @param {() => Object<string, () => unknown>} actions by key, of the page shown */
+  tfvis.keys = function (actions) {
+    const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("keys"));
+    const used = /** @type {HTMLInputElement} */ (document.getElementById("shortcuts"));
+    used.checked = tfvis.memory.get(KEY) !== "0";
+    used.addEventListener("change", () => tfvis.memory.set(KEY, used.checked ? "1" : "0"));
+    document.getElementById("help").addEventListener("click", () => dialog.showModal());
+
+    document.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      const target = /** @type {HTMLElement} */ (event.target);
+      const typing = target.closest("input, select, textarea");
+      if (typing && !(event.key === "Escape" && target.id === "search")) return;
+      if (!used.checked || dialog.open) return;
+      if (event.key === "?") {
+        event.preventDefault();
+        dialog.showModal();
+        return;
+      }
+      const action = actions()[event.key];
+      // An action that has nothing to do leaves the key to the browser (scrolling).
+      if (action && action() !== false) event.preventDefault();
+    });
+  };
+})((window.tfvis = window.tfvis || {}));
