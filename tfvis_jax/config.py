@@ -86,6 +86,8 @@ class DictionaryConfig:
     energy_floor: float = 1e-5
     # Divide the running mean by the weight it has seen, so that it starts unbiased.
     bias_correction: bool = True
+    # Weigh the energy by the token weights, as the gradient is.
+    weigh_energy: bool = True
 
     def __post_init__(self):
         _check(self.n_factors >= 1, "n_factors", ">= 1", self.n_factors)
@@ -173,6 +175,7 @@ class RunConfig:
                 energy_length=300,
                 energy_floor=0.001,
                 bias_correction=False,
+                weigh_energy=False,
             ),
             layers=tuple(range(0, n_layers, 2)),
             layer_scale=False,

@@ -36,6 +36,20 @@ def test_gradient_is_the_derivative_of_the_weighted_loss():
     np.testing.assert_allclose(gradient, jax.grad(loss)(dictionary), atol=1e-6)
 
 
+def test_energy_is_the_diagonal_of_the_hessian():
+    x, codes, dictionary, weights = _problem()
+
+    def loss(first_coordinate):
+        moved = jnp.asarray(dictionary).at[:, 0].set(first_coordinate)
+        return 0.5 * jnp.mean(weights * jnp.sum((x - codes @ moved) ** 2, axis=1))
+
+    energy = dictionary_lib.code_energy(
+        codes, n_rows=jnp.float32(len(x)), token_weights=weights
+    )
+    hessian = jax.hessian(loss)(jnp.asarray(dictionary[:, 0]))
+    np.testing.assert_allclose(energy, np.diag(hessian), atol=1e-6)
+
+
 def test_padding_rows_do_not_change_the_step():
     x, codes, dictionary, weights = _problem()
     zeros = lambda a: np.concatenate([a, np.zeros((4, *a.shape[1:]), a.dtype)])  # noqa: E731
@@ -49,7 +63,9 @@ def test_padding_rows_do_not_change_the_step():
             n_rows=n_rows,
             like=dictionary,
         )
-        return gradient, dictionary_lib.code_energy(codes, n_rows=n_rows)
+        return gradient, dictionary_lib.code_energy(
+            codes, n_rows=n_rows, token_weights=weights
+        )
 
     for padded, plain in zip(
         both(zeros(x), zeros(codes), zeros(weights)),
@@ -84,7 +100,9 @@ def test_step_equals_the_published_recursion(bias_correction):
             like=dictionary,
         )
         updates, state = transformation.update(
-            gradient, state, energy=dictionary_lib.code_energy(codes, n_rows=n_rows)
+            gradient,
+            state,
+            energy=dictionary_lib.code_energy(codes, n_rows=n_rows, token_weights=None),
         )
         dictionary = dictionary_lib.project_unit_norm(dictionary + updates)
 

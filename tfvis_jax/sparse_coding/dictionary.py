@@ -5,8 +5,7 @@ With codes α fixed, the weighted reconstruction loss of a batch of n rows,
     1/(2n) Σ_b w_b ‖x_b − α_b D‖²,
 
 has the gradient −1/n Σ_b w_b α_bf (x_b − α_b D) in factor f, and the diagonal of its
-Hessian is the energy 1/n Σ_b w_b α_bf² (without the weights in Yun et al., 2021). One
-step divides the gradient by a running mean of the energy and puts the factors back on
+Hessian is the energy 1/n Σ_b w_b α_bf². One step divides the gradient by a running mean of the energy and puts the factors back on
 the unit sphere.
 """
 
@@ -95,9 +94,16 @@ def reconstruction_gradient(
     )
 
 
-def code_energy(codes: jax.Array, *, n_rows: jax.Array) -> jax.Array:
-    """Returns the mean squared code of each factor, [n_factors]."""
-    return jnp.sum(codes**2, axis=0) / n_rows
+def code_energy(
+    codes: jax.Array, *, n_rows: jax.Array, token_weights: jax.Array | None
+) -> jax.Array:
+    """Returns the mean squared code of each factor, [n_factors].
+
+    With the ``token_weights`` [batch] of the gradient it is the diagonal of that loss's
+    Hessian; the published code leaves them out (None).
+    """
+    weights = 1 if token_weights is None else token_weights[:, None]
+    return jnp.sum(weights * codes**2, axis=0) / n_rows
 
 
 def project_unit_norm(dictionary: jax.Array) -> jax.Array:

@@ -1,0 +1,5 @@
+"""The `tfvis` command."""
+
+from tfvis_jax.cli.main import main
+
+__all__ = ["main"]

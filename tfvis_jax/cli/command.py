@@ -1,0 +1,89 @@
+"""What a subcommand is: its name, its flags and the function that runs it."""
+
+import dataclasses
+import pathlib
+import textwrap
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+
+class UsageError(Exception):
+    """The command line itself is wrong; ends with exit code 2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One subcommand of `tfvis`.
+
+    Attributes:
+      name: as typed.
+      summary: one line.
+      usage: what follows the name, such as `RUN [--flags]`.
+      description: a paragraph for `--help`.
+      flags: the flags that it takes, and no others.
+      run: called with the positional arguments; returns nothing, raises on failure.
+    """
+
+    name: str
+    summary: str
+    usage: str
+    description: str
+    flags: flags.FlagValues
+    run: Callable[[Sequence[str]], None]
+
+    def help(self) -> str:
+        """Returns the text of `tfvis NAME --help`."""
+        lines = [
+            f"usage: tfvis {self.name} {self.usage}",
+            "",
+            textwrap.fill(self.description, 79),
+            "",
+            "flags:",
+        ]
+        for name in sorted(self.flags):
+            flag = self.flags[name]
+            lines.append(f"  {_spelling(flag)}")
+            lines.append(textwrap.fill(flag.help, 79, **_INDENT))
+        return "\n".join(lines)
+
+    def parse(self, arguments: Sequence[str]) -> list[str]:
+        """Reads the flags; returns the positional arguments.
+
+        Raises:
+          UsageError: an unknown flag, or a value that a flag does not take.
+        """
+        try:
+            return self.flags([f"tfvis {self.name}", *arguments])[1:]
+        except flags.Error as error:
+            raise UsageError(str(error)) from error
+
+
+def run_argument(arguments: Sequence[str]) -> pathlib.Path:
+    """Returns the one positional argument that most commands take, the run."""
+    if len(arguments) != 1:
+        raise UsageError(
+            f"Expected the run directory and nothing else, got {list(arguments)}."
+        )
+    return pathlib.Path(arguments[0])
+
+
+def new_flags() -> flags.FlagValues:
+    """Returns the flags that every command takes."""
+    values = flags.FlagValues()
+    flags.DEFINE_bool(
+        "debug", False, "Show the traceback of a failure.", flag_values=values
+    )
+    flags.DEFINE_bool("help", False, "Show this text.", flag_values=values)
+    return values
+
+
+_INDENT = {"initial_indent": " " * 6, "subsequent_indent": " " * 6}
+
+
+def _spelling(flag: flags.Flag) -> str:
+    if flag.boolean:
+        return f"--[no]{flag.name}" if flag.default else f"--{flag.name}"
+    if flag.default is None:
+        return f"--{flag.name}=…"
+    return f"--{flag.name}={flag.parser.convert(flag.default) if False else flag.default_as_str.strip(chr(39))}"

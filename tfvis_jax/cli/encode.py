@@ -1,0 +1,114 @@
+"""`tfvis encode`: a sentence of one's own as sums of factors."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from tfvis_jax.cli import command
+
+FLAGS = command.new_flags()
+_TOP = flags.DEFINE_integer(
+    "top", 5, "Factors shown for each token.", lower_bound=1, flag_values=FLAGS
+)
+_LAYERS = flags.DEFINE_list(
+    "layers", [], "Layers to show, such as 0,4; all by default.", flag_values=FLAGS
+)
+_JSON = flags.DEFINE_bool(
+    "json", False, "Print JSON with every active factor.", flag_values=FLAGS
+)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Prints the factors of every token of a sentence, layer by layer."""
+    if len(arguments) != 2:
+        raise command.UsageError(
+            f"Expected RUN and one sentence in quotes, got {len(arguments)} arguments."
+        )
+    from tfvis_jax.analysis import run as run_lib
+
+    opened = run_lib.load_run(arguments[0])
+    layers = _chosen_layers(opened.trained.layers)
+    encoded = opened.encode(arguments[1])
+    if _JSON.value:
+        print(json.dumps(_as_json(encoded, layers), ensure_ascii=False))
+        return
+    for layer in layers:
+        print("\n".join(_table(encoded, layer, top=_TOP.value)))
+
+
+def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:
+    if not _LAYERS.value:
+        return available
+    try:
+        chosen = tuple(int(layer) for layer in _LAYERS.value)
+    except ValueError:
+        chosen = (-1,)
+    if not set(chosen) <= set(available):
+        raise command.UsageError(
+            f"Expected --layers out of {list(available)}, got {_LAYERS.value}."
+        )
+    return chosen
+
+
+def _table(encoded, layer: int, *, top: int) -> list[str]:
+    index = encoded.layers.index(layer)
+    width = max(len(token) for token in encoded.tokens)
+    lines = [
+        f"layer {layer}",
+        f"  {'token':<{width}}  L0  residual      gap  strongest factors α·Φ",
+    ]
+    for place, token in enumerate(encoded.tokens):
+        best = encoded.strongest(layer, place, n=top)
+        terms = " + ".join(f"{alpha:.3f}·Φ{factor}" for factor, alpha in best)
+        lines.append(
+            f"  {token:<{width}} {encoded.l0[index, place]:3d}  "
+            f"{encoded.relative_residual[index, place]:8.1%}  "
+            f"{encoded.gap[index, place]:7.1e}  {terms}"
+        )
+    return lines
+
+
+def _as_json(encoded, layers: tuple[int, ...]) -> dict:
+    def token(index: int, place: int) -> dict:
+        codes = encoded.codes[index, place]
+        active = np.flatnonzero(codes)
+        return {
+            "token": encoded.tokens[place],
+            "start": encoded.spans[place][0],
+            "end": encoded.spans[place][1],
+            "factors": active.tolist(),
+            "activations": codes[active].tolist(),
+            "l0": len(active),
+            "relative_residual": float(encoded.relative_residual[index, place]),
+            "gap": float(encoded.gap[index, place]),
+        }
+
+    return {
+        "text": encoded.text,
+        "layers": [
+            {
+                "layer": layer,
+                "tokens": [
+                    token(encoded.layers.index(layer), place)
+                    for place in range(len(encoded.tokens))
+                ],
+            }
+            for layer in layers
+        ],
+    }
+
+
+COMMAND = command.Command(
+    name="encode",
+    summary="write a sentence of your own as sums of factors",
+    usage='RUN "A SENTENCE" [--flags]',
+    description=(
+        "Prints, for every layer and token: the number of active factors (L0), the "
+        "norm of what they leave unexplained relative to the hidden state's (residual), "
+        "the duality gap of the code, and the strongest factors with their activations."
+    ),
+    flags=FLAGS,
+    run=run,
+)

@@ -1,0 +1,59 @@
+"""`tfvis examples`: where in the corpus each factor fires most."""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from tfvis_jax import run_directory
+from tfvis_jax.cli import command, progress
+
+FLAGS = command.new_flags()
+_TOP_N = flags.DEFINE_integer(
+    "top_n",
+    1000,
+    "Activations kept per layer and factor; the importance score is their mean.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Collects the examples of a run."""
+    path = command.run_argument(arguments)
+    directory = run_directory.RunDirectory(path)
+    directory.read_config()
+    with directory.lock():
+        found = collect(directory, progress.Stages(), top_n=_TOP_N.value)
+    print(f"{found.n_tokens:,} tokens encoded at each of {len(found.layers)} layers")
+    print(f"\nexamples {directory.examples}\nnext     tfvis export {path}")
+
+
+def collect(
+    directory: run_directory.RunDirectory, stages: progress.Stages, *, top_n: int
+):
+    """Encodes the corpus of a run and writes `examples/`; returns the examples."""
+    from tfvis_jax.analysis import examples
+    from tfvis_jax.training import dictionary_file, setup
+
+    trained = dictionary_file.load(directory.dictionary)
+    with stages.stage("model", "loading the model"):
+        opened = setup.open_model(directory, directory.read_config())
+    with stages.stage("examples", "examples of every factor") as show:
+        found = examples.collect(
+            opened, trained, opened.windows(), n=top_n, progress=show
+        )
+        examples.save(directory.examples, found)
+    return found
+
+
+COMMAND = command.Command(
+    name="examples",
+    summary="find the tokens that fire each factor most",
+    usage="RUN [--flags]",
+    description=(
+        "Encodes the whole corpus of a trained run and keeps, for every layer and "
+        "factor, the tokens with the largest activations."
+    ),
+    flags=FLAGS,
+    run=run,
+)

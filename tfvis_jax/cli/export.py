@@ -1,0 +1,95 @@
+"""`tfvis export`: the page of a run, as files."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from tfvis_jax import run_directory
+from tfvis_jax.analysis import featured
+from tfvis_jax.analysis import run as run_lib
+from tfvis_jax.cli import command, progress
+from tfvis_jax.viewer import bundle, site
+
+FLAGS = command.new_flags()
+_CONTEXTS = flags.DEFINE_integer(
+    "contexts", 20, "Contexts per layer and factor.", lower_bound=1, flag_values=FLAGS
+)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Writes the site of a run."""
+    path = command.run_argument(arguments)
+    opened = run_lib.load_run(path)
+    with opened.directory.lock():
+        export(opened, progress.Stages(), contexts=_CONTEXTS.value)
+    print(
+        f"page     {opened.directory.site / 'index.html'}\nnext     tfvis view {path}"
+    )
+
+
+def export(opened: run_lib.Run, stages: progress.Stages, *, contexts: int) -> None:
+    """Writes `site/` from the dictionary, the examples and the report."""
+    with stages.stage("export", "writing the page") as show:
+        bundle.write(
+            opened.directory.site, site_data(opened, contexts=contexts), progress=show
+        )
+
+
+def site_data(opened: run_lib.Run, *, contexts: int) -> site.SiteData:
+    """Returns what the page of a run shows."""
+    report, trained, found = opened.report, opened.trained, opened.examples
+
+    def contexts_of(number: int) -> list[list[site.Context]]:
+        factor = opened.factor(number)
+        return [
+            [
+                site.Context(
+                    before=example.before,
+                    word=example.word,
+                    after=example.after,
+                    activation=example.activation,
+                    document=example.document,
+                )
+                for example in factor.examples(layer=layer, n=contexts)
+            ]
+            for layer in trained.layers
+        ]
+
+    return site.SiteData(
+        title=opened.directory.path.name,
+        model=pathlib.Path(report["model"]).name,
+        corpus=", ".join(pathlib.Path(p).name for p in report["corpus"]),
+        layers=trained.layers,
+        n_factors=len(trained.factors),
+        l1_penalty=trained.l1_penalty,
+        report={
+            "fvu": report["fvu"]["all"],
+            "fvu_per_layer": report["fvu"]["per_layer"],
+            "l0": report["l0"]["all"],
+            "l0_per_layer": report["l0"]["per_layer"],
+            "alive": report["alive"],
+            "tokens": report["n_tokens"],
+        },
+        importance=opened.importance,
+        density=found.density,
+        max_activation=np.asarray(found.activation[:, :, 0]),
+        levels=[level.name for level in opened.levels],
+        level_reasons=[level.reason for level in opened.levels],
+        featured=featured.choose(opened),
+        contexts=contexts_of,
+    )
+
+
+COMMAND = command.Command(
+    name="export",
+    summary="write the page of a run as files that open anywhere",
+    usage="RUN [--flags]",
+    description=(
+        "Writes RUN/site, a page that opens by double-click and from any web server, "
+        "without a network."
+    ),
+    flags=FLAGS,
+    run=run,
+)

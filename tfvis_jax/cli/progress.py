@@ -1,0 +1,48 @@
+"""Progress bars with the time left, on the terminal's error stream."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import rich.console
+import rich.progress
+
+_CONSOLE = rich.console.Console(stderr=True)
+
+
+class Stages:
+    """Times the stages of a command and shows a bar for each."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def stage(
+        self, name: str, description: str
+    ) -> Iterator[Callable[[int, int], None]]:
+        """Shows one stage while the block runs, and keeps the seconds that it took.
+
+        Args:
+          name: key of `seconds`.
+          description: what a person reads before the bar.
+
+        Yields:
+          A function that is called with (done, total).
+        """
+        start = time.monotonic()
+        with _bar() as bar:
+            task = bar.add_task(description, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        self.seconds[name] = round(time.monotonic() - start, 2)
+
+
+def _bar() -> rich.progress.Progress:
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description:<28}"),
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeElapsedColumn(),
+        rich.progress.TextColumn("left"),
+        rich.progress.TimeRemainingColumn(),
+        console=_CONSOLE,
+    )

@@ -1,0 +1,171 @@
+"""Flags that decide what a run learns, and the settings that they make."""
+
+import dataclasses
+import os
+
+from absl import flags
+
+from tfvis_jax import config as config_lib
+from tfvis_jax.cli import command
+from tfvis_jax.errors import InputError
+
+_CORPUS, _SOLVER = config_lib.CorpusConfig, config_lib.SolverConfig
+_DICTIONARY, _RUN = config_lib.DictionaryConfig, config_lib.RunConfig
+_PRESETS = ("default", "paper")
+
+
+def define(values: flags.FlagValues) -> None:
+    """Adds the settings' flags; without a value a flag leaves the preset's."""
+
+    def text(name, help):
+        flags.DEFINE_string(name, None, help, flag_values=values)
+
+    def integer(name, help):
+        flags.DEFINE_integer(name, None, help, flag_values=values)
+
+    def number(name, help):
+        flags.DEFINE_float(name, None, help, flag_values=values)
+
+    flags.DEFINE_enum(
+        "preset",
+        "default",
+        _PRESETS,
+        "default: what measures best. paper: the settings of Yun et al. (2021).",
+        flag_values=values,
+    )
+    text("model", "Folder or hub name of a BERT (safetensors or PyTorch weights).")
+    flags.DEFINE_list(
+        "text",
+        [],
+        "Text files, folders or globs, separated by commas: .txt, .jsonl, .npy, .xml "
+        "of MediaWiki, plain or compressed (.gz, .xz, .zst, .bz2); hf://NAME for a "
+        "Hugging Face dataset.",
+        flag_values=values,
+    )
+    text(
+        "layers",
+        "Hidden states to use, such as 0,2,4; 0 is the embedding output. "
+        "All by default.",
+    )
+    integer("n_factors", f"Factors in the dictionary ({_DICTIONARY.n_factors}).")
+    number("l1_penalty", f"λ, the weight of the L1 term ({_SOLVER.l1_penalty}).")
+    flags.DEFINE_enum(
+        "solver",
+        None,
+        config_lib.SOLVERS,
+        "How codes are inferred (auto).",
+        flag_values=values,
+    )
+    number(
+        "tolerance", f"Relative duality gap of a finished code ({_SOLVER.tolerance})."
+    )
+    integer("max_steps", f"Solver steps at most ({_SOLVER.max_steps}).")
+    integer("window_length", f"Tokens in a window ({_CORPUS.window_length}).")
+    integer("max_tokens", "Read about this many tokens of the text; all by default.")
+    number(
+        "held_out_fraction",
+        f"Documents kept for testing ({_CORPUS.held_out_fraction}).",
+    )
+    flags.DEFINE_bool(
+        "special_tokens",
+        None,
+        "Put [CLS] and [SEP] round each window.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "clean",
+        None,
+        "Undo WikiText's marks (@-@, <unk>, headings); on by default.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "replace_undecodable",
+        None,
+        "Replace bytes that are not UTF-8 by U+FFFD.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "dtype",
+        None,
+        config_lib.DTYPES,
+        "Arithmetic of the encoder (float32).",
+        flag_values=values,
+    )
+    integer("num_epochs", f"Passes over the text ({_RUN.num_epochs}).")
+    number("row_fraction", "Share of the hidden states that is trained on (1.0).")
+    integer("rows_per_step", f"Rows in one dictionary step ({_RUN.rows_per_step}).")
+    number("step_size", f"Of the dictionary step ({_DICTIONARY.step_size}).")
+    integer(
+        "checkpoint_every", f"Batches between checkpoints ({_RUN.checkpoint_every})."
+    )
+    integer("seed", f"Of everything random ({_RUN.seed}).")
+
+
+def build(values: flags.FlagValues) -> config_lib.RunConfig:
+    """Returns the settings that the flags describe.
+
+    Raises:
+      UsageError: a setting is missing or out of range.
+    """
+    if not values.model:
+        raise command.UsageError("Expected --model, a folder or hub name of a BERT.")
+    if not values.text:
+        raise command.UsageError("Expected --text, at least one file, folder or glob.")
+    paths = tuple(_absolute(path) for path in values.text)
+    try:
+        preset = _preset(values, paths)
+        return _replace(
+            preset,
+            values,
+            corpus=_replace(preset.corpus, values),
+            solver=_replace(preset.solver, values),
+            dictionary=_replace(preset.dictionary, values),
+            model=_absolute(values.model),
+            layers=_layers(values.layers, preset.layers),
+        )
+    except InputError as error:
+        raise command.UsageError(str(error)) from error
+
+
+def _preset(values, paths) -> config_lib.RunConfig:
+    if values.preset == "paper":
+        return config_lib.RunConfig.paper(
+            model=values.model, paths=paths, n_layers=_depth(values.model)
+        )
+    return config_lib.RunConfig(
+        model=values.model, corpus=config_lib.CorpusConfig(paths=paths)
+    )
+
+
+def _replace(piece, values, **fixed):
+    """Returns a copy with every field for which a flag has a value."""
+    named = {field.name for field in dataclasses.fields(piece)} & set(values)
+    given = {name: values[name].value for name in named - set(fixed)}
+    return dataclasses.replace(
+        piece, **{k: v for k, v in given.items() if v is not None}, **fixed
+    )
+
+
+def _layers(given: str | None, preset: tuple[int, ...] | None):
+    if given is None or given == "all":
+        return preset if given is None else None
+    try:
+        return tuple(int(layer) for layer in given.split(","))
+    except ValueError:
+        raise InputError(
+            f"Expected `layers` as numbers, such as 0,2,4; got {given!r}."
+        ) from None
+
+
+def _depth(model: str) -> int:
+    from tfvis_jax import models
+
+    return models.read_config(model).n_layers
+
+
+def _absolute(path: str) -> str:
+    """Local paths are kept absolute, so that a run works from any directory."""
+    known = path.startswith("hf://") or not (
+        os.path.exists(path) or path.startswith((".", "/")) or "*" in path
+    )
+    return path if known else os.path.abspath(path)

@@ -1,0 +1,146 @@
+"""`tfvis train`: text and a BERT in, a dictionary and a report out; resumable."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import pathlib
+import platform
+import signal
+from collections.abc import Callable, Iterator, Sequence
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import files, run_directory
+from tfvis_jax.cli import command, progress, settings
+from tfvis_jax.errors import InputError
+
+FLAGS = command.new_flags()
+settings.define(FLAGS)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Trains the run and prints its report."""
+    path = command.run_argument(arguments)
+    directory = run_directory.RunDirectory(path)
+    if directory.config_path.is_file() and not FLAGS.model and not FLAGS.text:
+        config = directory.read_config()
+    else:
+        config = settings.build(FLAGS)
+    with directory.lock():
+        report = train(directory, config, progress.Stages())
+    print(summary(report))
+    print(f"\nreport   {directory.report}\nnext     tfvis examples {path}")
+
+
+def train(
+    directory: run_directory.RunDirectory,
+    config: config_lib.RunConfig,
+    stages: progress.Stages,
+) -> dict:
+    """Makes the token windows, learns the dictionary, measures it; writes the report.
+
+    Returns:
+      The content of `report.json`.
+    """
+    from tfvis_jax.data import build_windows
+    from tfvis_jax.evaluation import reconstruction
+    from tfvis_jax.training import dictionary_file, loop, setup
+
+    with stages.stage("model", "loading the model"):
+        opened = setup.open_model(directory, config)
+    directory.open_or_create(config)
+    with stages.stage("tokens", "text to tokens") as show:
+        build_windows.build(
+            directory.tokens,
+            corpus=config.corpus,
+            tokenizer=opened.tokenizer,
+            progress=show,
+        )
+    windows = opened.windows()
+    with _stop_on_signals() as should_stop, stages.stage("train", "learning") as show:
+        try:
+            state = loop.fit(opened, windows, progress=show, should_stop=should_stop)
+        except loop.Interrupted:
+            raise KeyboardInterrupt from None
+    trained = dictionary_file.from_state(state, opened)
+    dictionary_file.save(directory.dictionary, trained)
+    with stages.stage("evaluate", "held-out text") as show:
+        result = reconstruction.evaluate(opened, trained, windows, progress=show)
+    report = _report(opened, windows, result, stages)
+    files.write_json(directory.report, report)
+    return report
+
+
+def summary(report: dict) -> str:
+    """Returns the report's main figures as lines of text."""
+    fvu, l0 = report["fvu"], report["l0"]
+    lines = [
+        f"{report['n_factors']:,} factors for layers {report['layers']} of "
+        f"{pathlib.Path(report['model']).name or report['model']}",
+        f"{report['n_tokens']:,} tokens of text; held-out figures, "
+        f"{report['n_held_out_rows']:,} hidden states:",
+        f"  unexplained variance  {fvu['all']:.3f}   "
+        f"(per layer {', '.join(f'{v:.2f}' for v in fvu['per_layer'])})",
+        f"  factors per token     {l0['all']:.1f}    "
+        f"(per layer {', '.join(f'{v:.0f}' for v in l0['per_layer'])})",
+        f"  factors alive         {report['alive']:.1%}",
+        f"  duality gap           {report['gap']['mean']:.1e} mean, "
+        f"{report['gap']['max']:.1e} worst",
+    ]
+    return "\n".join(lines)
+
+
+def _report(opened, windows, result, stages) -> dict:
+    config = opened.config
+    return {
+        "schema": "tfvis-report/1",
+        "model": config.model,
+        "corpus": list(config.corpus.paths),
+        "n_tokens": int(windows.num_tokens),
+        "n_rows": int(windows.num_train_tokens) * len(opened.layers),
+        "n_held_out_rows": result.n_rows,
+        "n_factors": config.dictionary.n_factors,
+        "layers": list(opened.layers),
+        "l1_penalty": config.solver.l1_penalty,
+        "fvu": {"all": result.fvu, "per_layer": result.fvu_per_layer},
+        "l0": {"all": result.l0, "per_layer": result.l0_per_layer},
+        "alive": result.alive,
+        "gap": {"mean": result.gap_mean, "max": result.gap_max},
+        "seconds": dict(stages.seconds),
+        "versions": {"python": platform.python_version()}
+        | {
+            name: importlib.metadata.version(name)
+            for name in ("tfvis_jax", "jax", "flax", "optax", "orbax-checkpoint")
+        },
+    }
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Yields a function that is true after Ctrl-C or SIGTERM; a second one kills."""
+    asked = []
+
+    def ask(number, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    previous = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+COMMAND = command.Command(
+    name="train",
+    summary="learn a dictionary of factors from text",
+    usage="RUN --model=FOLDER_OR_NAME --text=FILES [--flags]",
+    description=(
+        "Reads text, runs a BERT over it and learns one dictionary of factors for the "
+        "chosen layers. RUN is the directory to write. Interrupt it at any time: the "
+        "same command goes on where it stopped, and so does `tfvis train RUN` alone."
+    ),
+    flags=FLAGS,
+    run=run,
+)

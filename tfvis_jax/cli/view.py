@@ -1,0 +1,43 @@
+"""`tfvis view`: the page of a run in the browser."""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from tfvis_jax import run_directory
+from tfvis_jax.cli import command
+
+FLAGS = command.new_flags()
+_PORT = flags.DEFINE_integer(
+    "port", 8000, "Where to listen; 0 takes a free port.", flag_values=FLAGS
+)
+_OPEN = flags.DEFINE_bool(
+    "browser", True, "Open the page in the browser.", flag_values=FLAGS
+)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Serves the site of a run until Ctrl-C."""
+    from tfvis_jax.viewer import server
+
+    directory = run_directory.RunDirectory(command.run_argument(arguments))
+    directory.read_config()
+    server.serve(
+        directory.site,
+        port=_PORT.value,
+        open_browser=_OPEN.value,
+        on_ready=lambda address: print(f"{address}   (Ctrl-C ends)", flush=True),
+    )
+
+
+COMMAND = command.Command(
+    name="view",
+    summary="open the page of a run in the browser",
+    usage="RUN [--flags]",
+    description=(
+        "Serves the page of a run on this machine only. The page also opens by "
+        "double-click on RUN/site/index.html."
+    ),
+    flags=FLAGS,
+    run=run,
+)

@@ -1,0 +1,83 @@
+"""`dictionary.safetensors`: the trained factors, with what is needed to use them."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from tfvis_jax import files
+from tfvis_jax.errors import InputError
+from tfvis_jax.training import setup
+from tfvis_jax.training import state as state_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedDictionary:
+    """Factors and the scales of the layers that they describe.
+
+    Attributes:
+      factors: [n_factors, d_model] float32, unit rows.
+      layer_scale: [n_layers] float32; hidden states are divided by it before encoding.
+      layers: which hidden states, 0 being the embedding output.
+      model: folder or hub name of the BERT.
+      l1_penalty: λ that the factors were learnt with.
+    """
+
+    factors: np.ndarray
+    layer_scale: np.ndarray
+    layers: tuple[int, ...]
+    model: str
+    l1_penalty: float
+
+
+def from_state(state: state_lib.TrainState, opened: setup.Setup) -> TrainedDictionary:
+    """Returns what a training state has learnt, on the host."""
+    return TrainedDictionary(
+        factors=np.asarray(state.dictionary),
+        layer_scale=np.asarray(state.layer_scale),
+        layers=opened.layers,
+        model=opened.config.model,
+        l1_penalty=opened.config.solver.l1_penalty,
+    )
+
+
+def save(path: pathlib.Path, trained: TrainedDictionary) -> None:
+    """Writes the file, atomically."""
+    content = safetensors.numpy.save(
+        {"dictionary": trained.factors, "layer_scale": trained.layer_scale},
+        metadata={
+            "schema": "tfvis-dictionary/1",
+            "layers": json.dumps(trained.layers),
+            "model": trained.model,
+            "l1_penalty": repr(trained.l1_penalty),
+        },
+    )
+    with files.write_atomically(path) as file:
+        file.write(content)
+
+
+def load(path: pathlib.Path) -> TrainedDictionary:
+    """Reads the file; InputError where it is missing, damaged or something else."""
+    if not path.is_file():
+        raise InputError(
+            f"{path} is not there: the run is not trained to its end. Run `tfvis train "
+            f"{path.parent}` again with the same settings; it goes on where it stopped."
+        )
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata()
+            return TrainedDictionary(
+                factors=file.get_tensor("dictionary"),
+                layer_scale=file.get_tensor("layer_scale"),
+                layers=tuple(json.loads(metadata["layers"])),
+                model=metadata["model"],
+                l1_penalty=float(metadata["l1_penalty"]),
+            )
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is not a whole dictionary of this program: {error}. Remove it and "
+            "run `tfvis train` again; the checkpoints are kept."
+        ) from error

@@ -1,0 +1,104 @@
+"""Codes of whole windows, layer by layer: the stream behind every later question."""
+
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax import config as config_lib
+from tfvis_jax.data import hidden_states as hidden_states_lib
+from tfvis_jax.data import loader
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.training import dictionary_file, setup
+
+
+class EncodedRows(NamedTuple):
+    """One layer of a batch of windows; rows are tokens in reading order.
+
+    Attributes:
+      x: [batch * length, d_model], scaled hidden states; zero where not valid.
+      codes: [batch * length, n_factors].
+      residual: [batch * length, d_model], x − αD.
+      gap: [batch * length], the relative duality gap of each code.
+      valid: [batch * length] bool, false for padding and special tokens.
+    """
+
+    x: jax.Array
+    codes: jax.Array
+    residual: jax.Array
+    gap: jax.Array
+    valid: jax.Array
+
+
+@functools.partial(jax.jit, static_argnames=("solver",))
+def encode_layer(
+    hidden_states: jax.Array,
+    row_mask: jax.Array,
+    dictionary: jax.Array,
+    *,
+    solver: config_lib.SolverConfig,
+) -> EncodedRows:
+    """Infers the codes of one layer.
+
+    Args:
+      hidden_states: [batch, length, d_model], scaled.
+      row_mask: [batch, length] bool.
+      dictionary: [n_factors, d_model].
+      solver: static.
+    """
+    x = jnp.where(row_mask[:, :, None], hidden_states, 0)
+    x = x.reshape(-1, x.shape[-1])
+    encoding = encode.encode(
+        x,
+        dictionary,
+        l1_penalty=solver.l1_penalty,
+        solver=solver.solver,
+        tolerance=solver.tolerance,
+        max_steps=solver.max_steps,
+    )
+    residual = x - objective.decode(encoding.codes, dictionary, like=x)
+    return EncodedRows(x, encoding.codes, residual, encoding.gap, row_mask.reshape(-1))
+
+
+def encode_windows(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    chosen: np.ndarray,
+) -> Iterator[tuple[loader.Batch, Iterator[EncodedRows]]]:
+    """Encodes windows in order.
+
+    Args:
+      opened: model and settings of the run.
+      trained: its dictionary.
+      windows: its tokens.
+      chosen: [n] window numbers.
+
+    Yields:
+      Each batch with an iterator over the layers of the dictionary.
+    """
+    dictionary = jnp.asarray(trained.factors)
+    layer_scale = jnp.asarray(trained.layer_scale)
+    for batch in loader.batches(
+        windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
+    ):
+        hidden_states = hidden_states_lib.scaled_hidden_states(
+            opened.pretrained.encoder,
+            batch.token_ids,
+            batch.token_mask,
+            layer_scale,
+            layers=trained.layers,
+        )
+        yield (
+            batch,
+            (
+                encode_layer(
+                    layer, batch.row_mask, dictionary, solver=opened.config.solver
+                )
+                for layer in hidden_states
+            ),
+        )

@@ -1,0 +1,105 @@
+"""Where training starts: the scale of each layer and the first factors."""
+
+import math
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax.data import hidden_states as hidden_states_lib
+from tfvis_jax.data import loader
+from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import dictionary as dictionary_lib
+from tfvis_jax.training import setup
+from tfvis_jax.training import state as state_lib
+
+# Batches that the layer scales are measured on, at least.
+_MIN_BATCHES = 4
+
+
+def initial_state(
+    opened: setup.Setup,
+    batches: Iterator[loader.Batch],
+    *,
+    rows_per_batch: int,
+    total_steps: int,
+) -> state_lib.TrainState:
+    """Returns the state before the first step.
+
+    Args:
+      opened: model, layers and settings.
+      batches: the windows in training order; only the first few are read.
+      rows_per_batch: rows drawn from a batch.
+      total_steps: length of the step-size schedule.
+
+    Raises:
+      InputError: the model gives hidden states that are not finite.
+    """
+    config = opened.config
+    n_factors = config.dictionary.n_factors
+    d_model = opened.pretrained.config.d_model
+    key = jax.random.fold_in(jax.random.key(config.seed), 1)
+    key_rows, key_dictionary = jax.random.split(key)
+    x, layer, scale = _sample(
+        opened, batches, rows_per_batch=rows_per_batch, key=key_rows
+    )
+    if not config.layer_scale:
+        scale = np.ones_like(scale)
+    if config.dictionary.initialisation == "normal":
+        factors = dictionary_lib.initialise_normal(
+            key_dictionary, n_factors=n_factors, d_model=d_model
+        )
+    else:
+        factors = dictionary_lib.initialise_from_samples(
+            jnp.asarray(x / scale[layer][:, None]),
+            n_factors=n_factors,
+            key=key_dictionary,
+        )
+    return state_lib.create(
+        factors,
+        jnp.asarray(scale),
+        config=config.dictionary,
+        total_steps=total_steps,
+    )
+
+
+def _sample(opened, batches, *, rows_per_batch, key):
+    """Returns rows [n, d_model], the layer of each, and the layers' scales."""
+    n_layers, row_fraction = len(opened.layers), opened.config.row_fraction
+    squared_norms, n_tokens = np.zeros(n_layers), 0
+    rows, layers, n_rows = [], [], 0
+    for index, batch in enumerate(batches):
+        hidden_states = hidden_states_lib.scaled_hidden_states(
+            opened.pretrained.encoder,
+            batch.token_ids,
+            batch.token_mask,
+            jnp.ones((n_layers,)),
+            layers=opened.layers,
+        )
+        squared_norms += np.asarray(
+            hidden_states_lib.sum_squared_norms(hidden_states, batch.row_mask)
+        )
+        n_tokens += int(batch.row_mask.sum())
+        n_chosen = math.ceil(int(batch.row_mask.sum()) * n_layers * row_fraction)
+        order = hidden_states_lib.shuffle_rows(
+            jax.random.fold_in(key, index),
+            batch.row_mask,
+            n_layers=n_layers,
+            n_selected=rows_per_batch,
+        )
+        chosen = np.asarray(order[:n_chosen])
+        flat = hidden_states.reshape(-1, hidden_states.shape[-1])
+        rows.append(np.asarray(flat[chosen]))
+        layers.append(chosen // batch.token_ids.size)
+        n_rows += len(chosen)
+        if n_rows >= opened.config.dictionary.n_factors and index + 1 >= _MIN_BATCHES:
+            break
+    scale = np.sqrt(squared_norms / max(n_tokens, 1))
+    if not np.all(np.isfinite(scale)):
+        raise InputError(
+            "The model gives hidden states that are not finite (NaN or infinity) "
+            f"in the first batches of the corpus; model: {opened.pretrained.folder}."
+        )
+    scale = np.where(scale > 0, scale, 1).astype(np.float32)
+    return np.concatenate(rows), np.concatenate(layers), scale

@@ -1,0 +1,63 @@
+"""`metrics.jsonl`: one line a batch, continued exactly where a resume begins."""
+
+import json
+import pathlib
+import time
+
+import jax
+import numpy as np
+
+from tfvis_jax.errors import InputError
+from tfvis_jax.training import step
+
+
+class MetricsLog:
+    """Appends the metrics of each batch; lines after the resumed batch are dropped."""
+
+    def __init__(self, path: pathlib.Path, *, resumed_at: int):
+        self._path = path
+        kept, self._before = [], 0.0
+        if path.exists():
+            for line in path.read_text().splitlines():
+                try:
+                    values = json.loads(line)
+                except json.JSONDecodeError:  # The line that a kill cut short.
+                    break
+                if values["batch"] > resumed_at:
+                    break
+                kept.append(line + "\n")
+                self._before = values["seconds"]
+        path.write_text("".join(kept))
+        self._start = time.monotonic()
+
+    def write(
+        self, metrics: list[step.StepMetrics], *, batch: int, window_ids: np.ndarray
+    ) -> None:
+        """Adds a line; stops the run when the batch was not finite."""
+        if not metrics:
+            return
+        table = np.asarray(jax.device_get(metrics), np.float64)
+        sums = step.StepMetrics(*table.sum(axis=0))
+        if not np.isfinite(sums.squared_norm):
+            raise InputError(
+                f"Hidden states of batch {batch} are not finite (NaN or infinity); its "
+                f"windows are {window_ids[:8].tolist()}… of the run's tokens. The "
+                "checkpoints before it are whole."
+            )
+        if not np.isfinite(sums.squared_error):
+            raise InputError(
+                f"The dictionary step of batch {batch} diverged; a smaller `step_size` "
+                "or a larger `energy_floor` helps. The checkpoints before are whole."
+            )
+        values = {
+            "batch": batch,
+            "seconds": round(self._before + time.monotonic() - self._start, 3),
+            "rows": int(sums.n_rows),
+            "relative_error": float(sums.squared_error / max(sums.squared_norm, 1e-30)),
+            "l0": float(sums.n_active / sums.n_rows),
+            "gap_mean": float(sums.gap / sums.n_rows),
+            "gap_max": float(table[:, step.StepMetrics._fields.index("max_gap")].max()),
+            "solver_steps": float(sums.num_steps / sums.n_rows),
+        }
+        with self._path.open("a") as file:
+            file.write(json.dumps(values) + "\n")

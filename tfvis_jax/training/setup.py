@@ -1,0 +1,59 @@
+"""What a run works on: the model, its tokeniser, the windows, the layers."""
+
+import dataclasses
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import models, run_directory
+from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """The opened inputs of a run.
+
+    Attributes:
+      run: its directory.
+      config: its settings.
+      pretrained: the BERT.
+      tokenizer: the BERT's own.
+      layers: hidden states that are used, resolved.
+    """
+
+    run: run_directory.RunDirectory
+    config: config_lib.RunConfig
+    pretrained: models.PretrainedBert
+    tokenizer: tokenizer_lib.Tokenizer
+    layers: tuple[int, ...]
+
+    def windows(self) -> windows_lib.Windows:
+        """Opens the token windows of the run."""
+        return windows_lib.open(self.run.tokens)
+
+
+def open_model(run: run_directory.RunDirectory, config: config_lib.RunConfig) -> Setup:
+    """Loads model and tokeniser and checks the settings against them.
+
+    Raises:
+      InputError: the model cannot be read, a layer does not exist, or the windows are
+        longer than the model's positions.
+    """
+    pretrained = models.load(config.model, dtype=config.dtype)
+    n_layers = pretrained.config.n_layers
+    layers = config.layers or tuple(range(n_layers + 1))
+    if layers[-1] > n_layers:
+        raise InputError(
+            f"Expected layers between 0 and {n_layers} (0 is the embedding output of "
+            f"{pretrained.name}), got {layers[-1]}."
+        )
+    max_positions = pretrained.config.max_positions
+    if config.corpus.window_length > max_positions:
+        raise InputError(
+            f"Expected windows of at most {max_positions} tokens, the positions of "
+            f"{pretrained.name}; got {config.corpus.window_length}."
+        )
+    tokenizer = tokenizer_lib.load(
+        pretrained.folder, vocab_size=pretrained.config.vocab_size
+    )
+    return Setup(run, config, pretrained, tokenizer, layers)
