@@ -17,7 +17,6 @@ import zstandard
 from tfvis_jax import errors
 
 CHUNK_BYTES = 1 << 20
-MAX_LINE_CHARS = 1_000_000
 
 
 class Format(enum.Enum):
@@ -49,7 +48,7 @@ _DAMAGED = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A line of a file: its text without the line end, and its number from 1."""
+    r"""A line of a file: its text with the "\n" it ends in, and its number from 1."""
 
     text: str
     number: int
@@ -109,12 +108,21 @@ class InputStream:
 
 
 def read_lines(
-    stream: InputStream, *, path: pathlib.Path, replace_undecodable: bool
+    stream: InputStream,
+    *,
+    path: pathlib.Path,
+    replace_undecodable: bool,
+    max_chars: int | None = None,
 ) -> Iterator[Line]:
     """Yields the lines of UTF-8 text, holding about a chunk at a time.
 
-    A line above `MAX_LINE_CHARS` comes in parts, broken at spaces, that have the same
-    number. A byte order mark is left out; every kind of line end is understood.
+    A byte order mark is left out; every kind of line end is understood.
+
+    Args:
+      stream: the opened file.
+      path: its path, for messages.
+      replace_undecodable: put U+FFFD for bytes that are not UTF-8.
+      max_chars: a longer line comes in parts of the same number, broken at spaces.
 
     Raises:
       InputError: not UTF-8 (unless ``replace_undecodable``), or a damaged file.
@@ -123,10 +131,10 @@ def read_lines(
     for chunk in _decode(stream, path=path, replace_undecodable=replace_undecodable):
         *lines, rest = (rest + chunk).split("\n")
         for text in lines:
-            yield Line(text, number)
+            yield Line(text + "\n", number)
             number += 1
-        while len(rest) > MAX_LINE_CHARS:
-            cut = rest.rfind(" ", 1, MAX_LINE_CHARS) + 1 or MAX_LINE_CHARS
+        while max_chars is not None and len(rest) > max_chars:
+            cut = rest.rfind(" ", 1, max_chars) + 1 or max_chars
             yield Line(rest[:cut], number)
             rest = rest[cut:]
     if rest:
@@ -149,9 +157,9 @@ def _decode(
         except UnicodeDecodeError as error:
             raise errors.InputError(
                 f"{path} is not UTF-8: byte {offset - pending + error.start} of its "
-                f"text ({error.object[error.start] :#04x}) cannot be decoded. Convert "
-                "the file, or pass --replace_undecodable to put \N{REPLACEMENT "
-                "CHARACTER} in the place of such bytes."
+                f"text ({error.object[error.start]:#04x}) cannot be decoded. Convert "
+                "the file, or pass --replace_undecodable to put U+FFFD in the place of "
+                "such bytes."
             ) from error
         offset += len(data)
         yield text.removeprefix("\ufeff") if first else text

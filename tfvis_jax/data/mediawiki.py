@@ -387,7 +387,12 @@ _TIDY = [
     # Brackets that held a template: "Albedo () or", "Algeria (; , ) is", "(: born".
     (re.compile(r"([(\[])[\s,;:/]+"), r"\1"),
     (re.compile(r"[\s,;:/]+([)\]])"), r"\1"),
-    (re.compile(r" ?\((?:\s|or|and|in|from|also|see|e\.g\.|i\.e\.|pronounced|IPA)*\)"), ""),
+    (
+        re.compile(
+            r" ?\((?:\s|or|and|in|from|also|see|e\.g\.|i\.e\.|pronounced|IPA)*\)"
+        ),
+        "",
+    ),
     (re.compile(r" ?\[\]"), ""),
     (re.compile(r"([,;])(?:\s*[,;])+"), r"\1"),
     (re.compile(r'(?<!\S)(""|“”|\'\')(?!\S)'), ""),

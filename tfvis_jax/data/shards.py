@@ -1,0 +1,149 @@
+"""A shard: the windows of some consecutive documents, as four files.
+
+``00000.tokens.npy``    [num_tokens] records (id, start, end): no padding, no special
+                        tokens; start and end are characters from the window's first
+``00000.windows.npy``   [num_windows] records (document, first_char, num_tokens)
+``00000.text``          the documents in UTF-8, one after the other
+``00000.json``          names of the documents, where their text begins; written last,
+                        so that a shard with it is whole
+
+A token takes 6 bytes (8 with a vocabulary above 65,536), a window 10, text as it is.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from tfvis_jax import files
+from tfvis_jax.data import corpus, cutting
+from tfvis_jax.data import tokenizer as tokenizer_lib
+
+_WINDOW = np.dtype([("document", "<u4"), ("first_char", "<u4"), ("num_tokens", "<u2")])
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What a shard holds."""
+
+    num_documents: int
+    num_windows: int
+    num_tokens: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    """The files of shard ``number`` in a folder."""
+
+    folder: pathlib.Path
+    number: int
+
+    def _path(self, suffix: str) -> pathlib.Path:
+        return self.folder / f"{self.number:05d}.{suffix}"
+
+    @property
+    def tokens(self) -> pathlib.Path:
+        return self._path("tokens.npy")
+
+    @property
+    def windows(self) -> pathlib.Path:
+        return self._path("windows.npy")
+
+    @property
+    def text(self) -> pathlib.Path:
+        return self._path("text")
+
+    @property
+    def documents(self) -> pathlib.Path:
+        return self._path("json")
+
+
+def write(
+    paths: Paths,
+    documents: Iterable[corpus.Document],
+    *,
+    tokenizer: tokenizer_lib.Tokenizer,
+    capacity: int,
+) -> Summary:
+    """Tokenises documents and writes a shard.
+
+    Args:
+      paths: where to; the folder exists.
+      documents: what; one without a token leaves no trace.
+      tokenizer: the BERT's.
+      capacity: tokens in a full window, special ones not counted.
+
+    Raises:
+      InputError: the disk is full.
+    """
+    token_type = token_dtype(tokenizer.vocab_size)
+    tokens, windows = [np.empty(0, token_type)], [np.empty(0, _WINDOW)]
+    names, byte_starts, texts = [], [0], []
+    for document in documents:
+        encoding = tokenizer.encode(document.text)
+        if not len(encoding.ids):
+            continue
+        document_windows, document_tokens = _cut(
+            encoding, tokenizer=tokenizer, capacity=capacity, dtype=token_type
+        )
+        document_windows["document"] = len(names)
+        tokens.append(document_tokens)
+        windows.append(document_windows)
+        texts.append(document.text.encode())
+        names.append(document.name)
+        byte_starts.append(byte_starts[-1] + len(texts[-1]))
+    all_tokens, all_windows = np.concatenate(tokens), np.concatenate(windows)
+    for path, array in ((paths.tokens, all_tokens), (paths.windows, all_windows)):
+        with files.write_atomically(path) as file:
+            np.save(file, array)
+    with files.write_atomically(paths.text) as file:
+        file.writelines(texts)
+    summary = Summary(len(names), len(all_windows), len(all_tokens))
+    files.write_json(
+        paths.documents,
+        dataclasses.asdict(summary) | {"names": names, "byte_starts": byte_starts},
+    )
+    return summary
+
+
+def read_summary(paths: Paths) -> Summary | None:
+    """Returns what a whole shard holds, None for one that is not there or not whole."""
+    if not paths.documents.is_file():
+        return None
+    values = files.read_json(paths.documents)
+    return Summary(*(values[field.name] for field in dataclasses.fields(Summary)))
+
+
+def token_dtype(vocab_size: int) -> np.dtype:
+    """The record of a token, with as small an id as the vocabulary allows."""
+    id_type = "<u2" if vocab_size <= 2**16 else "<u4"
+    return np.dtype([("id", id_type), ("start", "<u2"), ("end", "<u2")])
+
+
+def _cut(
+    encoding: tokenizer_lib.Encoding,
+    *,
+    tokenizer: tokenizer_lib.Tokenizer,
+    capacity: int,
+    dtype: np.dtype,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns records of a document's windows and of its tokens."""
+    starts_word = cutting.word_starts(
+        encoding, is_continuation=tokenizer.is_continuation
+    )
+    boundaries = cutting.window_boundaries(
+        encoding, starts_word=starts_word, capacity=capacity
+    )
+    windows = np.empty(len(boundaries) - 1, _WINDOW)
+    windows["first_char"] = encoding.starts[boundaries[:-1]]
+    windows["num_tokens"] = np.diff(boundaries)
+    first_char = np.repeat(windows["first_char"], windows["num_tokens"]).astype(
+        np.int64
+    )
+    tokens = np.empty(len(encoding.ids), dtype)
+    tokens["id"] = encoding.ids
+    tokens["start"] = encoding.starts - first_char
+    # Only a single token of more than 65,535 characters reaches further.
+    tokens["end"] = np.minimum(encoding.ends - first_char, cutting.MAX_WINDOW_CHARS)
+    return windows, tokens
