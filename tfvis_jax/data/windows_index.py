@@ -1,0 +1,113 @@
+"""The end of a build: split, counts, index."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tfvis_jax import files
+from tfvis_jax.data import cutting, shards
+from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.data import windows as windows_lib
+
+
+def finish(
+    folder: pathlib.Path,
+    *,
+    num_shards: int,
+    settings: dict[str, Any],
+    tokenizer: tokenizer_lib.Tokenizer,
+) -> None:
+    """Removes shards beyond the end, splits, counts, and writes the index last.
+
+    Args:
+      folder: with the shards in it.
+      num_shards: how many of them make the corpus.
+      settings: of the build, kept in the index.
+      tokenizer: the BERT's.
+    """
+    for path in folder.glob("[0-9]*.*"):
+        if int(path.name.split(".")[0]) >= num_shards:
+            path.unlink()
+    tables = [
+        np.load(shards.Paths(folder, number).windows) for number in range(num_shards)
+    ]
+    tables[-1] = _up_to(tables, max_tokens=settings["max_tokens"])
+    # Every document of a shard has a window, so the last one's number is the count.
+    kept = [
+        shards.Summary(
+            int(table["document"][-1]) + 1 if len(table) else 0,
+            len(table),
+            int(table["num_tokens"].sum(dtype=np.int64)),
+        )
+        for table in tables
+    ]
+    first_document = np.cumsum([0, *(summary.num_documents for summary in kept)])
+    held_out = cutting.held_out_windows(
+        np.concatenate(
+            [
+                table["document"].astype(np.int64) + first
+                for table, first in zip(tables, first_document, strict=False)
+            ]
+        ),
+        fraction=settings["held_out_fraction"],
+    )
+    token_counts = _count(folder, tables, held_out, vocab_size=tokenizer.vocab_size)
+    for name, array in (
+        ("is_continuation", tokenizer.is_continuation),
+        ("held_out", held_out),
+        ("token_counts", token_counts),
+    ):
+        with files.write_atomically(folder / f"{name}.npy") as file:
+            np.save(file, array)
+    files.write_json(
+        folder / "index.json",
+        {
+            "schema_version": windows_lib.SCHEMA_VERSION,
+            "settings": settings,
+            "tokenizer": {
+                "hash": tokenizer.content_hash,
+                "vocab_size": tokenizer.vocab_size,
+                "pad_id": tokenizer.pad_id,
+                "cls_id": tokenizer.cls_id,
+                "sep_id": tokenizer.sep_id,
+            },
+            "num_documents": int(first_document[-1]),
+            "num_windows": len(held_out),
+            "num_held_out_windows": int(held_out.sum()),
+            "num_tokens": sum(summary.num_tokens for summary in kept),
+            "num_training_tokens": int(token_counts.sum()),
+            "shards": [dataclasses.asdict(summary) for summary in kept],
+        },
+    )
+
+
+def _up_to(tables: list[np.ndarray], *, max_tokens: int | None) -> np.ndarray:
+    """Returns the last table up to the window that reaches ``max_tokens``."""
+    last = tables[-1]
+    if max_tokens is None:
+        return last
+    before = sum(int(t["num_tokens"].sum(dtype=np.int64)) for t in tables[:-1])
+    reached = np.cumsum(last["num_tokens"], dtype=np.int64) + before
+    return last[: int(np.searchsorted(reached, max_tokens)) + 1]
+
+
+def _count(
+    folder: pathlib.Path,
+    tables: list[np.ndarray],
+    held_out: np.ndarray,
+    *,
+    vocab_size: int,
+) -> np.ndarray:
+    """Returns [vocab_size] int64 occurrences in the windows that are not held out."""
+    counts = np.zeros(vocab_size, np.int64)
+    first = 0
+    for number, table in enumerate(tables):
+        train = ~held_out[first : first + len(table)]
+        first += len(table)
+        tokens = np.load(shards.Paths(folder, number).tokens, mmap_mode="r")
+        counted = np.repeat(train, table["num_tokens"])
+        ids = np.asarray(tokens["id"][: len(counted)])[counted]
+        counts += np.bincount(ids, minlength=vocab_size)
+    return counts
