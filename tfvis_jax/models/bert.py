@@ -39,6 +39,10 @@ _EXPECTED_VALUES = {
 }
 
 
+# Large but finite: a window of padding alone then gives numbers, not NaN.
+_MASKED_SCORE = -1e30
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BertConfig:
     """The sizes of a BERT; hashable, so it may be a static jit argument."""
@@ -300,15 +304,19 @@ class _Attention(nnx.Module):
 
     def __call__(self, hidden: jax.Array, attention_mask: jax.Array) -> jax.Array:
         batch, length, d_model = hidden.shape
-        heads = (batch, length, self.n_heads, d_model // self.n_heads)
-        # Masked scores become a large finite number, so that a row of padding alone
-        # gives numbers; scores and softmax are float32 in there.
-        mixed = jax.nn.dot_product_attention(
-            self.query(hidden).reshape(heads),
-            self.key(hidden).reshape(heads),
-            self.value(hidden).reshape(heads),
-            mask=attention_mask[:, None, None, :],
+        d_head = d_model // self.n_heads
+        heads = (batch, length, self.n_heads, d_head)
+        query = self.query(hidden).reshape(heads)
+        key = self.key(hidden).reshape(heads)
+        value = self.value(hidden).reshape(heads)
+        scores = jnp.einsum(
+            "blhk,bmhk->bhlm", query, key, preferred_element_type=jnp.float32
         )
+        scores = jnp.where(
+            attention_mask[:, None, None, :], scores * d_head**-0.5, _MASKED_SCORE
+        )
+        shares = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
+        mixed = jnp.einsum("bhlm,bmhk->blhk", shares, value)
         return self.output(mixed.reshape(hidden.shape))
 
 

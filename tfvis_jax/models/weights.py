@@ -1,4 +1,4 @@
-"""Fills a `Bert` with the tensors of a Hugging Face checkpoint, loud on any mismatch."""
+"""Fills a `Bert` with the tensors of a Hugging Face checkpoint."""
 
 import collections.abc
 import pathlib
@@ -140,7 +140,7 @@ def _filled(
 ) -> typing.Any:
     """Returns the module `abstract` describes, each parameter read from `tensors`."""
     graph, state = nnx.split(abstract)
-    parameters = state.flat_state()
+    parameters = nnx.to_flat_state(state)
     names = {path: name_of(path) for path, _ in parameters}
     _check_fit(
         {names[path]: _stored_shape(path, leaf.shape) for path, leaf in parameters},
@@ -151,7 +151,7 @@ def _filled(
         (path, leaf.replace(_parameter(path, names[path], tensors, leaf.dtype)))
         for path, leaf in parameters
     ]
-    return nnx.merge(graph, nnx.State.from_flat_path(filled))
+    return nnx.merge(graph, nnx.from_flat_state(filled))
 
 
 def _stored_shape(path: _Path, shape: tuple[int, ...]) -> tuple[int, ...]:
