@@ -17,11 +17,11 @@ from tfvis_jax.data import wiki_markup
 
 # fmt: off
 _TAIL_SECTIONS = frozenset({
-    "    footnotes", "bibliography", "citations", "cited references",
+    "footnotes", "bibliography", "citations", "cited references",
     "external link", "external links", "further reading", "gallery",
-    "literature", "note", "notes", "notes and     references", "reference",
+    "literature", "note", "notes", "notes and references", "reference",
     "references", "references and notes", "see also",
-    "selected     bibliography", "sources", "works cited",
+    "selected bibliography", "sources", "works cited",
 })
 # fmt: on
 

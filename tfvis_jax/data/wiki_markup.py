@@ -28,21 +28,22 @@ _SECOND_ARGUMENT = frozenset({
     "lang", "script", "ship", "transl", "transliteration", "wikt-lang",
 })
 _CHARACTER_TEMPLATES = {
-    "ndash": "–", "spaced ndash": " – ", "snd": " – ", "spnd": " – ", "mdash":
-    "—", "emdash": "—", "em dash": "—", "spaced mdash": " — ", "'": "'", "'s":
-    "'s", "-": "-", "!": "", "=": "=", "nbsp": " ", "space": " ", "thin space":
-    " ", "thinsp": " ", "pi": "π", "dot": " · ", "bullet": " · ", "okina": "ʻ",
-    "shy": "", "ad": "AD", "bce": "BCE", "bc": "BC", "ce": "CE",
+    "ndash": "–", "spaced ndash": " – ", "snd": " – ", "spnd": " – ",
+    "mdash": "—", "emdash": "—", "em dash": "—", "spaced mdash": " — ",
+    "'": "'", "'s": "'s", "-": "-", "!": "", "=": "=", "nbsp": " ",
+    "space": " ", "thin space": " ", "thinsp": " ", "pi": "π", "dot": " · ",
+    "bullet": " · ", "okina": "ʻ", "shy": "", "ad": "AD", "bce": "BCE",
+    "bc": "BC", "ce": "CE",
 }
 _MATH_WORDS = {
     "quad": " ", "times": "×", "cdot": "·", "pm": "±", "leq": "≤", "le": "≤",
     "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠", "approx": "≈", "infty": "∞",
     "to": "→", "rightarrow": "→", "in": "∈", "ldots": "...", "dots": "...",
     "cdots": "...", "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ",
-    "epsilon": "ε", "varepsilon": "ε", "theta": "θ", "kappa": "κ", "lambda":
-    "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ",
-    "tau": "τ", "phi": "φ", "varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
-    "Delta": "Δ", "Sigma": "Σ", "Omega": "Ω",
+    "epsilon": "ε", "varepsilon": "ε", "theta": "θ", "kappa": "κ",
+    "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ",
+    "sigma": "σ", "tau": "τ", "phi": "φ", "varphi": "φ", "chi": "χ", "psi": "ψ",
+    "omega": "ω", "Delta": "Δ", "Sigma": "Σ", "Omega": "Ω",
 }
 # fmt: on
 
