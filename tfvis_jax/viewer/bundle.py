@@ -11,6 +11,7 @@ It opens by double-click and from any static web server. Data files are scripts,
 
 import importlib.resources
 import math
+import numbers
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import abc
@@ -168,14 +169,16 @@ def _index(data: site.SiteData, words: Sequence[list[tuple[str, int]]]) -> dict:
 
 
 def _manifest(data: site.SiteData, *, n_contexts: int) -> dict:
+    alive = _alive(data)
+    alive_levels = [level for level, a in zip(data.levels, alive, strict=True) if a]
     return {
         "corpus": data.corpus,
         "counts": {
-            "alive": int(_alive(data).sum()),
+            "alive": int(alive.sum()),
             "contexts": n_contexts,
             "factors": data.n_factors,
             "layers": len(data.layers),
-            "levels": [list(data.levels).count(level) for level in site.LEVELS],
+            "levels": [alive_levels.count(level) for level in site.LEVELS],
             "shards": math.ceil(data.n_factors / SHARD_SIZE),
         },
         "featured": [int(factor) for factor in data.featured],
@@ -198,6 +201,8 @@ def _alive(data: site.SiteData) -> np.ndarray:
 def _report(entry: float | str | Sequence[float]) -> object:
     if isinstance(entry, str):
         return entry
+    if isinstance(entry, numbers.Integral):
+        return int(entry)
     return payload.number(entry) if np.ndim(entry) == 0 else _numbers(entry)
 
 

@@ -57,9 +57,7 @@ def make_server(
     try:
         return http.server.ThreadingHTTPServer((ADDRESS, port), handler)
     except OverflowError:
-        raise errors.InputError(
-            f"`port` must lie in 0 … 65535, got {port}."
-        ) from None
+        raise errors.InputError(f"`port` must lie in 0 … 65535, got {port}.") from None
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
@@ -80,8 +78,7 @@ def _check_site(folder: pathlib.Path) -> None:
         ) from None
     except ValueError:
         raise errors.InputError(
-            f"the site in {folder} is damaged; "
-            f"make it anew with `tfvis export {run}`."
+            f"the site in {folder} is damaged; make it anew with `tfvis export {run}`."
         ) from None
     if manifest["schema"] != bundle.SCHEMA:
         raise errors.InputError(
@@ -103,8 +100,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self.send_error(403, "This server answers its own machine only")
             return None
         root = pathlib.Path(self.directory)
-        if not pathlib.Path(self.translate_path(self.path)).resolve().is_relative_to(
-            root
+        if (
+            not pathlib.Path(self.translate_path(self.path))
+            .resolve()
+            .is_relative_to(root)
         ):
             self.send_error(404)
             return None

@@ -31,6 +31,9 @@
     );
   }
 
+  /** Line breaks as spaces, so that aligned text may keep its spaces. @param {string} s */
+  const flat = (s) => s.replace(/\s+/g, " ");
+
   /** One context. @param {[string, string, string, string]} text */
   function item([before, word, after, title], activation, greatest) {
     return el(
@@ -40,9 +43,9 @@
       el(
         "p",
         { class: "text", dir: "auto" },
-        el("span", { class: "before" }, el("span", null, before)),
+        el("span", { class: "before" }, el("span", null, flat(before))),
         mark(word, activation, greatest),
-        el("span", { class: "after" }, after),
+        el("span", { class: "after" }, flat(after)),
       ),
       el("cite", { class: "title", title }, title),
     );

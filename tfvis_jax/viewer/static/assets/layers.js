@@ -99,11 +99,12 @@
 
     const watch = new ResizeObserver(draw);
     watch.observe(inner);
+    const scroller = el("div", { class: "wide" }, inner);
     return {
       element: el(
         "section",
         { class: "panel layers", "aria-label": "Importance over the layers" },
-        el("div", { class: "wide" }, inner),
+        scroller,
       ),
       chart,
       close: () => watch.disconnect(),
@@ -119,6 +120,9 @@
         buttons.forEach((button, place) =>
           button.setAttribute("aria-pressed", String(place === i)),
         );
+        const column = buttons[i].parentElement;
+        scroller.scrollLeft =
+          column.offsetLeft + column.offsetWidth / 2 - scroller.clientWidth / 2;
       },
     };
   };

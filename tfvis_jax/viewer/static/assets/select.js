@@ -41,7 +41,7 @@
     });
   }
 
-  /** Sort keys by column; missing values last in either direction. */
+  /** Sort keys by column. */
   function keys(index) {
     const peakImportance = (f) =>
       index.peak[f] === null ? null : index.importance[index.peak[f]][f];
@@ -75,17 +75,18 @@
         if (peak !== null && index.peak[factor] !== peak) continue;
         if (tests.every((test) => test(factor))) chosen.push(factor);
       }
-      const down = choice.sort.startsWith("-");
-      const key = keys(index)[choice.sort.replace("-", "")] || ((f) => f);
-      const values = new Map(chosen.map((factor) => [factor, key(factor)]));
-      chosen.sort((a, b) => {
-        const x = values.get(a);
-        const y = values.get(b);
-        if (x === y) return a - b;
-        if (x === null) return 1;
-        if (y === null) return -1;
-        return down ? y - x : x - y;
-      });
+      const column = choice.sort.replace("-", "");
+      const key = keys(index)[column];
+      if (key && choice.sort !== "number") {
+        const sign = choice.sort.startsWith("-") ? -1 : 1;
+        // Missing values come last in either direction.
+        const values = new Float64Array(index.levels.length).fill(Infinity);
+        for (const factor of chosen) {
+          const value = key(factor);
+          if (value !== null) values[factor] = sign * value;
+        }
+        chosen.sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b));
+      }
       // Whoever types a number means that factor first.
       const named = asNumber(choice.q.trim());
       const place = named === null ? -1 : chosen.indexOf(named);

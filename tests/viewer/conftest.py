@@ -1,0 +1,75 @@
+"""A small run with English contexts, as the viewer gets it."""
+
+import numpy as np
+import pytest
+
+from tfvis_jax.viewer import site
+
+EVIL = "<script>document.title = 'broken'</script><img src=x onerror=alert(1)>"
+WORDS = ("river", "left", "bank", "quickly", "Paris", "seven")
+SENTENCES = (
+    "The boat drifted along the ",
+    "She said that he had ",
+    "Beside the old mill stood a ",
+    "Nobody in the village moved as ",
+    "The delegates returned from ",
+    "On the shelf there were ",
+)
+
+
+def make_site(**changes) -> site.SiteData:
+    """Returns 40 factors x 4 layers (0, 2, 4, 6); factor 5 is dead, 3 silent in 0."""
+    layers, n_factors = (0, 2, 4, 6), 40
+    rng = np.random.default_rng(0)
+    importance = rng.uniform(1, 9, (len(layers), n_factors))
+    importance[:, 5] = 0
+    importance[0, 3] = 0
+    importance[:, 13] = (1.25, 2.5, 7.5, 5.0)
+    silent = importance == 0
+
+    def contexts(factor):
+        return [
+            []
+            if silent[place, factor]
+            else [
+                site.Context(
+                    before=SENTENCES[(factor + rank) % 6],
+                    word=WORDS[(factor + rank // 9) % 6],
+                    after=f", and all was calm; passage {rank} of {EVIL}.",
+                    activation=float(2 * importance[place, factor] / (1 + rank / 30)),
+                    document=f"Article {rank}",
+                )
+                for rank in range(25)
+            ]
+            for place in range(len(layers))
+        ]
+
+    values = {
+        "title": "A run for tests",
+        "model": "bert-tiny",
+        "corpus": "six sentences",
+        "layers": layers,
+        "n_factors": n_factors,
+        "l1_penalty": 0.3,
+        "report": {"fvu": 0.1834, "l0": 21.4, "tokens": 1_234_567},
+        "importance": importance,
+        "density": np.where(silent, 0, rng.uniform(1e-4, 1e-2, importance.shape)),
+        "max_activation": 2 * importance,
+        "levels": ["low", "mid", "high", "unclear"] * 10,
+        "level_reasons": [f"reason {factor}" for factor in range(n_factors)],
+        "featured": [13, 2],
+        "contexts": contexts,
+    }
+    return site.SiteData(**(values | changes))
+
+
+@pytest.fixture(scope="session", name="make_site")
+def make_site_fixture():
+    """The function that makes the run, any of its fields changed."""
+    return make_site
+
+
+@pytest.fixture(scope="session")
+def evil() -> str:
+    """What every context of the run holds: markup that must stay text."""
+    return EVIL

@@ -1,0 +1,109 @@
+"""The server of an exported site: its files, nothing but its files, its messages."""
+
+import http.client
+import threading
+
+import pytest
+
+from tfvis_jax import errors
+from tfvis_jax.viewer import bundle, server
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_site):
+    folder = tmp_path_factory.mktemp("run") / "site"
+    bundle.write(folder, make_site())
+    (folder.parent / "secret.txt").write_text("not for you")
+    (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def port(folder):
+    with server.make_server(folder, port=0) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield running.server_port
+        running.shutdown()
+        thread.join()
+
+
+def _get(port, path, *, host=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{port}"})
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response, body
+
+
+@pytest.mark.parametrize(
+    "path", ["index.html", "assets/app.js", "data/index.js", "assets/icon.svg"]
+)
+def test_files_come_as_written_and_are_not_stored(folder, port, path):
+    response, body = _get(port, f"/{path}?x=1")
+    assert response.status == 200
+    assert body == (folder / path).read_bytes()
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+def test_the_page_forbids_the_same_as_the_server(folder):
+    page = (folder / "index.html").read_text()
+    assert f'content="{server.CONTENT_SECURITY_POLICY}"' in page
+
+
+def test_the_root_is_the_page(folder, port):
+    assert _get(port, "/")[1] == (folder / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/data/", "/assets", "/../secret.txt", "/%2e%2e/secret.txt", "/link.txt", "/none"],
+)
+def test_nothing_else_is_served(port, path):
+    response, body = _get(port, path)
+    assert response.status in (301, 404)
+    assert b"not for you" not in body
+    assert b"index.js" not in body
+
+
+def test_pages_of_other_names_are_refused(port):
+    assert _get(port, "/", host="evil.example:80")[0].status == 403
+    assert _get(port, "/", host=f"localhost:{port}")[0].status == 200
+
+
+def test_a_missing_site_names_the_command_that_makes_it(tmp_path):
+    with pytest.raises(errors.InputError, match=f"tfvis export {tmp_path}"):
+        server.make_server(tmp_path / "site", port=0)
+
+
+def test_a_site_of_another_format_is_named(tmp_path, make_site):
+    bundle.write(tmp_path / "site", make_site())
+    path = tmp_path / "site" / "data" / "manifest.js"
+    path.write_text(path.read_text().replace("tfvis-site/1", "tfvis-site/7"))
+    with pytest.raises(errors.InputError, match="tfvis-site/7"):
+        server.make_server(tmp_path / "site", port=0)
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(errors.InputError, match="damaged"):
+        server.make_server(tmp_path / "site", port=0)
+
+
+def test_a_taken_port_is_named(folder, port):
+    with pytest.raises(errors.InputError, match=f"port {port} .*--port"):
+        server.make_server(folder, port=port)
+    with pytest.raises(errors.InputError, match="65535"):
+        server.make_server(folder, port=70000)
+
+
+def test_serve_says_where_and_ends_quietly_on_ctrl_c(folder, capsys, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        server.http.server.ThreadingHTTPServer, "serve_forever", interrupted
+    )
+    said = []
+    server.serve(folder, port=0, open_browser=False, on_ready=said.append)
+    assert said[0].startswith("http://127.0.0.1:")
+    assert capsys.readouterr() == ("", "")
