@@ -1,0 +1,205 @@
+"""Reading torch.save files without torch, and running nothing that they ask for."""
+
+import collections
+import io
+import os
+import pathlib
+import pickle
+import zipfile
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tfvis_jax import errors, models
+from tfvis_jax.models import torch_zip
+
+
+def _archive(path: pathlib.Path, pickled: bytes, **members: bytes) -> pathlib.Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        for name, content in members.items():
+            archive.writestr(f"archive/{name}", content)
+    return path
+
+
+# What torch.save writes for {"a": tensor}: GLOBAL, persistent id, REDUCE.
+def _tensor_pickle(*, shape=(2, 3), strides=(3, 1), offset=0, n_elements=6) -> bytes:
+    def numbers(values):
+        return b"(" + b"".join(b"I%d\n" % value for value in values) + b"t"
+
+    storage = b"(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI%d\ntQ" % n_elements
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"I%d\n" % offset
+    tensor += numbers(shape) + numbers(strides) + b"I00\n"
+    return b"\x80\x02}Va\n" + tensor + b"ccollections\nOrderedDict\n)RtRs."
+
+
+_SIX = np.arange(6, dtype="<f4").tobytes()
+
+
+def _write(path, pickled, *, content=_SIX, **members):
+    with zipfile.ZipFile(_archive(path, pickled, **members), "a") as archive:
+        archive.writestr("archive/data/0", content)
+    return path
+
+
+def test_it_reads_a_hand_written_file(tmp_path):
+    path = _write(tmp_path / "a.bin", _tensor_pickle(), byteorder=b"little")
+    tensors = torch_zip.read(path)
+    np.testing.assert_array_equal(tensors["a"], [[0, 1, 2], [3, 4, 5]])
+    path = _write(
+        tmp_path / "b.bin", _tensor_pickle(shape=(2, 2), strides=(1, 3), offset=1)
+    )
+    np.testing.assert_array_equal(torch_zip.read(path)["a"], [[1, 4], [2, 5]])
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        {"shape": (2, 4)},
+        {"offset": 1},
+        {"offset": -1},
+        {"strides": (-3, 1)},
+        {"shape": (2,)},
+        {"n_elements": 7},
+    ],
+)
+def test_a_tensor_outside_its_storage_is_refused(outside, tmp_path):
+    path = _write(tmp_path / "a.bin", _tensor_pickle(**outside))
+    with pytest.raises(errors.InputError, match="damaged or cut short"):
+        torch_zip.read(path)
+
+
+def test_it_reads_what_torch_saves(tmp_path):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.manual_seed(0)
+    base = torch.randn(4, 6)
+    saved = collections.OrderedDict(
+        plain=base,
+        transposed=base.T,
+        slice=base[1:, ::2],
+        shared=base.view(-1)[5:9],
+        expanded=base[:1].expand(3, 6),
+        half=base.half(),
+        bfloat16=base.bfloat16(),
+        double=base.double(),
+        whole=torch.arange(5),
+        flags=torch.tensor([True, False]),
+        scalar=torch.tensor(3.5),
+        empty=torch.zeros(0, 3),
+        parameter=torch.nn.Parameter(base + 1),
+    )
+    torch.save(saved, tmp_path / "a.bin")
+    tensors = torch_zip.read(tmp_path / "a.bin")
+    assert list(tensors) == list(saved)
+    for name, tensor in saved.items():
+        expected = tensor.detach()
+        if name == "bfloat16":
+            assert tensors[name].dtype == jnp.bfloat16
+            expected = expected.float()
+        ours = tensors[name].astype(expected.numpy().dtype)
+        np.testing.assert_array_equal(ours, expected.numpy(), err_msg=name)
+    assert np.shares_memory(tensors["plain"], tensors["transposed"])
+    assert np.shares_memory(tensors["plain"], tensors["shared"])
+
+
+def test_a_torch_checkpoint_loads_as_safetensors_does(tiny_tensors, write_folder):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    folder = write_folder(tiny_tensors)
+    expected = models.load(folder, masked_lm=True).masked_lm
+    (folder / "model.safetensors").unlink()
+    # A state dict carries its modules' versions as an attribute of the dictionary.
+    state = torch.nn.Linear(1, 1).state_dict()
+    state.clear()
+    state.update((name, torch.tensor(x)) for name, x in tiny_tensors.items())
+    assert state._metadata is not None
+    torch.save(state, folder / "pytorch_model.bin")
+    loaded = models.load(folder, masked_lm=True).masked_lm
+    hidden = jnp.ones((1, 2, 16))
+    np.testing.assert_array_equal(loaded.logits(hidden), expected.logits(hidden))
+
+
+class _Malicious:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ((os.system, "touch {}"), "posix.system"),
+        ((eval, "open('{}', 'w')"), "builtins.eval"),
+        ((getattr, os, "sep"), "builtins.getattr"),
+    ],
+)
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_no_code_of_the_file_is_run(call, name, protocol, tmp_path):
+    function, *arguments = call
+    trace = tmp_path / "trace"
+    arguments = [a.format(trace) if isinstance(a, str) else a for a in arguments]
+    if function is getattr:
+        arguments[0] = collections.OrderedDict
+    pickled = pickle.dumps({"a": _Malicious(function, *arguments)}, protocol)
+    path = _archive(tmp_path / "bad.bin", pickled)
+    with pytest.raises(errors.InputError, match="which is not needed") as caught:
+        torch_zip.read(path)
+    named = name.replace("builtins", "__builtin__") if protocol < 3 else name
+    assert named in str(caught.value) and "save_pretrained" in str(caught.value)
+    assert not trace.exists()
+
+
+def test_a_dotted_name_reaches_nothing(tmp_path):
+    # Protocol 4 may name attributes of attributes, as "OrderedDict.fromkeys".
+    pickled = b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.fromkeys\x93."
+    path = _archive(tmp_path / "bad.bin", pickled)
+    with pytest.raises(errors.InputError, match=r"OrderedDict\.fromkeys"):
+        torch_zip.read(path)
+
+
+def test_what_a_file_sets_on_a_known_name_dies_with_it(tmp_path):
+    # BUILD would write attributes into whatever stands on the stack.
+    altering = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}Vx\nI1\nsb."
+    with pytest.raises(errors.InputError):
+        torch_zip.read(_archive(tmp_path / "bad.bin", altering))
+    altering = b"\x80\x02ccollections\nOrderedDict\n(N}Vkeys\nI1\nstb."
+    with pytest.raises(errors.InputError):
+        torch_zip.read(_archive(tmp_path / "worse.bin", altering))
+    assert list(collections.OrderedDict(a=1).keys()) == ["a"]
+
+
+def test_the_old_format_is_refused_with_the_remedy(tmp_path):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    path = tmp_path / "old.bin"
+    torch.save({"a": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(
+        errors.InputError, match=r"the old pickle format.*save_pretrained"
+    ):
+        torch_zip.read(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(errors.InputError, match="got no torch file"):
+        torch_zip.read(path)
+    whole = _write(tmp_path / "b.bin", _tensor_pickle()).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(errors.InputError, match="damaged or cut short"):
+        torch_zip.read(path)
+    path.write_bytes(whole.replace(_SIX, _SIX[::-1]))
+    with pytest.raises(errors.InputError, match="Bad CRC"):
+        torch_zip.read(path)
+    buffer = io.BytesIO()
+    zipfile.ZipFile(buffer, "w").close()
+    path.write_bytes(b"PK" + buffer.getvalue())
+    with pytest.raises(errors.InputError, match=r"no data\.pkl"):
+        torch_zip.read(path)
+    for held in (b"\x80\x02]I1\na.", b"\x80\x02}Va\nI1\ns."):
+        with pytest.raises(errors.InputError, match="named tensors alone"):
+            torch_zip.read(_archive(path, held))
+    big_endian = _write(path, _tensor_pickle(), byteorder=b"big")
+    with pytest.raises(errors.InputError, match="must be little-endian"):
+        torch_zip.read(big_endian)
