@@ -203,3 +203,11 @@ def test_other_files_are_refused(tmp_path):
     big_endian = _write(path, _tensor_pickle(), byteorder=b"big")
     with pytest.raises(errors.InputError, match="must be little-endian"):
         torch_zip.read(big_endian)
+
+
+def test_a_described_tensor_cannot_be_altered_afterwards(tmp_path):
+    tensor = _tensor_pickle()[len(b"\x80\x02}Va\n") : -len(b"s.")]
+    for state in (b"}Voffset\nI9\ns", b"(N}Voffset\nI9\nst", b"(I1\nI2\nt"):
+        path = _write(tmp_path / "bad.bin", b"\x80\x02}Va\n" + tensor + state + b"bs.")
+        with pytest.raises(errors.InputError, match="damaged or cut short"):
+            torch_zip.read(path)

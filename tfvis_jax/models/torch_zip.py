@@ -6,6 +6,7 @@ names that describe tensors are known here and every other is refused.
 """
 
 import collections
+import functools
 import pathlib
 import pickle
 import typing
@@ -53,7 +54,18 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            tensors = _Unpickler(archive, path=path).load()
+            described = _Unpickler(archive, path=path).load()
+            if not isinstance(described, dict) or not all(
+                isinstance(tensor, _Tensor) for tensor in described.values()
+            ):
+                raise errors.InputError(
+                    f"{path} must hold a state dict of named tensors alone. {_REMEDY}"
+                )
+            storage = functools.cache(functools.partial(_read_storage, archive))
+            return {
+                str(name): _view(storage(tensor.storage), tensor)
+                for name, tensor in described.items()
+            }
     except errors.InputError:
         raise
     # A damaged pickle can fail in any way its opcodes can.
@@ -61,38 +73,41 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise errors.InputError(
             f"{path} is damaged or cut short ({error}); download it again."
         ) from error
-    if not isinstance(tensors, dict) or not all(
-        isinstance(tensor, np.ndarray) for tensor in tensors.values()
-    ):
-        raise errors.InputError(
-            f"{path} must hold a state dict of named tensors alone. {_REMEDY}"
-        )
-    return dict(tensors)
+
+
+# Tuples have no state that a pickle could set after they were checked.
+class _Storage(typing.NamedTuple):
+    dtype_name: str
+    member: str
+    n_elements: int
+
+
+class _Tensor(typing.NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
 class _Unpickler(pickle.Unpickler):
     """Knows tensors, storages and `OrderedDict`, and no other global name."""
 
     def __init__(self, archive: zipfile.ZipFile, *, path: pathlib.Path) -> None:
-        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        members = archive.namelist()
+        pickles = [name for name in members if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError("no data.pkl")
-        self._archive = archive
         self._path = path
         self._folder = pickles[0].removesuffix("data.pkl")
-        self._storages: dict[str, np.ndarray] = {}
-        if self._folder + "byteorder" in archive.namelist():
-            byte_order = archive.read(self._folder + "byteorder")
-            if byte_order != b"little":
-                raise errors.InputError(
-                    f"{path} must be little-endian, got {byte_order!r}. {_REMEDY}"
-                )
+        byte_order = self._folder + "byteorder"
+        if byte_order in members and archive.read(byte_order) != b"little":
+            raise errors.InputError(f"{path} must be little-endian. {_REMEDY}")
         super().__init__(archive.open(pickles[0]))
 
     def find_class(self, module: str, name: str) -> typing.Any:
         if module == "torch" and name in _STORAGE_DTYPES:
-            return np.dtype(_STORAGE_DTYPES[name])
-        # Bound methods and C types: a pickle cannot alter what they do.
+            return name
+        # Bound methods and a C type: a pickle cannot alter what they do.
         allowed = {
             "torch._utils._rebuild_tensor_v2": self._rebuild_tensor,
             "torch._utils._rebuild_parameter": self._rebuild_parameter,
@@ -106,31 +121,39 @@ class _Unpickler(pickle.Unpickler):
             )
         return allowed[full_name]
 
-    def persistent_load(self, pid: typing.Any) -> np.ndarray:
-        _, dtype, key, _, n_elements = pid
-        if key not in self._storages:
-            member = self._archive.getinfo(f"{self._folder}data/{key}")
-            if member.file_size != n_elements * dtype.itemsize:
-                raise ValueError(f"storage {key} has the wrong size")
-            self._storages[key] = np.frombuffer(self._archive.read(member), dtype)
-        return self._storages[key]
+    def persistent_load(self, pid: typing.Any) -> _Storage:
+        _, dtype_name, key, _, n_elements = pid
+        return _Storage(dtype_name, f"{self._folder}data/{key}", n_elements)
 
     def _rebuild_tensor(
-        self, storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *_: object
-    ) -> np.ndarray:
-        last = offset + sum(
-            (size - 1) * stride for size, stride in zip(shape, strides, strict=True)
-        )
-        numbers = (offset, *shape, *strides)
-        empty = 0 in shape
-        if min(numbers) < 0 or (not empty and last >= storage.size):
-            raise ValueError("a tensor reaches outside its storage")
-        return np.lib.stride_tricks.as_strided(
-            storage[0 if empty else offset :],
-            shape,
-            [stride * storage.itemsize for stride in strides],
-            writeable=False,
-        )
+        self, storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: object
+    ) -> _Tensor:
+        return _Tensor(storage, offset, shape, strides)
 
-    def _rebuild_parameter(self, tensor: np.ndarray, *_: object) -> np.ndarray:
+    def _rebuild_parameter(self, tensor: _Tensor, *_: object) -> _Tensor:
         return tensor
+
+
+def _read_storage(archive: zipfile.ZipFile, storage: _Storage) -> np.ndarray:
+    dtype = np.dtype(_STORAGE_DTYPES[storage.dtype_name])
+    member = archive.getinfo(storage.member)
+    if member.file_size != storage.n_elements * dtype.itemsize:
+        raise ValueError(f"{storage.member} has the wrong size")
+    return np.frombuffer(archive.read(member), dtype)
+
+
+def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
+    """Returns [*tensor.shape], after making sure that it lies inside `storage`."""
+    if 0 in tensor.shape:
+        return np.zeros(tensor.shape, storage.dtype)
+    steps = zip(tensor.shape, tensor.strides, strict=True)
+    last = tensor.offset + sum((size - 1) * stride for size, stride in steps)
+    smallest = min(tensor.offset, *tensor.shape, *tensor.strides, 0)
+    if smallest < 0 or last >= storage.size:
+        raise ValueError("a tensor reaches outside its storage")
+    return np.lib.stride_tricks.as_strided(
+        storage[tensor.offset :],
+        tensor.shape,
+        [stride * storage.itemsize for stride in tensor.strides],
+        writeable=False,
+    )
