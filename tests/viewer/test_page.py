@@ -173,7 +173,7 @@ def test_the_curve_and_the_table_have_the_values(page, folder):
         # Table columns are laid out in whole pixels.
         assert left + x == pytest.approx(box["x"] + box["width"] / 2, abs=1.5)
     row = page.query_selector_all(".values tbody tr")[0]
-    assert row.inner_text().split() == ["Importance", "1.25", "2.5", "7.5", "5"]
+    assert row.inner_text().split() == ["Importance", "1.25", "2.50", "7.50", "5.00"]
 
 
 def test_layers_switch_by_click_by_key_and_by_address(page, folder):

@@ -24,7 +24,7 @@
     return el(
       "mark",
       {
-        title: `activation ${format.activation(activation)}`,
+        title: `activation ${format.even(activation)}`,
         style: { "--strength": strength.toFixed(3) },
       },
       word,
@@ -39,7 +39,7 @@
     return el(
       "li",
       { class: "context" },
-      el("span", { class: "value", title: "activation" }, format.activation(activation)),
+      el("span", { class: "value", title: "activation" }, format.even(activation)),
       el(
         "p",
         { class: "text", dir: "auto" },
@@ -57,7 +57,7 @@
       { class: "legend" },
       "0 ",
       el("span", { class: "ramp", role: "img", "aria-label": "weak to strong colour" }),
-      ` ${format.activation(greatest)} activation, relative to this factor’s maximum`,
+      ` ${format.even(greatest)} activation, relative to this factor’s maximum`,
     );
   }
 

@@ -148,7 +148,7 @@
                 y: points[i].y - 13,
                 "text-anchor": "middle",
               },
-              format.number(importance[i]),
+              format.even(importance[i]),
             ),
         ),
       ]),

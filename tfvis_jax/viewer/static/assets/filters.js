@@ -79,7 +79,7 @@
         el(
           "button",
           { type: "button", class: "button", on: { click: act.random } },
-          "Random factor",
+          "Random",
         ),
       ),
       search,

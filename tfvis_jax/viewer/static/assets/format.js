@@ -20,10 +20,10 @@
       return x.toPrecision(3).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
     },
 
-    /** One decimal less freedom, for columns of activations. @param {number|null} x */
-    activation(x) {
-      if (x === null || x === undefined) return "–";
-      return Math.abs(x) >= 100 ? x.toFixed(0) : x.toPrecision(3);
+    /** Three digits, zeros included, so that a column reads evenly. @param {number|null} x */
+    even(x) {
+      if (!x || Math.abs(x) >= 100 || Math.abs(x) < 1e-3) return format.number(x);
+      return x.toPrecision(3);
     },
 
     /** Two significant digits. @param {number|null} fraction */

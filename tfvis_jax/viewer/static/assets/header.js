@@ -52,7 +52,7 @@
                 "tr",
                 null,
                 el("th", { scope: "row" }, name),
-                values.map((value) => el("td", null, show(value))),
+                values.map((value) => el("td", null, format.even(value))),
               ),
             ),
           ),

@@ -48,12 +48,12 @@
         line(
           "Importance",
           "Mean of the top-n activations in the layer",
-          factor.importance.map((v) => el("td", null, format.number(v))),
+          factor.importance.map((v) => el("td", null, format.even(v))),
         ),
         line(
           "Maximum",
           "Greatest activation in the layer",
-          factor.activation.map((v) => el("td", null, format.number(v))),
+          factor.activation.map((v) => el("td", null, format.even(v))),
         ),
         line(
           "Density",

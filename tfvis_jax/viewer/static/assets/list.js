@@ -99,7 +99,7 @@
       cell("kind", dead ? null : glyphs.level(data.level(factor))),
       cell("curve", glyphs.spark(data.importance(factor), manifest.layers)),
       cell("peak", dead ? "–" : [el("i", null, "L"), manifest.layers[peak]]),
-      cell("max", format.activation(dead ? null : index.activation[factor])),
+      cell("max", format.even(dead ? null : index.activation[factor])),
       cell("density", format.percent(dead ? null : index.density[factor])),
     );
   }

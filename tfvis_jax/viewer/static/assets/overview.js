@@ -42,7 +42,7 @@
           "button",
           { type: "button", class: "column-head", on: { click: () => choose(i) } },
           el("b", null, `Layer ${layer}`),
-          el("span", null, format.number(factor.importance[i])),
+          el("span", null, format.even(factor.importance[i])),
         ),
         factor.contexts[i].length
           ? el(
@@ -92,7 +92,9 @@
       show(i) {
         columns.forEach((column, place) => column.classList.toggle("chosen", place === i));
         // Only sideways: the page itself must not jump.
-        box.scrollLeft = columns[Math.max(0, i - 1)].offsetLeft - columns[0].offsetLeft;
+        // Where two columns fit, the layer before stands beside the chosen one.
+        const first = box.clientWidth >= 2 * columns[i].offsetWidth ? Math.max(0, i - 1) : i;
+        box.scrollLeft = columns[first].offsetLeft - columns[0].offsetLeft;
       },
     };
   };
