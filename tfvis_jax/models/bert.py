@@ -10,110 +10,17 @@ Inference only: no dropout, nothing sown, no shared submodules, so that a `Bert`
 plain pytree and passes through `jax.jit` as an argument.
 """
 
-import collections.abc
-import dataclasses
 import functools
-import typing
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from tfvis_jax import errors
-
-_REQUIRED_KEYS = {
-    "vocab_size": "vocab_size",
-    "d_model": "hidden_size",
-    "n_layers": "num_hidden_layers",
-    "n_heads": "num_attention_heads",
-    "d_hidden": "intermediate_size",
-    "max_positions": "max_position_embeddings",
-    "n_token_types": "type_vocab_size",
-}
-_EXPECTED_VALUES = {
-    "model_type": "bert",
-    "hidden_act": "gelu",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-    "add_cross_attention": False,
-}
-
+from tfvis_jax.models import bert_config
 
 # Large but finite: a window of padding alone then gives numbers, not NaN.
 _MASKED_SCORE = -1e30
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BertConfig:
-    """The sizes of a BERT; hashable, so it may be a static jit argument."""
-
-    vocab_size: int
-    d_model: int
-    n_layers: int
-    n_heads: int
-    # Width of the feed-forward part, 4 * d_model in the published models.
-    d_hidden: int
-    max_positions: int = 512
-    n_token_types: int = 2
-    layer_norm_epsilon: float = 1e-12
-
-    def __post_init__(self) -> None:
-        for field in _REQUIRED_KEYS:
-            value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise errors.InputError(
-                    f"`{field}` must be a whole number of at least 1, got {value!r}."
-                )
-        if self.d_model % self.n_heads:
-            raise errors.InputError(
-                f"`d_model` must be a multiple of `n_heads`, got {self.d_model} and "
-                f"{self.n_heads}."
-            )
-        if not self.layer_norm_epsilon > 0:
-            raise errors.InputError(
-                f"`layer_norm_epsilon` must be > 0, got {self.layer_norm_epsilon!r}."
-            )
-
-    @classmethod
-    def from_hugging_face(
-        cls, mapping: collections.abc.Mapping[str, typing.Any]
-    ) -> "BertConfig":
-        """Reads the content of a Hugging Face `config.json`.
-
-        Raises:
-            InputError: the model is not a BERT encoder of the supported kind, or a size
-                is missing.
-        """
-        other = [
-            name
-            for name in mapping.get("architectures") or []
-            if not name.startswith("Bert")
-        ]
-        differing = [
-            f"{key} is {mapping[key]!r} (supported: {expected!r})"
-            for key, expected in _EXPECTED_VALUES.items()
-            if mapping.get(key, expected) not in (expected, None)
-        ]
-        if other:
-            differing.append(f"architectures is {other!r} (supported: Bert...)")
-        if differing:
-            raise errors.InputError(
-                "This model cannot be loaded: " + "; ".join(differing) + ". What works "
-                'are encoders of model_type "bert" (BertModel, BertForMaskedLM, '
-                "BertForPreTraining and the other BertFor... classes) with exact gelu "
-                "and absolute positions; choose one of those."
-            )
-        missing = [key for key in _REQUIRED_KEYS.values() if key not in mapping]
-        if missing:
-            raise errors.InputError(
-                f"The model's config.json lacks {', '.join(missing)}; take the "
-                "config.json that was saved with the weights."
-            )
-        sizes = {field: mapping[key] for field, key in _REQUIRED_KEYS.items()}
-        return cls(
-            **sizes,
-            layer_norm_epsilon=mapping.get("layer_norm_eps", cls.layer_norm_epsilon),
-        )
 
 
 class Bert(nnx.Module):
@@ -125,7 +32,7 @@ class Bert(nnx.Module):
 
     def __init__(
         self,
-        config: BertConfig,
+        config: bert_config.BertConfig,
         *,
         dtype: jax.typing.DTypeLike = jnp.float32,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
@@ -232,7 +139,11 @@ class _Embeddings(nnx.Module):
     """LayerNorm of the sum of word, position and token type embeddings."""
 
     def __init__(
-        self, config: BertConfig, *, param_dtype: jax.typing.DTypeLike, rngs: nnx.Rngs
+        self,
+        config: bert_config.BertConfig,
+        *,
+        param_dtype: jax.typing.DTypeLike,
+        rngs: nnx.Rngs,
     ) -> None:
         def table(n_rows: int) -> nnx.Param:
             draw = nnx.initializers.normal(0.02)
@@ -258,7 +169,7 @@ class _Layer(nnx.Module):
 
     def __init__(
         self,
-        config: BertConfig,
+        config: bert_config.BertConfig,
         *,
         dtype: jax.typing.DTypeLike,
         param_dtype: jax.typing.DTypeLike,
@@ -287,7 +198,7 @@ class _Attention(nnx.Module):
 
     def __init__(
         self,
-        config: BertConfig,
+        config: bert_config.BertConfig,
         *,
         dtype: jax.typing.DTypeLike,
         param_dtype: jax.typing.DTypeLike,
@@ -321,7 +232,7 @@ class _Attention(nnx.Module):
 
 
 def layer_norm(
-    config: BertConfig, *, param_dtype: jax.typing.DTypeLike, rngs: nnx.Rngs
+    config: bert_config.BertConfig, *, param_dtype: jax.typing.DTypeLike, rngs: nnx.Rngs
 ) -> nnx.LayerNorm:
     """Returns BERT's LayerNorm over [..., d_model]: float32, two-pass variance."""
     return nnx.LayerNorm(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from tfvis_jax.models import bert
+from tfvis_jax.models import bert, bert_config
 
 
 class BertForMaskedLM(nnx.Module):
@@ -17,7 +17,7 @@ class BertForMaskedLM(nnx.Module):
 
     def __init__(
         self,
-        config: bert.BertConfig,
+        config: bert_config.BertConfig,
         *,
         dtype: jax.typing.DTypeLike = jnp.float32,
         param_dtype: jax.typing.DTypeLike = jnp.float32,
@@ -40,7 +40,7 @@ class _Head(nnx.Module):
 
     def __init__(
         self,
-        config: bert.BertConfig,
+        config: bert_config.BertConfig,
         *,
         dtype: jax.typing.DTypeLike,
         param_dtype: jax.typing.DTypeLike,

@@ -8,7 +8,7 @@ import pathlib
 import jax.numpy as jnp
 
 from tfvis_jax import errors
-from tfvis_jax.models import bert, hub, weights
+from tfvis_jax.models import bert, bert_config, hub, weights
 from tfvis_jax.models import masked_lm as masked_lm_module
 
 _DTYPES = ("float32", "bfloat16")
@@ -22,7 +22,7 @@ class PretrainedBert:
     name: str
     # Holds config.json, weights and tokenizer files.
     folder: pathlib.Path
-    config: bert.BertConfig
+    config: bert_config.BertConfig
     encoder: bert.Bert
     # Its `bert` is `encoder` itself. None unless asked for.
     masked_lm: masked_lm_module.BertForMaskedLM | None
@@ -48,14 +48,15 @@ def load(
     if dtype not in _DTYPES:
         raise errors.InputError(f"`dtype` must be one of {_DTYPES}, got {dtype!r}.")
     folder = hub.resolve(name_or_folder)
-    config = bert.BertConfig.from_hugging_face(_read_config(folder / "config.json"))
-    kwargs = {"config": config, "dtype": jnp.dtype(dtype)}
+    config = bert_config.BertConfig.from_hugging_face(
+        _read_config(folder / "config.json")
+    )
     if masked_lm:
-        model = weights.load_masked_lm(folder, **kwargs)
+        model = weights.load_masked_lm(folder, config=config, dtype=jnp.dtype(dtype))
         encoder = model.bert
     else:
         model = None
-        encoder = weights.load_bert(folder, **kwargs)
+        encoder = weights.load_bert(folder, config=config, dtype=jnp.dtype(dtype))
     return PretrainedBert(
         name=os.fspath(name_or_folder),
         folder=folder,

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from tfvis_jax import errors
-from tfvis_jax.models import bert, checkpoint_files, masked_lm
+from tfvis_jax.models import bert, bert_config, checkpoint_files, masked_lm
 
 _MODULES = {
     ("embeddings", "word"): "embeddings.word_embeddings.weight",
@@ -40,7 +40,7 @@ _Tensors = dict[str, checkpoint_files.StoredTensor]
 
 
 def load_bert(
-    folder: pathlib.Path, *, config: bert.BertConfig, dtype: jax.typing.DTypeLike
+    folder: pathlib.Path, *, config: bert_config.BertConfig, dtype: jax.typing.DTypeLike
 ) -> bert.Bert:
     """Returns the encoder stored in `folder`; poolers and heads there are ignored.
 
@@ -59,7 +59,7 @@ def load_bert(
 
 
 def load_masked_lm(
-    folder: pathlib.Path, *, config: bert.BertConfig, dtype: jax.typing.DTypeLike
+    folder: pathlib.Path, *, config: bert_config.BertConfig, dtype: jax.typing.DTypeLike
 ) -> masked_lm.BertForMaskedLM:
     """Returns the encoder and the masked language model head stored in `folder`.
 

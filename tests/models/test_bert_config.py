@@ -1,0 +1,67 @@
+"""Reading Hugging Face configurations, and refusing what is not supported."""
+
+import dataclasses
+
+import pytest
+
+from tfvis_jax import errors
+from tfvis_jax.models import bert_config
+
+_CONFIG = bert_config.BertConfig(
+    vocab_size=101, d_model=32, n_layers=3, n_heads=4, d_hidden=64, max_positions=20
+)
+_HUGGING_FACE = {
+    "architectures": ["BertForMaskedLM"],
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "vocab_size": 101,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 20,
+    "type_vocab_size": 2,
+}
+
+
+def test_config_reads_hugging_face_names():
+    assert bert_config.BertConfig.from_hugging_face(_HUGGING_FACE) == _CONFIG
+    other = _HUGGING_FACE | {"layer_norm_eps": 1e-5, "is_decoder": False}
+    assert bert_config.BertConfig.from_hugging_face(other) == dataclasses.replace(
+        _CONFIG, layer_norm_epsilon=1e-5
+    )
+    # The smallest published BERTs name neither a type nor an architecture.
+    bare = dict(_HUGGING_FACE)
+    del bare["architectures"], bare["model_type"]
+    assert bert_config.BertConfig.from_hugging_face(bare) == _CONFIG
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "roberta"}, "'roberta'.*supported: 'bert'"),
+        ({"architectures": ["RobertaModel"]}, "RobertaModel.*BertForMaskedLM"),
+        ({"hidden_act": "gelu_new"}, "'gelu_new'.*supported: 'gelu'"),
+        ({"position_embedding_type": "relative_key"}, "supported: 'absolute'"),
+        ({"is_decoder": True}, "is_decoder is True"),
+        ({"add_cross_attention": True}, "add_cross_attention is True"),
+        ({"num_attention_heads": 5}, "multiple of `n_heads`"),
+        ({"hidden_size": 0}, "`d_model` must be a whole number"),
+        ({"vocab_size": "many"}, "`vocab_size` must be a whole number"),
+        ({"layer_norm_eps": 0.0}, "`layer_norm_epsilon` must be > 0"),
+    ],
+)
+def test_config_refuses_what_is_not_supported(change, message):
+    with pytest.raises(errors.InputError, match=message):
+        bert_config.BertConfig.from_hugging_face(_HUGGING_FACE | change)
+
+
+def test_config_names_every_missing_size():
+    with pytest.raises(errors.InputError, match="lacks vocab_size, num_hidden_layers"):
+        bert_config.BertConfig.from_hugging_face(
+            {
+                key: value
+                for key, value in _HUGGING_FACE.items()
+                if key not in ("vocab_size", "num_hidden_layers")
+            }
+        )
