@@ -22,7 +22,7 @@ from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 
 # Large enough that a shard's files are few, small enough that workers share a corpus.
-_SHARD_CHARS = 2_000_000
+SHARD_CHARS = 2_000_000
 
 
 def build(
@@ -130,7 +130,7 @@ def _settings(
         "schema_version": windows_lib.SCHEMA_VERSION,
         **values,
         "tokenizer_hash": tokenizer.content_hash,
-        "shard_chars": _SHARD_CHARS,
+        "shard_chars": SHARD_CHARS,
         "inputs": [_fingerprint(item) for item in inputs],
     }
 
@@ -171,7 +171,7 @@ def _group(
     for document in raw:
         group.append(document)
         size += len(document.text)
-        if size >= _SHARD_CHARS:
+        if size >= SHARD_CHARS:
             yield group
             group, size = [], 0
     if group:

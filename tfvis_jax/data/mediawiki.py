@@ -113,7 +113,7 @@ def _join_paragraphs(lines: list[str]) -> Iterator[str]:
 
 _TIDY = [
     (re.compile(r"'{2,}"), ""),
-    (re.compile(r"[\xa0\u2009\u202f\u200a\t]+"), " "),
+    (re.compile(r"(?:&nbsp;|[\xa0\u2009\u202f\u200a\t])+"), " "),
     (re.compile(r"[\u200b\u200e\u200f\ufeff]"), ""),
     (re.compile(r"</?[a-zA-Z][^<>]{0,200}>"), ""),
     (re.compile(r"\[\[|\]\]|\{\{|\}\}"), ""),
