@@ -1,10 +1,10 @@
 /* Opens the data and shows the page that the address names. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { data, dom, format, route } = tfvis;
   const main = document.getElementById("main");
-  /** @type {ReturnType<typeof tfvis.listPage>} */
+  /** @type {any} */
   let list = null;
   /** What main shows besides the list. @type {any} */
   let page = null;
@@ -111,4 +111,4 @@
   }
 
   start().catch(fail);
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,5 +1,5 @@
 /* The contexts of a factor at one layer, the word marked. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { el } = tfvis.dom;
@@ -65,7 +65,7 @@
     mark,
 
     /**
-     * @param {import("./data").Factor} factor @param {number[]} layers
+     * @param {Factor} factor @param {number[]} layers
      */
     panel(factor, layers) {
       const greatest = Math.max(0, ...factor.activation.filter((v) => v !== null));
@@ -154,4 +154,4 @@
       };
     },
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

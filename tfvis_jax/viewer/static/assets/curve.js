@@ -1,6 +1,6 @@
 /* The importance of one factor over the layers, and its density below, as SVG.
    It stands above a table whose columns are the layers: each point sits over its own. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { svg } = tfvis.dom;
@@ -154,4 +154,4 @@
       ]),
     );
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,41 +1,6 @@
 /* The data of the run: what is loaded, and simple questions to it. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
-
-  /**
-   * @typedef {Object} Manifest
-   * @property {string} schema
-   * @property {string} title
-   * @property {string} model
-   * @property {string} corpus
-   * @property {number[]} layers
-   * @property {number} l1_penalty
-   * @property {[string, number|string|number[]|null][]} report
-   * @property {number[]} featured
-   * @property {string[]} level_names
-   * @property {number} shard_size
-   * @property {{factors: number, alive: number, contexts: number, levels: number[]}} counts
-   *
-   * @typedef {Object} Index columns over all factors
-   * @property {number[]} levels position in level_names
-   * @property {(number|null)[][]} importance [layer][factor]
-   * @property {(number|null)[]} peak position in layers; null for dead factors
-   * @property {(number|null)[]} activation greatest over all layers
-   * @property {(number|null)[]} density at the peak layer
-   * @property {string[]} vocabulary
-   * @property {[number, number][][]} words per factor: place in vocabulary, count
-   *
-   * @typedef {Object} Factor
-   * @property {number} factor
-   * @property {string} reason of its level
-   * @property {(number|null)[]} importance per layer
-   * @property {(number|null)[]} density per layer
-   * @property {(number|null)[]} activation greatest per layer
-   * @property {[string, number][]} words with counts, over all layers
-   * @property {[string, number][][]} layer_words
-   * @property {[string, string, string, string][]} texts before, word, after, document
-   * @property {[number, number|null][][]} contexts per layer: place in texts, activation
-   */
 
   const SCHEMA = "tfvis-site/1";
   const KEPT_SHARDS = 12;
@@ -90,4 +55,4 @@
       data.index.words[factor].map(([place, n]) => [data.index.vocabulary[place], n]),
   };
   tfvis.data = data;
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,14 +1,8 @@
 /* Making elements. Text only ever enters as text, never as markup. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const SVG = "http://www.w3.org/2000/svg";
-
-  /**
-   * @typedef {Node|string|number|null|undefined|false|Child[]} Child
-   * @typedef {Object<string, any>} Attributes `on`: listeners by event name; `style`:
-   *   custom properties by name; null and false leave an attribute out
-   */
 
   function fill(node, attributes, children) {
     for (const [name, value] of Object.entries(attributes || {})) {
@@ -34,17 +28,17 @@
 
   tfvis.dom = {
     /**
-     * @param {string} tag @param {Attributes|null} [attributes] @param {...Child} children
+     * @param {string} tag @param {Attributes} [attributes] @param {...Child} children
      * @returns {HTMLElement}
      */
     el: (tag, attributes, ...children) =>
       fill(document.createElement(tag), attributes, children),
 
     /**
-     * @param {string} tag @param {Attributes|null} [attributes] @param {...Child} children
+     * @param {string} tag @param {Attributes} [attributes] @param {...Child} children
      * @returns {SVGElement}
      */
     svg: (tag, attributes, ...children) =>
       fill(document.createElementNS(SVG, tag), attributes, children),
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,5 +1,5 @@
 /* The page of one factor: #/factor/13?layer=4 */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { el } = tfvis.dom;
@@ -36,8 +36,8 @@
   }
 
   /**
-   * @param {import("./route").Route} at
-   * @param {ReturnType<typeof tfvis.listPage>} list
+   * @param {Route} at
+   * @param {any} list
    */
   tfvis.factorPage = async function (at, list) {
     const { manifest } = data;
@@ -128,7 +128,7 @@
       title: `Factor ${number} · ${manifest.title}`,
       mounted: () => !dead && show(chosen),
       close: panel.close,
-      /** Another layer of the same factor. @param {import("./route").Route} next */
+      /** Another layer of the same factor. @param {Route} next */
       update(next) {
         if (next.number !== at.number) return false;
         const i = position(next.params.get("layer"));
@@ -149,4 +149,4 @@
       },
     };
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

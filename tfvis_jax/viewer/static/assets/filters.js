@@ -1,12 +1,12 @@
 /* The controls above the list: search, levels, peak layer, dead factors. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { el } = tfvis.dom;
   const { format, glyphs } = tfvis;
 
   /**
-   * @param {import("./data").Manifest} manifest
+   * @param {Manifest} manifest
    * @param {{change: (part: Object) => void, random: () => void, open: () => void}} act
    */
   tfvis.filters = function (manifest, act) {
@@ -84,7 +84,7 @@
       ),
       search,
 
-      /** @param {import("./select").Choice} choice @param {number} n factors found */
+      /** @param {Choice} choice @param {number} n factors found */
       show(choice, n) {
         if (search.value !== choice.q) search.value = choice.q;
         peak.value = choice.peak;
@@ -101,4 +101,4 @@
       },
     };
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

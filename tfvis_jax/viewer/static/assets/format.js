@@ -1,5 +1,5 @@
 /* Numbers and lists as people read them. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const integer = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -51,4 +51,4 @@
     },
   };
   tfvis.format = format;
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,5 +1,5 @@
 /* Small marks used on both pages: levels, sparklines, words. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { el, svg } = tfvis.dom;
@@ -77,4 +77,4 @@
       );
     },
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,5 +1,5 @@
 /* What the run is: the head of the list, in one title and two lines. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { el } = tfvis.dom;
@@ -60,7 +60,7 @@
     );
   }
 
-  /** @param {import("./data").Manifest} manifest */
+  /** @param {Manifest} manifest */
   tfvis.runHeader = function (manifest) {
     const { counts } = manifest;
     const report = new Map(manifest.report);
@@ -106,4 +106,4 @@
       more(manifest),
     );
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

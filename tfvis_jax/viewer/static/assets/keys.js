@@ -1,5 +1,5 @@
 /* The keyboard. Single keys do nothing while one types, and can be switched off. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const KEY = "tfvis.keys";
@@ -28,4 +28,4 @@
       if (action && action() !== false) event.preventDefault();
     });
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

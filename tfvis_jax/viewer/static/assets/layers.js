@@ -1,5 +1,5 @@
 /* The curve and, under it, the table of its values: one column per layer. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { el } = tfvis.dom;
@@ -8,7 +8,7 @@
   const COLUMN = 62;
 
   /**
-   * @param {import("./data").Factor} factor @param {number[]} layers
+   * @param {Factor} factor @param {number[]} layers
    * @param {(i: number) => void} choose called with a position in `layers`
    */
   tfvis.layersPanel = function (factor, layers, choose) {
@@ -94,7 +94,10 @@
           choose,
         }),
       );
-      if (focused) chart.querySelector(".point.chosen").focus({ preventScroll: true });
+      if (focused) {
+        const point = /** @type {SVGElement} */ (chart.querySelector(".point.chosen"));
+        point.focus({ preventScroll: true });
+      }
     }
 
     const watch = new ResizeObserver(draw);
@@ -112,7 +115,7 @@
       show(i) {
         chosen = i;
         draw();
-        for (const line of table.rows) {
+        for (const line of table.querySelectorAll("tr")) {
           [...line.cells].forEach((cell, column) =>
             cell.classList.toggle("chosen", column === i + 1),
           );
@@ -126,4 +129,4 @@
       },
     };
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

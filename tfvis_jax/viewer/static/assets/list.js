@@ -1,5 +1,5 @@
 /* The page of all factors: #/?q=left&level=mid&peak=3&sort=-density&dead=1 */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { el } = tfvis.dom;
@@ -31,7 +31,7 @@
   ];
   const NOTHING = { q: "", level: "", peak: "", dead: false, sort: "number" };
 
-  /** @param {URLSearchParams} params @returns {import("./select").Choice} */
+  /** @param {URLSearchParams} params @returns {Choice} */
   function read(params) {
     return {
       q: params.get("q") || "",
@@ -42,7 +42,7 @@
     };
   }
 
-  /** @param {import("./select").Choice} choice */
+  /** @param {Choice} choice */
   function address(choice) {
     return route.list({
       ...choice,
@@ -166,7 +166,7 @@
       route.go(route.factor(order[Math.floor(Math.random() * order.length)]));
     }
 
-    /** @param {import("./select").Choice} next */
+    /** @param {Choice} next */
     function choose(next) {
       choice = next;
       terms = select.terms(choice.q);
@@ -211,7 +211,7 @@
       element,
       search: filters.search,
       random,
-      /** @param {import("./route").Route} at */
+      /** @param {Route} at */
       show(at) {
         document.title = manifest.title;
         choose(read(at.params));
@@ -247,4 +247,4 @@
       },
     };
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

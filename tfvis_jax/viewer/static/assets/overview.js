@@ -1,5 +1,5 @@
 /* All layers side by side: how the meaning of a factor shifts. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const { el } = tfvis.dom;
@@ -20,7 +20,7 @@
   }
 
   /**
-   * @param {import("./data").Factor} factor @param {number[]} layers
+   * @param {Factor} factor @param {number[]} layers
    * @param {(i: number) => void} choose called with a position in `layers`
    */
   tfvis.overview = function (factor, layers, choose) {
@@ -98,4 +98,4 @@
       },
     };
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,8 +1,6 @@
 /* The address: #/ and #/factor/13?layer=4. It holds the whole state of a page. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
-
-  /** @typedef {{page: string, number: string, params: URLSearchParams}} Route */
 
   function hash(path, params) {
     const query = new URLSearchParams();
@@ -37,4 +35,4 @@
       history.replaceState(history.state, "", target);
     },
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,5 +1,5 @@
 /* A long list of which only the rows in view exist. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const BEYOND = 8;
@@ -79,4 +79,4 @@
       draw,
     };
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,15 +1,6 @@
 /* Which factors the list shows, and in which order. Pure; quick for 100,000 factors. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
-
-  /**
-   * @typedef {Object} Choice
-   * @property {string} q words or a number
-   * @property {string} level "" for all
-   * @property {string} peak position of the peak layer, "" for all
-   * @property {boolean} dead show dead factors too
-   * @property {string} sort column, with "-" before it for descending
-   */
 
   /** Terms of a query, in the spelling they are compared in. @param {string} q */
   function terms(q) {
@@ -60,7 +51,7 @@
     fold,
 
     /**
-     * @param {import("./data").Index} index @param {string[]} levelNames
+     * @param {Index} index @param {string[]} levelNames
      * @param {Choice} choice
      * @returns {number[]} factors in order
      */
@@ -94,4 +85,4 @@
       return chosen;
     },
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

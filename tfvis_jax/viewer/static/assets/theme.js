@@ -1,5 +1,5 @@
 /* The colour theme; runs before the first paint so that nothing flashes. */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   const KEY = "tfvis.theme";
@@ -49,4 +49,4 @@
   };
 
   apply();
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));

@@ -1,7 +1,7 @@
 /* How data comes to the page. The one file to exchange for another transport.
    A page opened from disk may not fetch, but it may run scripts: each data file is
    a script that calls tfvis.receive(name, value). */
-(function (tfvis) {
+(function (/** @type {Tfvis} */ tfvis) {
   "use strict";
 
   /** @type {Map<string, unknown>} */
@@ -38,4 +38,4 @@
       document.head.append(script);
     });
   };
-})((window.tfvis = window.tfvis || {}));
+})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
