@@ -131,6 +131,7 @@ _TIDY = [
     (re.compile(r"([,;])(?:\s*[,;])+"), r"\1"),
     (re.compile(r'(?<!\S)(""|“”|\'\')(?!\S)'), ""),
     (re.compile(r" +([,.;:!?)\]])(?=\s|$|[,.;:!?)\]\"”])"), r"\1"),
+    (re.compile(r"^[\s.,;:)\]]+(?=\s)"), ""),
     (re.compile(r" {2,}"), " "),
 ]
 
@@ -143,7 +144,7 @@ def _tidy(line: str) -> str:
 
 _REMNANT = re.compile(
     r"(?i)^(?:category|image|file|media|template|wikipedia|[a-z-]{2,12}):\S"
-    r"|\b(?:thumb|thumbnail|upright|\d+px)\||^[|!{}]|\|\s*$|^#redirect"
+    r"|\b(?:thumb|thumbnail|upright|\d+px)\||^[|!{}]|\|\s*$|^#redirect|^see also\b"
 )
 
 
