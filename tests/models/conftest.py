@@ -96,3 +96,10 @@ def tiny_bert(tiny_bert_folder: pathlib.Path) -> models.PretrainedBert:
 def minilm(minilm_folder: pathlib.Path) -> models.PretrainedBert:
     """all-MiniLM-L6-v2."""
     return models.load(minilm_folder)
+
+
+@pytest.fixture(scope="session")
+def random_bert() -> models.PretrainedBert:
+    """A 2-layer BERT of random weights that is stored with the tests."""
+    folder = pathlib.Path(__file__).parents[1] / "golden" / "random_bert"
+    return models.load(folder, masked_lm=True)
