@@ -18,7 +18,6 @@ class Command:
 
     Attributes:
       name: as typed.
-      summary: one line.
       usage: what follows the name, such as `RUN [--flags]`.
       description: a paragraph for `--help`.
       flags: the flags that it takes, and no others.
@@ -26,7 +25,6 @@ class Command:
     """
 
     name: str
-    summary: str
     usage: str
     description: str
     flags: flags.FlagValues
@@ -86,4 +84,5 @@ def _spelling(flag: flags.Flag) -> str:
         return f"--[no]{flag.name}" if flag.default else f"--{flag.name}"
     if flag.default is None:
         return f"--{flag.name}=…"
-    return f"--{flag.name}={flag.parser.convert(flag.default) if False else flag.default_as_str.strip(chr(39))}"
+    value = flag.value if isinstance(flag.value, list) else flag.default
+    return f"--{flag.name}={','.join(value) if isinstance(value, list) else value}"

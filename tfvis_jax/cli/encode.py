@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
+from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import command
 
 FLAGS = command.new_flags()
@@ -26,7 +27,6 @@ def run(arguments: Sequence[str]) -> None:
         raise command.UsageError(
             f"Expected RUN and one sentence in quotes, got {len(arguments)} arguments."
         )
-    from tfvis_jax.analysis import run as run_lib
 
     opened = run_lib.load_run(arguments[0])
     layers = _chosen_layers(opened.trained.layers)
@@ -102,12 +102,12 @@ def _as_json(encoded, layers: tuple[int, ...]) -> dict:
 
 COMMAND = command.Command(
     name="encode",
-    summary="write a sentence of your own as sums of factors",
     usage='RUN "A SENTENCE" [--flags]',
     description=(
         "Prints, for every layer and token: the number of active factors (L0), the "
-        "norm of what they leave unexplained relative to the hidden state's (residual), "
-        "the duality gap of the code, and the strongest factors with their activations."
+        "norm of what they leave unexplained relative to the hidden state's "
+        "(residual), the duality gap of the code, and the strongest factors with their "
+        "activations."
     ),
     flags=FLAGS,
     run=run,

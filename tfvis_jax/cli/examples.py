@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from absl import flags
 
 from tfvis_jax import run_directory
+from tfvis_jax.analysis import examples
 from tfvis_jax.cli import command, progress
+from tfvis_jax.training import dictionary_file, setup
 
 FLAGS = command.new_flags()
 _TOP_N = flags.DEFINE_integer(
@@ -32,8 +34,6 @@ def collect(
     directory: run_directory.RunDirectory, stages: progress.Stages, *, top_n: int
 ):
     """Encodes the corpus of a run and writes `examples/`; returns the examples."""
-    from tfvis_jax.analysis import examples
-    from tfvis_jax.training import dictionary_file, setup
 
     trained = dictionary_file.load(directory.dictionary)
     with stages.stage("model", "loading the model"):
@@ -48,7 +48,6 @@ def collect(
 
 COMMAND = command.Command(
     name="examples",
-    summary="find the tokens that fire each factor most",
     usage="RUN [--flags]",
     description=(
         "Encodes the whole corpus of a trained run and keeps, for every layer and "

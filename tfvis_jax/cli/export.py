@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from tfvis_jax import run_directory
 from tfvis_jax.analysis import featured
 from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import command, progress
@@ -84,7 +83,6 @@ def site_data(opened: run_lib.Run, *, contexts: int) -> site.SiteData:
 
 COMMAND = command.Command(
     name="export",
-    summary="write the page of a run as files that open anywhere",
     usage="RUN [--flags]",
     description=(
         "Writes RUN/site, a page that opens by double-click and from any web server, "

@@ -13,8 +13,16 @@ import tfvis_jax
 from tfvis_jax.cli import command
 from tfvis_jax.errors import InputError
 
-# In the order in which a person meets them. Imported when needed: `--help` is instant.
-_COMMANDS = ("demo", "train", "examples", "export", "view", "encode")
+# In the order in which a person meets them. Each is imported when it is called, so that
+# this list shows at once.
+_COMMANDS = {
+    "demo": "the whole way once, on a small model and 96 Wikipedia articles",
+    "train": "learn a dictionary of factors from text",
+    "examples": "find the tokens that fire each factor most",
+    "export": "write the page of a run as files that open anywhere",
+    "view": "open the page of a run in the browser",
+    "encode": "write a sentence of your own as sums of factors",
+}
 
 _OVERVIEW = """\
 tfvis shows what a BERT represents: every hidden state as a sparse, non-negative sum of
@@ -83,10 +91,8 @@ def _load(name: str) -> command.Command:
 
 
 def _overview() -> str:
-    rows = [(name, _load(name).summary) for name in _COMMANDS]
-    return _OVERVIEW.format(
-        commands="\n".join(f"  {name:<9} {summary}" for name, summary in rows)
-    )
+    rows = [f"  {name:<9} {summary}" for name, summary in _COMMANDS.items()]
+    return _OVERVIEW.format(commands="\n".join(rows))
 
 
 def _complain(message: object, debug: bool) -> None:

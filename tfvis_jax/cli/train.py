@@ -1,17 +1,19 @@
 """`tfvis train`: text and a BERT in, a dictionary and a report out; resumable."""
 
 import contextlib
-import dataclasses
 import importlib.metadata
 import pathlib
 import platform
 import signal
 from collections.abc import Callable, Iterator, Sequence
 
+import tfvis_jax
 from tfvis_jax import config as config_lib
 from tfvis_jax import files, run_directory
 from tfvis_jax.cli import command, progress, settings
-from tfvis_jax.errors import InputError
+from tfvis_jax.data import build_windows
+from tfvis_jax.evaluation import reconstruction
+from tfvis_jax.training import dictionary_file, loop, setup
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
@@ -41,21 +43,16 @@ def train(
     Returns:
       The content of `report.json`.
     """
-    from tfvis_jax.data import build_windows
-    from tfvis_jax.evaluation import reconstruction
-    from tfvis_jax.training import dictionary_file, loop, setup
-
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, config)
     directory.open_or_create(config)
     with stages.stage("tokens", "text to tokens") as show:
-        build_windows.build(
+        windows = build_windows.build(
             directory.tokens,
-            corpus=config.corpus,
+            config.corpus,
             tokenizer=opened.tokenizer,
             progress=show,
         )
-    windows = opened.windows()
     with _stop_on_signals() as should_stop, stages.stage("train", "learning") as show:
         try:
             state = loop.fit(opened, windows, progress=show, should_stop=should_stop)
@@ -95,8 +92,8 @@ def _report(opened, windows, result, stages) -> dict:
         "schema": "tfvis-report/1",
         "model": config.model,
         "corpus": list(config.corpus.paths),
-        "n_tokens": int(windows.num_tokens),
-        "n_rows": int(windows.num_train_tokens) * len(opened.layers),
+        "n_tokens": windows.index["num_tokens"],
+        "n_rows": windows.index["num_training_tokens"] * len(opened.layers),
         "n_held_out_rows": result.n_rows,
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
@@ -106,11 +103,16 @@ def _report(opened, windows, result, stages) -> dict:
         "alive": result.alive,
         "gap": {"mean": result.gap_mean, "max": result.gap_max},
         "seconds": dict(stages.seconds),
-        "versions": {"python": platform.python_version()}
-        | {
-            name: importlib.metadata.version(name)
-            for name in ("tfvis_jax", "jax", "flax", "optax", "orbax-checkpoint")
-        },
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    libraries = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
+    return {
+        "tfvis_jax": tfvis_jax.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in libraries},
     }
 
 
@@ -134,7 +136,6 @@ def _stop_on_signals() -> Iterator[Callable[[], bool]]:
 
 COMMAND = command.Command(
     name="train",
-    summary="learn a dictionary of factors from text",
     usage="RUN --model=FOLDER_OR_NAME --text=FILES [--flags]",
     description=(
         "Reads text, runs a BERT over it and learns one dictionary of factors for the "

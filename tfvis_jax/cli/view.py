@@ -6,6 +6,7 @@ from absl import flags
 
 from tfvis_jax import run_directory
 from tfvis_jax.cli import command
+from tfvis_jax.viewer import server
 
 FLAGS = command.new_flags()
 _PORT = flags.DEFINE_integer(
@@ -18,7 +19,6 @@ _OPEN = flags.DEFINE_bool(
 
 def run(arguments: Sequence[str]) -> None:
     """Serves the site of a run until Ctrl-C."""
-    from tfvis_jax.viewer import server
 
     directory = run_directory.RunDirectory(command.run_argument(arguments))
     directory.read_config()
@@ -32,7 +32,6 @@ def run(arguments: Sequence[str]) -> None:
 
 COMMAND = command.Command(
     name="view",
-    summary="open the page of a run in the browser",
     usage="RUN [--flags]",
     description=(
         "Serves the page of a run on this machine only. The page also opens by "

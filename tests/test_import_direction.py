@@ -1,0 +1,74 @@
+"""Imports point one way, and heavy libraries stay where they belong."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+# Each may import what stands to its right, and itself.
+ORDER = (
+    "cli",
+    "viewer",
+    "interop analysis evaluation",
+    "training",
+    "data",
+    "models",
+    "sharding",
+    "sparse_coding",
+    "run_directory",
+    "files",
+    "config",
+    "errors",
+)
+RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
+ONLY_IN = {
+    "flax": ("models/",),
+    "orbax": ("training/checkpoint.py",),
+    "transformers": ("data/", "models/"),
+    "absl": ("cli/",),
+    "torch": (),
+    "matplotlib": (),
+}
+FILES = sorted((ROOT / "tfvis_jax").rglob("*.py"))
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the direction"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _part(module):
+    """The second word of `tfvis_jax.training.loop`, if it is one of ours."""
+    words = module.split(".")
+    return words[1] if len(words) > 1 and words[1] in RANK else None
+
+
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: str(path.relative_to(ROOT / "tfvis_jax"))
+)
+def test_imports_point_one_way(path):
+    inside = path.relative_to(ROOT / "tfvis_jax")
+    source = inside.parts[0].removesuffix(".py")
+    for module in _imports(path):
+        library = module.split(".")[0]
+        if library in ONLY_IN:
+            assert str(inside).startswith(ONLY_IN[library]), f"{inside}: {module}"
+        if library == "tfvis_jax" and source in RANK and _part(module):
+            assert RANK[source] <= RANK[_part(module)], f"{inside} imports {module}"
+
+
+def test_settings_need_no_jax():
+    for name in ("config", "files", "run_directory", "errors"):
+        modules = {m.split(".")[0] for m in _imports(ROOT / f"tfvis_jax/{name}.py")}
+        assert not modules & {"jax", "flax", "optax", "orbax"}, name
+
+
+def test_every_part_of_the_package_has_a_place_in_the_order():
+    parts = {path.relative_to(ROOT / "tfvis_jax").parts[0] for path in FILES}
+    assert {part.removesuffix(".py") for part in parts} - {"__init__"} <= set(RANK)

