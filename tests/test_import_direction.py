@@ -8,7 +8,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Each may import what stands to its right, and itself.
 ORDER = (
-    "cli",
+    "__main__ cli",
     "viewer",
     "interop analysis evaluation",
     "training",

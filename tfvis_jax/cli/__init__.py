@@ -1,5 +1,5 @@
 """The `tfvis` command."""
 
-from tfvis_jax.cli.main import main
+from tfvis_jax.cli.dispatch import main
 
 __all__ = ["main"]

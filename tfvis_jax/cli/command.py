@@ -51,6 +51,9 @@ class Command:
         Raises:
           UsageError: an unknown flag, or a value that a flag does not take.
         """
+        # A second call in one process starts from the defaults again.
+        for name in self.flags:
+            self.flags[name].unparse()
         try:
             return self.flags([f"tfvis {self.name}", *arguments])[1:]
         except flags.Error as error:

@@ -1,5 +1,6 @@
 """`tfvis export`: the page of a run, as files."""
 
+import math
 import pathlib
 from collections.abc import Sequence
 
@@ -64,12 +65,13 @@ def site_data(opened: run_lib.Run, *, contexts: int) -> site.SiteData:
         n_factors=len(trained.factors),
         l1_penalty=trained.l1_penalty,
         report={
-            "fvu": report["fvu"]["all"],
-            "fvu_per_layer": report["fvu"]["per_layer"],
+            "tokens": report["n_tokens"],
+            "fvu": _number(report["fvu"]["all"]),
+            "fvu_per_layer": [_number(value) for value in report["fvu"]["per_layer"]],
             "l0": report["l0"]["all"],
             "l0_per_layer": report["l0"]["per_layer"],
             "alive": report["alive"],
-            "tokens": report["n_tokens"],
+            "top_n": found.activation.shape[2],
         },
         importance=opened.importance,
         density=found.density,
@@ -79,6 +81,10 @@ def site_data(opened: run_lib.Run, *, contexts: int) -> site.SiteData:
         featured=featured.choose(opened),
         contexts=contexts_of,
     )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 COMMAND = command.Command(

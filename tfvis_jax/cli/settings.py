@@ -6,6 +6,7 @@ import os
 from absl import flags
 
 from tfvis_jax import config as config_lib
+from tfvis_jax import models
 from tfvis_jax.cli import command
 from tfvis_jax.errors import InputError
 
@@ -93,6 +94,9 @@ def define(values: flags.FlagValues) -> None:
     )
     integer("num_epochs", f"Passes over the text ({_RUN.num_epochs}).")
     number("row_fraction", "Share of the hidden states that is trained on (1.0).")
+    integer(
+        "windows_per_batch", f"Windows encoded together ({_RUN.windows_per_batch})."
+    )
     integer("rows_per_step", f"Rows in one dictionary step ({_RUN.rows_per_step}).")
     number("step_size", f"Of the dictionary step ({_DICTIONARY.step_size}).")
     integer(
@@ -158,8 +162,6 @@ def _layers(given: str | None, preset: tuple[int, ...] | None):
 
 
 def _depth(model: str) -> int:
-    from tfvis_jax import models
-
     return models.read_config(model).n_layers
 
 

@@ -2,10 +2,13 @@
 
 import contextlib
 import importlib.metadata
+import math
 import pathlib
 import platform
 import signal
 from collections.abc import Callable, Iterator, Sequence
+
+from absl import flags
 
 import tfvis_jax
 from tfvis_jax import config as config_lib
@@ -13,10 +16,17 @@ from tfvis_jax import files, run_directory
 from tfvis_jax.cli import command, progress, settings
 from tfvis_jax.data import build_windows
 from tfvis_jax.evaluation import reconstruction
-from tfvis_jax.training import dictionary_file, loop, setup
+from tfvis_jax.training import dictionary_file, loop, metrics_log, setup
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
+_NUM_WORKERS = flags.DEFINE_integer(
+    "num_workers",
+    1,
+    "Processes that turn text into tokens.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -28,7 +38,9 @@ def run(arguments: Sequence[str]) -> None:
     else:
         config = settings.build(FLAGS)
     with directory.lock():
-        report = train(directory, config, progress.Stages())
+        report = train(
+            directory, config, progress.Stages(), num_workers=_NUM_WORKERS.value
+        )
     print(summary(report))
     print(f"\nreport   {directory.report}\nnext     tfvis examples {path}")
 
@@ -37,6 +49,8 @@ def train(
     directory: run_directory.RunDirectory,
     config: config_lib.RunConfig,
     stages: progress.Stages,
+    *,
+    num_workers: int = 1,
 ) -> dict:
     """Makes the token windows, learns the dictionary, measures it; writes the report.
 
@@ -51,6 +65,7 @@ def train(
             directory.tokens,
             config.corpus,
             tokenizer=opened.tokenizer,
+            num_workers=num_workers,
             progress=show,
         )
     with _stop_on_signals() as should_stop, stages.stage("train", "learning") as show:
@@ -69,21 +84,33 @@ def train(
 
 def summary(report: dict) -> str:
     """Returns the report's main figures as lines of text."""
-    fvu, l0 = report["fvu"], report["l0"]
-    lines = [
-        f"{report['n_factors']:,} factors for layers {report['layers']} of "
-        f"{pathlib.Path(report['model']).name or report['model']}",
-        f"{report['n_tokens']:,} tokens of text; held-out figures, "
-        f"{report['n_held_out_rows']:,} hidden states:",
-        f"  unexplained variance  {fvu['all']:.3f}   "
-        f"(per layer {', '.join(f'{v:.2f}' for v in fvu['per_layer'])})",
-        f"  factors per token     {l0['all']:.1f}    "
-        f"(per layer {', '.join(f'{v:.0f}' for v in l0['per_layer'])})",
-        f"  factors alive         {report['alive']:.1%}",
-        f"  duality gap           {report['gap']['mean']:.1e} mean, "
-        f"{report['gap']['max']:.1e} worst",
-    ]
-    return "\n".join(lines)
+
+    def row(title, figures, spec):
+        each = ", ".join(_text(value, spec) for value in figures["per_layer"])
+        return f"  {title:<21} {_text(figures['all'], spec):<7} (per layer {each})"
+
+    return "\n".join(
+        [
+            f"{report['n_factors']:,} factors for layers {report['layers']} of "
+            f"{pathlib.Path(report['model']).name}",
+            f"{report['n_tokens']:,} tokens of text; figures on "
+            f"{report['n_held_out_rows']:,} held-out hidden states:",
+            row("unexplained variance", report["fvu"], ".3f"),
+            row("factors per token", report["l0"], ".1f"),
+            f"  {'factors alive':<21} {report['alive']:.1%}",
+            f"  {'duality gap':<21} {report['gap']['mean']:.1e} mean, "
+            f"{report['gap']['max']:.1e} worst",
+        ]
+    )
+
+
+def _text(value: float | None, spec: str) -> str:
+    return "n/a" if value is None else format(value, spec)
+
+
+def _numbers(values: list[float]) -> list[float | None]:
+    """Puts None where there was nothing to measure: JSON has no NaN."""
+    return [None if math.isnan(value) else value for value in values]
 
 
 def _report(opened, windows, result, stages) -> dict:
@@ -98,11 +125,15 @@ def _report(opened, windows, result, stages) -> dict:
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
         "l1_penalty": config.solver.l1_penalty,
-        "fvu": {"all": result.fvu, "per_layer": result.fvu_per_layer},
+        "fvu": {
+            "all": _numbers([result.fvu])[0],
+            "per_layer": _numbers(result.fvu_per_layer),
+        },
         "l0": {"all": result.l0, "per_layer": result.l0_per_layer},
         "alive": result.alive,
         "gap": {"mean": result.gap_mean, "max": result.gap_max},
-        "seconds": dict(stages.seconds),
+        # Training counts every session of a run that was interrupted.
+        "seconds": stages.seconds | {"train": metrics_log.seconds(opened.run.metrics)},
         "versions": _versions(),
     }
 

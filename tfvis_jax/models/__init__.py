@@ -1,5 +1,5 @@
 """Encoders in Flax NNX and their pretrained weights."""
 
-from tfvis_jax.models.pretrained import PretrainedBert, load
+from tfvis_jax.models.pretrained import PretrainedBert, load, read_config
 
-__all__ = ["PretrainedBert", "load"]
+__all__ = ["PretrainedBert", "load", "read_config"]

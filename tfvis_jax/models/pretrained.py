@@ -49,7 +49,7 @@ def load(
         raise errors.InputError(f"`dtype` must be one of {_DTYPES}, got {dtype!r}.")
     folder = hub.resolve(name_or_folder)
     config = bert_config.BertConfig.from_hugging_face(
-        _read_config(folder / "config.json")
+        _read_json(folder / "config.json")
     )
     if masked_lm:
         model = weights.load_masked_lm(folder, config=config, dtype=jnp.dtype(dtype))
@@ -66,7 +66,17 @@ def load(
     )
 
 
-def _read_config(path: pathlib.Path) -> dict:
+def read_config(name_or_folder: str | os.PathLike[str]) -> bert_config.BertConfig:
+    """Returns the shape of a trained BERT without loading its weights.
+
+    Raises:
+        InputError: the model cannot be had or is not a supported BERT.
+    """
+    folder = hub.resolve(name_or_folder)
+    return bert_config.BertConfig.from_hugging_face(_read_json(folder / "config.json"))
+
+
+def _read_json(path: pathlib.Path) -> dict:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

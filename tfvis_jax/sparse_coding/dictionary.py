@@ -5,8 +5,8 @@ With codes α fixed, the weighted reconstruction loss of a batch of n rows,
     1/(2n) Σ_b w_b ‖x_b − α_b D‖²,
 
 has the gradient −1/n Σ_b w_b α_bf (x_b − α_b D) in factor f, and the diagonal of its
-Hessian is the energy 1/n Σ_b w_b α_bf². One step divides the gradient by a running mean of the energy and puts the factors back on
-the unit sphere.
+Hessian is the energy 1/n Σ_b w_b α_bf². One step divides the gradient by a running mean
+of the energy and puts the factors back on the unit sphere.
 """
 
 from typing import NamedTuple

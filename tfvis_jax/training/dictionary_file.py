@@ -48,11 +48,15 @@ def save(path: pathlib.Path, trained: TrainedDictionary) -> None:
     """Writes the file, atomically."""
     content = safetensors.numpy.save(
         {"dictionary": trained.factors, "layer_scale": trained.layer_scale},
+        # One entry: the library writes several in an order that changes.
         metadata={
-            "schema": "tfvis-dictionary/1",
-            "layers": json.dumps(trained.layers),
-            "model": trained.model,
-            "l1_penalty": repr(trained.l1_penalty),
+            "tfvis-dictionary/1": json.dumps(
+                {
+                    "layers": trained.layers,
+                    "model": trained.model,
+                    "l1_penalty": trained.l1_penalty,
+                }
+            )
         },
     )
     with files.write_atomically(path) as file:
@@ -68,13 +72,13 @@ def load(path: pathlib.Path) -> TrainedDictionary:
         )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata()
+            metadata = json.loads(file.metadata()["tfvis-dictionary/1"])
             return TrainedDictionary(
                 factors=file.get_tensor("dictionary"),
                 layer_scale=file.get_tensor("layer_scale"),
-                layers=tuple(json.loads(metadata["layers"])),
+                layers=tuple(metadata["layers"]),
                 model=metadata["model"],
-                l1_penalty=float(metadata["l1_penalty"]),
+                l1_penalty=metadata["l1_penalty"],
             )
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(

@@ -14,6 +14,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
 from tfvis_jax.training import checkpoint, initialise, metrics_log, setup, step
 from tfvis_jax.training import state as state_lib
 
@@ -75,6 +76,11 @@ def fit(
       InputError: hidden states that are not finite (names the batch).
     """
     config = opened.config
+    if not len(windows.train):
+        raise InputError(
+            f"Expected text for at least two windows of {windows.window_length} tokens, "
+            "one to learn from and one to test on; got one window in all."
+        )
     length = schedule(config, windows, n_layers=len(opened.layers))
     with checkpoint.open_folder(opened.run.checkpoints) as checkpoints:
         if checkpoints.latest_batch is None:

@@ -7,6 +7,7 @@ import time
 import jax
 import numpy as np
 
+from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import step
 
@@ -15,19 +16,12 @@ class MetricsLog:
     """Appends the metrics of each batch; lines after the resumed batch are dropped."""
 
     def __init__(self, path: pathlib.Path, *, resumed_at: int):
+        """Opens the log of a run that goes on after batch ``resumed_at``."""
         self._path = path
-        kept, self._before = [], 0.0
-        if path.exists():
-            for line in path.read_text().splitlines():
-                try:
-                    values = json.loads(line)
-                except json.JSONDecodeError:  # The line that a kill cut short.
-                    break
-                if values["batch"] > resumed_at:
-                    break
-                kept.append(line + "\n")
-                self._before = values["seconds"]
-        path.write_text("".join(kept))
+        kept = [line for line in read(path) if line["batch"] <= resumed_at]
+        with files.write_atomically(path) as file:
+            file.writelines(_as_line(line) for line in kept)
+        self._before = kept[-1]["seconds"] if kept else 0.0
         self._start = time.monotonic()
 
     def write(
@@ -59,5 +53,26 @@ class MetricsLog:
             "gap_max": float(table[:, step.StepMetrics._fields.index("max_gap")].max()),
             "solver_steps": float(sums.num_steps / sums.n_rows),
         }
-        with self._path.open("a") as file:
-            file.write(json.dumps(values) + "\n")
+        with self._path.open("ab") as file:
+            file.write(_as_line(values))
+
+
+def read(path: pathlib.Path) -> list[dict]:
+    """Returns the lines of a log, up to one that a kill cut short."""
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def seconds(path: pathlib.Path) -> float:
+    """Returns the time that all sessions of a run spent training."""
+    lines = read(path)
+    return lines[-1]["seconds"] if lines else 0.0
+
+
+def _as_line(values: dict) -> bytes:
+    return json.dumps(values).encode() + b"\n"

@@ -1,0 +1,158 @@
+"""Examples against a sort of all codes, and the notebook's view of them."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import tfvis_jax
+from tfvis_jax import cli, files
+from tfvis_jax.analysis import examples as examples_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.training import encoding
+
+
+@pytest.fixture(scope="module")
+def run(toy_bert_folder, toy_corpus, tmp_path_factory):
+    """A run trained, with examples, through the command line."""
+    path = tmp_path_factory.mktemp("run") / "toy"
+    train = [
+        *("train", str(path), f"--model={toy_bert_folder}", f"--text={toy_corpus}"),
+        *("--window_length=12", "--held_out_fraction=0.2", "--l1_penalty=0.1"),
+        *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8"),
+    ]
+    assert cli.main(train) == 0
+    assert cli.main(["examples", str(path), "--top_n=30"]) == 0
+    return tfvis_jax.load_run(path)
+
+
+def test_examples_equal_a_sort_of_the_whole_corpus(run):
+    everything = np.arange(len(run.windows))
+    codes = [[] for _ in run.trained.layers]
+    places = []
+    for batch, layers in encoding.encode_windows(
+        run._opened, run.trained, run.windows, everything
+    ):
+        valid = batch.row_mask.reshape(-1)
+        window = np.repeat(batch.window_ids, run.windows.window_length)
+        position = np.tile(np.arange(run.windows.window_length), len(batch.window_ids))
+        places.append(np.stack([window, position], axis=1)[valid])
+        for index, layer in enumerate(layers):
+            codes[index].append(np.asarray(layer.codes)[valid])
+    places = np.concatenate(places)
+    found = run.examples
+    for index in range(len(run.trained.layers)):
+        layer = np.concatenate(codes[index])
+        np.testing.assert_array_equal(found.firing[index], (layer > 0).sum(axis=0))
+        assert found.n_tokens == len(layer)
+        for factor in range(layer.shape[1]):
+            order = np.argsort(-np.float64(layer[:, factor]), kind="stable")[:30]
+            order = order[layer[order, factor] > 0]
+            n = len(order)
+            kept = found.activation[index, factor]
+            np.testing.assert_array_equal(kept[:n], layer[order, factor])
+            np.testing.assert_array_equal(kept[n:], 0)
+            for name, column in (("window", 0), ("position", 1)):
+                got = getattr(found, name)[index, factor]
+                np.testing.assert_array_equal(got[:n], places[order, column])
+                np.testing.assert_array_equal(got[n:], -1)
+
+
+def test_a_factor_in_a_notebook(run):
+    factor = run.factor(int(run.examples.firing.sum(axis=0).argmax()))
+    layer = max(factor.importance, key=factor.importance.get)
+    best = factor.examples(layer=layer, n=5)
+    activations = [example.activation for example in best]
+    assert len(best) == 5 and activations == sorted(activations, reverse=True)
+    text = run.windows.token_texts(best[0].window)[best[0].position]
+    assert text in best[0].word
+    assert f"[{best[0].word}]" in str(best[0])
+    assert factor.level.name in ("low", "mid", "high", "unclear")
+    np.testing.assert_allclose(np.linalg.norm(factor.vector), 1, atol=1e-5)
+    curve = run.importance[:, factor.number]
+    np.testing.assert_allclose(list(factor.importance.values()), curve)
+
+
+def test_what_does_not_exist_is_named_with_the_range(run):
+    with pytest.raises(InputError, match=r"0 … 23, got 24"):
+        run.factor(24)
+    with pytest.raises(InputError, match=r"\(0, 1, 2\), got 7"):
+        run.factor(0).examples(layer=7)
+
+
+def test_a_sentence_is_its_factors_and_the_rest(run):
+    encoded = run.encode("The bank of the river left the light")
+    assert encoded.tokens == [
+        "the",
+        "bank",
+        "of",
+        "the",
+        "river",
+        "left",
+        "the",
+        "light",
+    ]
+    assert [encoded.text[a:b] for a, b in encoded.spans][:2] == ["The", "bank"]
+    rebuilt = encoded.codes @ run.trained.factors + encoded.residual
+    np.testing.assert_allclose(rebuilt, encoded.x, atol=1e-5)
+    # The hidden states themselves, from the encoder without padding or batches.
+    opened = run._opened
+    ids = np.array(
+        [
+            opened.tokenizer.cls_id,
+            *opened.tokenizer.encode(encoded.text).ids,
+            opened.tokenizer.sep_id,
+        ]
+    )[None].astype(np.int32)
+    x = opened.pretrained.encoder(ids, np.ones(ids.shape, bool), layers=(0, 1, 2))
+    x = np.asarray(x)[:, 0, 1:-1] / run.trained.layer_scale[:, None, None]
+    np.testing.assert_allclose(encoded.x, x, atol=1e-5)
+    assert (encoded.codes >= 0).all() and encoded.gap.max() <= 1e-5
+    for index, layer in enumerate(encoded.layers):
+        [(factor, alpha), *_] = encoded.strongest(layer, 0, n=3)
+        assert alpha == encoded.codes[index, 0].max()
+        assert factor == encoded.codes[index, 0].argmax()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "at least one word"), ("  \n", "at least one word"), ("a " * 47, "most 46")],
+)
+def test_texts_that_cannot_be_encoded(run, text, message):
+    with pytest.raises(InputError, match=message):
+        run.encode(text)
+
+
+def test_examples_that_are_not_whole_are_named_so(run, tmp_path):
+    folder = tmp_path / "examples"
+    with pytest.raises(InputError, match="not computed yet"):
+        examples_lib.load(folder)
+    examples_lib.save(folder, run.examples)
+    (folder / "index.json").unlink()
+    with pytest.raises(InputError, match="half written"):
+        examples_lib.load(folder)
+    files.write_json(folder / "index.json", {"schema": "tfvis-examples/0"})
+    with pytest.raises(InputError, match="tfvis-examples/0"):
+        examples_lib.load(folder)
+
+
+def test_saved_examples_come_back(run, tmp_path):
+    examples_lib.save(tmp_path / "examples", run.examples)
+    loaded = examples_lib.load(tmp_path / "examples")
+    for field in dataclasses.fields(loaded):
+        np.testing.assert_array_equal(
+            getattr(loaded, field.name), getattr(run.examples, field.name)
+        )
+
+
+def test_the_report_has_what_it_promises(run):
+    report = json.loads(run.directory.report.read_text())
+    assert {
+        *("model", "corpus", "n_tokens", "n_rows", "n_factors", "layers"),
+        *("l1_penalty", "fvu", "l0", "alive", "gap", "seconds", "versions"),
+    } <= set(report)
+    assert report["n_rows"] == 3 * int(run.windows.row_mask(run.windows.train).sum())
+    assert len(report["fvu"]["per_layer"]) == len(report["l0"]["per_layer"]) == 3
+    assert set(report["gap"]) == {"mean", "max"}
+    assert {"tokens", "train", "evaluate"} <= set(report["seconds"])

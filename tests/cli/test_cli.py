@@ -1,0 +1,200 @@
+"""The command as a person meets it: help, exit codes, a sentence for bad input."""
+
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from tfvis_jax import cli
+from tfvis_jax.cli import demo, dispatch
+from tfvis_jax.viewer import bundle
+
+
+def _run(capsys, *arguments):
+    """Exit code, what was printed, what was complained about."""
+    code = cli.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def train(toy_bert_folder, toy_corpus, tmp_path, capsys):
+    """Trains on the toy corpus; keyword arguments replace flags."""
+
+    def run(path=tmp_path / "run", **flags):
+        flags = {
+            "model": toy_bert_folder,
+            "text": toy_corpus,
+            "window_length": 12,
+            "n_factors": 24,
+            "rows_per_step": 64,
+            "windows_per_batch": 8,
+            "l1_penalty": 0.1,
+        } | flags
+        return _run(capsys, "train", path, *(f"--{k}={v}" for k, v in flags.items()))
+
+    return run
+
+
+def test_the_whole_way_and_the_page_shows_markup_as_text(train, tmp_path, capsys):
+    run = tmp_path / "run"
+    code, out, _ = train()
+    assert code == 0
+    assert "unexplained variance" in out and "tfvis examples" in out
+    assert _run(capsys, "examples", run, "--top_n=50")[0] == 0
+    assert _run(capsys, "export", run, "--contexts=50")[0] == 0
+    manifest = bundle.read(run / "site", "data/manifest")
+    assert manifest["schema"] == "tfvis-site/1"
+    shards = sorted((run / "site" / "data" / "factors").glob("*.js"))
+    text = "".join(shard.read_text() for shard in shards)
+    assert "script" in text and "<script" not in text
+
+    code, out, _ = _run(capsys, "encode", run, "the bank of a river", "--layers=0,2")
+    assert code == 0
+    assert "layer 0" in out and "layer 2" in out and "layer 1" not in out
+    code, out, _ = _run(capsys, "encode", run, "the bank of a river", "--json")
+    [first, *_] = json.loads(out)["layers"]
+    assert [token["token"] for token in first["tokens"]][:2] == ["the", "bank"]
+    assert all(len(t["factors"]) == t["l0"] for t in first["tokens"])
+
+
+def test_the_same_command_again_needs_no_flags_and_changes_nothing(
+    train, tmp_path, capsys
+):
+    assert train()[0] == 0
+    before = (tmp_path / "run" / "dictionary.safetensors").read_bytes()
+    assert _run(capsys, "train", tmp_path / "run")[0] == 0
+    assert (tmp_path / "run" / "dictionary.safetensors").read_bytes() == before
+    code, _, err = train(n_factors=25)
+    assert code == 1
+    assert "dictionary.n_factors: 24 there, 25 asked for" in err
+    assert (tmp_path / "run" / "dictionary.safetensors").read_bytes() == before
+
+
+def test_the_paper_preset_trains(train, tmp_path):
+    code, _, err = train(preset="paper", max_steps=20, max_tokens=300)
+    assert code == 0, err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    # Flags given by hand win over the preset; the rest is the paper's.
+    assert config["layers"] == [0]
+    assert config["dictionary"]["energy_length"] == 300
+    assert not config["corpus"]["special_tokens"] and not config["layer_scale"]
+
+
+@pytest.mark.parametrize("name", [*dispatch._COMMANDS, None])
+def test_help_fits_a_terminal(capsys, name):
+    code, out, _ = _run(capsys, *([name] if name else []), "--help")
+    assert code == 0
+    assert out.startswith("usage: tfvis" if name else "tfvis")
+    assert all(len(line) <= 88 for line in out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage"),
+        (["trian"], "no command 'trian'"),
+        (["train"], "run directory"),
+        (["train", "r"], "--model"),
+        (["train", "r", "--model=m"], "--text"),
+        (["train", "r", "--bogus=1"], "bogus"),
+        (["train", "r", "--n_factors=many"], "n_factors"),
+        (["train", "r", "--model=m", "--text=t", "--l1_penalty=0"], "l1_penalty"),
+        (["train", "r", "--model=m", "--text=t", "--n_factors=0"], "n_factors"),
+        (["train", "r", "--model=m", "--text=t", "--layers=1,x"], "layers"),
+        (["train", "r", "--model=m", "--text=t", "--layers=2,1"], "layers"),
+        (["encode", "r"], "one sentence"),
+        (["examples", "r", "--top_n=0"], "top_n"),
+    ],
+)
+def test_wrong_usage_is_code_2(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = _run(capsys, *arguments)
+    assert code == 2
+    assert message in out + err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"model": "/nowhere"}, "/nowhere"),
+        ({"text": "/nowhere.txt"}, "/nowhere.txt"),
+        ({"layers": "0,9"}, "between 0 and 2"),
+        ({"window_length": 60}, "48 tokens"),
+    ],
+)
+def test_bad_input_is_code_1_and_a_sentence(train, flags, message):
+    code, _, err = train(**flags)
+    assert code == 1
+    assert message in err
+
+
+def test_damaged_models_and_texts_are_named(train, toy_bert_folder, tmp_path, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(toy_bert_folder, folder)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    code, _, err = train(model=folder)
+    assert code == 1 and "model.safetensors" in err
+    weights.write_bytes(whole)
+
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    code, _, err = train(model=folder)
+    assert code == 1 and "gpt2" in err and "bert" in err
+    smaller = config | {"vocab_size": 20}
+    (folder / "config.json").write_text(json.dumps(smaller))
+    code, _, err = train(model=folder)
+    assert code == 1 and "20" in err
+    (folder / "config.json").write_text(json.dumps(config))
+
+    text = tmp_path / "latin1.txt"
+    text.write_bytes("the bank of a café river".encode("latin-1") * 50)
+    code, _, err = train(model=folder, text=text)
+    assert code == 1 and "latin1.txt" in err and "17" in err
+    assert "--replace_undecodable" in err
+    code, _, err = train(path=tmp_path / "r2", text=text, replace_undecodable="true")
+    assert code == 0, err
+    text.write_bytes(b"the bank")
+    code, _, err = train(path=tmp_path / "r4", text=text)
+    assert code in (0, 1) and "unexpectedly" not in err
+    text.write_bytes(b"")
+    code, _, err = train(path=tmp_path / "r3", text=text)
+    assert code == 1 and "latin1.txt" in err
+
+
+def test_steps_out_of_order_say_what_is_missing(train, tmp_path, capsys):
+    run = tmp_path / "run"
+    for command in ("examples", "export", "view"):
+        code, _, err = _run(capsys, command, run)
+        assert code == 1 and "not a run directory" in err
+    assert train()[0] == 0
+    code, _, err = _run(capsys, "export", run)
+    assert code == 1 and f"tfvis examples {run}" in err
+    code, _, err = _run(capsys, "view", run, "--nobrowser")
+    assert code == 1 and "tfvis export" in err
+
+
+def test_a_failure_of_our_own_is_one_line_without_debug(capsys, monkeypatch):
+    def broken(arguments):
+        raise ZeroDivisionError("a bug")
+
+    real = dispatch._load("view")
+    fake = type(real)(**(vars(real) | {"run": broken}))
+    monkeypatch.setattr(dispatch, "_load", lambda name: fake)
+    code, _, err = _run(capsys, "view", "r")
+    assert code == 1
+    assert err.count("\n") == 1 and "--debug" in err
+    assert cli.main(["view", "r", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_demo_says_what_it_needs(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "_MODEL_PACKAGE", "no_such_package")
+    code, _, err = _run(capsys, "demo", tmp_path / "demo")
+    assert code == 1 and "make demo" in err
+    assert not pathlib.Path(tmp_path / "demo").exists()

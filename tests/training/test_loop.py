@@ -1,0 +1,206 @@
+"""Training: learns, resumes bitwise, names what went wrong."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tfvis_jax import config, run_directory
+from tfvis_jax.data import build_windows
+from tfvis_jax.errors import InputError
+from tfvis_jax.training import checkpoint, dictionary_file, loop, setup
+
+
+def _settings(toy_bert_folder, toy_corpus, **changes):
+    settings = config.RunConfig(
+        model=str(toy_bert_folder),
+        corpus=config.CorpusConfig(
+            paths=(str(toy_corpus),), window_length=12, held_out_fraction=0.2
+        ),
+        solver=config.SolverConfig(l1_penalty=0.1),
+        dictionary=config.DictionaryConfig(n_factors=24),
+        windows_per_batch=8,
+        rows_per_step=64,
+        checkpoint_every=3,
+    )
+    return dataclasses.replace(settings, **changes)
+
+
+def _open(path, settings):
+    directory = run_directory.RunDirectory(path)
+    opened = setup.open_model(directory, settings)
+    directory.open_or_create(settings)
+    windows = build_windows.build(
+        directory.tokens, settings.corpus, tokenizer=opened.tokenizer
+    )
+    return opened, windows
+
+
+def _silent(done, total):
+    del done, total
+
+
+def _fit(path, settings, *, stop_after=None):
+    opened, windows = _open(path, settings)
+    calls = []
+
+    def should_stop():
+        calls.append(1)
+        return stop_after is not None and len(calls) >= stop_after
+
+    return loop.fit(opened, windows, progress=_silent, should_stop=should_stop)
+
+
+@pytest.fixture(scope="module")
+def settings(toy_bert_folder, toy_corpus):
+    return _settings(toy_bert_folder, toy_corpus)
+
+
+@pytest.fixture(scope="module")
+def trained(settings, tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole")
+    return _fit(path, settings), path
+
+
+def _lines(path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").open()]
+
+
+def test_training_explains_more_as_it_goes(trained):
+    state, path = trained
+    error = [line["relative_error"] for line in _lines(path)]
+    assert np.mean(error[-3:]) < 0.9 * error[0]
+    norms = np.linalg.norm(state.dictionary, axis=1)
+    np.testing.assert_allclose(norms, 1, atol=1e-5)
+
+
+def test_every_training_row_is_counted_once(trained, settings):
+    state, path = trained
+    _, windows = _open(path, settings)
+    n_rows = int(windows.row_mask(windows.train).sum()) * 3
+    assert sum(line["rows"] for line in _lines(path)) == n_rows
+    assert int(state.batch) == -(-len(windows.train) // 8)
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4])
+def test_an_interrupted_run_ends_bitwise_the_same(
+    trained, settings, tmp_path, stop_after
+):
+    state, path = trained
+    with pytest.raises(loop.Interrupted):
+        _fit(tmp_path, settings, stop_after=stop_after)
+    with checkpoint.open_folder(tmp_path / "checkpoints") as checkpoints:
+        assert checkpoints.latest_batch == stop_after
+    resumed = _fit(tmp_path, settings)
+    np.testing.assert_array_equal(resumed.dictionary, state.dictionary)
+    assert [line["rows"] for line in _lines(tmp_path)] == [
+        line["rows"] for line in _lines(path)
+    ]
+
+
+def test_a_finished_run_is_left_as_it_is(trained, settings):
+    state, path = trained
+    before = (path / "metrics.jsonl").read_bytes()
+    again = _fit(path, settings)
+    np.testing.assert_array_equal(again.dictionary, state.dictionary)
+    assert (path / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_run_killed_in_the_middle_ends_bitwise_the_same(trained, settings, tmp_path):
+    """SIGKILL at an arbitrary moment, twice, through the command line."""
+    state, _ = trained
+    run = tmp_path / "run"
+    command = [
+        *(sys.executable, "-m", "tfvis_jax", "train", str(run)),
+        *(f"--model={settings.model}", f"--text={settings.corpus.paths[0]}"),
+        *("--window_length=12", "--held_out_fraction=0.2", "--l1_penalty=0.1"),
+        *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8"),
+        "--checkpoint_every=3",
+    ]
+    environment = dict(os.environ, PYTHONPATH=str(pathlib.Path(__file__).parents[2]))
+    for enough in (4, 8):
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            metrics = run / "metrics.jsonl"
+            if metrics.exists() and len(metrics.read_text().splitlines()) >= enough:
+                break
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        output = process.communicate()[0].decode()
+        assert process.returncode == -signal.SIGKILL, output
+        assert not (run / "dictionary.safetensors").exists()
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    result = dictionary_file.load(run / "dictionary.safetensors")
+    np.testing.assert_array_equal(result.factors, state.dictionary)
+
+
+def test_rows_drawn_at_random_still_resume(toy_bert_folder, toy_corpus, tmp_path):
+    settings = _settings(toy_bert_folder, toy_corpus, row_fraction=0.3, num_epochs=2)
+    whole = _fit(tmp_path / "whole", settings)
+    with pytest.raises(loop.Interrupted):
+        _fit(tmp_path / "cut", settings, stop_after=5)
+    np.testing.assert_array_equal(
+        _fit(tmp_path / "cut", settings).dictionary, whole.dictionary
+    )
+
+
+def test_hidden_states_that_are_not_finite_stop_the_run(
+    settings, tmp_path, monkeypatch
+):
+    opened, windows = _open(tmp_path, settings)
+    real = loop.hidden_states_lib.scaled_hidden_states
+    calls = []
+
+    def poisoned(*args, **kwargs):
+        calls.append(1)
+        return real(*args, **kwargs) * (np.float32(np.nan) if len(calls) > 8 else 1)
+
+    monkeypatch.setattr(loop.hidden_states_lib, "scaled_hidden_states", poisoned)
+    with pytest.raises(InputError, match=r"Hidden states of batch \d+ are not finite"):
+        loop.fit(opened, windows, progress=_silent)
+    with checkpoint.open_folder(tmp_path / "checkpoints") as checkpoints:
+        assert checkpoints.latest_batch == 3
+
+
+def test_a_damaged_checkpoint_is_named(settings, tmp_path):
+    with pytest.raises(loop.Interrupted):
+        _fit(tmp_path, settings, stop_after=4)
+    for file in (tmp_path / "checkpoints" / "4").rglob("*"):
+        if file.is_file() and "metadata" not in file.name.lower():
+            file.write_bytes(b"rubbish")
+    with pytest.raises(InputError, match=r"checkpoints/4"):
+        _fit(tmp_path, settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": (0, 3)}, "between 0 and 2"),
+        ({"corpus": {"window_length": 49}}, "at most 48 tokens"),
+        ({"model": "/nowhere/at/all"}, "/nowhere/at/all"),
+    ],
+)
+def test_settings_that_the_model_cannot_serve(settings, tmp_path, changes, message):
+    if "corpus" in changes:
+        changes = {"corpus": dataclasses.replace(settings.corpus, **changes["corpus"])}
+    with pytest.raises(InputError, match=message):
+        _open(tmp_path / "run", dataclasses.replace(settings, **changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_token_weights_have_mean_one_over_the_corpus():
+    counts = np.array([0, 4, 100, 1])
+    weights = loop.token_weights(counts, enabled=True)
+    np.testing.assert_allclose(np.sum(weights * counts) / counts.sum(), 1, rtol=1e-6)
+    np.testing.assert_allclose(weights[2] / weights[1], np.sqrt(4 / 100), rtol=1e-6)
+    np.testing.assert_array_equal(loop.token_weights(counts, enabled=False), 1)

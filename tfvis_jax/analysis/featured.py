@@ -1,0 +1,58 @@
+"""A handful of factors worth showing first: strong, spread over documents, readable."""
+
+import collections
+
+import numpy as np
+
+from tfvis_jax.analysis import levels
+from tfvis_jax.analysis import run as run_lib
+
+_CONTEXTS = 20
+_CANDIDATES = 60
+
+
+def choose(run: run_lib.Run, *, per_level: int = 4) -> list[int]:
+    """Returns factors of each level that a person is likely to recognise.
+
+    Among the strongest factors of a level, those come first whose top tokens are words
+    (letters, at least three) from many documents; in the low level, where a factor
+    tends to stand for one word, also those whose top tokens agree on it.
+
+    Args:
+      run: a run with examples.
+      per_level: factors for each of low, mid and high.
+
+    Returns:
+      Factor numbers, low ones first.
+    """
+    strength = run.importance.max(axis=0)
+    chosen: list[int] = []
+    for name in levels.LEVELS[:3]:
+        members = [f for f, level in enumerate(run.levels) if level.name == name]
+        members.sort(key=lambda factor: (-strength[factor], factor))
+        scores = {f: _readability(run, f, name) for f in members[:_CANDIDATES]}
+        best = sorted(scores, key=lambda factor: (-scores[factor], factor))
+        chosen += best[:per_level]
+    return chosen
+
+
+def top_words(run: run_lib.Run, number: int, *, n: int) -> list[str]:
+    """Returns the words that a factor marks most often at its peak layer."""
+    counts = collections.Counter(e.word.casefold() for e in _peak(run, number))
+    return [word for word, _ in counts.most_common(n)]
+
+
+def _readability(run, number, level) -> float:
+    examples = _peak(run, number)
+    if not examples:
+        return 0.0
+    words = [example.word.casefold() for example in examples]
+    readable = np.mean([word.isalpha() and len(word) > 2 for word in words])
+    documents = len({example.document for example in examples}) / len(examples)
+    agreement = collections.Counter(words).most_common(1)[0][1] / len(words)
+    return float(readable * documents * (agreement if level == "low" else 1))
+
+
+def _peak(run, number) -> list[run_lib.Example]:
+    index = int(np.argmax(run.importance[:, number]))
+    return run.factor(number).examples(layer=run.trained.layers[index], n=_CONTEXTS)
