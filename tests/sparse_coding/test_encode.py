@@ -13,7 +13,11 @@ def _problem(batch=16, d_model=24, n_factors=64, seed=0):
     rng = np.random.default_rng(seed)
     dictionary = rng.normal(size=(n_factors, d_model))
     dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    x = rng.normal(size=(batch, d_model))
+    # Sums of a few factors and noise, as hidden states are.
+    truth = rng.exponential(size=(batch, n_factors)) * (
+        rng.random((batch, n_factors)) < 6 / n_factors
+    )
+    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
     return np.float32(x), np.float32(dictionary)
 
 

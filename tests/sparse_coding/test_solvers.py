@@ -26,7 +26,11 @@ def _problem(batch=6, d_model=24, n_factors=60, seed=0):
     rng = np.random.default_rng(seed)
     dictionary = rng.normal(size=(n_factors, d_model))
     dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    x = rng.normal(size=(batch, d_model))
+    # Sums of a few factors and noise, as hidden states are.
+    truth = rng.exponential(size=(batch, n_factors)) * (
+        rng.random((batch, n_factors)) < 6 / n_factors
+    )
+    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
     return np.float32(x), np.float32(dictionary)
 
 
@@ -36,7 +40,8 @@ def test_recursion_is_the_published_one_step_for_step(name):
     basis = np.float64(dictionary).T
     solve, _ = _SOLVERS[name]
     largest = reference.largest_eigenvalue(basis)
-    for num_steps in range(1, 51):
+    # Every program compiles anew, so not all fifty prefixes are looked at.
+    for num_steps in (1, 2, 3, 10, 50):
         expected, _ = getattr(reference, name)(np.float64(x).T, basis, 0.3, num_steps)
         got = solve(
             x, dictionary, l1_penalty=0.3, num_steps=num_steps, lipschitz=largest
@@ -88,21 +93,36 @@ def test_solver_reaches_the_certificate_and_the_optimality_conditions(
         assert float(jnp.min(codes)) >= 0
 
 
-@pytest.mark.parametrize("name", ["ista", "spectral"])
-def test_objective_never_rises(name):
+def test_objective_of_ista_never_rises():
     x, dictionary = _problem(n_factors=200)
-    solve, _ = _SOLVERS[name]
-    values = [
-        objective.lasso_objective(
-            x,
-            dictionary,
-            solve(x, dictionary, l1_penalty=0.1, num_steps=num_steps),
-            l1_penalty=0.1,
-        )
-        for num_steps in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
-    ]
+    values, codes = [0.5 * (x**2).sum(1)], None
+    for _ in range(100):
+        codes = _one_ista_step(x, dictionary, codes)
+        values.append(objective.lasso_objective(x, dictionary, codes, l1_penalty=0.1))
     rise = np.diff(np.stack(values), axis=0) / values[0]
     assert rise.max() < 1e-6  # One float32 rounding of a sum of 200.
+
+
+@jax.jit
+def _one_ista_step(x, dictionary, codes):
+    return ista.ista(x, dictionary, l1_penalty=0.1, num_steps=1, codes0=codes)
+
+
+def test_spectral_objective_stays_below_its_recent_maximum():
+    x, dictionary = _problem(n_factors=200)
+    step = jax.jit(lambda state: spectral.step(state, dictionary, l1_penalty=0.1))
+    state = spectral.init(x, dictionary, lipschitz=1.0)
+    values = [0.5 * (x**2).sum(1)]
+    for _ in range(100):
+        state = step(state)
+        values.append(
+            objective.lasso_objective(x, dictionary, state.codes, l1_penalty=0.1)
+        )
+    values = np.stack(values)
+    for i in range(1, len(values)):
+        highest = values[max(i - 5, 0) : i].max(0)
+        assert np.all(values[i] <= highest + 1e-6 * values[0])
+    assert np.any(np.diff(values, axis=0) > 1e-4)  # It does go up now and then.
 
 
 @pytest.mark.parametrize("correlated", [0.0, 5.0])
@@ -122,7 +142,7 @@ def test_spectral_is_within_the_bound_of_ista_on_every_row(correlated, num_steps
         x, dictionary, codes, l1_penalty=0.05
     ) - objective.lasso_objective(x, dictionary, best, l1_penalty=0.05)
     bound = largest * np.sum(np.square(best), axis=1) / (2 * num_steps)
-    np.testing.assert_array_less(excess, bound)
+    assert np.all(excess <= bound + 1e-5)  # The objective's float32 rounding.
 
 
 @pytest.mark.parametrize("name", _SOLVERS)

@@ -92,6 +92,12 @@ def define(values: flags.FlagValues) -> None:
         "Arithmetic of the encoder (float32).",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "token_weights",
+        None,
+        "Weigh a token by 1/√count in the dictionary step; on in the paper preset.",
+        flag_values=values,
+    )
     integer("num_epochs", f"Passes over the text ({_RUN.num_epochs}).")
     number("row_fraction", "Share of the hidden states that is trained on (1.0).")
     integer(

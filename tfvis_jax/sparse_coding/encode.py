@@ -1,12 +1,17 @@
 """The entry to sparse coding: codes to a tolerance, with their certificate.
 
-Rows are solved together in blocks of steps. After every block each row's duality gap is
-computed, finished rows are frozen, and the loop ends when none is left or the budget is
-spent. Nothing here talks to the host, so `encode` runs inside a jitted training step
-and unchanged under `vmap`, `pmap` and `shard_map`; a mesh may split the rows or the
+Nothing here talks to the host, so `encode` runs inside a jitted training step and
+unchanged under `vmap`, `pmap` and `shard_map`; a mesh may split the rows or the
 factors.
+
+The dense solvers take all rows together in blocks of steps. After every block each
+row's duality gap is computed, finished rows are frozen, and the loop ends when none is
+left or the budget is spent. The working-set solver sorts unfinished rows to the front
+instead and works on those alone; where a mesh splits the rows, every device does so
+with its own.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,10 +23,13 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import fista as fista_lib
 from tfvis_jax.sparse_coding import ista as ista_lib
 from tfvis_jax.sparse_coding import lipschitz as lipschitz_lib
-from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding import objective, working_set
 from tfvis_jax.sparse_coding import spectral as spectral_lib
 
-SOLVERS = ("auto", "ista", "fista", "fista_restart", "spectral")
+SOLVERS = ("auto", "ista", "fista", "fista_restart", "spectral", "working_set")
+
+# Below this many factors a dense step costs no more than a working set.
+_MIN_FACTORS = 256
 
 
 class Encoding(NamedTuple):
@@ -32,14 +40,20 @@ class Encoding(NamedTuple):
     gap: jax.Array
     """[batch], relative duality gap: the objective is within gap·½‖x‖² of optimal."""
     num_steps: jax.Array
-    """[batch] int32, steps spent until the row was finished."""
+    """[batch] int32, dense steps until the row was finished; a round on a working set
+    counts as one."""
     converged: jax.Array
     """[batch] bool, whether the gap is within the tolerance."""
 
 
-def choose_solver(*, platform: str, n_factors: int, d_model: int) -> str:
-    """Returns the name of the solver that ``solver="auto"`` means."""
-    del platform, n_factors, d_model
+def choose_solver(*, platform: str, n_factors: int, factors_are_split: bool) -> str:
+    """Returns the name of the solver that ``solver="auto"`` means.
+
+    Working sets need whole factors on each device and pay off where gathering a few
+    factors is cheap against a dense step: measured on CPUs, from a few hundred factors.
+    """
+    if platform == "cpu" and n_factors >= _MIN_FACTORS and not factors_are_split:
+        return "working_set"
     return "spectral"
 
 
@@ -49,7 +63,7 @@ def encode(
     *,
     l1_penalty: jax.Array | float,
     solver: str = "auto",
-    tolerance: float = 1e-4,
+    tolerance: jax.Array | float = 1e-4,
     max_steps: int = 500,
     block_steps: int = 10,
     lipschitz: jax.Array | float | None = None,
@@ -64,83 +78,174 @@ def encode(
       dictionary: [n_factors, d_model]; unit norm is usual, not required.
       l1_penalty: λ > 0; scalar, [batch], or [1 or batch, n_factors]. Traced: a new
         value does not recompile.
-      solver: "auto", "ista", "fista", "fista_restart" or "spectral".
+      solver: one of `SOLVERS`; `choose_solver` says what "auto" means.
       tolerance: largest relative duality gap of a finished row; 0 spends ``max_steps``.
-      max_steps: budget of steps.
-      block_steps: steps between two looks at the gap.
+        Below about 1e-6 float32 cannot tell.
+      max_steps: budget of dense steps.
+      block_steps: steps of a dense solver between two looks at the gap.
       lipschitz: largest eigenvalue of DᵀD, or a bound; estimated if None.
       codes0: [batch, n_factors] start, as from a slightly older dictionary.
       non_negative: whether the codes are.
-      precision: of the matrix products of the steps; highest if None. The certificate
+      precision: of the matrix products of dense steps; highest if None. The certificate
         is always computed at the highest.
 
     Returns:
       Codes with gap, number of steps and whether converged, per row.
 
     Raises:
-      InputError: if shapes do not fit or a concrete ``l1_penalty`` is not positive.
+      InputError: if shapes do not fit, factors are split and the solver needs them
+        whole, or a concrete ``l1_penalty`` is not positive.
     """
     _check(x, dictionary, l1_penalty=l1_penalty, solver=solver, codes0=codes0)
+    if max_steps < 1 or block_steps < 1:
+        raise InputError(
+            "Expected `max_steps` and `block_steps` to be at least 1, got "
+            f"{max_steps} and {block_steps}."
+        )
+    factors_are_split = _num_parts(dictionary) > 1
     if solver == "auto":
         solver = choose_solver(
             platform=jax.default_backend(),
             n_factors=dictionary.shape[0],
-            d_model=dictionary.shape[1],
+            factors_are_split=factors_are_split,
         )
-    if precision is None:
-        precision = jax.lax.Precision.HIGHEST
-    if lipschitz is None:
-        lipschitz = lipschitz_lib.power_iteration(dictionary)
-    if codes0 is None:
-        codes0 = objective.zero_codes(x, dictionary)
-    block_steps = min(block_steps, max_steps)
-    run_block = _block(solver)
-
-    def unfinished(carry):
-        _, gap, _, spent = carry
-        return (spent < max_steps) & jnp.any(gap > tolerance)
-
-    def advance(carry):
-        codes, gap, num_steps, spent = carry
-        active = gap > tolerance
-        new_codes = run_block(
-            x,
-            dictionary,
-            l1_penalty=l1_penalty,
-            num_steps=block_steps,
-            lipschitz=lipschitz,
-            codes0=codes,
-            non_negative=non_negative,
-            precision=precision,
+    settings = {
+        "l1_penalty": l1_penalty,
+        "tolerance": tolerance,
+        "max_steps": max_steps,
+        "lipschitz": (
+            lipschitz_lib.power_iteration(dictionary)
+            if lipschitz is None
+            else lipschitz
+        ),
+        "codes0": codes0,
+        "non_negative": non_negative,
+        "precision": jax.lax.Precision.HIGHEST if precision is None else precision,
+    }
+    if solver == "working_set":
+        if factors_are_split:
+            raise InputError(
+                'Expected whole factors on every device for solver="working_set", got '
+                f"a dictionary laid out as {jax.typeof(dictionary).sharding.spec}; "
+                'split the rows only, or use "spectral".'
+            )
+        codes, gap, num_steps = _by_working_set(x, dictionary, **settings)
+    else:
+        codes, gap, num_steps = _by_blocks(
+            x, dictionary, solver=solver, block_steps=block_steps, **settings
         )
-        codes = jnp.where(active[:, None], new_codes, codes)
-        gap = certify(codes)
-        num_steps = num_steps + jnp.where(active, block_steps, 0)
-        return codes, gap, num_steps, spent + block_steps
-
-    def certify(codes):
-        return objective.duality_gap(
-            x, dictionary, codes, l1_penalty=l1_penalty, non_negative=non_negative
-        )
-
-    gap0 = certify(codes0)
-    carry = (codes0, gap0, jnp.zeros_like(gap0, jnp.int32), 0)
-    codes, gap, num_steps, _ = jax.lax.while_loop(unfinished, advance, carry)
     return Encoding(codes, gap, num_steps, gap <= tolerance)
 
 
-def _block(solver: str) -> Callable[..., jax.Array]:
-    """Returns the function that takes a fixed number of steps of a named solver."""
-    if solver == "ista":
-        return ista_lib.ista
+def _by_blocks(
+    x,
+    dictionary,
+    *,
+    solver,
+    l1_penalty,
+    tolerance,
+    max_steps,
+    block_steps,
+    lipschitz,
+    codes0,
+    non_negative,
+    precision,
+):
+    """Takes steps on all rows, looking at their gaps after every block of steps."""
+    block_steps = min(block_steps, max_steps)
+    problem = {"l1_penalty": l1_penalty, "non_negative": non_negative}
+    step = _step(solver, x, dictionary, lipschitz=lipschitz)
+
+    def certify(codes):
+        return objective.duality_gap(x, dictionary, codes, **problem)
+
+    def unfinished(carry):
+        _, _, gap, _, spent = carry
+        return (spent < max_steps) & jnp.any(gap > tolerance)
+
+    def advance(carry):
+        state, codes, gap, num_steps, spent = carry
+        active = gap > tolerance
+        state, _ = jax.lax.scan(
+            lambda state, _: (step(state, precision=precision, **problem), None),
+            state,
+            length=block_steps,
+        )
+        codes = jnp.where(active[:, None], state.codes, codes)
+        gap = jnp.where(active, certify(state.codes), gap)
+        num_steps = num_steps + jnp.where(active, block_steps, 0)
+        return state, codes, gap, num_steps, spent + block_steps
+
     if solver == "spectral":
-        return spectral_lib.spectral
+        state = spectral_lib.init(x, dictionary, lipschitz=lipschitz, codes0=codes0)
+    elif solver == "ista":
+        state = ista_lib.init(x, dictionary, codes0=codes0)
+    else:
+        state = fista_lib.init(x, dictionary, codes0=codes0)
+    gap = certify(state.codes)
+    carry = (state, state.codes, gap, jnp.zeros_like(gap, jnp.int32), 0)
+    _, codes, gap, num_steps, _ = jax.lax.while_loop(unfinished, advance, carry)
+    return codes, gap, num_steps
 
-    def accelerated(x, dictionary, **settings):
-        restart = solver == "fista_restart"
-        return fista_lib.fista(x, dictionary, restart=restart, **settings)
 
-    return accelerated
+def _step(solver, x, dictionary, *, lipschitz) -> Callable:
+    """Returns one step of a named dense solver as a function of its state."""
+    if solver == "spectral":
+        return lambda state, **problem: spectral_lib.step(state, dictionary, **problem)
+    if solver == "ista":
+        return lambda state, **problem: ista_lib.step(
+            state, x, dictionary, lipschitz=lipschitz, **problem
+        )
+    return lambda state, **problem: fista_lib.step(
+        state,
+        x,
+        dictionary,
+        lipschitz=lipschitz,
+        restart=solver == "fista_restart",
+        **problem,
+    )
+
+
+def _by_working_set(x, dictionary, *, l1_penalty, codes0, **settings):
+    """Solves on working sets; on each device alone where a mesh splits the rows."""
+    layout = jax.typeof(x).sharding
+    rows = layout.spec[0]
+    if rows is None:
+        return working_set.solve(
+            x, dictionary, l1_penalty=l1_penalty, codes0=codes0, **settings
+        )
+    traced = {name: settings.pop(name) for name in ("tolerance", "lipschitz")}
+    # Every row carries its own penalty, so that it is split as the rows are.
+    penalty = objective.penalty_matrix(l1_penalty) * jnp.ones_like(x[:, :1])
+    by_row = (x, penalty) if codes0 is None else (x, penalty, codes0)
+    by_row = tuple(jax.reshard(a, jax.P(rows, None)) for a in by_row)
+    dictionary = jax.reshard(dictionary, jax.P(None, None))
+
+    def solve(by_row, dictionary, traced):
+        x, penalty, *start = by_row
+        return working_set.solve(
+            x,
+            dictionary,
+            l1_penalty=penalty,
+            codes0=start[0] if start else None,
+            **traced,
+            **settings,
+        )
+
+    return jax.shard_map(
+        solve,
+        mesh=layout.mesh,
+        in_specs=(jax.P(rows), jax.P(), jax.P()),
+        out_specs=jax.P(rows),
+    )(by_row, dictionary, traced)
+
+
+def _num_parts(array) -> int:
+    """Returns over how many devices the first axis of an array is split."""
+    layout = jax.typeof(array).sharding
+    axes = layout.spec[0]
+    axes = () if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    return math.prod(layout.mesh.shape[axis] for axis in axes)
 
 
 def _check(x, dictionary, *, l1_penalty, solver, codes0):
