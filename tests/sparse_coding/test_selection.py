@@ -1,0 +1,29 @@
+"""The unsorted top-k against a sort."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tfvis_jax.sparse_coding import selection
+
+
+@pytest.mark.parametrize(("width", "size"), [(1000, 64), (33, 7), (64, 64), (5, 3)])
+def test_columns_are_those_of_the_largest_scores(width, size):
+    score = np.random.default_rng(0).normal(size=(20, width)).astype(np.float32)
+    got = np.asarray(selection.largest(jnp.asarray(score), size=size))
+    for row, columns in zip(score, got, strict=True):
+        found = columns[columns < width]
+        # Ascending, so without repetition; fillers last.
+        assert np.all(np.diff(found) > 0)
+        assert np.all(columns[len(found) :] == width)
+        largest = set(np.argsort(-row)[: len(found)])
+        assert set(found) == largest
+        # Bisection to 2⁻¹⁴ of the range leaves out only scores it cannot tell apart.
+        assert len(found) >= size - 1
+
+
+def test_equal_scores_are_left_out_together():
+    got = selection.largest(jnp.ones((1, 10)), size=4)
+    np.testing.assert_array_equal(got, [[10] * 4])
+    got = selection.largest(jnp.asarray([[0.0, 2, 1, 1, 1, 3]]), size=3)
+    np.testing.assert_array_equal(got, [[1, 5, 6]])

@@ -1,0 +1,123 @@
+"""Working sets reach the optimum of all factors, whatever sizes their rows need."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tfvis_jax.sparse_coding import fista, objective, working_set
+
+
+def _problem(batch=70, d_model=48, n_factors=600, active=8, seed=0):
+    rng = np.random.default_rng(seed)
+    dictionary = rng.normal(size=(n_factors, d_model))
+    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
+    truth = rng.exponential(size=(batch, n_factors)) * (
+        rng.random((batch, n_factors)) < active / n_factors
+    )
+    x = truth @ dictionary + 0.02 * rng.normal(size=(batch, d_model))
+    return np.float32(x), np.float32(dictionary)
+
+
+def _solve(x, dictionary, **settings):
+    defaults = {
+        "l1_penalty": 0.05,
+        "tolerance": 1e-5,
+        "max_steps": 2000,
+        "lipschitz": 1.05 * jnp.linalg.norm(dictionary, 2) ** 2,
+    }
+    return working_set.solve(x, dictionary, **(defaults | settings))
+
+
+@pytest.mark.parametrize("non_negative", [True, False])
+def test_certificate_is_that_of_all_factors(non_negative):
+    x, dictionary = _problem()
+    codes, gap, num_steps = _solve(x, dictionary, non_negative=non_negative)
+    expected = objective.duality_gap(
+        x, dictionary, codes, l1_penalty=0.05, non_negative=non_negative
+    )
+    np.testing.assert_allclose(gap, expected, atol=1e-7)
+    assert float(jnp.max(gap)) <= 1e-5
+    assert float(jnp.min(expected)) >= -1e-7
+    assert int(jnp.max(num_steps)) < 2000
+    if non_negative:
+        assert float(jnp.min(codes)) >= 0
+
+
+def test_objective_equals_that_of_dense_steps():
+    x, dictionary = _problem()
+    codes, _, _ = _solve(x, dictionary)
+    dense = fista.fista(x, dictionary, l1_penalty=0.05, num_steps=3000, restart=True)
+    got = objective.lasso_objective(x, dictionary, codes, l1_penalty=0.05)
+    best = objective.lasso_objective(x, dictionary, dense, l1_penalty=0.05)
+    energy = 0.5 * np.sum(x**2, axis=1)
+    assert np.all(got - best <= 1.2e-5 * energy)  # The tolerance, and rounding.
+
+
+def test_rows_too_dense_for_any_working_set_are_solved():
+    x, dictionary = _problem(active=200, d_model=300, n_factors=700, batch=20)
+    x[:5] *= 1e-3  # These need next to nothing.
+    codes, gap, _ = _solve(x, dictionary, l1_penalty=0.02, tolerance=1e-4)
+    used = np.sum(np.asarray(codes) > 0, axis=1)
+    assert used[5:].max() > 256 / 1.1 and used[:5].max() < 32
+    assert float(jnp.max(gap)) <= 1e-4
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64, 65])
+def test_any_batch_size(batch):
+    x, dictionary = _problem(batch=batch)
+    x[0] = 0
+    codes, gap, num_steps = _solve(x, dictionary)
+    assert codes.shape == (batch, 600)
+    np.testing.assert_array_equal(codes[0], 0)
+    assert float(jnp.max(gap)) <= 1e-5
+    assert num_steps.shape == (batch,)
+
+
+@pytest.mark.parametrize("n_factors", [1, 2, 63, 65])
+def test_few_factors(n_factors):
+    x, dictionary = _problem(n_factors=n_factors, active=3, batch=9)
+    _, gap, _ = _solve(x, dictionary)
+    assert float(jnp.max(gap)) <= 1e-5
+
+
+def test_gathered_factors_give_the_codes_of_the_gram_matrix():
+    # A small batch against many factors does not form the whole Gram matrix.
+    x, dictionary = _problem(batch=70)
+    together, _, _ = _solve(x, dictionary, tolerance=1e-6)
+    alone, _, _ = _solve(x[:4], dictionary, tolerance=1e-6)
+    # Codes are known to the root of the gap.
+    np.testing.assert_allclose(alone, together[:4], atol=2e-3)
+
+
+def test_warm_start_needs_a_third_of_the_steps():
+    x, dictionary = _problem()
+    codes, _, cold = _solve(x, dictionary, tolerance=1e-4)
+    rng = np.random.default_rng(1)
+    moved = dictionary + 3e-3 * rng.normal(size=dictionary.shape)
+    _, gap, warm = _solve(x, np.float32(moved), tolerance=1e-4, codes0=codes)
+    assert float(jnp.max(gap)) <= 1e-4
+    assert 3 * float(jnp.mean(warm)) <= float(jnp.mean(cold))
+
+
+def test_penalty_by_factor_is_kept():
+    x, dictionary = _problem()
+    penalty = np.random.default_rng(2).uniform(0.02, 0.2, size=(1, 600))
+    penalty = np.float32(penalty)
+    codes, gap, _ = _solve(x, dictionary, l1_penalty=penalty)
+    expected = objective.duality_gap(x, dictionary, codes, l1_penalty=penalty)
+    np.testing.assert_allclose(gap, expected, atol=1e-7)
+    assert float(jnp.max(gap)) <= 1e-5
+
+
+def test_memory_in_flight_is_a_few_codes():
+    x, dictionary = _problem(batch=2048, n_factors=1024)
+
+    def solve(x, dictionary):
+        return _solve(x, dictionary, lipschitz=5.0)
+
+    memory = jax.jit(solve).lower(x, dictionary).compile().memory_analysis()
+    by_row = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 2048
+    # Blocks of 64 rows and the Gram matrix are shared by all rows.
+    shared = (4 * 1024**2 + 2 * 4 * 64 * 256**2) / 2048
+    assert by_row <= 6 * 1024 * 4 + shared
