@@ -95,6 +95,25 @@ def test_top_words_equal_a_plain_count():
     assert site.top_words(contexts, limit=1) == got[:1]
 
 
+def test_the_words_of_a_factor_are_those_of_the_layers_it_lives_in(tmp_path, make_site):
+    def contexts(factor):
+        return [
+            [
+                site.Context(
+                    before="", word=word, after="", activation=1.0, document=f"{i}"
+                )
+                for i in range(count)
+            ]
+            for word, count in (("noise", 9), ("left", 3), ("leave", 2), ("hum", 9))
+        ]
+
+    importance = np.full((4, 40), [[1.0], [4.0], [2.0], [1.9]])
+    data = make_site(contexts=contexts, importance=importance)
+    bundle.write(tmp_path / "site", data)
+    factor = bundle.read(tmp_path / "site", "data/factors/00000")["factors"][0]
+    assert factor["words"] == [["left", 3], ["leave", 2]]
+
+
 def test_an_occurrence_shared_by_layers_counts_and_is_stored_once(tmp_path, make_site):
     context = site.Context(
         before="turn ", word="left", after=" here", activation=3.0, document="d"

@@ -8,15 +8,18 @@ from tfvis_jax.analysis import levels
 from tfvis_jax.analysis import run as run_lib
 
 _CONTEXTS = 20
-_CANDIDATES = 60
+_CANDIDATES = 150
+# A more frequent token is a word of grammar, and says little by itself.
+_MAX_FREQUENCY = 5e-4
 
 
 def choose(run: run_lib.Run, *, per_level: int = 4) -> list[int]:
     """Returns factors of each level that a person is likely to recognise.
 
     Among the strongest factors of a level, those come first whose top tokens are words
-    (letters, at least three) from many documents; in the low level, where a factor
-    tends to stand for one word, also those whose top tokens agree on it.
+    (letters, at least three, not among the most frequent) from many documents; in the
+    low level, where a factor tends to stand for one word, also those whose top tokens
+    agree on it.
 
     Args:
       run: a run with examples.
@@ -29,9 +32,9 @@ def choose(run: run_lib.Run, *, per_level: int = 4) -> list[int]:
     chosen: list[int] = []
     for name in levels.LEVELS[:3]:
         members = [f for f, level in enumerate(run.levels) if level.name == name]
-        members.sort(key=lambda factor: (-strength[factor], factor))
+        members.sort(key=lambda f: (-strength[f], f))
         scores = {f: _readability(run, f, name) for f in members[:_CANDIDATES]}
-        best = sorted(scores, key=lambda factor: (-scores[factor], factor))
+        best = sorted(scores, key=lambda f: (-scores[f], f))
         chosen += best[:per_level]
     return chosen
 
@@ -48,9 +51,15 @@ def _readability(run, number, level) -> float:
         return 0.0
     words = [example.word.casefold() for example in examples]
     readable = np.mean([word.isalpha() and len(word) > 2 for word in words])
+    places = np.array([(example.window, example.position) for example in examples])
+    token_ids = run.windows.token_ids(places[:, 0])[
+        np.arange(len(places)), places[:, 1]
+    ]
+    counts = run.windows.token_counts
+    rare = np.mean(counts[token_ids] < _MAX_FREQUENCY * counts.sum())
     documents = len({example.document for example in examples}) / len(examples)
     agreement = collections.Counter(words).most_common(1)[0][1] / len(words)
-    return float(readable * documents * (agreement if level == "low" else 1))
+    return float(readable * rare * documents * (agreement if level == "low" else 1))
 
 
 def _peak(run, number) -> list[run_lib.Example]:

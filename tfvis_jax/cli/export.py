@@ -9,7 +9,7 @@ from absl import flags
 
 from tfvis_jax.analysis import featured
 from tfvis_jax.analysis import run as run_lib
-from tfvis_jax.cli import command, progress
+from tfvis_jax.cli import command, progress, train
 from tfvis_jax.viewer import bundle, site
 
 FLAGS = command.new_flags()
@@ -59,7 +59,7 @@ def site_data(opened: run_lib.Run, *, contexts: int) -> site.SiteData:
 
     return site.SiteData(
         title=opened.directory.path.name,
-        model=pathlib.Path(report["model"]).name,
+        model=train.model_name(report["model"]),
         corpus=", ".join(pathlib.Path(p).name for p in report["corpus"]),
         layers=trained.layers,
         n_factors=len(trained.factors),

@@ -92,7 +92,7 @@ def summary(report: dict) -> str:
     return "\n".join(
         [
             f"{report['n_factors']:,} factors for layers {report['layers']} of "
-            f"{pathlib.Path(report['model']).name}",
+            f"{model_name(report['model'])}",
             f"{report['n_tokens']:,} tokens of text; figures on "
             f"{report['n_held_out_rows']:,} held-out hidden states:",
             row("unexplained variance", report["fvu"], ".3f"),
@@ -102,6 +102,11 @@ def summary(report: dict) -> str:
             f"{report['gap']['max']:.1e} worst",
         ]
     )
+
+
+def model_name(model: str) -> str:
+    """Returns the last two parts of a folder or hub name; often the last is "model"."""
+    return "/".join(pathlib.PurePath(model).parts[-2:])
 
 
 def _text(value: float | None, spec: str) -> str:

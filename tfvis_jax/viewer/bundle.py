@@ -56,9 +56,9 @@ def write(
             entries = []
             for factor in range(start, stop):
                 contexts = _contexts(data, factor)
-                everywhere = [context for layer in contexts for context in layer]
-                n_contexts += len(everywhere)
-                words.append(site.top_words(everywhere, limit=_LIST_WORDS))
+                n_contexts += sum(len(layer) for layer in contexts)
+                telling = _where_it_lives(data.importance[:, factor], contexts)
+                words.append(site.top_words(telling, limit=_LIST_WORDS))
                 entries.append(_factor(data, factor, contexts, words[-1]))
             name = f"data/factors/{start // SHARD_SIZE:05d}"
             _save(partial, name, {"factors": entries})
@@ -122,6 +122,19 @@ def _contexts(data: site.SiteData, factor: int) -> list[list[site.Context]]:
             reverse=True,
         )
         for layer in contexts
+    ]
+
+
+def _where_it_lives(
+    importance: np.ndarray, contexts: list[list[site.Context]]
+) -> list[site.Context]:
+    """The contexts of the layers with at least half of the largest importance.
+
+    Where a factor hardly fires its contexts say little about it.
+    """
+    enough = importance >= np.max(importance) / 2
+    return [
+        c for layer, kept in zip(contexts, enough, strict=True) if kept for c in layer
     ]
 
 
