@@ -10,7 +10,7 @@ import optax
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.sparse_coding import encode, lipschitz, objective
 from tfvis_jax.training import state as state_lib
 
 
@@ -62,6 +62,8 @@ def train_step(
       The next state and the metrics of the codes before the step.
     """
     solver = config.solver
+    # The published recursion has steps of exactly 1/L; elsewhere a bound will do.
+    exact = solver.solver == "fista"
     encoding = encode.encode(
         x,
         state.dictionary,
@@ -69,6 +71,7 @@ def train_step(
         solver=solver.solver,
         tolerance=solver.tolerance,
         max_steps=solver.max_steps,
+        lipschitz=lipschitz.exact(state.dictionary) if exact else None,
     )
     codes = encoding.codes
     residual = x - objective.decode(codes, state.dictionary, like=x)
