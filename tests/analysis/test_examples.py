@@ -127,19 +127,37 @@ def test_texts_that_cannot_be_encoded(run, text, message):
 def test_examples_that_are_not_whole_are_named_so(run, tmp_path):
     folder = tmp_path / "examples"
     with pytest.raises(InputError, match="not computed yet"):
-        examples_lib.load(folder)
+        examples_lib.load(folder, run.trained)
     examples_lib.save(folder, run.examples)
     (folder / "index.json").unlink()
     with pytest.raises(InputError, match="half written"):
-        examples_lib.load(folder)
+        examples_lib.load(folder, run.trained)
     files.write_json(folder / "index.json", {"schema": "tfvis-examples/0"})
     with pytest.raises(InputError, match="tfvis-examples/0"):
-        examples_lib.load(folder)
+        examples_lib.load(folder, run.trained)
+
+
+def test_examples_of_another_dictionary_or_damaged_are_refused(run, tmp_path):
+    folder = tmp_path / "examples"
+    examples_lib.save(folder, run.examples)
+    other = dataclasses.replace(run.trained, factors=-run.trained.factors)
+    with pytest.raises(InputError, match="another dictionary"):
+        examples_lib.load(folder, other)
+    path = folder / "window.npy"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="damaged"):
+        examples_lib.load(folder, run.trained)
+
+
+def test_examples_that_are_there_are_not_computed_again(run, monkeypatch):
+    monkeypatch.setattr(examples_lib, "collect", None)
+    assert cli.main(["examples", str(run.directory.path), "--top_n=30"]) == 0
+    assert cli.main(["examples", str(run.directory.path), "--top_n=31"]) == 1
 
 
 def test_saved_examples_come_back(run, tmp_path):
     examples_lib.save(tmp_path / "examples", run.examples)
-    loaded = examples_lib.load(tmp_path / "examples")
+    loaded = examples_lib.load(tmp_path / "examples", run.trained)
     for field in dataclasses.fields(loaded):
         np.testing.assert_array_equal(
             getattr(loaded, field.name), getattr(run.examples, field.name)

@@ -30,6 +30,7 @@ class Examples:
       position: [n_layers, n_factors, n] int32, token in the window; −1 likewise.
       firing: [n_layers, n_factors] int64, tokens on which the factor fires.
       n_tokens: tokens that were encoded, the same for every layer.
+      dictionary_hash: `content_hash` of the dictionary that they belong to.
     """
 
     layers: tuple[int, ...]
@@ -38,6 +39,7 @@ class Examples:
     position: np.ndarray
     firing: np.ndarray
     n_tokens: int
+    dictionary_hash: str
 
     @property
     def density(self) -> np.ndarray:
@@ -90,6 +92,7 @@ def collect(
         position=np.where(place < 0, -1, position).astype(np.int32),
         firing=firing,
         n_tokens=n_tokens,
+        dictionary_hash=trained.content_hash,
     )
 
 
@@ -97,7 +100,7 @@ def save(folder: pathlib.Path, examples: Examples) -> None:
     """Writes the examples as .npy files; `index.json`, written last, makes them whole.
 
     Schema `tfvis-examples/1`: one .npy file for each array of `Examples`, under its
-    name, and `index.json` with `schema`, `layers` and `n_tokens`.
+    name, and `index.json` with `schema`, `layers`, `n_tokens` and `dictionary_hash`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.json").unlink(missing_ok=True)
@@ -110,26 +113,44 @@ def save(folder: pathlib.Path, examples: Examples) -> None:
             "schema": SCHEMA,
             "layers": list(examples.layers),
             "n_tokens": examples.n_tokens,
+            "dictionary_hash": examples.dictionary_hash,
         },
     )
 
 
-def load(folder: pathlib.Path) -> Examples:
-    """Reads the examples, memory-mapped; InputError where they are not whole."""
-    run = folder.parent
+def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Examples:
+    """Reads the examples, memory-mapped.
+
+    Raises:
+      InputError: they are missing, not whole, of another schema, or belong to another
+        dictionary than ``trained``.
+    """
+    again = f"`tfvis examples {folder.parent}` computes them"
     if not (folder / "index.json").is_file():
         state = "half written" if folder.is_dir() else "not computed yet"
-        raise InputError(
-            f"The examples of {run} are {state}; `tfvis examples {run}` computes them."
-        )
+        raise InputError(f"The examples in {folder} are {state}; {again}.")
     index = files.read_json(folder / "index.json")
     if index.get("schema") != SCHEMA:
         raise InputError(
             f"Expected examples of schema {SCHEMA} in {folder}, got "
-            f"{index.get('schema')}; `tfvis examples {run}` computes them anew."
+            f"{index.get('schema')}; {again} anew."
         )
-    arrays = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        for name in ("activation", "window", "position", "firing")
-    }
-    return Examples(layers=tuple(index["layers"]), n_tokens=index["n_tokens"], **arrays)
+    if index["dictionary_hash"] != trained.content_hash:
+        raise InputError(
+            f"The examples in {folder} belong to another dictionary; {again} anew."
+        )
+    try:
+        arrays = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in ("activation", "window", "position", "firing")
+        }
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The examples in {folder} are damaged ({error}); {again} anew."
+        ) from error
+    return Examples(
+        layers=tuple(index["layers"]),
+        n_tokens=index["n_tokens"],
+        dictionary_hash=index["dictionary_hash"],
+        **arrays,
+    )

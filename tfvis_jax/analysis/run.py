@@ -63,7 +63,7 @@ class Run:
     @functools.cached_property
     def examples(self) -> examples_lib.Examples:
         """References to the strongest tokens of every layer and factor."""
-        return examples_lib.load(self.directory.examples)
+        return examples_lib.load(self.directory.examples, self.trained)
 
     @functools.cached_property
     def windows(self) -> windows_lib.Windows:

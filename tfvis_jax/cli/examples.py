@@ -1,5 +1,6 @@
 """`tfvis examples`: where in the corpus each factor fires most."""
 
+import contextlib
 from collections.abc import Sequence
 
 from absl import flags
@@ -7,6 +8,7 @@ from absl import flags
 from tfvis_jax import run_directory
 from tfvis_jax.analysis import examples
 from tfvis_jax.cli import command, progress
+from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, setup
 
 FLAGS = command.new_flags()
@@ -33,9 +35,13 @@ def run(arguments: Sequence[str]) -> None:
 def collect(
     directory: run_directory.RunDirectory, stages: progress.Stages, *, top_n: int
 ):
-    """Encodes the corpus of a run and writes `examples/`; returns the examples."""
+    """Encodes the corpus of a run and writes `examples/`, unless they are there."""
 
     trained = dictionary_file.load(directory.dictionary)
+    with contextlib.suppress(InputError):
+        found = examples.load(directory.examples, trained)
+        if found.activation.shape[2] == top_n:
+            return found
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, directory.read_config())
     with stages.stage("examples", "examples of every factor") as show:

@@ -1,6 +1,8 @@
 """`dictionary.safetensors`: the trained factors, with what is needed to use them."""
 
 import dataclasses
+import functools
+import hashlib
 import json
 import pathlib
 
@@ -31,6 +33,13 @@ class TrainedDictionary:
     layers: tuple[int, ...]
     model: str
     l1_penalty: float
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of factors and scales: says what was computed from them."""
+        return hashlib.sha256(
+            self.factors.tobytes() + self.layer_scale.tobytes()
+        ).hexdigest()
 
 
 def from_state(state: state_lib.TrainState, opened: setup.Setup) -> TrainedDictionary:

@@ -78,7 +78,7 @@ def fit(
     config = opened.config
     if not len(windows.train):
         raise InputError(
-            f"Expected text for two windows of {windows.window_length} tokens at least, "
+            f"Expected at least two windows of {windows.window_length} tokens of text, "
             "one to learn from and one to test on; got one window in all."
         )
     length = schedule(config, windows, n_layers=len(opened.layers))
