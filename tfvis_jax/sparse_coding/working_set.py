@@ -1,8 +1,8 @@
 """Spectral steps on a working set of factors, row by row.
 
-A row uses a few dozen of thousands of factors. A few dense steps show which; the
-problem is then solved on those alone, with their Gram matrix, where a step costs a
-hundredth of a dense one. A dense product afterwards gives the certificate and the
+A row uses a few dozen of thousands of factors. Those that correlate most with it are a
+first guess; the problem is solved on these alone, with their Gram matrix, where a step
+costs a hundredth of a dense one. A dense product then gives the certificate and the
 factors that were missed, and the row goes round again until its gap is within the
 tolerance. The scheme is that of Blitz (Johnson & Guestrin, 2015) and Celer (Massias,
 Gramfort & Salmon, 2018).
@@ -20,18 +20,25 @@ import jax.numpy as jnp
 
 from tfvis_jax.sparse_coding import objective, selection, spectral
 
-# Measured on rows of a BERT with 30 to 90 active factors; see docs/solvers.md.
+# Tuned on rows of a BERT with 30 to 90 factors in use.
 _SIZES = (32, 48, 64, 96, 128, 160, 192, 256)
 _BLOCK_ROWS = 64
-_FIRST_STEPS = 10
 _DENSE_STEPS = 16
 _INNER_STEPS = 96
+# A few factors have less curvature together than all; this many times 1/L is a first
+# step that rarely overshoots, and may.
+_INNER_FIRST_STEP = 4
 _INNER_CHECK = 4
-# The inner problem is solved to this share of a row's gap, or of the tolerance.
-_INNER_GAP = 0.2
+# The inner problem is solved to half of the tolerance, or less well while factors are
+# missing: to this share of the row's gap, times the missing ones per factor in use.
 _INNER_TOLERANCE = 0.5
-# A working set has this much room for factors that are not yet in use.
-_ROOM = 1.1
+_INNER_GAP = 0.06
+_LARGEST_INNER_GAP = 0.2
+# A working set grows by at most this share of the factors in use, 1/_GROWTH, or by this
+# many if that is more, and has a few places to spare.
+_GROWTH = 2
+_LEAST_GROWTH = 40
+_SPARE = 2
 # Above this many factors their Gram matrix is not formed as a whole.
 _MAX_GRAM = 4096
 _PROHIBITIVE = 1e30
@@ -67,9 +74,9 @@ def solve(
       tolerance: largest relative duality gap of a finished row.
       max_steps: budget of dense steps a row; a round on a working set counts as one.
       lipschitz: L, or a bound.
-      codes0: [batch, n_factors] start; a few dense steps from zeros if None.
+      codes0: [batch, n_factors] start; zeros if None.
       non_negative: whether the codes are.
-      precision: of the first dense steps.
+      precision: of the dense steps of rows that need too many factors.
 
     Returns:
       Codes [batch, n_factors], gap [batch] and number of dense steps [batch].
@@ -83,25 +90,7 @@ def solve(
     if n_factors <= min(_MAX_GRAM, 8 * batch):
         gram = jnp.einsum("fd,gd->fg", dictionary, dictionary, precision="highest")
 
-    num_first = 0 if codes0 is not None else min(_FIRST_STEPS, max_steps)
-    first = spectral.init(x, dictionary, lipschitz=lipschitz, codes0=codes0)
-    first, _ = jax.lax.scan(
-        lambda state, _: (
-            spectral.step(
-                state,
-                dictionary,
-                l1_penalty=penalty,
-                non_negative=non_negative,
-                precision=precision,
-            ),
-            None,
-        ),
-        first,
-        length=num_first,
-    )
-
-    def certify(x, codes, penalty):
-        residual = x - objective.decode(codes, dictionary, like=x)
+    def certify(x, codes, residual, penalty):
         correlation = objective.correlate(residual, dictionary)
         gap = objective.gap_from_residual(
             x,
@@ -118,10 +107,12 @@ def solve(
 
     def round_of_blocks(state):
         unfinished = active(state)
-        wanted = _wanted(
+        used, missing = _count(
             state.codes, state.correlation, penalty=penalty, non_negative=non_negative
         )
-        wanted = jnp.where(unfinished, wanted, 0)
+        # Far from the optimum most factors that seem to be missing are not.
+        growth = jnp.minimum(missing, jnp.maximum(used // _GROWTH, _LEAST_GROWTH))
+        wanted = jnp.where(unfinished, used + growth + _SPARE, 0)
         order = jnp.argsort(-wanted).astype(jnp.int32)
         # Blocks are whole: rows that fill up the last are read but not written.
         order = jnp.pad(order, (0, -batch % rows), constant_values=batch)
@@ -142,10 +133,12 @@ def solve(
                 lipschitz=lipschitz,
                 tolerance=tolerance,
                 non_negative=non_negative,
+                precision=precision,
             )
             going = active(block)
             codes = jnp.where(going[:, None], codes, block.codes)
-            correlation, gap = certify(block_x, codes, block_penalty)
+            residual = block_x - objective.decode(codes, dictionary, like=block_x)
+            correlation, gap = certify(block_x, codes, residual, block_penalty)
             num_steps = block.num_steps + jnp.where(going, spent, 0)
             changed = _State(codes, correlation, gap, num_steps)
             return jax.tree.map(
@@ -156,20 +149,24 @@ def solve(
 
         return jax.lax.fori_loop(0, num_blocks, advance_block, state)
 
-    correlation, gap = certify(x, first.codes, penalty)
-    num_steps = jnp.zeros_like(gap, jnp.int32) + num_first
-    state = _State(first.codes, correlation, gap, num_steps)
+    residual = x
+    if codes0 is None:
+        codes0 = objective.zero_codes(x, dictionary)
+    else:
+        residual = x - objective.decode(codes0, dictionary, like=x)
+    correlation, gap = certify(x, codes0, residual, penalty)
+    state = _State(codes0, correlation, gap, jnp.zeros_like(gap, jnp.int32))
     state = jax.lax.while_loop(
         lambda state: jnp.any(active(state)), round_of_blocks, state
     )
     return state.codes, state.gap, state.num_steps
 
 
-def _wanted(codes, correlation, *, penalty, non_negative):
-    """Returns how many places a row's working set should have, [batch]."""
+def _count(codes, correlation, *, penalty, non_negative):
+    """Returns how many factors a row uses, and how many more it seems to need."""
     against = correlation if non_negative else jnp.abs(correlation)
-    used = jnp.sum((codes != 0) | (against > penalty), axis=1)
-    return (_ROOM * used.astype(jnp.float32)).astype(jnp.int32) + 4
+    used = jnp.sum(codes != 0, axis=1)
+    return used, jnp.sum((codes == 0) & (against > penalty), axis=1)
 
 
 def _improve(
@@ -183,12 +180,18 @@ def _improve(
     lipschitz,
     tolerance,
     non_negative,
+    precision,
 ):
     """Returns better codes of a block of rows and the dense steps that were spent."""
     n_factors = dictionary.shape[0]
     sizes = [size for size in _SIZES if size <= n_factors // 2]
     energy = 0.5 * jnp.sum(x**2, axis=1)
-    target = jnp.maximum(_INNER_TOLERANCE * tolerance, _INNER_GAP * block.gap) * energy
+    used, missing = _count(
+        block.codes, block.correlation, penalty=penalty, non_negative=non_negative
+    )
+    share = (missing / jnp.maximum(1, used)).astype(block.gap.dtype)
+    loose = jnp.minimum(_INNER_GAP * share, _LARGEST_INNER_GAP) * block.gap
+    target = jnp.maximum(_INNER_TOLERANCE * tolerance, loose) * energy
 
     def on_working_set(size):
         def improve():
@@ -204,7 +207,7 @@ def _improve(
                 usable=columns < n_factors,
                 target=target,
                 energy=energy,
-                step_size=1 / lipschitz,
+                lipschitz=lipschitz,
                 non_negative=non_negative,
             )
             rows = jnp.arange(codes.shape[0])[:, None]
@@ -221,6 +224,7 @@ def _improve(
             lipschitz=lipschitz,
             codes0=block.codes,
             non_negative=non_negative,
+            precision=precision,
         )
         return codes, jnp.int32(_DENSE_STEPS)
 
@@ -257,7 +261,7 @@ def _solve_small(
     usable,
     target,
     energy,
-    step_size,
+    lipschitz,
     non_negative,
 ):
     """Returns codes of the problem on a few factors, to an absolute gap ``target``."""
@@ -288,10 +292,12 @@ def _solve_small(
         state, spent = carry
         return (spent < _INNER_STEPS) & jnp.any(gap(state) > target)
 
-    state = spectral.gram_init(codes, correlation, step_size=step_size)
+    state = spectral.gram_init(
+        codes, correlation, step_size=_INNER_FIRST_STEP / lipschitz
+    )
     state, _ = jax.lax.while_loop(unfinished, advance, (state, 0))
     # A shortened move leaves small codes where zeros belong; a plain step sets them.
-    plain = state._replace(step_size=jnp.zeros_like(state.step_size) + step_size)
+    plain = state._replace(step_size=jnp.zeros_like(state.step_size) + 1 / lipschitz)
     return spectral.gram_step(plain, gram, **settings).codes
 
 
