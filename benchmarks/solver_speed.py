@@ -166,11 +166,11 @@ def _mapped_candidates(x, dictionary):
     function = functools.partial(
         _encode, solver="working_set", tolerance=_MAPPED_TOLERANCE
     )
-    by_pmap = jax.pmap(lambda rows: function(rows, dictionary))
+    by_pmap = jax.pmap(function, in_axes=(0, None))
     mesh = jax.make_mesh((count,), ("rows",))
 
     def with_pmap(rows):
-        got = by_pmap(rows.reshape(count, -1, rows.shape[1]))
+        got = by_pmap(rows.reshape(count, -1, rows.shape[1]), dictionary)
         return (
             np.asarray(got.codes).reshape(len(rows), -1),
             np.asarray(got.num_steps).reshape(-1),
