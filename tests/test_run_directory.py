@@ -16,11 +16,35 @@ def test_settings_come_back_and_other_settings_change_nothing(tmp_path):
     run = run_directory.RunDirectory(tmp_path / "run")
     run.open_or_create(SETTINGS)
     run.open_or_create(SETTINGS)
+    run.tokens.mkdir()
+    files.write_json(run.tokens / "index.json", {})
     before = run.config_path.read_bytes()
     with pytest.raises(InputError, match="seed: 0 there, 3 asked for"):
         run.open_or_create(dataclasses.replace(SETTINGS, seed=3))
     assert run.config_path.read_bytes() == before
     assert run.read_config() == SETTINGS
+
+
+def test_settings_may_be_mended_until_the_text_is_read(tmp_path):
+    run = run_directory.RunDirectory(tmp_path / "run")
+    run.open_or_create(SETTINGS)
+    run.tokens.mkdir()
+    (run.tokens / "00000.json").write_text("{}")
+    mended = dataclasses.replace(SETTINGS, seed=3)
+    run.open_or_create(mended)
+    assert run.read_config() == mended
+    assert not run.tokens.exists()
+
+
+def test_a_file_or_a_foreign_folder_is_not_locked(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.tex").write_text("")
+    for name in ("file", "folder"):
+        run = run_directory.RunDirectory(tmp_path / name)
+        with pytest.raises(InputError, match=r"file|not empty"), run.lock():
+            pass
+    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["thesis.tex"]
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

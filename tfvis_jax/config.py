@@ -57,6 +57,8 @@ class SolverConfig:
     # Largest relative duality gap at which a row is finished; 0 runs every step.
     tolerance: float = 1e-3
     max_steps: int = 500
+    # Steps of exactly 1/L, by an eigen-decomposition, instead of a bound on L.
+    exact_lipschitz: bool = False
 
     def __post_init__(self):
         _check_choice("solver", self.solver, SOLVERS)
@@ -92,7 +94,9 @@ class DictionaryConfig:
     def __post_init__(self):
         _check(self.n_factors >= 1, "n_factors", ">= 1", self.n_factors)
         _check_choice("initialisation", self.initialisation, INITIALISATIONS)
-        _check(self.step_size > 0, "step_size", "> 0", self.step_size)
+        _check(
+            0 < self.step_size < math.inf, "step_size", "finite, > 0", self.step_size
+        )
         _check(
             0 <= self.final_step_fraction <= 1,
             "final_step_fraction",
@@ -148,6 +152,7 @@ class RunConfig:
             "checkpoint_every",
         ):
             _check(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        _check(0 <= self.seed < 2**31, "seed", ">= 0, < 2³¹", self.seed)
         _check(
             0 < self.row_fraction <= 1, "row_fraction", "> 0, <= 1", self.row_fraction
         )
@@ -166,7 +171,11 @@ class RunConfig:
             model=model,
             corpus=CorpusConfig(paths=paths, special_tokens=False),
             solver=SolverConfig(
-                solver="fista", l1_penalty=0.3, tolerance=0.0, max_steps=500
+                solver="fista",
+                l1_penalty=0.3,
+                tolerance=0.0,
+                max_steps=500,
+                exact_lipschitz=True,
             ),
             dictionary=DictionaryConfig(
                 n_factors=2000,

@@ -15,6 +15,7 @@ import dataclasses
 import fcntl
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 from tfvis_jax import config as config_lib
@@ -75,29 +76,40 @@ class RunDirectory:
     def open_or_create(self, config: config_lib.RunConfig) -> None:
         """Makes the directory for these settings, or checks that it has the same.
 
+        Until the text is read nothing depends on the settings, so that a mistake in
+        them can be mended by the next call.
+
         Raises:
           InputError: the directory was made with other settings (lists them and
             changes nothing), or holds something that is not a run.
         """
+        self.check()
         if self.config_path.is_file():
             changed = config_lib.differences(self.read_config(), config)
-            if changed:
+            if changed and (self.tokens / "index.json").is_file():
                 raise InputError(
                     f"{self.path} was made with other settings:\n  "
                     + "\n  ".join(changed)
                     + "\nNothing was changed. Use these settings or another directory."
                 )
+            if not changed:
+                return
+            shutil.rmtree(self.tokens, ignore_errors=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        files.write_json(self.config_path, config_lib.to_json(config))
+
+    def check(self) -> None:
+        """Refuses a path that is neither free nor a run; InputError says what it is."""
+        if self.config_path.is_file() or not self.path.exists():
             return
-        if self.path.exists() and not self.path.is_dir():
+        if not self.path.is_dir():
             raise InputError(f"{self.path} is a file; expected a directory.")
-        strangers = _others_than_our_own(self.path)
+        strangers = sorted(p.name for p in self.path.iterdir() if p.name != ".lock")
         if strangers:
             raise InputError(
                 f"{self.path} is not empty and holds no config.json (found "
                 f"{', '.join(strangers[:3])}); choose another directory."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        files.write_json(self.config_path, config_lib.to_json(config))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -106,6 +118,7 @@ class RunDirectory:
         Raises:
           InputError: another process is writing this run; names it.
         """
+        self.check()
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("a+") as file:
             try:
@@ -120,9 +133,3 @@ class RunDirectory:
             file.write(f"pid {os.getpid()}")
             file.flush()
             yield
-
-
-def _others_than_our_own(path: pathlib.Path) -> list[str]:
-    if not path.is_dir():
-        return []
-    return sorted(p.name for p in path.iterdir() if p.name != ".lock")

@@ -72,6 +72,13 @@ def test_level_is_where_the_curve_reaches_half_of_its_peak(curve, expected):
     assert f"peak (layer {int(curve.argmax())})" in level.reason
 
 
+def test_a_stray_token_does_not_decide_the_level():
+    curve = np.array([9, 0, 0, 0, 0, 4, 5], np.float32)[:, None]
+    firing = np.array([1, 0, 0, 0, 0, 900, 900])[:, None]
+    [level] = levels.classify(curve, firing, layers=tuple(range(7)))
+    assert level.name == "high"
+
+
 def test_a_factor_that_hardly_fires_has_no_level():
     curve = np.ones((7, 3), np.float32)
     firing = np.zeros((7, 3), int)

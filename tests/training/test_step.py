@@ -41,7 +41,18 @@ def _create(settings):
         jnp.asarray(_first_dictionary()),
         jnp.ones((1,)),
         config=settings.dictionary,
-        total_steps=1000,
+    )
+
+
+def _step(settings, state, x, weights, valid, *, progress=0.0):
+    return step.train_step(
+        state,
+        x,
+        weights,
+        valid,
+        progress=jnp.float32(progress),
+        solver=settings.solver,
+        dictionary=settings.dictionary,
     )
 
 
@@ -52,9 +63,7 @@ def test_twenty_steps_equal_the_published_algorithm(paper):
     for _ in range(20):
         x, frequency = _batch(rng)
         weights = (1 / np.sqrt(frequency)).astype(np.float32)
-        state, metrics = step.train_step(
-            state, x, weights, np.ones(ROWS, bool), config=paper, total_steps=1000
-        )
+        state, metrics = _step(paper, state, x, weights, np.ones(ROWS, bool))
         codes, residual = reference.fista(np.float64(x).T, basis, 0.3, 50)
         energy = reference.update_energy(energy, codes)
         basis = reference.quadratic_basis_update(
@@ -76,16 +85,13 @@ def test_twenty_steps_equal_the_published_algorithm(paper):
 def test_padding_rows_change_nothing(paper):
     x, _ = _batch(np.random.default_rng(2))
     weights, valid = np.ones(ROWS, np.float32), np.ones(ROWS, bool)
-    plain, metrics = step.train_step(
-        _create(paper), x, weights, valid, config=paper, total_steps=10
-    )
-    padded, padded_metrics = step.train_step(
+    plain, metrics = _step(paper, _create(paper), x, weights, valid)
+    padded, padded_metrics = _step(
+        paper,
         _create(paper),
         np.concatenate([x, np.zeros_like(x[:9])]),
         np.concatenate([weights, 5 * weights[:9]]),
         np.concatenate([valid, ~valid[:9]]),
-        config=paper,
-        total_steps=10,
     )
     np.testing.assert_allclose(padded.dictionary, plain.dictionary, atol=1e-6)
     for got, expected in zip(padded_metrics, metrics, strict=True):
@@ -98,9 +104,7 @@ def test_metrics_equal_their_definitions(paper):
     )
     x, _ = _batch(np.random.default_rng(3))
     ones = np.ones(ROWS, np.float32)
-    _, metrics = step.train_step(
-        _create(default), x, ones, ones > 0, config=default, total_steps=10
-    )
+    _, metrics = _step(default, _create(default), x, ones, ones > 0)
     codes, residual = reference.fista(
         np.float64(x).T, np.float64(_first_dictionary().T), 0.2, 3000
     )
@@ -114,13 +118,19 @@ def test_metrics_equal_their_definitions(paper):
 
 
 def test_a_step_compiles_once(paper):
-    before = step.train_step._cache_size()
+    step.train_step.clear_cache()
     state = _create(paper)
     for seed in range(3):
         x, _ = _batch(np.random.default_rng(seed))
         ones = np.ones(ROWS, np.float32)
-        state, _ = step.train_step(
-            state, x, ones, ones > 0, config=paper, total_steps=77
-        )
+        state, _ = _step(paper, state, x, ones, ones > 0, progress=0.1 * seed)
     jax.block_until_ready(state.dictionary)
-    assert step.train_step._cache_size() == before + 1
+    assert step.train_step._cache_size() == 1
+
+
+def test_the_step_size_falls_linearly_with_progress():
+    settings = config.DictionaryConfig(step_size=0.4, final_step_fraction=0.25)
+    sizes = [
+        state_lib.step_size(settings, progress=jnp.float32(p)) for p in (0, 0.5, 1)
+    ]
+    np.testing.assert_allclose(sizes, [0.4, 0.25, 0.1], rtol=1e-6)

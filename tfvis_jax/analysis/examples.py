@@ -135,7 +135,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
             f"Expected examples of schema {SCHEMA} in {folder}, got "
             f"{index.get('schema')}; {again} anew."
         )
-    if index["dictionary_hash"] != trained.content_hash:
+    if index.get("dictionary_hash") != trained.content_hash:
         raise InputError(
             f"The examples in {folder} belong to another dictionary; {again} anew."
         )

@@ -6,9 +6,9 @@ import numpy as np
 def importance_scores(activation: np.ndarray, *, n: int) -> np.ndarray:
     """Returns the mean of the n largest activations per layer and factor.
 
-    Yun et al. (2021) define the importance score of a factor in a layer so, with
-    n = 1000. Where fewer tokens fire, the mean is over those that do, so that a rare
-    factor is not taken for a weak one; 0 where none fires.
+    The importance score of Yun et al. (2021), who take n = 1000, with one difference:
+    where fewer tokens fire, the mean is over those that do instead of counting zeros,
+    so that a rare factor is not taken for a weak one; 0 where none fires.
 
     Args:
       activation: [n_layers, n_factors, at least n], falling, 0 where none.

@@ -3,7 +3,8 @@
 Yun et al. (2021) read the level off the importance curve by eye: low-level factors are
 there in the first layers, mid-level ones rise in the middle, high-level ones only at
 the top. Here the *onset* of a factor is the shallowest layer in which its importance
-reaches `ONSET_SHARE` of its largest; the thirds of the network decide the level.
+reaches `ONSET_SHARE` of its largest; the thirds of the network decide the level. Layers
+in which it fires on fewer than `MIN_FIRING` tokens do not count.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import numpy as np
 
 LEVELS = ("low", "mid", "high", "unclear")
 ONSET_SHARE = 0.5
-# A curve drawn from fewer firing tokens than this says nothing.
+# A mean over fewer firing tokens than this says nothing.
 MIN_FIRING = 20
 
 
@@ -46,11 +47,13 @@ def classify(
 
 
 def _level(curve, firing, layers) -> Level:
-    total = int(firing.sum())
-    if total == 0:
+    if not firing.any():
         return Level("unclear", "It never fires.")
-    if total < MIN_FIRING:
-        return Level("unclear", f"It fires on {total} tokens only.")
+    if firing.max() < MIN_FIRING:
+        return Level(
+            "unclear", f"It fires on {firing.max()} tokens of a layer at most."
+        )
+    curve = np.where(firing >= MIN_FIRING, curve, 0)
     if len(layers) < 3:
         return Level("unclear", "Fewer than three layers say nothing about depth.")
     onset = int(np.argmax(curve >= ONSET_SHARE * curve.max()))

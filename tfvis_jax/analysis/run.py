@@ -57,7 +57,12 @@ class Run:
 
     @functools.cached_property
     def report(self) -> dict:
-        """The content of `report.json`."""
+        """The content of `report.json`; InputError when training did not end."""
+        if not self.directory.report.is_file():
+            raise InputError(
+                f"{self.directory.report} is not there: the run is not trained to its "
+                f"end. `tfvis train {self.directory.path}` goes on where it stopped."
+            )
         return files.read_json(self.directory.report)
 
     @functools.cached_property

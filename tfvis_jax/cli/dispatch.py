@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 import errno
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,6 +25,12 @@ _COMMANDS = {
     "encode": "write a sentence of your own as sums of factors",
 }
 
+# What to say after Ctrl-C.
+_RESUMES = dict.fromkeys(
+    ("demo", "train"), "The same command goes on where it stopped."
+)
+_HELP = ("--help", "-h", "-help")
+
 _OVERVIEW = """\
 tfvis shows what a BERT represents: every hidden state as a sparse, non-negative sum of
 transformer factors from one dictionary for all layers.
@@ -39,50 +46,55 @@ the others take all their settings from it."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("--help", "-h", "-help", "help"):
-        print(_overview())
-        return 0 if arguments else 2
-    if arguments[0] == "--version":
-        print(f"tfvis_jax {tfvis_jax.__version__}")
-        return 0
-    name, *rest = arguments
-    if name not in _COMMANDS:
-        print(f"tfvis: there is no command {name!r}.\n\n{_overview()}", file=sys.stderr)
-        return 2
-    chosen = _load(name)
-    if any(argument in ("--help", "-h", "-help") for argument in rest):
-        print(chosen.help())
-        return 0
-    debug = "--debug" in rest
+    name = arguments[0] if arguments else ""
+    debug = "--debug" in arguments
     try:
-        chosen.run(chosen.parse(rest))
+        return _dispatch(name, arguments[1:])
     except command.UsageError as error:
         _complain(error, debug)
-        print(f"usage: tfvis {name} {chosen.usage}", file=sys.stderr)
-        print(f"`tfvis {name} --help` lists the flags.", file=sys.stderr)
+        if name in _COMMANDS:
+            print(f"usage: tfvis {name} {_load(name).usage}", file=sys.stderr)
+            print(f"`tfvis {name} --help` lists the flags.", file=sys.stderr)
         return 2
     except InputError as error:
         _complain(error, debug)
-        return 1
     except KeyboardInterrupt:
-        print(
-            f"\ntfvis {name}: stopped. The same command goes on where it stopped.",
-            file=sys.stderr,
-        )
-        return 1
+        onward = _RESUMES.get(name, "Nothing half-written is left.")
+        print(f"\ntfvis {name}: stopped. {onward}", file=sys.stderr)
     except BrokenPipeError:  # `tfvis encode … | head`
-        sys.stderr.close()
-        return 1
+        # Python would complain again when it closes the stream at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            _complain(f"No space left on the disk ({error.filename}).", debug)
-            return 1
-        _complain(
-            f"failed unexpectedly ({type(error).__name__}: {error}). Run it with "
-            "--debug for the traceback.",
-            debug,
-        )
-        return 1
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            place = f" ({error.filename})" if error.filename else ""
+            _complain(
+                f"No space left on the disk{place}. What was written before is whole; "
+                "free some space and run the same command again.",
+                debug,
+            )
+        else:
+            _complain(
+                f"failed unexpectedly ({type(error).__name__}: {error}). Run it with "
+                "--debug for the traceback.",
+                debug,
+            )
+    return 1
+
+
+def _dispatch(name: str, arguments: list[str]) -> int:
+    if name in ("", *_HELP, "help"):
+        print(_overview())
+        return 0 if name else 2
+    if name == "--version":
+        print(f"tfvis_jax {tfvis_jax.__version__}")
+        return 0
+    if name not in _COMMANDS:
+        raise command.UsageError(f"there is no command {name!r}.\n\n{_overview()}")
+    chosen = _load(name)
+    if not set(_HELP).isdisjoint(arguments):
+        print(chosen.help())
+        return 0
+    chosen.run(chosen.parse(arguments))
     return 0
 
 

@@ -1,6 +1,7 @@
 """Flags that decide what a run learns, and the settings that they make."""
 
 import dataclasses
+import glob
 import os
 
 from absl import flags
@@ -122,16 +123,27 @@ def build(values: flags.FlagValues) -> config_lib.RunConfig:
     if not values.text:
         raise command.UsageError("Expected --text, at least one file, folder or glob.")
     paths = tuple(_absolute(path) for path in values.text)
+    return override(_preset(values, paths), values)
+
+
+def override(
+    config: config_lib.RunConfig, values: flags.FlagValues
+) -> config_lib.RunConfig:
+    """Returns settings with those replaced for which a flag was given.
+
+    Raises:
+      UsageError: a setting is out of range.
+    """
+    model = _absolute(values.model) if values.model else config.model
     try:
-        preset = _preset(values, paths)
         return _replace(
-            preset,
+            config,
             values,
-            corpus=_replace(preset.corpus, values),
-            solver=_replace(preset.solver, values),
-            dictionary=_replace(preset.dictionary, values),
-            model=_absolute(values.model),
-            layers=_layers(values.layers, preset.layers),
+            corpus=_replace(config.corpus, values),
+            solver=_replace(config.solver, values),
+            dictionary=_replace(config.dictionary, values),
+            model=model,
+            layers=_layers(values.layers, config.layers),
         )
     except InputError as error:
         raise command.UsageError(str(error)) from error
@@ -173,7 +185,7 @@ def _depth(model: str) -> int:
 
 def _absolute(path: str) -> str:
     """Local paths are kept absolute, so that a run works from any directory."""
-    known = path.startswith("hf://") or not (
-        os.path.exists(path) or path.startswith((".", "/")) or "*" in path
-    )
-    return path if known else os.path.abspath(path)
+    local = os.path.exists(path) or path.startswith((".", "/")) or glob.has_magic(path)
+    if path.startswith("hf://") or not local:
+        return path
+    return os.path.abspath(path)

@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> None:
     path = command.run_argument(arguments)
     directory = run_directory.RunDirectory(path)
     if directory.config_path.is_file() and not FLAGS.model and not FLAGS.text:
-        config = directory.read_config()
+        config = settings.override(directory.read_config(), FLAGS)
     else:
         config = settings.build(FLAGS)
     with directory.lock():
@@ -119,13 +119,13 @@ def _numbers(values: list[float]) -> list[float | None]:
 
 
 def _report(opened, windows, result, stages) -> dict:
-    config = opened.config
+    config, log = opened.config, metrics_log.read(opened.run.metrics)
     return {
         "schema": "tfvis-report/1",
         "model": config.model,
         "corpus": list(config.corpus.paths),
         "n_tokens": windows.index["num_tokens"],
-        "n_rows": windows.index["num_training_tokens"] * len(opened.layers),
+        "n_rows": sum(line["rows"] for line in log),
         "n_held_out_rows": result.n_rows,
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
@@ -137,10 +137,16 @@ def _report(opened, windows, result, stages) -> dict:
         "l0": {"all": result.l0, "per_layer": result.l0_per_layer},
         "alive": result.alive,
         "gap": {"mean": result.gap_mean, "max": result.gap_max},
-        # Training counts every session of a run that was interrupted.
-        "seconds": stages.seconds | {"train": metrics_log.seconds(opened.run.metrics)},
+        "seconds": _seconds(opened.run.report, stages.seconds)
+        | {"train": log[-1]["seconds"] if log else 0.0},
         "versions": _versions(),
     }
+
+
+def _seconds(report: pathlib.Path, now: dict[str, float]) -> dict[str, float]:
+    """Seconds of each stage: the longest, for the work of one is not done again."""
+    before = files.read_json(report)["seconds"] if report.is_file() else {}
+    return {name: max(before.get(name, 0), now[name]) for name in now}
 
 
 def _versions() -> dict[str, str]:

@@ -55,14 +55,16 @@ def shuffle_rows(
       key: a function of the batch's number alone, so that resuming draws the same.
       row_mask: [batch, length] bool, true for the tokens that are encoded.
       n_layers: number of hidden states per token.
-      n_selected: static length of the result.
+      n_selected: static length of the result; may exceed the number of rows.
 
     Returns:
       [n_selected] int32.
     """
     counts = jnp.broadcast_to(row_mask[None], (n_layers, *row_mask.shape)).reshape(-1)
     rank = jax.random.uniform(key, counts.shape)
-    return jnp.argsort(jnp.where(counts, rank, 2.0))[:n_selected]
+    order = jnp.argsort(jnp.where(counts, rank, 2.0))
+    # Filled up, so that every slice of `take_rows` lies inside.
+    return jnp.pad(order, (0, max(0, n_selected - order.size)))[:n_selected]
 
 
 @functools.partial(jax.jit, static_argnames=("size",))
@@ -72,24 +74,24 @@ def take_rows(
     order: jax.Array,
     *,
     start: jax.Array,
-    n_valid: jax.Array,
+    stop: jax.Array,
     size: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Gathers ``size`` rows from place ``start`` of an order on.
+    """Gathers the rows at places ``start`` to ``stop`` of an order.
 
     Args:
       hidden_states: [n_layers, batch, length, d_model].
       token_ids: [batch, length].
-      order: row numbers from `shuffle_rows`, a multiple of ``size`` long.
+      order: row numbers from `shuffle_rows`, at least start + size of them.
       start: scalar int32.
-      n_valid: scalar int32, places of the order that count.
-      size: number of rows.
+      stop: scalar int32, at most start + size.
+      size: rows of the result; those beyond ``stop`` are not valid.
 
     Returns:
       x [size, d_model], zero where not valid; token ids [size]; valid [size] bool.
     """
     rows = jax.lax.dynamic_slice_in_dim(order, start, size)
-    valid = start + jnp.arange(size, dtype=jnp.int32) < n_valid
+    valid = start + jnp.arange(size, dtype=jnp.int32) < stop
     x = hidden_states.reshape(-1, hidden_states.shape[-1])[rows]
     x = jnp.where(valid[:, None], x, 0)
     return x, token_ids.reshape(-1)[rows % token_ids.size], valid

@@ -12,8 +12,9 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.sparse_coding import encode, objective
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import objective
+from tfvis_jax.training import dictionary_file, inference, setup
 
 
 class EncodedRows(NamedTuple):
@@ -52,14 +53,7 @@ def encode_layer(
     """
     x = jnp.where(row_mask[:, :, None], hidden_states, 0)
     x = x.reshape(-1, x.shape[-1])
-    encoding = encode.encode(
-        x,
-        dictionary,
-        l1_penalty=solver.l1_penalty,
-        solver=solver.solver,
-        tolerance=solver.tolerance,
-        max_steps=solver.max_steps,
-    )
+    encoding = inference.infer(x, dictionary, solver=solver)
     residual = x - objective.decode(encoding.codes, dictionary, like=x)
     return EncodedRows(x, encoding.codes, residual, encoding.gap, row_mask.reshape(-1))
 
@@ -80,6 +74,9 @@ def encode_windows(
 
     Yields:
       Each batch with an iterator over the layers of the dictionary.
+
+    Raises:
+      InputError: hidden states that are not finite; names layer and windows.
     """
     dictionary = jnp.asarray(trained.factors)
     layer_scale = jnp.asarray(trained.layer_scale)
@@ -93,12 +90,20 @@ def encode_windows(
             layer_scale,
             layers=trained.layers,
         )
-        yield (
-            batch,
-            (
-                encode_layer(
-                    layer, batch.row_mask, dictionary, solver=opened.config.solver
-                )
-                for layer in hidden_states
-            ),
+        yield batch, _encode_layers(opened, trained, batch, hidden_states, dictionary)
+
+
+def _encode_layers(opened, trained, batch, hidden_states, dictionary):
+    for layer, states in zip(trained.layers, hidden_states, strict=True):
+        rows = encode_layer(
+            states, batch.row_mask, dictionary, solver=opened.config.solver
         )
+        # One row's certificate is a number unless its hidden state is none.
+        finite = np.isfinite(rows.gap).reshape(batch.row_mask.shape).all(axis=1)
+        if not finite.all():
+            raise InputError(
+                f"Hidden states of layer {layer} are not finite (NaN or infinity) in "
+                f"windows {batch.window_ids[~finite].tolist()} of the run's tokens. "
+                "Another --dtype or model may help."
+            )
+        yield rows

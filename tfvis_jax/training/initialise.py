@@ -23,15 +23,13 @@ def initial_state(
     batches: Iterator[loader.Batch],
     *,
     rows_per_batch: int,
-    total_steps: int,
 ) -> state_lib.TrainState:
     """Returns the state before the first step.
 
     Args:
       opened: model, layers and settings.
       batches: the windows in training order; only the first few are read.
-      rows_per_batch: rows drawn from a batch.
-      total_steps: length of the step-size schedule.
+      rows_per_batch: room for the rows drawn from a batch.
 
     Raises:
       InputError: the model gives hidden states that are not finite.
@@ -56,12 +54,7 @@ def initial_state(
             n_factors=n_factors,
             key=key_dictionary,
         )
-    return state_lib.create(
-        factors,
-        jnp.asarray(scale),
-        config=config.dictionary,
-        total_steps=total_steps,
-    )
+    return state_lib.create(factors, jnp.asarray(scale), config=config.dictionary)
 
 
 def _sample(opened, batches, *, rows_per_batch, key):

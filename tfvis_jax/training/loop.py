@@ -14,7 +14,6 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError
 from tfvis_jax.training import checkpoint, initialise, metrics_log, setup, step
 from tfvis_jax.training import state as state_lib
 
@@ -26,17 +25,15 @@ class Interrupted(Exception):
 
 
 class Schedule(NamedTuple):
-    """How many batches and steps a run takes; a function of settings and corpus.
+    """How long a run is; a function of settings and corpus.
 
     Attributes:
       num_batches: window batches over all epochs.
-      rows_per_batch: rows that are drawn from a full batch, a multiple of a step's.
-      total_steps: dictionary steps if every batch were full.
+      rows_per_batch: room for the rows drawn from a batch, a multiple of a step's.
     """
 
     num_batches: int
     rows_per_batch: int
-    total_steps: int
 
 
 def schedule(
@@ -50,7 +47,7 @@ def schedule(
     )
     rows = n_layers * config.windows_per_batch * windows.window_length
     steps = math.ceil(rows * config.row_fraction / config.rows_per_step)
-    return Schedule(num_batches, steps * config.rows_per_step, num_batches * steps)
+    return Schedule(num_batches, steps * config.rows_per_step)
 
 
 def fit(
@@ -76,19 +73,16 @@ def fit(
       InputError: hidden states that are not finite (names the batch).
     """
     config = opened.config
-    if not len(windows.train):
-        raise InputError(
-            f"Expected at least two windows of {windows.window_length} tokens of text, "
-            "one to learn from and one to test on; got one window in all."
-        )
     length = schedule(config, windows, n_layers=len(opened.layers))
     with checkpoint.open_folder(opened.run.checkpoints) as checkpoints:
+        log = metrics_log.MetricsLog(
+            opened.run.metrics, resumed_at=checkpoints.latest_batch or 0
+        )
         if checkpoints.latest_batch is None:
             state = initialise.initial_state(
                 opened,
                 _batches(config, windows, start=0),
                 rows_per_batch=length.rows_per_batch,
-                total_steps=length.total_steps,
             )
         else:
             state = checkpoints.restore(
@@ -97,11 +91,9 @@ def fit(
                     d_model=opened.pretrained.config.d_model,
                     n_layers=len(opened.layers),
                     config=config.dictionary,
-                    total_steps=length.total_steps,
                 )
             )
         resumed_at = int(state.batch)
-        log = metrics_log.MetricsLog(opened.run.metrics, resumed_at=resumed_at)
         progress(resumed_at, length.num_batches)
         train_batch = _batch_trainer(opened, windows, length)
         batches = _batches(config, windows, start=resumed_at)
@@ -157,7 +149,7 @@ def _batch_trainer(opened, windows, length):
         token_weights(windows.token_counts, enabled=config.token_weights)
     )
     train_step = functools.partial(
-        step.train_step, config=config, total_steps=length.total_steps
+        step.train_step, solver=config.solver, dictionary=config.dictionary
     )
 
     def train_batch(state, batch):
@@ -174,21 +166,24 @@ def _batch_trainer(opened, windows, length):
             n_layers=len(layers),
             n_selected=length.rows_per_batch,
         )
-        # The host knows the mask, so steps made of padding alone are never run.
+        # The host knows the mask: no step is made of padding alone, and rows are
+        # spread evenly, since a step on a handful of them would be mostly noise.
         n_rows = int(batch.row_mask.sum()) * len(layers)
         n_valid = math.ceil(n_rows * config.row_fraction)
+        n_steps = math.ceil(n_valid / config.rows_per_step)
+        progress = state.batch / length.num_batches
         metrics = []
-        for start in range(0, n_valid, config.rows_per_step):
+        for number in range(n_steps):
             x, token_ids, valid = hidden_states_lib.take_rows(
                 hidden_states,
                 batch.token_ids,
                 order,
-                start=jnp.int32(start),
-                n_valid=jnp.int32(n_valid),
+                start=jnp.int32(number * n_valid // n_steps),
+                stop=jnp.int32((number + 1) * n_valid // n_steps),
                 size=config.rows_per_step,
             )
             state, step_metrics = train_step(
-                state, x, weight_of_token[token_ids], valid
+                state, x, weight_of_token[token_ids], valid, progress=progress
             )
             metrics.append(step_metrics)
         return dataclasses.replace(state, batch=state.batch + 1), metrics

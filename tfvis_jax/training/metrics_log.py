@@ -68,11 +68,5 @@ def read(path: pathlib.Path) -> list[dict]:
     return lines
 
 
-def seconds(path: pathlib.Path) -> float:
-    """Returns the time that all sessions of a run spent training."""
-    lines = read(path)
-    return lines[-1]["seconds"] if lines else 0.0
-
-
 def _as_line(values: dict) -> bytes:
     return json.dumps(values).encode() + b"\n"

@@ -31,20 +31,19 @@ class TrainState:
 
 
 def dictionary_update(
-    config: config_lib.DictionaryConfig, *, total_steps: int
+    config: config_lib.DictionaryConfig,
 ) -> optax.GradientTransformationExtraArgs:
-    """Returns the diagonal-Hessian step with its step size falling linearly."""
-    schedule = optax.linear_schedule(
-        config.step_size, config.step_size * config.final_step_fraction, total_steps
+    """Returns the diagonal-Hessian direction of a dictionary step."""
+    return dictionary_lib.scale_by_code_energy(
+        config.energy_length,
+        config.energy_floor,
+        bias_correction=config.bias_correction,
     )
-    return optax.chain(
-        dictionary_lib.scale_by_code_energy(
-            config.energy_length,
-            config.energy_floor,
-            bias_correction=config.bias_correction,
-        ),
-        optax.scale_by_learning_rate(schedule),
-    )
+
+
+def step_size(config: config_lib.DictionaryConfig, *, progress: jax.Array) -> jax.Array:
+    """Returns the step size, falling linearly with the progress of the run, 0 to 1."""
+    return config.step_size * (1 - (1 - config.final_step_fraction) * progress)
 
 
 def create(
@@ -52,13 +51,11 @@ def create(
     layer_scale: jax.Array,
     *,
     config: config_lib.DictionaryConfig,
-    total_steps: int,
 ) -> TrainState:
     """Returns the state before the first step."""
-    update = dictionary_update(config, total_steps=total_steps)
     return TrainState(
         dictionary=dictionary,
-        update_state=update.init(dictionary),
+        update_state=dictionary_update(config).init(dictionary),
         layer_scale=layer_scale,
         batch=jnp.zeros((), jnp.int32),
         step=jnp.zeros((), jnp.int32),
@@ -71,14 +68,10 @@ def abstract(
     d_model: int,
     n_layers: int,
     config: config_lib.DictionaryConfig,
-    total_steps: int,
 ) -> TrainState:
     """Returns the shapes of a state, which is what loading a checkpoint needs."""
     return jax.eval_shape(
         lambda: create(
-            jnp.zeros((n_factors, d_model)),
-            jnp.zeros((n_layers,)),
-            config=config,
-            total_steps=total_steps,
+            jnp.zeros((n_factors, d_model)), jnp.zeros((n_layers,)), config=config
         )
     )

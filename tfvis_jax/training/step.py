@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, lipschitz, objective
+from tfvis_jax.sparse_coding import objective
+from tfvis_jax.training import inference
 from tfvis_jax.training import state as state_lib
 
 
@@ -37,7 +37,7 @@ class StepMetrics(NamedTuple):
 
 
 @functools.partial(
-    jax.jit, static_argnames=("config", "total_steps"), donate_argnames=("state",)
+    jax.jit, static_argnames=("solver", "dictionary"), donate_argnames=("state",)
 )
 def train_step(
     state: state_lib.TrainState,
@@ -45,8 +45,9 @@ def train_step(
     token_weights: jax.Array,
     valid: jax.Array,
     *,
-    config: config_lib.RunConfig,
-    total_steps: int,
+    progress: jax.Array,
+    solver: config_lib.SolverConfig,
+    dictionary: config_lib.DictionaryConfig,
 ) -> tuple[state_lib.TrainState, StepMetrics]:
     """Takes one dictionary step.
 
@@ -55,24 +56,14 @@ def train_step(
       x: [rows, d_model]; rows that are not valid are zero.
       token_weights: [rows].
       valid: [rows] bool.
-      config: settings of the run.
-      total_steps: length of the step-size schedule.
+      progress: scalar, the share of the run that is done; decides the step size.
+      solver: how codes are inferred; static.
+      dictionary: how the dictionary moves; static.
 
     Returns:
       The next state and the metrics of the codes before the step.
     """
-    solver = config.solver
-    # The published recursion has steps of exactly 1/L; elsewhere a bound will do.
-    exact = solver.solver == "fista"
-    encoding = encode.encode(
-        x,
-        state.dictionary,
-        l1_penalty=solver.l1_penalty,
-        solver=solver.solver,
-        tolerance=solver.tolerance,
-        max_steps=solver.max_steps,
-        lipschitz=lipschitz.exact(state.dictionary) if exact else None,
-    )
+    encoding = inference.infer(x, state.dictionary, solver=solver)
     codes = encoding.codes
     residual = x - objective.decode(codes, state.dictionary, like=x)
     n_rows = jnp.maximum(jnp.sum(valid), 1).astype(x.dtype)
@@ -83,16 +74,16 @@ def train_step(
         n_rows=n_rows,
         like=state.dictionary,
     )
-    weights = token_weights if config.dictionary.weigh_energy else None
-    update = state_lib.dictionary_update(config.dictionary, total_steps=total_steps)
-    updates, update_state = update.update(
-        gradient,
-        state.update_state,
-        energy=dictionary_lib.code_energy(codes, n_rows=n_rows, token_weights=weights),
+    energy = dictionary_lib.code_energy(
+        codes,
+        n_rows=n_rows,
+        token_weights=token_weights if dictionary.weigh_energy else None,
     )
-    dictionary = dictionary_lib.project_unit_norm(
-        optax.apply_updates(state.dictionary, updates)
+    direction, update_state = state_lib.dictionary_update(dictionary).update(
+        gradient, state.update_state, energy=energy
     )
+    step_size = state_lib.step_size(dictionary, progress=progress)
+    factors = dictionary_lib.project_unit_norm(state.dictionary - step_size * direction)
     metrics = StepMetrics(
         n_rows=jnp.sum(valid),
         squared_norm=jnp.sum(x**2),
@@ -104,7 +95,7 @@ def train_step(
     )
     state = dataclasses.replace(
         state,
-        dictionary=dictionary,
+        dictionary=factors,
         update_state=update_state,
         step=state.step + 1,
     )

@@ -1,0 +1,27 @@
+"""Codes as the settings of a run ask for them; the same in training and after it."""
+
+import jax
+
+from tfvis_jax import config as config_lib
+from tfvis_jax.sparse_coding import encode, lipschitz
+
+
+def infer(
+    x: jax.Array, dictionary: jax.Array, *, solver: config_lib.SolverConfig
+) -> encode.Encoding:
+    """Infers the codes of rows.
+
+    Args:
+      x: [batch, d_model], scaled as the run says.
+      dictionary: [n_factors, d_model].
+      solver: static.
+    """
+    return encode.encode(
+        x,
+        dictionary,
+        l1_penalty=solver.l1_penalty,
+        solver=solver.solver,
+        tolerance=solver.tolerance,
+        max_steps=solver.max_steps,
+        lipschitz=lipschitz.exact(dictionary) if solver.exact_lipschitz else None,
+    )
