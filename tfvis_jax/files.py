@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -32,14 +33,63 @@ def write_atomically(path: pathlib.Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"No space left on the disk while writing {path}. What was written "
-                "before is whole; free some space and run the same command again."
-            ) from error
+        if is_disk_full(error):
+            raise no_space(path) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields an empty folder that takes the place of ``folder`` when the block ends.
+
+    If the block raises, ``folder`` stays as it was. One writer at a time: what an
+    earlier, killed writer left half-done is removed.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    previous = folder.with_name(f".{folder.name}.previous")
+    if previous.exists():
+        # The earlier writer was killed between the two renames, or just after them.
+        if folder.exists():
+            shutil.rmtree(previous)
+        else:
+            previous.rename(folder)
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rename(previous)
+        partial.rename(folder)
+    except BaseException as error:
+        if previous.exists() and not folder.exists():
+            previous.rename(folder)
+        shutil.rmtree(partial, ignore_errors=True)
+        if is_disk_full(error):
+            raise no_space(folder) from error
+        raise
+    if previous.exists():
+        shutil.rmtree(previous)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an exception, of the system or of a library, says that the disk is."""
+    return (
+        (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
+        # NumPy and tensorstore lose the number of the error.
+        or " requested and " in str(error)
+        or "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
+def no_space(path: pathlib.Path | str) -> InputError:
+    """Returns what to tell a person whose disk is full."""
+    return InputError(
+        f"No space left on the disk while writing {path}. What was written before is "
+        "whole; free some space and run the same command again."
+    )
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
@@ -54,4 +104,7 @@ def read_json(path: pathlib.Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a JSON file: {error}.") from error
+        raise InputError(
+            f"{path} is damaged: it is not JSON ({error}). Remove it and run again the "
+            "command that wrote it."
+        ) from error

@@ -1,6 +1,7 @@
 """A run is one directory; this file knows what lies where in it.
 
 config.json   the settings, written first
+model.json    checksum of the model's weights
 tokens/       the corpus as windows of token ids
 checkpoints/  training state
 metrics.jsonl one line per logging interval
@@ -35,6 +36,10 @@ class RunDirectory:
     @property
     def config_path(self) -> pathlib.Path:
         return self.path / "config.json"
+
+    @property
+    def model_identity(self) -> pathlib.Path:
+        return self.path / "model.json"
 
     @property
     def tokens(self) -> pathlib.Path:
@@ -95,6 +100,7 @@ class RunDirectory:
             if not changed:
                 return
             shutil.rmtree(self.tokens, ignore_errors=True)
+            self.model_identity.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
         files.write_json(self.config_path, config_lib.to_json(config))
 
@@ -104,7 +110,8 @@ class RunDirectory:
             return
         if not self.path.is_dir():
             raise InputError(f"{self.path} is a file; expected a directory.")
-        strangers = sorted(p.name for p in self.path.iterdir() if p.name != ".lock")
+        ours = {".lock", ".config.json.partial"}
+        strangers = sorted({p.name for p in self.path.iterdir()} - ours)
         if strangers:
             raise InputError(
                 f"{self.path} is not empty and holds no config.json (found "

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from tfvis_jax import cli
 from tfvis_jax.cli import demo, dispatch
@@ -172,6 +173,65 @@ def test_damaged_models_and_texts_are_named(train, toy_bert_folder, tmp_path, ca
     text.write_bytes(b"")
     code, _, err = train(path=tmp_path / "r3", text=text)
     assert code == 1 and "latin1.txt" in err
+
+
+def test_other_weights_in_the_same_folder_are_noticed(
+    train, toy_bert_folder, tmp_path, capsys
+):
+    folder = tmp_path / "model"
+    shutil.copytree(toy_bert_folder, folder)
+    assert train(model=folder)[0] == 0
+    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    tensors["embeddings.word_embeddings.weight"] *= 1.5
+    safetensors.numpy.save_file(tensors, folder / "model.safetensors")
+    for command in ("train", "examples"):
+        code, _, err = _run(capsys, command, tmp_path / "run")
+        assert code == 1 and "not those that" in err and str(folder) in err
+
+
+@pytest.mark.parametrize(
+    ("piece", "command", "message"),
+    [
+        ("tokens/00000.text", "export", "tfvis train"),
+        ("tokens/00000.tokens.npy", "export", "tfvis train"),
+        ("tokens/00000.windows.npy", "examples", "tfvis train"),
+        ("tokens/index.json", "export", "index.json"),
+        ("examples/activation.npy", "export", "tfvis examples"),
+        ("examples/index.json", "export", "index.json"),
+        ("dictionary.safetensors", "examples", "tfvis train"),
+        ("report.json", "export", "report.json"),
+        ("config.json", "examples", "config.json"),
+    ],
+)
+def test_a_piece_cut_short_is_named_with_the_remedy(
+    train, tmp_path, capsys, piece, command, message
+):
+    run = tmp_path / "run"
+    assert train()[0] == 0
+    assert _run(capsys, "examples", run, "--top_n=5")[0] == 0
+    content = (run / piece).read_bytes()
+    (run / piece).write_bytes(content[: len(content) // 2])
+    arguments = ["--top_n=6"] if command == "examples" else []
+    code, _, err = _run(capsys, command, run, *arguments)
+    assert code == 1
+    assert message in err and "unexpectedly" not in err
+
+
+def test_a_full_disk_is_a_sentence_and_nothing_is_lost(
+    train, tmp_path, capsys, monkeypatch
+):
+    run = tmp_path / "run"
+    assert train()[0] == 0
+    assert _run(capsys, "examples", run, "--top_n=5")[0] == 0
+    before = {path: path.read_bytes() for path in (run / "examples").iterdir()}
+
+    def full(*args, **kwargs):
+        raise OSError("192000 requested and 77792 written")
+
+    monkeypatch.setattr(np, "save", full)
+    code, _, err = _run(capsys, "examples", run, "--top_n=6")
+    assert code == 1 and "No space left" in err and "unexpectedly" not in err
+    assert {p: p.read_bytes() for p in (run / "examples").iterdir()} == before
 
 
 def test_steps_out_of_order_say_what_is_missing(train, tmp_path, capsys):

@@ -149,6 +149,14 @@ def test_json_lines_problems_name_the_line(tmp_path):
     path.write_text('{"text": "one"}\n{"text"\n')
     with pytest.raises(errors.InputError, match=r"a\.jsonl line 2.*not JSON"):
         _read(path)
+    path.write_text("[" * 100_000 + "\n")
+    with pytest.raises(errors.InputError, match=r"line 1.*not JSON"):
+        _read(path)
+    path.write_text('{"text": "half \\ud800 pair"}\n')
+    with pytest.raises(errors.InputError, match=r"line 1.*--replace_undecodable"):
+        _read(path)
+    [document] = _read(path, replace_undecodable=True)
+    assert document.text == "half ? pair"
     path.write_text('["one"]\n')
     with pytest.raises(errors.InputError, match=r"line 1.*object.*got list"):
         _read(path)

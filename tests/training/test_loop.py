@@ -181,6 +181,18 @@ def test_hidden_states_that_are_not_finite_stop_the_run(
         assert checkpoints.latest_batch == 3
 
 
+def test_a_flipped_bit_in_a_checkpoint_is_noticed(settings, tmp_path):
+    with pytest.raises(loop.Interrupted):
+        _fit(tmp_path, settings, stop_after=4)
+    files = (p for p in (tmp_path / "checkpoints" / "4").rglob("*") if p.is_file())
+    largest = max(files, key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    with pytest.raises(InputError, match=r"checkpoints/4 (is damaged|cannot be read)"):
+        _fit(tmp_path, settings)
+
+
 def test_a_damaged_checkpoint_is_named(settings, tmp_path):
     with pytest.raises(loop.Interrupted):
         _fit(tmp_path, settings, stop_after=4)

@@ -17,6 +17,7 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, encoding, setup
 
 SCHEMA = "tfvis-examples/1"
+_ARRAYS = ("activation", "window", "position", "firing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,25 +98,23 @@ def collect(
 
 
 def save(folder: pathlib.Path, examples: Examples) -> None:
-    """Writes the examples as .npy files; `index.json`, written last, makes them whole.
+    """Writes the examples; older ones stay until the new ones are whole.
 
     Schema `tfvis-examples/1`: one .npy file for each array of `Examples`, under its
     name, and `index.json` with `schema`, `layers`, `n_tokens` and `dictionary_hash`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.json").unlink(missing_ok=True)
-    for name in ("activation", "window", "position", "firing"):
-        with files.write_atomically(folder / f"{name}.npy") as file:
-            np.save(file, getattr(examples, name), allow_pickle=False)
-    files.write_json(
-        folder / "index.json",
-        {
-            "schema": SCHEMA,
-            "layers": list(examples.layers),
-            "n_tokens": examples.n_tokens,
-            "dictionary_hash": examples.dictionary_hash,
-        },
-    )
+    with files.whole_folder(folder) as partial:
+        for name in _ARRAYS:
+            np.save(partial / f"{name}.npy", getattr(examples, name))
+        files.write_json(
+            partial / "index.json",
+            {
+                "schema": SCHEMA,
+                "layers": list(examples.layers),
+                "n_tokens": examples.n_tokens,
+                "dictionary_hash": examples.dictionary_hash,
+            },
+        )
 
 
 def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Examples:
@@ -127,8 +126,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
     """
     again = f"`tfvis examples {folder.parent}` computes them"
     if not (folder / "index.json").is_file():
-        state = "half written" if folder.is_dir() else "not computed yet"
-        raise InputError(f"The examples in {folder} are {state}; {again}.")
+        raise InputError(f"There are no examples in {folder} yet; {again}.")
     index = files.read_json(folder / "index.json")
     if index.get("schema") != SCHEMA:
         raise InputError(
@@ -142,7 +140,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
     try:
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("activation", "window", "position", "firing")
+            for name in _ARRAYS
         }
     except (OSError, ValueError) as error:
         raise InputError(

@@ -72,6 +72,8 @@ def encode_sentence(
     Raises:
       InputError: the text is empty or too long.
     """
+    # Bytes of a command line that are no UTF-8 come as lone surrogates.
+    text = text.encode("utf-8", "replace").decode()
     encoded = opened.tokenizer.encode(text)
     n_tokens = len(encoded.ids)
     if not n_tokens:

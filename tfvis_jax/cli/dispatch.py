@@ -3,14 +3,15 @@
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 """
 
-import errno
 import importlib
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 import tfvis_jax
+from tfvis_jax import files
 from tfvis_jax.cli import command
 from tfvis_jax.errors import InputError
 
@@ -48,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments else ""
     debug = "--debug" in arguments
+    if not debug:
+        # Libraries log what is told here in a sentence.
+        logging.disable(logging.ERROR)
     try:
         return _dispatch(name, arguments[1:])
     except command.UsageError as error:
@@ -65,19 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python would complain again when it closes the stream at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            place = f" ({error.filename})" if error.filename else ""
-            _complain(
-                f"No space left on the disk{place}. What was written before is whole; "
-                "free some space and run the same command again.",
-                debug,
-            )
-        else:
-            _complain(
-                f"failed unexpectedly ({type(error).__name__}: {error}). Run it with "
-                "--debug for the traceback.",
-                debug,
-            )
+        _complain(_explain(error), debug)
     return 1
 
 
@@ -96,6 +88,19 @@ def _dispatch(name: str, arguments: list[str]) -> int:
         return 0
     chosen.run(chosen.parse(arguments))
     return 0
+
+
+def _explain(error: Exception) -> str:
+    if files.is_disk_full(error):
+        return str(files.no_space(getattr(error, "filename", None) or "the run"))
+    if isinstance(error, MemoryError):
+        return f"Not enough memory: {error}. Smaller batches or fewer factors help."
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}."
+    return (
+        f"failed unexpectedly ({type(error).__name__}: {error}). Run it with --debug "
+        "for the traceback."
+    )
 
 
 def _load(name: str) -> command.Command:

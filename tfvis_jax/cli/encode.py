@@ -107,7 +107,7 @@ COMMAND = command.Command(
         "Prints, for every layer and token: the number of active factors (L0), the "
         "norm of what they leave unexplained relative to the hidden state's "
         "(residual), the duality gap of the code, and the strongest factors with their "
-        "activations."
+        "activations. A sentence that begins with a dash goes after --."
     ),
     flags=FLAGS,
     run=run,

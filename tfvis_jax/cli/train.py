@@ -60,6 +60,7 @@ def train(
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, config)
     directory.open_or_create(config)
+    setup.keep_model_identity(opened)
     with stages.stage("tokens", "text to tokens") as show:
         windows = build_windows.build(
             directory.tokens,
@@ -97,9 +98,9 @@ def summary(report: dict) -> str:
             f"{report['n_held_out_rows']:,} held-out hidden states:",
             row("unexplained variance", report["fvu"], ".3f"),
             row("factors per token", report["l0"], ".1f"),
-            f"  {'factors alive':<21} {report['alive']:.1%}",
-            f"  {'duality gap':<21} {report['gap']['mean']:.1e} mean, "
-            f"{report['gap']['max']:.1e} worst",
+            f"  {'factors alive':<21} {_text(report['alive'], '.1%')}",
+            f"  {'duality gap':<21} {_text(report['gap']['mean'], '.1e')} mean, "
+            f"{_text(report['gap']['max'], '.1e')} worst",
         ]
     )
 
@@ -134,9 +135,18 @@ def _report(opened, windows, result, stages) -> dict:
             "all": _numbers([result.fvu])[0],
             "per_layer": _numbers(result.fvu_per_layer),
         },
-        "l0": {"all": result.l0, "per_layer": result.l0_per_layer},
-        "alive": result.alive,
-        "gap": {"mean": result.gap_mean, "max": result.gap_max},
+        "l0": {
+            "all": _numbers([result.l0])[0],
+            "per_layer": _numbers(result.l0_per_layer),
+        },
+        "alive": _numbers([result.alive])[0],
+        "gap": dict(
+            zip(
+                ("mean", "max"),
+                _numbers([result.gap_mean, result.gap_max]),
+                strict=True,
+            )
+        ),
         "seconds": _seconds(opened.run.report, stages.seconds)
         | {"train": log[-1]["seconds"] if log else 0.0},
         "versions": _versions(),

@@ -63,7 +63,9 @@ def read_file(
                 lines = formats.read_lines(
                     stream, path=path, replace_undecodable=replace_undecodable
                 )
-                entries = _json_entries(lines, path=path)
+                entries = _json_entries(
+                    lines, path=path, replace_undecodable=replace_undecodable
+                )
                 yield from _with_style(entries, lambda: stream.position)
         case formats.Format.TEXT:
             with formats.InputStream(path) as stream:
@@ -196,7 +198,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _json_entries(
-    lines: Iterable[formats.Line], *, path: pathlib.Path
+    lines: Iterable[formats.Line], *, path: pathlib.Path, replace_undecodable: bool
 ) -> Iterator[tuple[str, str]]:
     for line in lines:
         if not line.text.strip():
@@ -204,12 +206,20 @@ def _json_entries(
         place = f"{path} line {line.number}"
         try:
             record = json.loads(line.text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise errors.InputError(
                 f"{place}: expected one JSON object a line, got text that is not JSON "
                 f"({error})."
             ) from error
-        yield _entry(record, place=place, name=f"{path.name} {line.number}")
+        name, text = _entry(record, place=place, name=f"{path.name} {line.number}")
+        # An escape such as \ud800 is JSON, but half a character and no text.
+        whole = text.encode("utf-8", "replace").decode()
+        if whole != text and not replace_undecodable:
+            raise errors.InputError(
+                f"{place}: expected text, got half a surrogate pair; "
+                "--replace_undecodable replaces it."
+            )
+        yield name, whole
 
 
 def _entry(record: object, *, place: str, name: str) -> tuple[str, str]:

@@ -39,17 +39,28 @@ def open(folder: pathlib.Path | str) -> "Windows":
     if not (folder / "index.json").is_file():
         if (folder / "settings.json").is_file():
             raise errors.InputError(
-                f"{folder} is unfinished: tokenising the corpus was interrupted. Run "
-                "the same command again; it goes on where it stopped."
+                f"{folder} is unfinished: tokenising the corpus was interrupted. "
+                f"`tfvis train {folder.parent}` goes on where it stopped."
             )
-        raise errors.InputError(f"{folder} holds no token windows (no index.json).")
+        raise errors.InputError(
+            f"{folder} holds no token windows (no index.json); `tfvis train "
+            f"{folder.parent}` makes them."
+        )
     index = files.read_json(folder / "index.json")
     if index.get("schema_version") != SCHEMA_VERSION:
         raise errors.InputError(
             f"{folder} has version {index.get('schema_version')} of the window files, "
             f"expected {SCHEMA_VERSION}. Build it again with this version."
         )
-    return Windows(folder, index)
+    try:
+        windows = Windows(folder, index)
+        windows.check_files()
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise errors.InputError(
+            f"The token windows in {folder} are damaged ({error}). Remove that folder; "
+            f"`tfvis train {folder.parent}` makes them anew."
+        ) from error
+    return windows
 
 
 class Windows:
@@ -105,6 +116,14 @@ class Windows:
 
     def __len__(self) -> int:
         return int(self._first_window[-1])
+
+    def check_files(self) -> None:
+        """Raises ValueError or OSError when a shard's file is cut short."""
+        for number, paths in enumerate(self._shards):
+            self._tokens(number)
+            expected = self._documents(number)["byte_starts"][-1]
+            if paths.text.stat().st_size != expected:
+                raise ValueError(f"{paths.text.name} has not {expected} bytes")
 
     def token_ids(self, rows: np.ndarray) -> np.ndarray:
         """Returns [n, window_length] int32 ids of windows [n], padded with [PAD]."""

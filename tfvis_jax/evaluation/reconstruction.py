@@ -17,6 +17,8 @@ from tfvis_jax.training import dictionary_file, encoding, setup
 class Reconstruction:
     """Figures over held-out windows; per-layer lists follow the dictionary's layers.
 
+    All are NaN where nothing is held out, as with a text of one window.
+
     Attributes:
       n_rows: rows that were encoded, all layers together.
       fvu: fraction of variance unexplained, of all layers pooled.
@@ -79,6 +81,6 @@ def evaluate(
         l0=pooled.l0(),
         l0_per_layer=[totals.l0() for totals in per_layer],
         alive=pooled.alive(),
-        gap_mean=gap_sum / max(pooled.n_rows, 1),
-        gap_max=gap_max,
+        gap_mean=gap_sum / pooled.n_rows if pooled.n_rows else float("nan"),
+        gap_max=gap_max if pooled.n_rows else float("nan"),
     )

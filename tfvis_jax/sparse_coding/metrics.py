@@ -90,9 +90,9 @@ class ReconstructionTotals:
         return float(self.squared_error / variance) if variance > 0 else float("nan")
 
     def l0(self) -> float:
-        """Returns the mean number of active factors in a row."""
-        return float(self.n_active / max(self.n_rows, 1))
+        """Returns the mean number of active factors in a row; NaN without rows."""
+        return float(self.n_active / self.n_rows) if self.n_rows else float("nan")
 
     def alive(self) -> float:
-        """Returns the fraction of factors that fired at least once."""
-        return float(np.mean(self.firing > 0))
+        """Returns the fraction of factors that fired at all; NaN without rows."""
+        return float(np.mean(self.firing > 0)) if self.n_rows else float("nan")

@@ -1,12 +1,15 @@
 """Training state on disk, by Orbax; nothing else imports it."""
 
 import contextlib
+import hashlib
 import pathlib
 from collections.abc import Iterator
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import state as state_lib
 
@@ -31,7 +34,9 @@ class Checkpoints:
         the writing itself goes on behind the next steps.
         """
         if self.latest_batch != batch:
-            self._checkpointer.save_async(batch, state)
+            self._checkpointer.save_async(
+                batch, state, custom_metadata={"sha256": _checksum(state)}
+            )
 
     def restore(self, abstract_state: state_lib.TrainState) -> state_lib.TrainState:
         """Returns the newest state.
@@ -42,25 +47,47 @@ class Checkpoints:
         Raises:
           InputError: the checkpoint is damaged or has other shapes.
         """
+        newest = self._folder / str(self.latest_batch)
+        remedy = "Remove that folder to go on from the one before, or the beginning."
         try:
-            return self._checkpointer.load(None, _on_first_device(abstract_state))
+            state = self._checkpointer.load(None, _on_first_device(abstract_state))
+            metadata = self._checkpointer.metadata(None).custom_metadata or {}
         except Exception as error:  # Orbax raises a different type for each damage.
+            reason = str(error).strip().splitlines() or [type(error).__name__]
             raise InputError(
-                f"Cannot read the checkpoint {self._folder / str(self.latest_batch)}: "
-                f"{error}. Remove that folder to go on from the one before."
+                f"The checkpoint {newest} cannot be read ({reason[0][:120]}). {remedy}"
             ) from error
+        if metadata.get("sha256") != _checksum(state):
+            raise InputError(
+                f"The checkpoint {newest} is damaged: its checksum differs. {remedy}"
+            )
+        return state
 
 
 @contextlib.contextmanager
 def open_folder(folder: pathlib.Path) -> Iterator[Checkpoints]:
     """Opens the checkpoints in a folder, made if absent; the newest two are kept."""
-    with ocp.training.Checkpointer(
-        folder,
-        save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-        preservation_policy=ocp.training.preservation_policies.LatestN(2),
-        cleanup_tmp_directories=True,
-    ) as checkpointer:
-        yield Checkpoints(checkpointer, folder)
+    policies = ocp.training
+    try:
+        with ocp.training.Checkpointer(
+            folder,
+            save_decision_policy=policies.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=policies.preservation_policies.LatestN(2),
+            cleanup_tmp_directories=True,
+        ) as checkpointer:
+            yield Checkpoints(checkpointer, folder)
+    except Exception as error:  # Writing goes on behind; failures surface anywhere.
+        if files.is_disk_full(error):
+            raise files.no_space(folder) from error
+        raise
+
+
+def _checksum(state: state_lib.TrainState) -> str:
+    """SHA-256 of all values, which tells a flipped bit that no reader would notice."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(state):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()
 
 
 def _on_first_device(abstract_state):

@@ -58,13 +58,18 @@ class MetricsLog:
 
 
 def read(path: pathlib.Path) -> list[dict]:
-    """Returns the lines of a log, up to one that a kill cut short."""
+    """Returns the lines of a log, up to one that is not whole."""
     lines = []
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
-            lines.append(json.loads(line))
+            values = json.loads(line)
         except json.JSONDecodeError:
             break
+        if not isinstance(values, dict) or not {"batch", "seconds", "rows"} <= set(
+            values
+        ):
+            break
+        lines.append(values)
     return lines
 
 

@@ -1,9 +1,13 @@
 """What a run works on: the model, its tokeniser, the windows, the layers."""
 
 import dataclasses
+import hashlib
+
+import jax
+import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import models, run_directory
+from tfvis_jax import files, models, run_directory
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
@@ -36,8 +40,8 @@ def open_model(run: run_directory.RunDirectory, config: config_lib.RunConfig) ->
     """Loads model and tokeniser and checks the settings against them.
 
     Raises:
-      InputError: the model cannot be read, a layer does not exist, or the windows are
-        longer than the model's positions.
+      InputError: the model cannot be read or is another than before, a layer does not
+        exist, or the windows are longer than the model's positions.
     """
     pretrained = models.load(config.model, dtype=config.dtype)
     n_layers = pretrained.config.n_layers
@@ -56,4 +60,29 @@ def open_model(run: run_directory.RunDirectory, config: config_lib.RunConfig) ->
     tokenizer = tokenizer_lib.load(
         pretrained.folder, vocab_size=pretrained.config.vocab_size
     )
+    _check_same_weights(run, pretrained)
     return Setup(run, config, pretrained, tokenizer, layers)
+
+
+def keep_model_identity(opened: Setup) -> None:
+    """Writes which weights a run is made with; `open_model` refuses others."""
+    files.write_json(
+        opened.run.model_identity, {"sha256": _weights_hash(opened.pretrained)}
+    )
+
+
+def _check_same_weights(run, pretrained) -> None:
+    if not run.model_identity.is_file():
+        return
+    if files.read_json(run.model_identity)["sha256"] != _weights_hash(pretrained):
+        raise InputError(
+            f"The weights in {pretrained.folder} are not those that {run.path} was "
+            "made with. Put the old ones back, or make a new run."
+        )
+
+
+def _weights_hash(pretrained: models.PretrainedBert) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(pretrained.encoder):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()

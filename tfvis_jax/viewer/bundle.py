@@ -18,8 +18,8 @@ from importlib.resources import abc
 
 import numpy as np
 
-from tfvis_jax import errors
-from tfvis_jax.viewer import payload, replace, site
+from tfvis_jax import errors, files
+from tfvis_jax.viewer import payload, site
 
 SCHEMA = "tfvis-site/1"
 SHARD_SIZE = 16
@@ -48,7 +48,7 @@ def write(
     """
     folder = pathlib.Path(folder).absolute()
     _check_replaceable(folder)
-    with replace.whole_folder(folder) as partial:
+    with files.whole_folder(folder) as partial:
         _copy(importlib.resources.files("tfvis_jax.viewer") / "static", partial)
         words, n_contexts = [], 0
         for start in range(0, data.n_factors, SHARD_SIZE):

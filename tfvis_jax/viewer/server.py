@@ -71,7 +71,7 @@ def _check_site(folder: pathlib.Path) -> None:
     run = folder.parent if folder.name == "site" else "RUN"
     try:
         manifest = bundle.read(folder, "data/manifest")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise errors.InputError(
             f"expected a site in {folder}, but there is none; "
             f"make it with `tfvis export {run}`."
@@ -80,10 +80,11 @@ def _check_site(folder: pathlib.Path) -> None:
         raise errors.InputError(
             f"the site in {folder} is damaged; make it anew with `tfvis export {run}`."
         ) from None
-    if manifest["schema"] != bundle.SCHEMA:
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != bundle.SCHEMA:
         raise errors.InputError(
             f"expected a site of format {bundle.SCHEMA}, but {folder} is of "
-            f"{manifest['schema']}; make it anew with `tfvis export {run}`."
+            f"{schema}; make it anew with `tfvis export {run}`."
         )
 
 
