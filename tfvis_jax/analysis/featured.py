@@ -16,8 +16,8 @@ _MAX_FREQUENCY = 5e-4
 def choose(run: run_lib.Run, *, per_level: int = 4) -> list[int]:
     """Returns factors of each level that a person is likely to recognise.
 
-    Among the strongest factors of a level, those come first whose top tokens are words
-    (letters, at least three, not among the most frequent) from many documents; in the
+    Among the strongest factors of a level, those come first whose top tokens are whole
+    words (at least three letters, not among the most frequent) from many documents; in the
     low level, where a factor tends to stand for one word, also those whose top tokens
     agree on it.
 
@@ -50,7 +50,14 @@ def _readability(run, number, level) -> float:
     if not examples:
         return 0.0
     words = [example.word.casefold() for example in examples]
-    readable = np.mean([word.isalpha() and len(word) > 2 for word in words])
+    # A token that is a whole word says more than a piece of a name.
+    tokens = [run.windows.token_texts(e.window)[e.position] for e in examples]
+    readable = np.mean(
+        [
+            word.isalpha() and len(word) > 2 and token.casefold() == word
+            for word, token in zip(words, tokens, strict=True)
+        ]
+    )
     places = np.array([(example.window, example.position) for example in examples])
     token_ids = run.windows.token_ids(places[:, 0])[
         np.arange(len(places)), places[:, 1]

@@ -152,7 +152,6 @@ def _by_blocks(
     precision,
 ):
     """Takes steps on all rows, looking at their gaps after every block of steps."""
-    block_steps = min(block_steps, max_steps)
     problem = {"l1_penalty": l1_penalty, "non_negative": non_negative}
     step = _step(solver, x, dictionary, lipschitz=lipschitz)
 
@@ -166,15 +165,17 @@ def _by_blocks(
     def advance(carry):
         state, codes, gap, num_steps, spent = carry
         active = gap > tolerance
-        state, _ = jax.lax.scan(
-            lambda state, _: (step(state, precision=precision, **problem), None),
+        num_now = jnp.minimum(block_steps, max_steps - spent)
+        state = jax.lax.fori_loop(
+            0,
+            num_now,
+            lambda _, state: step(state, precision=precision, **problem),
             state,
-            length=block_steps,
         )
         codes = jnp.where(active[:, None], state.codes, codes)
         gap = jnp.where(active, certify(state.codes), gap)
-        num_steps = num_steps + jnp.where(active, block_steps, 0)
-        return state, codes, gap, num_steps, spent + block_steps
+        num_steps = num_steps + jnp.where(active, num_now, 0)
+        return state, codes, gap, num_steps, spent + num_now
 
     if solver == "spectral":
         state = spectral_lib.init(x, dictionary, lipschitz=lipschitz, codes0=codes0)
