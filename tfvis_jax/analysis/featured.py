@@ -17,9 +17,9 @@ def choose(run: run_lib.Run, *, per_level: int = 4) -> list[int]:
     """Returns factors of each level that a person is likely to recognise.
 
     Among the strongest factors of a level, those come first whose top tokens are whole
-    words (at least three letters, not among the most frequent) from many documents; in the
-    low level, where a factor tends to stand for one word, also those whose top tokens
-    agree on it.
+    words (at least three letters, not among the most frequent) from many documents; in
+    the low level, where a factor tends to stand for one word, also those whose top
+    tokens agree on it.
 
     Args:
       run: a run with examples.
