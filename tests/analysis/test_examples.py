@@ -79,6 +79,11 @@ def test_what_does_not_exist_is_named_with_the_range(run):
         run.factor(24)
     with pytest.raises(InputError, match=r"\(0, 1, 2\), got 7"):
         run.factor(0).examples(layer=7)
+    encoded = run.encode("the bank")
+    with pytest.raises(InputError, match=r"\(0, 1, 2\), got 7"):
+        encoded.strongest(7, 0, n=1)
+    with pytest.raises(InputError, match=r"0 … 1, got 2"):
+        encoded.strongest(0, 2, n=1)
 
 
 def test_a_sentence_is_its_factors_and_the_rest(run):

@@ -53,7 +53,22 @@ class EncodedSentence:
         return np.linalg.norm(self.residual, axis=2) / np.where(norm > 0, norm, 1)
 
     def strongest(self, layer: int, token: int, *, n: int) -> list[tuple[int, float]]:
-        """Returns the n largest (factor, α) of a token; ``layer`` is its number."""
+        """Returns the n largest (factor, α) of a token.
+
+        Args:
+          layer: its number, not its place.
+          token: its place, from 0.
+          n: how many at most.
+
+        Raises:
+          InputError: no such layer or token; says the range.
+        """
+        if layer not in self.layers:
+            raise InputError(f"Expected a layer of {self.layers}, got {layer}.")
+        if not 0 <= token < len(self.tokens):
+            raise InputError(
+                f"Expected a token in 0 … {len(self.tokens) - 1}, got {token}."
+            )
         codes = self.codes[self.layers.index(layer), token]
         best = np.argsort(-codes, kind="stable")[:n]
         return [(int(f), float(codes[f])) for f in best if codes[f] > 0]

@@ -42,7 +42,8 @@ def _bar() -> rich.progress.Progress:
         rich.progress.BarColumn(),
         rich.progress.TaskProgressColumn(),
         rich.progress.TimeElapsedColumn(),
-        rich.progress.TextColumn("left"),
+        rich.progress.TextColumn("passed,"),
         rich.progress.TimeRemainingColumn(),
+        rich.progress.TextColumn("left"),
         console=_CONSOLE,
     )
