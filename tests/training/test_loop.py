@@ -181,6 +181,22 @@ def test_hidden_states_that_are_not_finite_stop_the_run(
         assert checkpoints.latest_batch == 3
 
 
+def test_hidden_states_that_are_not_finite_from_the_start_name_the_batch(
+    settings, tmp_path, monkeypatch
+):
+    opened, windows = _open(tmp_path, settings)
+    real = loop.hidden_states_lib.scaled_hidden_states
+    calls = []
+
+    def poisoned(*args, **kwargs):
+        calls.append(1)
+        return real(*args, **kwargs) * (np.float32(np.inf) if len(calls) == 2 else 1)
+
+    monkeypatch.setattr(loop.hidden_states_lib, "scaled_hidden_states", poisoned)
+    with pytest.raises(InputError, match="Hidden states of batch 2 are not finite"):
+        loop.fit(opened, windows, progress=_silent)
+
+
 def test_a_flipped_bit_in_a_checkpoint_is_noticed(settings, tmp_path):
     with pytest.raises(loop.Interrupted):
         _fit(tmp_path, settings, stop_after=4)

@@ -9,9 +9,8 @@ import numpy as np
 
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
-from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.training import setup
+from tfvis_jax.training import metrics_log, setup
 from tfvis_jax.training import state as state_lib
 
 # Batches that the layer scales are measured on, at least.
@@ -70,9 +69,11 @@ def _sample(opened, batches, *, rows_per_batch, key):
             jnp.ones((n_layers,)),
             layers=opened.layers,
         )
-        squared_norms += np.asarray(
-            hidden_states_lib.sum_squared_norms(hidden_states, batch.row_mask)
+        norms = hidden_states_lib.sum_squared_norms(hidden_states, batch.row_mask)
+        metrics_log.check_hidden_states(
+            float(np.sum(norms)), batch=index + 1, window_ids=batch.window_ids
         )
+        squared_norms += np.asarray(norms)
         n_tokens += int(batch.row_mask.sum())
         n_chosen = math.ceil(int(batch.row_mask.sum()) * n_layers * row_fraction)
         order = hidden_states_lib.shuffle_rows(
@@ -89,10 +90,5 @@ def _sample(opened, batches, *, rows_per_batch, key):
         if n_rows >= opened.config.dictionary.n_factors and index + 1 >= _MIN_BATCHES:
             break
     scale = np.sqrt(squared_norms / max(n_tokens, 1))
-    if not np.all(np.isfinite(scale)):
-        raise InputError(
-            "The model gives hidden states that are not finite (NaN or infinity) "
-            f"in the first batches of the corpus; model: {opened.pretrained.folder}."
-        )
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     return np.concatenate(rows), np.concatenate(layers), scale

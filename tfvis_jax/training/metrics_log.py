@@ -32,12 +32,9 @@ class MetricsLog:
             return
         table = np.asarray(jax.device_get(metrics), np.float64)
         sums = step.StepMetrics(*table.sum(axis=0))
-        if not np.isfinite(sums.squared_norm):
-            raise InputError(
-                f"Hidden states of batch {batch} are not finite (NaN or infinity); its "
-                f"windows are {window_ids[:8].tolist()}… of the run's tokens. The "
-                "checkpoints before it are whole."
-            )
+        check_hidden_states(
+            float(sums.squared_norm), batch=batch, window_ids=window_ids
+        )
         if not np.isfinite(sums.squared_error):
             raise InputError(
                 f"The dictionary step of batch {batch} diverged; a smaller `step_size` "
@@ -55,6 +52,18 @@ class MetricsLog:
         }
         with self._path.open("ab") as file:
             file.write(_as_line(values))
+
+
+def check_hidden_states(
+    squared_norm: float, *, batch: int, window_ids: np.ndarray
+) -> None:
+    """Stops a run whose hidden states are not finite; InputError names the batch."""
+    if not np.isfinite(squared_norm):
+        raise InputError(
+            f"Hidden states of batch {batch} are not finite (NaN or infinity); its "
+            f"windows are {window_ids[:8].tolist()}… of the run's tokens. Another "
+            "--dtype or model may help; checkpoints from before it are whole."
+        )
 
 
 def read(path: pathlib.Path) -> list[dict]:
