@@ -82,7 +82,8 @@ class RunDirectory:
         """Makes the directory for these settings, or checks that it has the same.
 
         Until the text is read nothing depends on the settings, so that a mistake in
-        them can be mended by the next call.
+        them can be mended by the next call. The model may be named by another path
+        later: what counts are its weights, which `training.setup` compares.
 
         Raises:
           InputError: the directory was made with other settings (lists them and
@@ -90,17 +91,20 @@ class RunDirectory:
         """
         self.check()
         if self.config_path.is_file():
-            changed = config_lib.differences(self.read_config(), config)
+            old = self.read_config()
+            if old == config:
+                return
+            moved = dataclasses.replace(old, model=config.model)
+            changed = config_lib.differences(moved, config)
             if changed and (self.tokens / "index.json").is_file():
                 raise InputError(
                     f"{self.path} was made with other settings:\n  "
                     + "\n  ".join(changed)
                     + "\nNothing was changed. Use these settings or another directory."
                 )
-            if not changed:
-                return
-            shutil.rmtree(self.tokens, ignore_errors=True)
-            self.model_identity.unlink(missing_ok=True)
+            if changed:
+                shutil.rmtree(self.tokens, ignore_errors=True)
+                self.model_identity.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
         files.write_json(self.config_path, config_lib.to_json(config))
 

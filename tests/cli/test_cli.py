@@ -189,6 +189,23 @@ def test_other_weights_in_the_same_folder_are_noticed(
         assert code == 1 and "not those that" in err and str(folder) in err
 
 
+def test_a_model_that_moved_can_be_followed(train, toy_bert_folder, tmp_path, capsys):
+    run, old, new = tmp_path / "run", tmp_path / "old", tmp_path / "new"
+    shutil.copytree(toy_bert_folder, old)
+    assert train(model=old)[0] == 0
+    before = (run / "dictionary.safetensors").read_bytes()
+    old.rename(new)
+    code, _, err = _run(capsys, "examples", run)
+    assert code == 1 and f"tfvis train {run} --model=FOLDER" in err
+    assert _run(capsys, "train", run, f"--model={new}")[0] == 0
+    assert _run(capsys, "examples", run)[0] == 0
+    tensors = "dictionary", "layer_scale"
+    after = (run / "dictionary.safetensors").read_bytes()
+    first, second = (safetensors.numpy.load(content) for content in (before, after))
+    for name in tensors:
+        np.testing.assert_array_equal(first[name], second[name])
+
+
 @pytest.mark.parametrize(
     ("piece", "command", "message"),
     [

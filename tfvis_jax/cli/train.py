@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> None:
     """Trains the run and prints its report."""
     path = command.run_argument(arguments)
     directory = run_directory.RunDirectory(path)
-    if directory.config_path.is_file() and not FLAGS.model and not FLAGS.text:
+    if directory.config_path.is_file() and not FLAGS.text:
         config = settings.override(directory.read_config(), FLAGS)
     else:
         config = settings.build(FLAGS)

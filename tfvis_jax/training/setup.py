@@ -43,7 +43,15 @@ def open_model(run: run_directory.RunDirectory, config: config_lib.RunConfig) ->
       InputError: the model cannot be read or is another than before, a layer does not
         exist, or the windows are longer than the model's positions.
     """
-    pretrained = models.load(config.model, dtype=config.dtype)
+    try:
+        pretrained = models.load(config.model, dtype=config.dtype)
+    except InputError as error:
+        if not run.model_identity.is_file():
+            raise
+        raise InputError(
+            f"{error} If the model has moved, `tfvis train {run.path} --model=FOLDER` "
+            "says where to."
+        ) from error
     n_layers = pretrained.config.n_layers
     layers = config.layers or tuple(range(n_layers + 1))
     if layers[-1] > n_layers:
