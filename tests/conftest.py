@@ -68,14 +68,14 @@ def toy_bert_folder(tmp_path_factory) -> pathlib.Path:
         "num_hidden_layers": n_layers,
         "num_attention_heads": 2,
         "vocab_size": len(pieces),
-        "max_position_embeddings": 48,
+        "max_position_embeddings": 64,
         "type_vocab_size": 2,
         "layer_norm_eps": 1e-12,
     }
     (folder / "config.json").write_text(json.dumps(config))
     shapes = {
         "embeddings.word_embeddings.weight": (len(pieces), d_model),
-        "embeddings.position_embeddings.weight": (48, d_model),
+        "embeddings.position_embeddings.weight": (64, d_model),
         "embeddings.token_type_embeddings.weight": (2, d_model),
         "embeddings.LayerNorm.weight": (d_model,),
         "embeddings.LayerNorm.bias": (d_model,),

@@ -158,7 +158,14 @@ class RunConfig:
         )
 
     @classmethod
-    def paper(cls, *, model: str, paths: tuple[str, ...], n_layers: int) -> "RunConfig":
+    def paper(
+        cls,
+        *,
+        model: str,
+        paths: tuple[str, ...],
+        n_layers: int,
+        max_tokens: int | None = None,
+    ) -> "RunConfig":
         """Returns the settings of Yun et al. (2021), as their code has them.
 
         Args:
@@ -166,10 +173,13 @@ class RunConfig:
           paths: text files, folders or globs.
           n_layers: depth of the model; every other hidden state below the last layer
             is used, as the authors do (0, 2, …, 10 of 12).
+          max_tokens: tokens of the text to read; None reads everything.
         """
         return cls(
             model=model,
-            corpus=CorpusConfig(paths=paths, special_tokens=False),
+            corpus=CorpusConfig(
+                paths=paths, special_tokens=False, max_tokens=max_tokens
+            ),
             solver=SolverConfig(
                 solver="fista",
                 l1_penalty=0.3,

@@ -122,7 +122,7 @@ def test_a_sentence_is_its_factors_and_the_rest(run):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "at least one word"), ("  \n", "at least one word"), ("a " * 47, "most 46")],
+    [("", "at least one word"), ("  \n", "at least one word"), ("a " * 63, "most 62")],
 )
 def test_texts_that_cannot_be_encoded(run, text, message):
     with pytest.raises(InputError, match=message):

@@ -130,7 +130,7 @@ def test_wrong_usage_is_code_2(capsys, tmp_path, monkeypatch, arguments, message
         ({"model": "/nowhere"}, "/nowhere"),
         ({"text": "/nowhere.txt"}, "/nowhere.txt"),
         ({"layers": "0,9"}, "between 0 and 2"),
-        ({"window_length": 60}, "48 tokens"),
+        ({"window_length": 70}, "64 tokens"),
     ],
 )
 def test_bad_input_is_code_1_and_a_sentence(train, flags, message):

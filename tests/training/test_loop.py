@@ -223,7 +223,7 @@ def test_a_damaged_checkpoint_is_named(settings, tmp_path):
     ("changes", "message"),
     [
         ({"layers": (0, 3)}, "between 0 and 2"),
-        ({"corpus": {"window_length": 49}}, "at most 48 tokens"),
+        ({"corpus": {"window_length": 65}}, "at most 64 tokens"),
         ({"model": "/nowhere/at/all"}, "/nowhere/at/all"),
     ],
 )
