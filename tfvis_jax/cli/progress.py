@@ -33,6 +33,8 @@ class Stages:
         with _bar() as bar:
             task = bar.add_task(description, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+            if bar.tasks[task].total is None:  # A stage without steps to count.
+                bar.update(task, completed=1, total=1)
         self.seconds[name] = round(time.monotonic() - start, 2)
 
 

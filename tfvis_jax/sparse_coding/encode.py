@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import config
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import fista as fista_lib
 from tfvis_jax.sparse_coding import ista as ista_lib
@@ -26,7 +27,7 @@ from tfvis_jax.sparse_coding import lipschitz as lipschitz_lib
 from tfvis_jax.sparse_coding import objective, working_set
 from tfvis_jax.sparse_coding import spectral as spectral_lib
 
-SOLVERS = ("auto", "ista", "fista", "fista_restart", "spectral", "working_set")
+SOLVERS = config.SOLVERS
 
 # Below this many factors a dense step costs no more than a working set.
 _MIN_FACTORS = 256
