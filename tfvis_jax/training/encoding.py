@@ -78,22 +78,52 @@ def encode_windows(
     Raises:
       InputError: hidden states that are not finite; names layer and windows.
     """
-    dictionary = jnp.asarray(trained.factors)
+    for batch, hidden_states in scaled_windows(opened, trained, windows, chosen):
+        yield batch, encode_layers(opened, trained, batch, hidden_states)
+
+
+def scaled_windows(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    chosen: np.ndarray,
+) -> Iterator[tuple[loader.Batch, jax.Array]]:
+    """Yields batches of windows in order, with their scaled hidden states.
+
+    Args:
+      opened, trained, windows, chosen: as in `encode_windows`.
+
+    Yields:
+      Each batch with [n_layers, batch, length, d_model].
+    """
     layer_scale = jnp.asarray(trained.layer_scale)
     for batch in loader.batches(
         windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
     ):
-        hidden_states = hidden_states_lib.scaled_hidden_states(
-            opened.pretrained.encoder,
-            batch.token_ids,
-            batch.token_mask,
-            layer_scale,
-            layers=trained.layers,
+        yield (
+            batch,
+            hidden_states_lib.scaled_hidden_states(
+                opened.pretrained.encoder,
+                batch.token_ids,
+                batch.token_mask,
+                layer_scale,
+                layers=trained.layers,
+            ),
         )
-        yield batch, _encode_layers(opened, trained, batch, hidden_states, dictionary)
 
 
-def _encode_layers(opened, trained, batch, hidden_states, dictionary):
+def encode_layers(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    batch: loader.Batch,
+    hidden_states: jax.Array,
+) -> Iterator[EncodedRows]:
+    """Encodes a batch of `scaled_windows` layer by layer.
+
+    Raises:
+      InputError: hidden states that are not finite; names layer and windows.
+    """
+    dictionary = jnp.asarray(trained.factors)
     for layer, states in zip(trained.layers, hidden_states, strict=True):
         rows = encode_layer(
             states, batch.row_mask, dictionary, solver=opened.config.solver
