@@ -1,104 +1,169 @@
-"""Held-out figures against NumPy on all rows at once."""
+"""Held-out figures against NumPy on all rows at once, refits against SciPy."""
 
 import dataclasses
 
 import numpy as np
 import pytest
+from scipy import optimize
 
-from tfvis_jax import config, run_directory
-from tfvis_jax.data import build_windows
-from tfvis_jax.evaluation import reconstruction
-from tfvis_jax.training import dictionary_file, encoding, setup
-
-
-@pytest.fixture(scope="module")
-def opened(toy_bert_folder, toy_corpus, tmp_path_factory):
-    settings = config.RunConfig(
-        model=str(toy_bert_folder),
-        corpus=config.CorpusConfig(
-            paths=(str(toy_corpus),), window_length=12, held_out_fraction=0.3
-        ),
-        solver=config.SolverConfig(l1_penalty=0.1, tolerance=1e-4),
-        windows_per_batch=8,
-    )
-    run = run_directory.RunDirectory(tmp_path_factory.mktemp("run"))
-    return setup.open_model(run, settings)
+from tfvis_jax.evaluation import reconstruction, refitted, report
+from tfvis_jax.sparse_coding import metrics
+from tfvis_jax.training import dictionary_file, encoding
 
 
-@pytest.fixture(scope="module")
-def windows(opened, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokens") / "tokens"
-    return build_windows.build(folder, opened.config.corpus, tokenizer=opened.tokenizer)
-
-
-@pytest.fixture(scope="module")
-def trained(opened):
-    factors = np.random.default_rng(0).normal(size=(20, 16)).astype(np.float32)
-    return dictionary_file.TrainedDictionary(
-        factors=factors / np.linalg.norm(factors, axis=1, keepdims=True),
-        layer_scale=np.array([3.0, 4.0, 5.0], np.float32),
-        layers=(0, 1, 2),
-        model=opened.config.model,
-        l1_penalty=0.1,
-    )
-
-
-def _hidden_states(opened, windows, chosen):
-    """Valid rows per layer, window by window, without batches."""
+def _hidden_states(opened, windows, mask):
+    """Rows of held-out windows per layer, window by window, without batches."""
+    chosen = windows.held_out
     states = np.asarray(
         opened.pretrained.encoder(
             windows.token_ids(chosen), windows.token_mask(chosen), layers=(0, 1, 2)
         )
     )
-    return [layer[windows.row_mask(chosen)] for layer in states]
+    return [layer[mask] for layer in states]
 
 
-def test_figures_equal_their_definitions(opened, windows, trained):
-    result = reconstruction.evaluate(
-        opened, trained, windows, progress=lambda done, total: None
-    )
-    rows, codes = [], []
+def _lasso_codes(opened, trained, windows):
+    """Rows and codes of each layer."""
+    rows, codes = ([[] for _ in trained.layers] for _ in range(2))
     for _, layers in encoding.encode_windows(
         opened, trained, windows, windows.held_out
     ):
         for index, layer in enumerate(layers):
             valid = np.asarray(layer.valid)
-            rows.append((index, np.float64(layer.x)[valid]))
-            codes.append(np.float64(layer.codes)[valid])
+            rows[index].append(np.float64(layer.x)[valid])
+            codes[index].append(np.float64(layer.codes)[valid])
+    return [[np.concatenate(part) for part in parts] for parts in (rows, codes)]
 
-    def fvu(chosen):
-        x = np.concatenate([rows[i][1] for i in chosen])
-        a = np.concatenate([codes[i] for i in chosen])
-        error = np.sum((x - a @ trained.factors) ** 2)
-        return error / np.sum((x - x.mean(axis=0)) ** 2)
 
-    everything = range(len(rows))
-    np.testing.assert_allclose(result.fvu, fvu(everything), rtol=1e-5)
-    for layer in range(3):
-        chosen = [i for i in everything if rows[i][0] == layer]
-        np.testing.assert_allclose(result.fvu_per_layer[layer], fvu(chosen), rtol=1e-5)
-        l0 = np.concatenate([codes[i] for i in chosen])
-        np.testing.assert_allclose(
-            result.l0_per_layer[layer], np.count_nonzero(l0) / len(l0), rtol=1e-6
-        )
-    fired = (np.concatenate(codes) > 0).any(axis=0)
-    np.testing.assert_allclose(result.alive, fired.mean())
+def _least_squares(x, codes, factors, *, k):
+    """Non-negative least squares on the k largest codes of each row."""
+    found = np.zeros_like(codes)
+    for row, values in enumerate(codes):
+        support = np.argsort(-values)[:k]
+        support = support[values[support] > 0]
+        if support.size:
+            found[row, support], _ = optimize.nnls(
+                np.float64(factors[support]).T, x[row]
+            )
+    return found
+
+
+def _figures(layers, factors):
+    """FVU, L0 and share of factors alive by their definitions."""
+    error = sum(np.sum((x - codes @ factors) ** 2) for x, codes in layers)
+    variance = sum(np.sum((x - x.mean(axis=0)) ** 2) for x, _ in layers)
+    codes = np.concatenate([codes for _, codes in layers])
+    l0 = np.count_nonzero(codes, axis=1).mean()
+    return error / variance, l0, (codes > 0).any(axis=0).mean()
+
+
+def test_figures_equal_their_definitions(opened, windows, trained):
+    seen = []
+    result = reconstruction.evaluate(
+        opened, trained, windows, k=3, progress=lambda *done: seen.append(done)
+    )
+    rows, lasso = _lasso_codes(opened, trained, windows)
+    n_factors = len(trained.factors)
+    expected = {refitted.LASSO: lasso}
+    for name, k in ((refitted.DEBIASED, n_factors), (refitted.K_LARGEST, 3)):
+        expected[name] = [
+            _least_squares(x, codes, trained.factors, k=k)
+            for x, codes in zip(rows, lasso, strict=True)
+        ]
+    assert set(result.codes) == set(expected)
+    for name, codes in expected.items():
+        layers = list(zip(rows, codes, strict=True))
+        got = result.codes[name]
+        assert got.all.n_rows == sum(map(len, rows))
+        for found, part in [
+            (got.all, layers),
+            *zip(got.per_layer, ([layer] for layer in layers), strict=True),
+        ]:
+            fvu, l0, alive = _figures(part, trained.factors)
+            # A refit stops after a number of steps; SciPy's is exact.
+            np.testing.assert_allclose(found.fvu, fvu, rtol=1e-4)
+            if name == refitted.LASSO:
+                np.testing.assert_allclose(found.l0, l0, rtol=1e-6)
+                np.testing.assert_allclose(found.alive, alive)
+    assert result.debiased.all.fvu < result.lasso.all.fvu
+    assert result.codes[refitted.K_LARGEST].all.l0 <= 3
     assert 0 <= result.gap_mean <= result.gap_max <= 1e-4
-    assert result.n_rows == sum(len(x) for _, x in rows)
+    fired = np.concatenate(lasso) > 0
+    assert result.density.n_silent == (~fired.any(axis=0)).sum()
+    assert result.density.counts.sum() == fired.any(axis=0).sum()
+    assert seen[-1] == (len(windows.held_out),) * 2
+
+
+def test_special_tokens_are_measured_apart(opened, windows, trained):
+    result = reconstruction.evaluate(
+        opened, trained, windows, progress=lambda done, total: None
+    )
+    held_out = windows.held_out
+    mask = windows.token_mask(held_out) & ~windows.row_mask(held_out)
+    assert result.special_tokens.n_rows == 3 * mask.sum() == 6 * len(held_out)
+    rows = [
+        np.float64(states / scale)
+        for states, scale in zip(
+            _hidden_states(opened, windows, mask), trained.layer_scale, strict=True
+        )
+    ]
+    # The optimum itself, by coordinate descent on the non-negative lasso.
+    gram = np.float64(trained.factors @ trained.factors.T)
+    error = 0.0
+    for x in rows:
+        codes = np.zeros((len(x), len(gram)))
+        for _ in range(300):
+            for factor in range(len(gram)):
+                slope = (x - codes @ trained.factors) @ trained.factors[factor] - 0.1
+                codes[:, factor] = np.maximum(
+                    codes[:, factor] + slope / gram[factor, factor], 0
+                )
+        error += np.sum((x - codes @ trained.factors) ** 2)
+    variance = sum(np.sum((x - x.mean(axis=0)) ** 2) for x in rows)
+    # Codes are within a gap of 1e-4 of that optimum.
+    np.testing.assert_allclose(result.special_tokens.fvu, error / variance, rtol=5e-3)
 
 
 def test_the_stream_gives_every_valid_row_of_every_layer(opened, windows, trained):
-    expected = _hidden_states(opened, windows, windows.held_out)
-    got = [[], [], []]
-    for _, layers in encoding.encode_windows(
-        opened, trained, windows, windows.held_out
-    ):
-        for index, layer in enumerate(layers):
-            got[index].append(np.asarray(layer.x)[np.asarray(layer.valid)])
+    mask = windows.row_mask(windows.held_out)
+    expected = _hidden_states(opened, windows, mask)
+    got, _ = _lasso_codes(opened, trained, windows)
     for index, scale in enumerate(trained.layer_scale):
-        np.testing.assert_allclose(
-            np.concatenate(got[index]), expected[index] / scale, atol=1e-5
-        )
+        np.testing.assert_allclose(got[index], expected[index] / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_refits_in_blocks_are_those_of_single_rows(k):
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(60, 80))
+    factors = np.float32(factors / np.linalg.norm(factors, axis=1, keepdims=True))
+    # Rows of very different L0, more than a block of them, and not a whole number.
+    active = rng.random((300, 60)) < rng.uniform(0, 0.8, size=(300, 1))
+    codes = np.float32(rng.exponential(size=active.shape) * active)
+    x = np.float32(codes @ factors + 0.1 * rng.normal(size=(300, 80)))
+    got = refitted.refitted(x, factors, codes, k=k)
+    assert set(got) == {refitted.LASSO, refitted.DEBIASED, refitted.K_LARGEST}
+    np.testing.assert_array_equal(got[refitted.LASSO], codes)
+    x_hat = refitted.reconstructions(x, factors, codes, k=k)
+    for name, size in ((refitted.DEBIASED, 60), (refitted.K_LARGEST, k)):
+        exact = _least_squares(np.float64(x), np.float64(codes), factors, k=size)
+        assert not np.any((np.asarray(got[name]) > 0) & (codes == 0))
+        assert np.count_nonzero(got[name], axis=1).max() <= size
+        error = np.sum((x - np.asarray(x_hat[name])) ** 2, axis=1)
+        best = np.sum((x - exact @ factors) ** 2, axis=1)
+        # Of ‖x‖², which is near 20: the refit stops after a number of steps.
+        assert np.max(error - best) < 2e-3
+
+
+def test_a_report_is_made_of_plain_values():
+    nothing = metrics.figures(
+        [metrics.ReconstructionTotals.zeros(d_model=2, n_factors=3)]
+    )
+    found = reconstruction.Reconstruction(nothing, [nothing])
+    assert report.by_layer(found, "fvu") == {"all": None, "per_layer": [None]}
+    assert report.by_layer(found, "n_rows") == {"all": 0, "per_layer": [0]}
+    histogram = metrics.density_histogram(np.array([0, 1]), n_rows=1)
+    assert report.plain(histogram)["counts"] == [0] * 11 + [1]
 
 
 def test_a_dictionary_comes_back_from_its_file(trained, tmp_path):

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import math
 import pathlib
 import platform
 import signal
@@ -16,6 +15,7 @@ from tfvis_jax import files, run_directory
 from tfvis_jax.cli import command, progress, settings
 from tfvis_jax.data import build_windows
 from tfvis_jax.evaluation import reconstruction
+from tfvis_jax.evaluation import report as report_lib
 from tfvis_jax.training import dictionary_file, loop, metrics_log, setup
 
 FLAGS = command.new_flags()
@@ -97,6 +97,7 @@ def summary(report: dict) -> str:
             f"{report['n_tokens']:,} tokens of text; figures on "
             f"{report['n_held_out_rows']:,} held-out hidden states:",
             row("unexplained variance", report["fvu"], ".3f"),
+            row("  with codes refitted", report["fvu_debiased"], ".3f"),
             row("factors per token", report["l0"], ".1f"),
             f"  {'factors alive':<21} {_text(report['alive'], '.1%')}",
             f"  {'duality gap':<21} {_text(report['gap']['mean'], '.1e')} mean, "
@@ -114,39 +115,24 @@ def _text(value: float | None, spec: str) -> str:
     return "n/a" if value is None else format(value, spec)
 
 
-def _numbers(values: list[float]) -> list[float | None]:
-    """Puts None where there was nothing to measure: JSON has no NaN."""
-    return [None if math.isnan(value) else value for value in values]
-
-
 def _report(opened, windows, result, stages) -> dict:
     config, log = opened.config, metrics_log.read(opened.run.metrics)
+    lasso, debiased = result.lasso, result.debiased
     return {
         "schema": "tfvis-report/1",
         "model": config.model,
         "corpus": list(config.corpus.paths),
         "n_tokens": windows.index["num_tokens"],
         "n_rows": sum(line["rows"] for line in log),
-        "n_held_out_rows": result.n_rows,
+        "n_held_out_rows": lasso.all.n_rows,
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
         "l1_penalty": config.solver.l1_penalty,
-        "fvu": {
-            "all": _numbers([result.fvu])[0],
-            "per_layer": _numbers(result.fvu_per_layer),
-        },
-        "l0": {
-            "all": _numbers([result.l0])[0],
-            "per_layer": _numbers(result.l0_per_layer),
-        },
-        "alive": _numbers([result.alive])[0],
-        "gap": dict(
-            zip(
-                ("mean", "max"),
-                _numbers([result.gap_mean, result.gap_max]),
-                strict=True,
-            )
-        ),
+        "fvu": report_lib.by_layer(lasso, "fvu"),
+        "fvu_debiased": report_lib.by_layer(debiased, "fvu"),
+        "l0": report_lib.by_layer(lasso, "l0"),
+        "alive": report_lib.plain(lasso.all.alive),
+        "gap": report_lib.plain({"mean": result.gap_mean, "max": result.gap_max}),
         "seconds": _seconds(opened.run.report, stages.seconds)
         | {"train": log[-1]["seconds"] if log else 0.0},
         "versions": _versions(),

@@ -1,46 +1,62 @@
 """How much of unseen hidden states a dictionary explains, layer by layer."""
 
 import dataclasses
-import functools
-import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.sparse_coding import metrics
+from tfvis_jax.evaluation import refitted
+from tfvis_jax.sparse_coding import metrics, objective
 from tfvis_jax.training import dictionary_file, encoding, setup
 
 
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
-    """Figures over held-out windows; per-layer lists follow the dictionary's layers.
-
-    All are NaN where nothing is held out, as with a text of one window.
+    """Figures of one kind of codes.
 
     Attributes:
-      n_rows: rows that were encoded, all layers together.
-      fvu: fraction of variance unexplained, of all layers pooled.
-      fvu_per_layer: the same within each layer.
-      l0: mean number of active factors in a row.
-      l0_per_layer: the same within each layer.
-      alive: fraction of factors that fired at least once.
-      gap_mean: mean relative duality gap.
+      all: of all layers pooled.
+      per_layer: of each layer, in the order of the dictionary's.
+    """
+
+    all: metrics.Figures
+    per_layer: list[metrics.Figures]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Figures over held-out windows; NaN where nothing is held out.
+
+    Padding is never counted; special tokens only in `special_tokens`.
+
+    Attributes:
+      codes: figures of each kind of codes, by the names of `refitted`.
+      special_tokens: lasso codes of [CLS] and [SEP] alone, all layers pooled; None
+        where windows have none.
+      density: how often factors fire, of the lasso codes.
+      gap_mean: mean relative duality gap of the lasso codes.
       gap_max: its maximum.
     """
 
-    n_rows: int
-    fvu: float
-    fvu_per_layer: list[float]
-    l0: float
-    l0_per_layer: list[float]
-    alive: float
+    codes: dict[str, Reconstruction]
+    special_tokens: metrics.Figures | None
+    density: metrics.DensityHistogram
     gap_mean: float
     gap_max: float
 
+    @property
+    def lasso(self) -> Reconstruction:
+        """The figures of the codes as inferred."""
+        return self.codes[refitted.LASSO]
 
-_row_sums = jax.jit(metrics.row_sums)
+    @property
+    def debiased(self) -> Reconstruction:
+        """The figures of the codes refitted on their support."""
+        return self.codes[refitted.DEBIASED]
 
 
 def evaluate(
@@ -48,39 +64,89 @@ def evaluate(
     trained: dictionary_file.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
+    k: int | None = None,
     progress: Callable[[int, int], None],
-) -> Reconstruction:
-    """Encodes the held-out windows and measures the reconstruction.
+) -> Evaluation:
+    """Encodes the held-out windows once and measures the reconstructions.
 
     Args:
       opened: model and settings of the run.
       trained: its dictionary.
       windows: its tokens; only `held_out` is read.
+      k: also measure the k largest codes of each row, refitted.
       progress: called with (windows done, windows in all).
+
+    Raises:
+      InputError: hidden states that are not finite.
     """
-    n_factors, d_model = trained.factors.shape
-    zero = metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
-    per_layer = [zero for _ in trained.layers]
+    names = [refitted.LASSO, refitted.DEBIASED, *([refitted.K_LARGEST] if k else [])]
+    totals = {name: _zeros(trained) for name in names}
+    special = _zeros(trained)
+    dictionary = jnp.asarray(trained.factors)
     gap_sum, gap_max, done = 0.0, 0.0, 0
-    for batch, layers in encoding.encode_windows(
+    for batch, hidden_states in encoding.scaled_windows(
         opened, trained, windows, windows.held_out
     ):
+        layers = encoding.encode_layers(opened, trained, batch, hidden_states)
         for index, rows in enumerate(layers):
-            sums = _row_sums(rows.x, rows.codes, rows.residual, valid=rows.valid)
-            per_layer[index] += jax.device_get(sums)
+            kinds = refitted.refitted(rows.x, dictionary, rows.codes, k=k)
+            for name, codes in kinds.items():
+                sums = _sums(rows.x, codes, dictionary, rows.valid)
+                totals[name][index] += jax.device_get(sums)
             gap = np.asarray(rows.gap)[np.asarray(rows.valid)]
             gap_sum += float(gap.sum(dtype=np.float64))
             gap_max = max(gap_max, float(gap.max(initial=0.0)))
+        if windows.special_tokens:
+            for index, rows in enumerate(
+                _encode_special_tokens(opened, dictionary, batch, hidden_states)
+            ):
+                sums = _sums(rows.x, rows.codes, dictionary, rows.valid)
+                special[index] += jax.device_get(sums)
         done += int(np.sum(batch.window_ids >= 0))
         progress(done, len(windows.held_out))
-    pooled = functools.reduce(operator.add, per_layer)
-    return Reconstruction(
-        n_rows=int(pooled.n_rows),
-        fvu=pooled.fvu(),
-        fvu_per_layer=[totals.fvu() for totals in per_layer],
-        l0=pooled.l0(),
-        l0_per_layer=[totals.l0() for totals in per_layer],
-        alive=pooled.alive(),
-        gap_mean=gap_sum / pooled.n_rows if pooled.n_rows else float("nan"),
-        gap_max=gap_max if pooled.n_rows else float("nan"),
+    codes = {
+        name: Reconstruction(
+            metrics.figures(layers), [metrics.figures([layer]) for layer in layers]
+        )
+        for name, layers in totals.items()
+    }
+    n_rows = codes[refitted.LASSO].all.n_rows
+    return Evaluation(
+        codes=codes,
+        special_tokens=metrics.figures(special) if windows.special_tokens else None,
+        density=metrics.density_histogram(
+            sum(layer.firing for layer in totals[refitted.LASSO]), n_rows=n_rows
+        ),
+        gap_mean=gap_sum / n_rows if n_rows else float("nan"),
+        gap_max=gap_max if n_rows else float("nan"),
     )
+
+
+def _zeros(trained) -> list[metrics.ReconstructionTotals]:
+    n_factors, d_model = trained.factors.shape
+    return [
+        metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
+        for _ in trained.layers
+    ]
+
+
+@jax.jit
+def _sums(x, codes, dictionary, valid) -> metrics.RowSums:
+    residual = x - objective.decode(codes, dictionary, like=x)
+    return metrics.row_sums(x, codes, residual, valid=valid)
+
+
+def _encode_special_tokens(
+    opened, dictionary, batch: loader.Batch, hidden_states
+) -> Iterator[encoding.EncodedRows]:
+    """Encodes the first and the last token of each window, layer by layer."""
+    last = np.maximum(batch.token_mask.sum(axis=1) - 1, 0)
+    places = np.stack([np.zeros_like(last), last], axis=1)
+    is_special = np.take_along_axis(batch.token_mask & ~batch.row_mask, places, axis=1)
+    for states in hidden_states:
+        yield encoding.encode_layer(
+            jnp.take_along_axis(states, places[:, :, None], axis=1),
+            is_special,
+            dictionary,
+            solver=opened.config.solver,
+        )
