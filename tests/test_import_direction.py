@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 ORDER = (
     "__main__ cli",
     "viewer",
-    "interop analysis evaluation",
+    "interop analysis evaluation baselines",
     "training",
     "data",
     "models",
@@ -23,7 +23,7 @@ ORDER = (
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
 ONLY_IN = {
-    "flax": ("models/",),
+    "flax": ("models/", "baselines/"),
     "orbax": ("training/checkpoint.py",),
     "transformers": ("data/", "models/"),
     "absl": ("cli/",),

@@ -1,0 +1,1 @@
+"""What sparse coding is compared with: sparse autoencoders, PCA, untrained factors."""

@@ -1,0 +1,88 @@
+"""What every compared method offers, and how it is measured.
+
+All reconstruct linearly: x̂ = offset + codes @ factors. Codes may therefore be refitted
+on their support for any of them.
+"""
+
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+
+from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import metrics
+
+
+class Method(Protocol):
+    """A dictionary with a way to infer codes."""
+
+    @property
+    def factors(self) -> jax.Array:
+        """[n_factors, d_model], unit rows."""
+        ...
+
+    @property
+    def offset(self) -> jax.Array:
+        """[d_model], added to what the codes give."""
+        ...
+
+    def codes(self, x: jax.Array) -> jax.Array:
+        """Returns the codes [rows, n_factors] of ``x`` [rows, d_model]."""
+        ...
+
+    def reconstruct(self, x: jax.Array) -> jax.Array:
+        """Returns ``offset + codes(x) @ factors``, [rows, d_model]."""
+        ...
+
+
+def measure(method: Method, x: jax.Array, *, batch_size: int = 4096) -> metrics.Figures:
+    """Measures a method on rows that it was not trained on.
+
+    Args:
+      method: what to measure.
+      x: [rows, d_model].
+      batch_size: rows encoded at once; bounds the memory, not the result.
+    """
+    n_factors, d_model = method.factors.shape
+    totals = metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
+    for start in range(0, x.shape[0], batch_size):
+        rows = jnp.asarray(x[start : start + batch_size])
+        codes = method.codes(rows)
+        residual = rows - method.offset[None, :] - codes @ method.factors
+        valid = jnp.ones(rows.shape[0], bool)
+        totals += jax.device_get(_row_sums(rows, codes, residual, valid=valid))
+    return metrics.figures([totals])
+
+
+def match_factors(a: jax.Array, b: jax.Array) -> float:
+    """Returns the mean cosine of two dictionaries' factors, matched one to one.
+
+    The assignment maximises it (Hungarian algorithm); 1 if one is a permutation of the
+    other. Where the numbers of factors differ, those left over do not count.
+
+    Args:
+      a: [n_factors, d_model].
+      b: [another number of factors, d_model].
+
+    Raises:
+      InputError: if the widths differ.
+    """
+    a, b = (np.asarray(factors, np.float64) for factors in (a, b))
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise InputError(
+            "Expected two dictionaries [n_factors, d_model] of one width, got shapes "
+            f"{a.shape} and {b.shape}."
+        )
+    cosine = _unit(a) @ _unit(b).T
+    rows, columns = scipy.optimize.linear_sum_assignment(cosine, maximize=True)
+    return float(cosine[rows, columns].mean())
+
+
+_row_sums = jax.jit(metrics.row_sums)
+
+
+def _unit(rows):
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1)
