@@ -6,12 +6,15 @@ them. `DEBIASED` are least-squares codes (non-negative) on the same support, and
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import config as config_lib
 from tfvis_jax.sparse_coding import objective, refit
+from tfvis_jax.training import dictionary_file, inference
 
 LASSO, DEBIASED, K_LARGEST = "lasso", "debiased", "k_largest"
 
@@ -51,6 +54,31 @@ def reconstructions(
         name: objective.decode(values, dictionary, like=x)
         for name, values in refitted(x, dictionary, codes, k=k).items()
     }
+
+
+def reconstructor(
+    trained: dictionary_file.TrainedDictionary,
+    *,
+    solver: config_lib.SolverConfig,
+    k: int | None = None,
+) -> Callable[[int, jax.Array], dict[str, jax.Array]]:
+    """Returns what `loss_recovered.measure` asks of a way to reconstruct.
+
+    Args:
+      trained: the dictionary, the same for every layer.
+      solver: how codes are inferred.
+      k: as in `refitted`.
+    """
+    dictionary = jnp.asarray(trained.factors)
+
+    def reconstruct(layer_index: int, x: jax.Array) -> dict[str, jax.Array]:
+        codes = _infer(x, dictionary, solver=solver).codes
+        return reconstructions(x, dictionary, codes, k=k)
+
+    return reconstruct
+
+
+_infer = jax.jit(inference.infer, static_argnames=("solver",))
 
 
 def _support_size(codes: jax.Array) -> int:
