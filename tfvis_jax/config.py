@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from tfvis_jax.errors import InputError
 
 SOLVERS = ("auto", "ista", "fista", "fista_restart", "spectral", "working_set")
-INITIALISATIONS = ("normal", "samples")
+INITIALISATIONS = ("normal", "samples", "spread")
+UPDATES = ("energy", "gradient", "adam", "online")
 DTYPES = ("float32", "bfloat16")
 
 
@@ -52,8 +53,11 @@ class SolverConfig:
     """How a code is inferred; hashable, so it may be a static argument of a jit."""
 
     solver: str = "auto"
-    # λ, the weight of the L1 term, on rows scaled as `layer_scale` says.
+    # λ, the weight of the L1 term, on rows scaled as `layer_scale` says; where
+    # `target_l0` is given, only a first guess.
     l1_penalty: float = 0.06
+    # Mean number of active factors that training keeps by moving λ; None keeps λ.
+    target_l0: float | None = None
     # Largest relative duality gap at which a row is finished; 0 runs every step.
     tolerance: float = 1e-3
     max_steps: int = 500
@@ -68,21 +72,36 @@ class SolverConfig:
             "a finite number > 0",
             self.l1_penalty,
         )
+        if self.target_l0 is not None:
+            _check(
+                0 < self.target_l0 < math.inf,
+                "target_l0",
+                "a finite number > 0",
+                self.target_l0,
+            )
         _check(0 <= self.tolerance < 1, "tolerance", ">= 0, < 1", self.tolerance)
         _check(self.max_steps >= 1, "max_steps", ">= 1", self.max_steps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DictionaryConfig:
-    """The dictionary and the diagonal-Hessian step that learns it."""
+    """The dictionary and the step that learns it."""
 
     n_factors: int = 1024
-    # "normal": Gaussian directions; "samples": rows of the corpus.
+    # "normal": Gaussian directions; "samples": rows of the corpus; "spread": rows far
+    # apart.
     initialisation: str = "samples"
+    # Direction of a step. "energy": gradient over the diagonal of the Hessian;
+    # "gradient"; "adam": Adam's (step sizes near 0.01); "online": the minimum of a
+    # surrogate over past batches (step size 1).
+    update: str = "energy"
+    # Steps after which a factor that never fired becomes the worst-explained row; None
+    # leaves it.
+    revive_after: int | None = 100
     step_size: float = 0.2
     # The step size falls linearly to this share of itself over the run.
     final_step_fraction: float = 0.1
-    # Number of steps that the running mean of squared codes looks back.
+    # Number of steps that the running means of "energy" and "online" look back.
     energy_length: int = 30
     # Added to the energy, so that a factor that rarely fires takes no giant step.
     energy_floor: float = 1e-5
@@ -94,6 +113,9 @@ class DictionaryConfig:
     def __post_init__(self):
         _check(self.n_factors >= 1, "n_factors", ">= 1", self.n_factors)
         _check_choice("initialisation", self.initialisation, INITIALISATIONS)
+        _check_choice("update", self.update, UPDATES)
+        if self.revive_after is not None:
+            _check(self.revive_after >= 1, "revive_after", ">= 1", self.revive_after)
         _check(
             0 < self.step_size < math.inf, "step_size", "finite, > 0", self.step_size
         )
@@ -145,6 +167,14 @@ class RunConfig:
                 "Expected `layers` as increasing numbers from 0, such as 0,2,4; "
                 f"got {self.layers}."
             )
+        target_l0, n_factors = self.solver.target_l0, self.dictionary.n_factors
+        if target_l0 is not None:
+            _check(
+                target_l0 <= n_factors,
+                "target_l0",
+                f"<= {n_factors} factors",
+                target_l0,
+            )
         for name in (
             "windows_per_batch",
             "rows_per_step",
@@ -190,6 +220,7 @@ class RunConfig:
             dictionary=DictionaryConfig(
                 n_factors=2000,
                 initialisation="normal",
+                revive_after=None,
                 step_size=0.005,
                 final_step_fraction=1.0,
                 energy_length=300,

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
+from tfvis_jax.sparse_coding import updates
 
 RNG = np.random.default_rng(0)
 
@@ -80,9 +81,7 @@ def test_step_equals_the_published_recursion(bias_correction):
     """Forty steps of the authors' update, in float64 and their column convention."""
     length, floor, step_size = 300, 1e-3, 5e-3
     transformation = optax.chain(
-        dictionary_lib.scale_by_code_energy(
-            length, floor, bias_correction=bias_correction
-        ),
+        updates.scale_by_code_energy(length, floor, bias_correction=bias_correction),
         optax.scale(-step_size),
     )
     _, _, dictionary, _ = _problem(n_factors=4, d_model=6)
@@ -99,12 +98,12 @@ def test_step_equals_the_published_recursion(bias_correction):
             n_rows=n_rows,
             like=dictionary,
         )
-        updates, state = transformation.update(
+        direction, state = transformation.update(
             gradient,
             state,
             energy=dictionary_lib.code_energy(codes, n_rows=n_rows, token_weights=None),
         )
-        dictionary = dictionary_lib.project_unit_norm(dictionary + updates)
+        dictionary = dictionary_lib.project_unit_norm(dictionary + direction)
 
         hessian = hessian * (length - 1) / length + (codes**2).mean(0) / length
         seen = 1 - ((length - 1) / length) ** step if bias_correction else 1.0

@@ -40,6 +40,7 @@ def _create(settings):
     return state_lib.create(
         jnp.asarray(_first_dictionary()),
         jnp.ones((1,)),
+        l1_penalty=settings.solver.l1_penalty,
         config=settings.dictionary,
     )
 
@@ -134,3 +135,70 @@ def test_the_step_size_falls_linearly_with_progress():
         state_lib.step_size(settings, progress=jnp.float32(p)) for p in (0, 0.5, 1)
     ]
     np.testing.assert_allclose(sizes, [0.4, 0.25, 0.1], rtol=1e-6)
+
+
+def test_lambda_follows_the_target_l0(paper):
+    settings = dataclasses.replace(
+        paper,
+        solver=config.SolverConfig(l1_penalty=0.5, target_l0=4.0, tolerance=1e-4),
+    )
+    state = _create(settings)
+    rng = np.random.default_rng(4)
+    ones = np.ones(ROWS, np.float32)
+    l0 = []
+    for _ in range(150):
+        state, metrics = _step(settings, state, _batch(rng)[0], ones, ones > 0)
+        l0.append(float(metrics.n_active) / ROWS)
+    assert l0[0] < 3.5
+    # Batches of 30 rows differ by themselves; their mean is what is kept.
+    assert abs(np.mean(l0[-50:]) / 4.0 - 1) < 0.05
+
+
+def test_a_factor_that_cannot_fire_is_revived_from_the_worst_row(paper):
+    settings = dataclasses.replace(
+        paper,
+        solver=config.SolverConfig(l1_penalty=0.2, tolerance=1e-4),
+        dictionary=dataclasses.replace(paper.dictionary, revive_after=3),
+    )
+    rng = np.random.default_rng(5)
+    # All rows lie on one side of a plane that one factor points away from.
+    away = np.eye(D_MODEL, dtype=np.float32)[0]
+    factors = _first_dictionary()
+    factors[:, 0] = np.abs(factors[:, 0])
+    factors[7] = -away
+    state = dataclasses.replace(_create(settings), dictionary=jnp.asarray(factors))
+    ones = np.ones(ROWS, np.float32)
+    revived = []
+    for _ in range(4):
+        x, _ = _batch(rng)
+        x[:, 0] = 5 + np.abs(x[:, 0])
+        state, metrics = _step(settings, state, x, ones, ones > 0)
+        revived.append(int(metrics.n_revived))
+    assert revived[:2] == [0, 0] and sum(revived) >= 1
+    assert np.asarray(state.dictionary[7]) @ -away < 0.9
+    np.testing.assert_allclose(np.linalg.norm(state.dictionary, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("update", config.UPDATES)
+def test_every_update_lowers_the_objective(paper, update):
+    step_size = {"energy": 0.2, "gradient": 0.2, "adam": 0.02, "online": 1.0}[update]
+    settings = dataclasses.replace(
+        paper,
+        solver=config.SolverConfig(l1_penalty=0.2, tolerance=1e-4),
+        dictionary=dataclasses.replace(
+            paper.dictionary,
+            update=update,
+            step_size=step_size,
+            energy_length=10,
+            bias_correction=True,
+        ),
+    )
+    x, _ = _batch(np.random.default_rng(6))
+    ones = np.ones(ROWS, np.float32)
+    state, errors = _create(settings), []
+    for _ in range(40):
+        # optax's Adam raises a float to an integer power.
+        with jax.numpy_dtype_promotion("standard"):
+            state, metrics = _step(settings, state, x, ones, ones > 0)
+        errors.append(float(metrics.squared_error / metrics.squared_norm))
+    assert errors[-1] < 0.8 * errors[0]

@@ -118,7 +118,7 @@ def encode_sentence(
         layers=trained.layers,
     )
     solver = dataclasses.replace(
-        opened.config.solver, tolerance=_TOLERANCE, max_steps=_MAX_STEPS
+        trained.solver(opened.config.solver), tolerance=_TOLERANCE, max_steps=_MAX_STEPS
     )
     dictionary = jnp.asarray(trained.factors)
     layers = jax.device_get(

@@ -53,6 +53,11 @@ def define(values: flags.FlagValues) -> None:
         "All by default.",
     )
     integer("n_factors", f"Factors in the dictionary ({_DICTIONARY.n_factors}).")
+    number(
+        "target_l0",
+        "Mean number of active factors per token; training finds the λ for it. "
+        "Instead of --l1_penalty.",
+    )
     number("l1_penalty", f"λ, the weight of the L1 term ({_SOLVER.l1_penalty}).")
     flags.DEFINE_enum(
         "solver",
@@ -108,7 +113,21 @@ def define(values: flags.FlagValues) -> None:
         "windows_per_batch", f"Windows encoded together ({_RUN.windows_per_batch})."
     )
     integer("rows_per_step", f"Rows in one dictionary step ({_RUN.rows_per_step}).")
+    flags.DEFINE_enum(
+        "update",
+        None,
+        config_lib.UPDATES,
+        "Direction of the dictionary step: the gradient over the Hessian's diagonal "
+        "(energy, the default), the plain gradient, Adam's (step sizes near 0.01), or "
+        "the minimum over all past batches (online, step size 1).",
+        flag_values=values,
+    )
     number("step_size", f"Of the dictionary step ({_DICTIONARY.step_size}).")
+    integer(
+        "revive_after",
+        "Steps after which a factor that never fired starts again from the row that is "
+        f"explained worst ({_DICTIONARY.revive_after}).",
+    )
     integer(
         "checkpoint_every", f"Batches between checkpoints ({_RUN.checkpoint_every})."
     )
@@ -143,7 +162,7 @@ def override(
             config,
             values,
             corpus=_replace(config.corpus, values),
-            solver=_replace(config.solver, values),
+            solver=_solver(config.solver, values),
             dictionary=_replace(config.dictionary, values),
             model=model,
             layers=_layers(values.layers, config.layers),
@@ -160,6 +179,13 @@ def _preset(values, paths) -> config_lib.RunConfig:
     return config_lib.RunConfig(
         model=values.model, corpus=config_lib.CorpusConfig(paths=paths)
     )
+
+
+def _solver(preset, values) -> config_lib.SolverConfig:
+    """A λ asked for is kept, unless a target is asked for too."""
+    if values.l1_penalty is not None and values.target_l0 is None:
+        preset = dataclasses.replace(preset, target_l0=None)
+    return _replace(preset, values)
 
 
 def _replace(piece, values, **fixed):

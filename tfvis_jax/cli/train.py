@@ -78,7 +78,7 @@ def train(
     dictionary_file.save(directory.dictionary, trained)
     with stages.stage("evaluate", "held-out text") as show:
         result = reconstruction.evaluate(opened, trained, windows, progress=show)
-    report = _report(opened, windows, result, stages)
+    report = _report(opened, trained, windows, result, stages)
     files.write_json(directory.report, report)
     return report
 
@@ -115,7 +115,7 @@ def _text(value: float | None, spec: str) -> str:
     return "n/a" if value is None else format(value, spec)
 
 
-def _report(opened, windows, result, stages) -> dict:
+def _report(opened, trained, windows, result, stages) -> dict:
     config, log = opened.config, metrics_log.read(opened.run.metrics)
     lasso, debiased = result.lasso, result.debiased
     return {
@@ -127,7 +127,7 @@ def _report(opened, windows, result, stages) -> dict:
         "n_held_out_rows": lasso.all.n_rows,
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
-        "l1_penalty": config.solver.l1_penalty,
+        "l1_penalty": trained.l1_penalty,
         "fvu": report_lib.by_layer(lasso, "fvu"),
         "fvu_debiased": report_lib.by_layer(debiased, "fvu"),
         "l0": report_lib.by_layer(lasso, "l0"),

@@ -1,67 +1,16 @@
-"""Learning the dictionary: initialisation, the diagonal-Hessian step, projection.
+"""Learning the dictionary: first factors, gradient and Hessian, projection.
 
 With codes α fixed, the weighted reconstruction loss of a batch of n rows,
 
     1/(2n) Σ_b w_b ‖x_b − α_b D‖²,
 
 has the gradient −1/n Σ_b w_b α_bf (x_b − α_b D) in factor f, and the diagonal of its
-Hessian is the energy 1/n Σ_b w_b α_bf². One step divides the gradient by a running mean
-of the energy and puts the factors back on the unit sphere.
+Hessian is the energy 1/n Σ_b w_b α_bf². `updates` turns them into the direction of a
+step, after which the factors are put back on the unit sphere.
 """
-
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-
-
-class CodeEnergyState(NamedTuple):
-    """Running mean of squared codes.
-
-    Attributes:
-      energy: [n_factors].
-      weight: scalar, the share of the mean that real batches have; 1 in the long run.
-    """
-
-    energy: jax.Array
-    weight: jax.Array
-
-
-def scale_by_code_energy(
-    length: int, floor: float, *, bias_correction: bool
-) -> optax.GradientTransformationExtraArgs:
-    """Divides each factor's update by its running code energy plus ``floor``.
-
-    The energy is the diagonal of the loss's Hessian in the dictionary, so this is a
-    diagonal Newton step (`quadraticBasisUpdate` and `HessianDiag` of the code published
-    with Yun et al., 2021, when ``bias_correction`` is off).
-
-    Args:
-      length: number of steps that the running mean looks back.
-      floor: added to the energy; bounds the step of a factor that rarely fires.
-      bias_correction: divide by the weight that the mean has seen, without which the
-        first ``length`` steps are too long by up to a factor of ``length``.
-
-    Returns:
-      A transformation whose ``update`` takes the codes' mean squares as ``energy``.
-    """
-    decay = 1 - 1 / length
-
-    def init(dictionary):
-        return CodeEnergyState(
-            jnp.zeros_like(dictionary[:, 0]), jnp.zeros((), dictionary.dtype)
-        )
-
-    def update(updates, state, params=None, *, energy):
-        del params
-        mean = decay * state.energy + (1 - decay) * energy
-        weight = decay * state.weight + (1 - decay)
-        curvature = mean / weight if bias_correction else mean
-        scaled = updates / (curvature + floor)[:, None]
-        return scaled, CodeEnergyState(mean, weight)
-
-    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def reconstruction_gradient(
@@ -106,6 +55,17 @@ def code_energy(
     return jnp.sum(weights * codes**2, axis=0) / n_rows
 
 
+def second_moment(
+    codes: jax.Array, *, n_rows: jax.Array, token_weights: jax.Array
+) -> jax.Array:
+    """Returns 1/n Σ_b w_b α_bᵀα_b, [n_factors, n_factors]: the Hessian of the loss.
+
+    One such matrix acts on every column of the dictionary; its diagonal is the energy.
+    """
+    weighted = codes * (token_weights / n_rows)[:, None]
+    return jnp.einsum("bf,bg->fg", codes, weighted, precision="highest")
+
+
 def project_unit_norm(dictionary: jax.Array) -> jax.Array:
     """Scales every row of [n_factors, d_model] to unit norm; a zero row stays zero."""
     norms = jnp.linalg.norm(dictionary, axis=1, keepdims=True)
@@ -141,3 +101,38 @@ def initialise_from_samples(
     scale = 1e-3 * jnp.linalg.norm(rows, axis=1, keepdims=True) + 1e-6
     rows = rows + scale * jax.random.normal(key_noise, rows.shape)
     return project_unit_norm(jnp.concatenate([mean, rows]))
+
+
+def initialise_spread(x: jax.Array, *, n_factors: int, key: jax.Array) -> jax.Array:
+    """Returns rows of the data as unit factors, far apart from each other.
+
+    As `initialise_from_samples`, but each next row is drawn with a probability
+    proportional to 1 − (its largest cosine with the factors so far)², the k-means++
+    seeding of Arthur & Vassilvitskii (2007) for lines instead of points.
+
+    Args:
+      x: [rows, d_model] sample, rows in any order.
+      n_factors: number of factors.
+      key: decides which rows.
+
+    Returns:
+      [n_factors, d_model], unit rows.
+    """
+    mean = jnp.mean(x, axis=0, keepdims=True)
+    rows = project_unit_norm(x - mean)
+
+    def draw(index, carry):
+        factors, distance = carry
+        weights = jnp.where(jnp.sum(distance) > 0, distance, 1)
+        row = jax.random.categorical(
+            jax.random.fold_in(key, index), jnp.log(weights + 1e-12)
+        )
+        cosine = jnp.einsum("bd,d->b", rows, rows[row], precision="highest")
+        distance = jnp.minimum(distance, jnp.maximum(1 - cosine**2, 0))
+        return factors.at[index].set(rows[row]), distance
+
+    factors = jnp.zeros((n_factors, x.shape[1]), x.dtype).at[0].set(mean[0])
+    factors, _ = jax.lax.fori_loop(
+        1, n_factors, draw, (factors, jnp.ones_like(rows[:, 0]))
+    )
+    return project_unit_norm(factors)

@@ -10,6 +10,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from tfvis_jax import config as config_lib
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import setup
@@ -25,7 +26,7 @@ class TrainedDictionary:
       layer_scale: [n_layers] float32; hidden states are divided by it before encoding.
       layers: which hidden states, 0 being the embedding output.
       model: folder or hub name of the BERT.
-      l1_penalty: λ that the factors were learnt with.
+      l1_penalty: λ that training ended with.
     """
 
     factors: np.ndarray
@@ -33,6 +34,10 @@ class TrainedDictionary:
     layers: tuple[int, ...]
     model: str
     l1_penalty: float
+
+    def solver(self, config: config_lib.SolverConfig) -> config_lib.SolverConfig:
+        """Returns a run's solver at the λ that training ended with."""
+        return dataclasses.replace(config, l1_penalty=self.l1_penalty, target_l0=None)
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -49,7 +54,7 @@ def from_state(state: state_lib.TrainState, opened: setup.Setup) -> TrainedDicti
         layer_scale=np.asarray(state.layer_scale),
         layers=opened.layers,
         model=opened.config.model,
-        l1_penalty=opened.config.solver.l1_penalty,
+        l1_penalty=float(state.l1_penalty),
     )
 
 

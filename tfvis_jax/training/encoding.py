@@ -124,10 +124,9 @@ def encode_layers(
       InputError: hidden states that are not finite; names layer and windows.
     """
     dictionary = jnp.asarray(trained.factors)
+    solver = trained.solver(opened.config.solver)
     for layer, states in zip(trained.layers, hidden_states, strict=True):
-        rows = encode_layer(
-            states, batch.row_mask, dictionary, solver=opened.config.solver
-        )
+        rows = encode_layer(states, batch.row_mask, dictionary, solver=solver)
         # One row's certificate is a number unless its hidden state is none.
         finite = np.isfinite(rows.gap).reshape(batch.row_mask.shape).all(axis=1)
         if not finite.all():

@@ -7,7 +7,11 @@ from tfvis_jax.sparse_coding import encode, lipschitz
 
 
 def infer(
-    x: jax.Array, dictionary: jax.Array, *, solver: config_lib.SolverConfig
+    x: jax.Array,
+    dictionary: jax.Array,
+    *,
+    solver: config_lib.SolverConfig,
+    l1_penalty: jax.Array | None = None,
 ) -> encode.Encoding:
     """Infers the codes of rows.
 
@@ -15,11 +19,12 @@ def infer(
       x: [batch, d_model], scaled as the run says.
       dictionary: [n_factors, d_model].
       solver: static.
+      l1_penalty: λ where it moves, as in training; the solver's if None.
     """
     return encode.encode(
         x,
         dictionary,
-        l1_penalty=solver.l1_penalty,
+        l1_penalty=solver.l1_penalty if l1_penalty is None else l1_penalty,
         solver=solver.solver,
         tolerance=solver.tolerance,
         max_steps=solver.max_steps,

@@ -7,14 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import config as config_lib
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
+from tfvis_jax.sparse_coding import penalty
 from tfvis_jax.training import metrics_log, setup
 from tfvis_jax.training import state as state_lib
 
 # Batches that the layer scales are measured on, at least.
 _MIN_BATCHES = 4
+# Rows that the first λ is found on.
+_PENALTY_ROWS = 2048
 
 
 def initial_state(
@@ -34,8 +38,6 @@ def initial_state(
       InputError: the model gives hidden states that are not finite.
     """
     config = opened.config
-    n_factors = config.dictionary.n_factors
-    d_model = opened.pretrained.config.d_model
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     key_rows, key_dictionary = jax.random.split(key)
     x, layer, scale = _sample(
@@ -43,17 +45,47 @@ def initial_state(
     )
     if not config.layer_scale:
         scale = np.ones_like(scale)
-    if config.dictionary.initialisation == "normal":
-        factors = dictionary_lib.initialise_normal(
-            key_dictionary, n_factors=n_factors, d_model=d_model
-        )
+    return from_sample(
+        jnp.asarray(x / scale[layer][:, None]),
+        jnp.asarray(scale),
+        solver=config.solver,
+        dictionary=config.dictionary,
+        key=key_dictionary,
+    )
+
+
+def from_sample(
+    x: jax.Array,
+    layer_scale: jax.Array,
+    *,
+    solver: config_lib.SolverConfig,
+    dictionary: config_lib.DictionaryConfig,
+    key: jax.Array,
+) -> state_lib.TrainState:
+    """Returns the state before the first step, from a sample of the rows.
+
+    Args:
+      x: [rows, d_model], scaled, in random order.
+      layer_scale: [n_layers].
+      solver: its λ is the first, or is found where it names a target L0.
+      dictionary: number of factors and how to choose them.
+      key: decides which rows become factors.
+    """
+    size = {"n_factors": dictionary.n_factors, "key": key}
+    if dictionary.initialisation == "normal":
+        factors = dictionary_lib.initialise_normal(d_model=x.shape[1], **size)
+    elif dictionary.initialisation == "spread":
+        factors = dictionary_lib.initialise_spread(x, **size)
     else:
-        factors = dictionary_lib.initialise_from_samples(
-            jnp.asarray(x / scale[layer][:, None]),
-            n_factors=n_factors,
-            key=key_dictionary,
+        factors = dictionary_lib.initialise_from_samples(x, **size)
+    l1_penalty = solver.l1_penalty
+    if solver.target_l0 is not None:
+        l1_penalty = penalty.for_l0(
+            x[:_PENALTY_ROWS], factors, target_l0=solver.target_l0
         )
-    return state_lib.create(factors, jnp.asarray(scale), config=config.dictionary)
+    return state_lib.create(
+        factors, layer_scale, l1_penalty=l1_penalty, config=dictionary
+    )
 
 
 def _sample(opened, batches, *, rows_per_batch, key):

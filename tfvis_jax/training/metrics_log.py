@@ -49,6 +49,8 @@ class MetricsLog:
             "gap_mean": float(sums.gap / sums.n_rows),
             "gap_max": float(table[:, step.StepMetrics._fields.index("max_gap")].max()),
             "solver_steps": float(sums.num_steps / sums.n_rows),
+            "n_revived": int(sums.n_revived),
+            "l1_penalty": float(sums.l1_penalty / len(metrics)),
         }
         with self._path.open("ab") as file:
             file.write(_as_line(values))

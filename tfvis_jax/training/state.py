@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.sparse_coding import dictionary as dictionary_lib
+from tfvis_jax.sparse_coding import updates
 
 
 @jax.tree_util.register_dataclass
@@ -19,6 +19,8 @@ class TrainState:
       dictionary: [n_factors, d_model], unit rows.
       update_state: of the dictionary's optax transformation.
       layer_scale: [n_layers], root-mean-square row norm of each layer, or ones.
+      l1_penalty: scalar, λ.
+      idle: [n_factors] int32, steps since each factor last fired.
       batch: scalar int32, window batches consumed.
       step: scalar int32, dictionary steps taken.
     """
@@ -26,6 +28,8 @@ class TrainState:
     dictionary: jax.Array
     update_state: optax.OptState
     layer_scale: jax.Array
+    l1_penalty: jax.Array
+    idle: jax.Array
     batch: jax.Array
     step: jax.Array
 
@@ -33,12 +37,17 @@ class TrainState:
 def dictionary_update(
     config: config_lib.DictionaryConfig,
 ) -> optax.GradientTransformationExtraArgs:
-    """Returns the diagonal-Hessian direction of a dictionary step."""
-    return dictionary_lib.scale_by_code_energy(
-        config.energy_length,
-        config.energy_floor,
-        bias_correction=config.bias_correction,
-    )
+    """Returns the transformation of gradients that the settings name."""
+    if config.update == "energy":
+        return updates.scale_by_code_energy(
+            config.energy_length,
+            config.energy_floor,
+            bias_correction=config.bias_correction,
+        )
+    if config.update == "online":
+        return updates.minimise_surrogate(config.energy_length)
+    plain = optax.scale_by_adam() if config.update == "adam" else optax.identity()
+    return optax.with_extra_args_support(plain)
 
 
 def step_size(config: config_lib.DictionaryConfig, *, progress: jax.Array) -> jax.Array:
@@ -50,6 +59,7 @@ def create(
     dictionary: jax.Array,
     layer_scale: jax.Array,
     *,
+    l1_penalty: jax.Array | float,
     config: config_lib.DictionaryConfig,
 ) -> TrainState:
     """Returns the state before the first step."""
@@ -57,6 +67,8 @@ def create(
         dictionary=dictionary,
         update_state=dictionary_update(config).init(dictionary),
         layer_scale=layer_scale,
+        l1_penalty=jnp.asarray(l1_penalty, jnp.float32),
+        idle=jnp.zeros_like(dictionary[:, 0], jnp.int32),
         batch=jnp.zeros((), jnp.int32),
         step=jnp.zeros((), jnp.int32),
     )
@@ -72,6 +84,9 @@ def abstract(
     """Returns the shapes of a state, which is what loading a checkpoint needs."""
     return jax.eval_shape(
         lambda: create(
-            jnp.zeros((n_factors, d_model)), jnp.zeros((n_layers,)), config=config
+            jnp.zeros((n_factors, d_model)),
+            jnp.zeros((n_layers,)),
+            l1_penalty=0.0,
+            config=config,
         )
     )

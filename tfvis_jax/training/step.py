@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding import objective, penalty, revival
 from tfvis_jax.training import inference
 from tfvis_jax.training import state as state_lib
 
@@ -25,6 +25,8 @@ class StepMetrics(NamedTuple):
       gap: Σ of the relative duality gaps.
       max_gap: their maximum.
       num_steps: Σ of solver steps.
+      n_revived: number of factors that were given a new direction.
+      l1_penalty: λ of the step.
     """
 
     n_rows: jax.Array
@@ -34,6 +36,8 @@ class StepMetrics(NamedTuple):
     gap: jax.Array
     max_gap: jax.Array
     num_steps: jax.Array
+    n_revived: jax.Array
+    l1_penalty: jax.Array
 
 
 @functools.partial(
@@ -63,7 +67,9 @@ def train_step(
     Returns:
       The next state and the metrics of the codes before the step.
     """
-    encoding = inference.infer(x, state.dictionary, solver=solver)
+    encoding = inference.infer(
+        x, state.dictionary, solver=solver, l1_penalty=state.l1_penalty
+    )
     codes = encoding.codes
     residual = x - objective.decode(codes, state.dictionary, like=x)
     n_rows = jnp.maximum(jnp.sum(valid), 1).astype(x.dtype)
@@ -74,29 +80,61 @@ def train_step(
         n_rows=n_rows,
         like=state.dictionary,
     )
-    energy = dictionary_lib.code_energy(
-        codes,
-        n_rows=n_rows,
-        token_weights=token_weights if dictionary.weigh_energy else None,
+    curvature = _curvature(
+        codes, n_rows=n_rows, token_weights=token_weights, config=dictionary
     )
     direction, update_state = state_lib.dictionary_update(dictionary).update(
-        gradient, state.update_state, energy=energy
+        gradient, state.update_state, state.dictionary, **curvature
     )
     step_size = state_lib.step_size(dictionary, progress=progress)
     factors = dictionary_lib.project_unit_norm(state.dictionary - step_size * direction)
+    idle, revived = revival.count_idle(state.idle, codes), jnp.zeros((), bool)
+    if dictionary.revive_after is not None:
+        factors, revived = revival.revive(
+            factors, residual, dead=idle >= dictionary.revive_after
+        )
+        idle = jnp.where(revived, 0, idle)
+    n_active = jnp.sum(codes != 0)
+    l1_penalty = state.l1_penalty
+    if solver.target_l0 is not None:
+        l1_penalty = penalty.track(
+            l1_penalty, n_active.astype(x.dtype) / n_rows, target_l0=solver.target_l0
+        )
     metrics = StepMetrics(
         n_rows=jnp.sum(valid),
         squared_norm=jnp.sum(x**2),
         squared_error=jnp.sum(residual**2),
-        n_active=jnp.sum(codes != 0),
+        n_active=n_active,
         gap=jnp.sum(jnp.where(valid, encoding.gap, 0)),
         max_gap=jnp.max(jnp.where(valid, encoding.gap, 0)),
         num_steps=jnp.sum(jnp.where(valid, encoding.num_steps, 0)),
+        n_revived=jnp.sum(revived),
+        l1_penalty=state.l1_penalty,
     )
     state = dataclasses.replace(
         state,
         dictionary=factors,
         update_state=update_state,
+        l1_penalty=l1_penalty,
+        idle=idle,
         step=state.step + 1,
     )
     return state, metrics
+
+
+def _curvature(codes, *, n_rows, token_weights, config):
+    """Returns what the update asks for of the loss's Hessian."""
+    if config.update == "online":
+        return {
+            "second_moment": dictionary_lib.second_moment(
+                codes, n_rows=n_rows, token_weights=token_weights
+            )
+        }
+    if config.update == "energy":
+        weights = token_weights if config.weigh_energy else None
+        return {
+            "energy": dictionary_lib.code_energy(
+                codes, n_rows=n_rows, token_weights=weights
+            )
+        }
+    return {}

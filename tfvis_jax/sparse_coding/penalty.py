@@ -1,0 +1,95 @@
+"""Finds the λ that gives a wanted number of active factors, and keeps it there.
+
+People think of sparsity as L0, the mean number of factors in a code; the lasso is
+parametrised by λ. L0 falls as λ grows, so bisection on a sample of rows finds λ, and a
+slow controller follows while the dictionary changes.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import encode, objective
+
+_BISECTIONS = 12
+# A sample of some thousand rows knows its L0 no better than this.
+_CLOSE = 0.01
+# Looking for λ needs codes whose support is right, not their last digits.
+_TOLERANCE = 1e-3
+# λ is sought below the largest correlation of any row, where all codes are zero.
+_SMALLEST = 1e-4
+# Share of a relative error in L0 that one step corrects, in log λ; the mean over some
+# tens of steps decides, not the noise of one batch.
+_GAIN = 0.05
+
+
+def for_l0(
+    x: jax.Array,
+    dictionary: jax.Array,
+    *,
+    target_l0: float,
+    non_negative: bool = True,
+) -> jax.Array:
+    """Returns the λ at which codes of ``x`` have ``target_l0`` factors on average.
+
+    Args:
+      x: [batch, d_model] sample of rows.
+      dictionary: [n_factors, d_model].
+      target_l0: mean number of non-zero codes in a row, > 0.
+      non_negative: whether the codes are.
+
+    Raises:
+      InputError: no λ gives so many factors.
+    """
+    correlation = objective.correlate(x, dictionary)
+    high = float(jnp.max(correlation if non_negative else jnp.abs(correlation)))
+    if not high > 0:
+        raise InputError("Expected rows that correlate with some factor, got none.")
+    low = _SMALLEST * high
+    middle = 0.1 * high
+    for _ in range(_BISECTIONS):
+        l0 = _mean_l0(x, dictionary, middle, non_negative)
+        if abs(l0 / target_l0 - 1) <= _CLOSE:
+            return jnp.float32(middle)
+        low, high = (middle, high) if l0 > target_l0 else (low, middle)
+        middle = (low * high) ** 0.5
+    # L0 moves in jumps where there are few rows; the nearest is good enough then.
+    if l0 < 0.5 * target_l0:
+        raise InputError(
+            f"Expected `target_l0` within reach of the dictionary, got {target_l0}: "
+            f"even at λ = {middle:.1e} a row of the sample uses only {l0:.1f} of "
+            f"{dictionary.shape[0]} factors."
+        )
+    return jnp.float32(middle)
+
+
+def track(
+    l1_penalty: jax.Array, l0: jax.Array, *, target_l0: jax.Array | float
+) -> jax.Array:
+    """Returns λ for the next step: larger where codes were too dense, else smaller.
+
+    Args:
+      l1_penalty: λ of this step.
+      l0: its mean number of active factors.
+      target_l0: what it should be.
+    """
+    error = jnp.clip(l0 / target_l0 - 1, -1, 1)
+    return l1_penalty * jnp.exp(_GAIN * error)
+
+
+def _mean_l0(x, dictionary, l1_penalty, non_negative) -> float:
+    codes = _codes(x, dictionary, jnp.float32(l1_penalty), non_negative=non_negative)
+    return float(jnp.mean(jnp.sum(codes != 0, axis=1)))
+
+
+@functools.partial(jax.jit, static_argnames=("non_negative",))
+def _codes(x, dictionary, l1_penalty, *, non_negative):
+    return encode.encode(
+        x,
+        dictionary,
+        l1_penalty=l1_penalty,
+        tolerance=_TOLERANCE,
+        non_negative=non_negative,
+    ).codes
