@@ -1,0 +1,41 @@
+"""What a benchmark leaves: JSON, the same as Markdown, and a plot beside them."""
+
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tfvis_jax import files
+
+
+def write(
+    path: pathlib.Path,
+    document: dict[str, Any],
+    text: str,
+    *,
+    draw: Callable[[dict[str, Any], pathlib.Path], None],
+) -> None:
+    """Writes the files and says where they are.
+
+    Args:
+      path: of the JSON; its folder is made.
+      document: content of the JSON.
+      text: content of the Markdown.
+      draw: makes the plot; called where matplotlib is installed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(path, document)
+    written = [path, path.with_suffix(".md")]
+    written[1].write_text(text + "\n", encoding="utf-8")
+    if importlib.util.find_spec("matplotlib") is None:
+        say("matplotlib is not installed, so there is no plot: see extra `bench`")
+    else:
+        written.append(path.with_suffix(".png"))
+        draw(document, written[2])
+    say(f"written: {', '.join(map(str, written))}")
+
+
+def say(text: str) -> None:
+    """Tells what is going on, apart from the results."""
+    print(text, file=sys.stderr, flush=True)

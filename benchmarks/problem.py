@@ -1,0 +1,139 @@
+"""What is measured on: rows of hidden states, and factors to write them with."""
+
+import dataclasses
+import math
+import pathlib
+
+import numpy as np
+
+from tfvis_jax import run_directory
+from tfvis_jax.errors import InputError
+from tfvis_jax.training import dictionary_file, encoding, setup
+
+# Of the order in which windows and rows are drawn.
+_SEED = 0
+# Window batches that rows are drawn from; enough for text of many documents.
+_BATCHES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Rows and factors.
+
+    Attributes:
+      x: [rows, d_model] float32, not trained on where they come from a run.
+      dictionary: [n_factors, d_model] float32.
+      samples: [samples, d_model] float32, other rows of the same kind.
+      source: where they come from, in words.
+      l1_penalty: λ that the factors were learnt with; None where it is unknown.
+    """
+
+    x: np.ndarray
+    dictionary: np.ndarray
+    samples: np.ndarray
+    source: str
+    l1_penalty: float | None = None
+
+
+def from_run(path: pathlib.Path, *, num_rows: int, num_samples: int = 0) -> Problem:
+    """Takes the dictionary of a finished run and hidden states of its text.
+
+    Rows are of all layers of the run, scaled as in training and shuffled with a fixed
+    seed: ``x`` from held-out windows, ``samples`` from the others.
+
+    Args:
+      path: the run directory.
+      num_rows: rows of ``x``, at most.
+      num_samples: rows of ``samples``, at most.
+
+    Raises:
+      InputError: there is no such run, or it is not trained to its end.
+    """
+    directory = run_directory.RunDirectory(path)
+    if not directory.config_path.is_file():
+        raise InputError(
+            f"{path} is not a run. `tfvis demo {path}` makes one in some minutes; or "
+            "name --run, or --activations with --dictionary."
+        )
+    trained = dictionary_file.load(directory.dictionary)
+    opened = setup.open_model(directory, directory.read_config())
+    windows = opened.windows()
+    x = _rows(opened, trained, windows, windows.held_out, count=num_rows)
+    return Problem(
+        x=x,
+        dictionary=trained.factors,
+        samples=_rows(opened, trained, windows, windows.train, count=num_samples),
+        source=(
+            f"{len(x)} held-out hidden states of {opened.pretrained.name}, layers "
+            f"{', '.join(map(str, trained.layers))}"
+        ),
+        l1_penalty=trained.l1_penalty,
+    )
+
+
+def from_files(
+    activations: pathlib.Path,
+    dictionary: pathlib.Path,
+    *,
+    num_rows: int,
+    num_samples: int = 0,
+) -> Problem:
+    """Reads rows and factors; the first rows are ``x``, those behind it ``samples``.
+
+    Args:
+      activations: .npy of [rows, d_model].
+      dictionary: .npy of [n_factors, d_model].
+      num_rows: rows of ``x``, at most.
+      num_samples: rows of ``samples``, at most.
+
+    Raises:
+      InputError: a file is missing or holds something else, or shapes do not fit.
+    """
+    rows, factors = _read(activations), _read(dictionary)
+    if rows.shape[1] != factors.shape[1]:
+        raise InputError(
+            "Expected rows and factors of one d_model, got "
+            f"{rows.shape} in {activations} and {factors.shape} in {dictionary}."
+        )
+    x = rows[:num_rows]
+    return Problem(
+        x=x,
+        dictionary=factors,
+        samples=rows[num_rows : num_rows + num_samples],
+        source=f"{len(x)} rows of {activations.name}, factors {dictionary.name}",
+    )
+
+
+def _rows(opened, trained, windows, chosen, *, count):
+    """Returns up to ``count`` hidden states of the chosen windows, shuffled."""
+    rng = np.random.default_rng(_SEED)
+    parts, found = [], 0
+    batches = encoding.scaled_windows(opened, trained, windows, rng.permutation(chosen))
+    for batch, states in batches if count else ():
+        part = np.asarray(states)[:, batch.row_mask].reshape(-1, states.shape[-1])
+        parts.append(part[rng.permutation(len(part))[:count]])
+        found += len(parts[-1])
+        if len(parts) >= _BATCHES and found >= count:
+            break
+    if not parts:
+        return np.zeros((0, trained.factors.shape[1]), np.float32)
+    rows = np.concatenate(parts)
+    return rows[rng.permutation(len(rows))[:count]]
+
+
+def _read(path):
+    if not path.is_file():
+        raise InputError(f"{path} is not there; expected .npy of [rows, d_model].")
+    try:
+        array = np.load(path)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is not a NumPy file (.npy): {error}.") from error
+    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"Expected numbers [rows, d_model] in {path}, got {array.dtype} of shape "
+            f"{array.shape}."
+        )
+    array = array.astype(np.float32)
+    if not math.isfinite(float(np.sum(array, dtype=np.float64))):
+        raise InputError(f"{path} holds NaN or infinity.")
+    return array
