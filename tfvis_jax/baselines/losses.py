@@ -67,3 +67,13 @@ def dead_factor_error(
         return jnp.sum(missed**2) / jnp.maximum(jnp.sum(target**2), 1e-12)
 
     return jax.lax.cond(jnp.any(dead), error, lambda: jnp.zeros(()))
+
+
+def tangent(gradient: jax.Array, factors: jax.Array) -> jax.Array:
+    """Returns the part of a gradient that turns unit factors, [n_factors, d_model].
+
+    What points along a factor only stretches it; left in, it would fill Adam's moments
+    with steps that the projection takes back.
+    """
+    along = jnp.sum(gradient * factors, axis=1, keepdims=True)
+    return gradient - along * factors

@@ -4,13 +4,13 @@
     α = activation(p)        codes, non-negative
     x̂ = b + α D              D: [n_factors, d_model], rows of unit norm
 
-The kinds differ in the activation, and in what is added to ‖x − x̂‖² for its sake:
+The kinds differ in the activation, and in what is added to ‖x − x̂‖²:
 
     relu        α = max(p, 0); λ ‖α‖₁ (Bricken et al., 2023)
     topk        the k largest of a row (Gao et al., 2024)
     batchtopk   the k·batch largest of a batch, then a threshold (Bussmann et al., 2024)
-    jumprelu    p where p > θ, θ learned for each factor; λ ‖α‖₀ (Rajamanoharan et al.,
-                2024b)
+    jumprelu    p where p > θ, θ learned for each factor; (‖α‖₀ / target − 1)²
+                (Rajamanoharan et al., 2024b)
     matryoshka  batchtopk whose first factors must reconstruct alone as well (Bussmann
                 et al., 2025)
 """
@@ -27,8 +27,6 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary
 
 KINDS = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka")
-# Kinds whose L0 is an outcome of λ, which a controller sets; in the others it is given.
-PENALISED = ("relu", "jumprelu")
 
 # Share of the factors in each nested prefix, as published for 65,536 factors.
 _PREFIXES = (1 / 32, 3 / 32, 7 / 32, 15 / 32, 1.0)
@@ -44,8 +42,8 @@ class SAEConfig:
     # Mean number of active factors in a row; a whole number for "topk".
     target_l0: float = 32
     # Of Adam, on rows whose distance from their mean is 1 in the root mean square.
-    learning_rate: float = 1e-3
-    batch_size: int = 1024
+    learning_rate: float = 3e-3
+    batch_size: int = 256
     # Times every row is seen; each pass drops the rows that fill no batch.
     num_passes: int = 10
     seed: int = 0
@@ -149,10 +147,8 @@ class SparseAutoencoder(nnx.Module):
         )
         return jnp.where(p >= threshold, jax.nn.relu(p), 0), threshold
 
-    def penalty(self, p: jax.Array, codes: jax.Array) -> jax.Array:
-        """Returns what λ multiplies: the mean ‖α‖₁ ("relu") or ‖α‖₀ ("jumprelu")."""
-        if self.config.kind == "relu":
-            return jnp.mean(jnp.sum(codes, axis=1))
+    def soft_l0(self, p: jax.Array) -> jax.Array:
+        """Returns the mean L0 of "jumprelu", differentiable in its thresholds."""
         fires = activations.step(
             p, self._jump()[None, :], bandwidth=self.config.bandwidth
         )

@@ -5,7 +5,9 @@ rate rises over the first twentieth of the steps and falls to zero over the last
 The gradient's part along a factor is removed, and the factor put back on the unit
 sphere after every step (Bricken et al., 2023).
 
-Where λ decides L0, a step changes log λ by gain · log(L0 / target).
+"relu" meets its target by a controller: a step changes log λ by gain · log(L0/target).
+"jumprelu" adds (L0/target − 1)², which pushes either way (Rajamanoharan et al., 2024b);
+its thresholds are multiplied by one number in the end, for what is left over.
 """
 
 import functools
@@ -21,12 +23,14 @@ from tfvis_jax.sparse_coding import dictionary
 
 _WARM_UP = 1 / 20
 _DECAY = 1 / 5
-# Where λ starts: near its final value on hidden states of BERT at an L0 of 32.
-_FIRST_PENALTY = {"relu": 0.03, "jumprelu": 1e-3}
+# Where λ of "relu" starts: near its final value on hidden states of BERT.
+_FIRST_PENALTY = 0.1
 # Change of log λ in a step for every unit of log (L0 / target).
 _GAIN = 0.03
 # The running threshold looks back over about this many steps.
 _THRESHOLD_LENGTH = 50
+# Rows on which the thresholds of "jumprelu" are set to give the target exactly.
+_CALIBRATION_ROWS = 16_384
 
 
 class History(NamedTuple):
@@ -35,7 +39,7 @@ class History(NamedTuple):
     Attributes:
       error: ‖x − x̂‖² of the batch as a fraction of the variance.
       l0: mean number of active factors.
-      penalty: λ; 0 for kinds without.
+      penalty: λ of "relu"; of others 0.
       n_dead: number of dead factors.
     """
 
@@ -63,7 +67,7 @@ def fit(x, mean, *, learning_rate, key, config):
     key_init, key_shuffle = jax.random.split(key)
     model = sae.SparseAutoencoder(config, offset=mean, rngs=nnx.Rngs(params=key_init))
     if config.kind == "jumprelu":
-        _start_at_target(model, x[: config.batch_size])
+        _meet_target(model, x[: config.batch_size])
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     steps_per_pass = x.shape[0] // config.batch_size
     num_steps = config.num_passes * steps_per_pass
@@ -89,13 +93,15 @@ def fit(x, mean, *, learning_rate, key, config):
     carry = _Carry(
         params=params,
         optimizer=optimizer.init(params),
-        log_penalty=jnp.log(jnp.float32(_FIRST_PENALTY.get(config.kind, 1.0))),
+        log_penalty=jnp.log(jnp.float32(_FIRST_PENALTY)),
         threshold=jnp.float32(-1.0),
         rows_since_firing=jnp.zeros(config.n_factors, jnp.int32),
     )
     carry, history = jax.lax.scan(one_pass, carry, jnp.arange(config.num_passes))
     model = nnx.merge(graph, carry.params, rest)
     model.threshold[...] = jnp.maximum(carry.threshold, 0)
+    if config.kind == "jumprelu":
+        _meet_target(model, x[:_CALIBRATION_ROWS])
     return model, jax.tree.map(jnp.ravel, history)
 
 
@@ -113,7 +119,7 @@ class _Batch(NamedTuple):
     """What a step sees of its batch besides the gradient."""
 
     error: jax.Array
-    n_active: jax.Array
+    l0: jax.Array
     fires: jax.Array
     threshold: jax.Array
     n_dead: jax.Array
@@ -132,16 +138,19 @@ def _loss(model, *, x, carry, config):
         prefixes=sae.prefix_sizes(config),
     )
     dead = carry.rows_since_firing >= config.dead_after
-    if config.kind in sae.PENALISED:
-        loss += jnp.exp(carry.log_penalty) * model.penalty(p, codes)
+    fires = codes > 0
+    l0 = jnp.mean(jnp.sum(fires, axis=1, dtype=jnp.float32))
+    if config.kind == "relu":
+        loss += jnp.exp(carry.log_penalty) * jnp.mean(jnp.sum(codes, axis=1))
+    elif config.kind == "jumprelu":
+        loss += (model.soft_l0(p) / config.target_l0 - 1) ** 2
     else:
         loss += config.auxiliary_weight * losses.dead_factor_error(
             p, residual, decoder, dead=dead
         )
-    fires = codes > 0
     return loss, _Batch(
         error=jnp.mean(jnp.sum(residual**2, axis=1)),
-        n_active=jnp.mean(jnp.sum(fires, axis=1, dtype=jnp.float32)),
+        l0=l0,
         fires=jnp.any(fires, axis=0),
         threshold=threshold,
         n_dead=jnp.sum(dead),
@@ -150,11 +159,12 @@ def _loss(model, *, x, carry, config):
 
 def _descend(carry, gradient, *, optimizer):
     """Takes one step of Adam along the sphere of unit factors."""
-    factors = carry.params["decoder"][...]
-    along = gradient["decoder"][...]
-    along = along - jnp.sum(along * factors, axis=1, keepdims=True) * factors
-    gradient["decoder"][...] = along
-    updates, state = optimizer.update(gradient, carry.optimizer)
+    gradient["decoder"][...] = losses.tangent(
+        gradient["decoder"][...], carry.params["decoder"][...]
+    )
+    # Optax raises a float to the power of its integer step count.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, state = optimizer.update(gradient, carry.optimizer)
     params = optax.apply_updates(carry.params, updates)
     params["decoder"][...] = dictionary.project_unit_norm(params["decoder"][...])
     return carry._replace(params=params, optimizer=state)
@@ -167,28 +177,25 @@ def _observe(carry, batch, *, config):
     share = jnp.where(first, 1, 1 / _THRESHOLD_LENGTH)
     history = History(
         error=batch.error,
-        l0=batch.n_active,
-        penalty=(
-            jnp.exp(carry.log_penalty)
-            if config.kind in sae.PENALISED
-            else jnp.zeros(())
-        ),
+        l0=batch.l0,
+        penalty=jnp.exp(carry.log_penalty) if config.kind == "relu" else jnp.zeros(()),
         n_dead=batch.n_dead,
     )
+    excess = jnp.log((batch.l0 + 1e-3) / config.target_l0)
     return carry._replace(
-        log_penalty=carry.log_penalty
-        + _GAIN * jnp.clip(jnp.log((batch.n_active + 1e-3) / config.target_l0), -1, 1),
+        log_penalty=carry.log_penalty + _GAIN * jnp.clip(excess, -1, 1),
         threshold=carry.threshold + share * (batch.threshold - carry.threshold),
         rows_since_firing=jnp.where(batch.fires, 0, silent),
     ), history
 
 
-def _start_at_target(model, x):
-    """Sets all thresholds of "jumprelu" so that the L0 on ``x`` is the target."""
+def _meet_target(model, x):
+    """Multiplies all thresholds of "jumprelu" so that the L0 on ``x`` is the target."""
     count = max(1, round(model.config.target_l0 * x.shape[0]))
-    p = jax.nn.relu(model.preactivations(x))
-    threshold = jnp.maximum(activations.kth_largest(p, count=count), 1e-6)
-    model.log_threshold[...] = jnp.log(threshold) * jnp.ones(model.config.n_factors)
+    log_threshold = model.log_threshold[...]
+    p = jax.nn.relu(model.preactivations(x)) / jnp.exp(log_threshold)[None, :]
+    factor = activations.kth_largest(p, count=count)
+    model.log_threshold[...] = log_threshold + jnp.log(jnp.maximum(factor, 1e-6))
 
 
 def _schedule(learning_rate, *, num_steps):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from tfvis_jax.baselines import method, sae, sae_loop
 from tfvis_jax.errors import InputError
 
-LEARNING_RATES = (5e-4, 1e-3, 2e-3)
+LEARNING_RATES = (1.5e-3, 3e-3, 6e-3)
 # Largest relative distance of L0 from its target.
 L0_TOLERANCE = 0.05
 

@@ -1,0 +1,204 @@
+"""Autoencoders on rows made of few factors: targets, norms, learning, edge cases."""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tfvis_jax import errors
+from tfvis_jax.baselines import method, sae, sae_loop, train_sae
+
+
+@functools.cache
+def _rows(n_rows=3072, d_model=24, n_true=40, seed=0):
+    """Sums of about four unit factors about a mean, with noise; the last 512 apart."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(n_true, d_model))
+    truth /= np.linalg.norm(truth, axis=1, keepdims=True)
+    codes = rng.exponential(size=(n_rows, n_true)) * (
+        rng.random((n_rows, n_true)) < 4 / n_true
+    )
+    x = 3 + codes @ truth + 0.05 * rng.normal(size=(n_rows, d_model))
+    return np.float32(x[:-512]), np.float32(x[-512:])
+
+
+def _config(kind, **changes):
+    settings = {
+        "n_factors": 48,
+        "target_l0": 5,
+        "batch_size": 64,
+        "num_passes": 15,
+        "learning_rate": 5e-3,
+        "bandwidth": 0.2,
+    }
+    return sae.SAEConfig(kind=kind, **settings | changes)
+
+
+@functools.cache
+def _trained(kind):
+    return train_sae.train(_rows()[0], config=_config(kind))
+
+
+@pytest.mark.parametrize("kind", sae.KINDS)
+def test_codes_and_factors_have_the_form_promised(kind):
+    trained, x = _trained(kind), _rows()[1]
+    codes = trained.encode(x)
+    assert codes.shape == (512, 48)
+    assert float(jnp.min(codes)) >= 0
+    norms = np.linalg.norm(np.float64(trained.decoder), axis=1)
+    np.testing.assert_allclose(norms, 1, atol=1e-6)
+    expected = np.float64(trained.offset) + np.float64(codes) @ np.float64(
+        trained.factors
+    )
+    # Sums of 48 products of size about one, in float32.
+    np.testing.assert_allclose(trained.decode(codes), expected, atol=2e-5)
+    np.testing.assert_allclose(trained.reconstruct(x), expected, atol=2e-5)
+    assert trained.rows_seen == 15 * 2560
+    assert trained.history.error.shape == (15 * 40,)
+
+
+@pytest.mark.parametrize("kind", sae.KINDS)
+def test_training_explains_unseen_rows(kind):
+    trained = _trained(kind)
+    first, last = trained.history.error[0], jnp.mean(trained.history.error[-40:])
+    assert float(last) < 0.4 * float(first)
+    assert method.measure(trained, _rows()[1]).fvu < 0.3
+
+
+@pytest.mark.parametrize("kind", sae.KINDS)
+def test_l0_on_unseen_rows_is_the_target(kind):
+    figures = method.measure(_trained(kind), _rows()[1])
+    # What the package promises; sampling 512 rows alone makes about 2 %.
+    np.testing.assert_allclose(figures.l0, 5, rtol=0.05)
+
+
+def test_topk_codes_are_the_k_largest_preactivations():
+    trained, x = _trained("topk"), _rows()[1]
+    p = np.asarray(trained.model.preactivations(x))
+    codes = np.asarray(trained.encode(x))
+    largest = np.sort(p, axis=1)[:, -5:]
+    assert np.all(largest > 0), "rows with fewer than k positive pre-activations"
+    np.testing.assert_array_equal((codes > 0).sum(axis=1), 5)
+    np.testing.assert_allclose(np.sort(codes, axis=1)[:, -5:], largest, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["batchtopk", "matryoshka"])
+def test_batchtopk_keeps_k_a_row_on_average_in_every_training_batch(kind):
+    np.testing.assert_allclose(_trained(kind).history.l0, 5, rtol=1e-6)
+    # Rows differ, or this would be TopK.
+    counts = np.sum(np.asarray(_trained(kind).encode(_rows()[1])) > 0, axis=1)
+    assert counts.std() > 0.5
+
+
+def test_first_factors_of_matryoshka_explain_more_than_those_of_batchtopk():
+    x = np.float64(_rows()[1])
+
+    def error_of_first(kind, size):
+        trained = _trained(kind)
+        codes = np.float64(trained.encode(_rows()[1]))[:, :size]
+        residual = (
+            x - np.float64(trained.offset) - codes @ np.float64(trained.factors[:size])
+        )
+        return (residual**2).sum()
+
+    size = sae.prefix_sizes(_config("matryoshka"))[-2]
+    assert error_of_first("matryoshka", size) < 0.9 * error_of_first("batchtopk", size)
+
+
+@pytest.mark.parametrize("kind", ["topk", "jumprelu"])
+def test_training_is_decided_by_the_seed(kind):
+    first, second, other = (
+        train_sae.train(_rows()[0], config=_config(kind, seed=seed))
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first.decoder, second.decoder)
+    np.testing.assert_array_equal(first.encode(_rows()[1]), second.encode(_rows()[1]))
+    assert np.abs(first.decoder - other.decoder).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", sae.KINDS)
+def test_the_unit_of_the_rows_does_not_matter(kind):
+    x, held_out = _rows()
+    one = _trained(kind)
+    # A power of two, so that float32 scales without rounding.
+    many = train_sae.train(16 * x, config=_config(kind))
+    np.testing.assert_allclose(many.decoder, one.decoder, atol=1e-5)
+    np.testing.assert_allclose(
+        many.encode(16 * held_out), 16 * one.encode(held_out), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("kind", sae.KINDS)
+def test_one_factor_and_an_odd_width_train(kind):
+    x = _rows()[0][:200, :7]
+    config = _config(kind, n_factors=1, target_l0=1, num_passes=1)
+    trained = train_sae.train(x, config=config)
+    assert trained.factors.shape == (1, 7)
+    assert np.isfinite(trained.reconstruct(x)).all()
+
+
+def test_training_with_dead_factors_stays_finite_and_counts_them():
+    # A factor is dead once it sat out two batches: at most batches some are.
+    trained = train_sae.train(_rows()[0], config=_config("topk", dead_after=128))
+    assert int(trained.history.n_dead.max()) > 0
+    assert int(trained.history.n_dead[0]) == 0
+    assert np.isfinite(trained.history.error).all()
+    assert method.measure(trained, _rows()[1]).fvu < 0.3
+    without = train_sae.train(
+        _rows()[0], config=_config("topk", dead_after=128, auxiliary_weight=0.0)
+    )
+    assert np.abs(without.decoder - trained.decoder).max() > 1e-2
+
+
+def test_tuning_keeps_the_rate_with_the_lowest_fvu_on_the_validation_rows():
+    x, validation = _rows()
+    tuned = train_sae.tune(
+        x,
+        validation=validation,
+        config=_config("topk"),
+        learning_rates=(1e-5, 5e-3, 1e-4),
+    )
+    assert list(tuned.fvu) == [1e-5, 5e-3, 1e-4]
+    assert tuned.fvu[5e-3] == min(tuned.fvu.values())
+    assert tuned.best.config.learning_rate == 5e-3
+    assert method.measure(tuned.best, validation).fvu == tuned.fvu[5e-3]
+
+
+def test_tuning_prefers_the_l0_asked_for_to_a_lower_fvu():
+    x, validation = _rows()
+    tuned = train_sae.tune(
+        x,
+        validation=validation,
+        config=_config("relu"),
+        learning_rates=(1e-5, 5e-3),
+    )
+    assert tuned.best.config.learning_rate == 5e-3
+
+
+def test_bad_settings_and_rows_are_refused():
+    for changes in (
+        {"kind": "gated"},
+        {"n_factors": 0},
+        {"target_l0": 49},
+        {"target_l0": 2.5},
+        {"learning_rate": 0.0},
+        {"auxiliary_weight": -1.0},
+    ):
+        with pytest.raises(errors.InputError, match=next(iter(changes))):
+            _config(changes.pop("kind", "topk"), **changes)
+    config = _config("topk")
+    with pytest.raises(errors.InputError, match="float32"):
+        train_sae.train(np.zeros((4, 3), np.float16), config=config)
+    with pytest.raises(errors.InputError, match="finite"):
+        train_sae.train(np.full((4, 3), np.nan, np.float32), config=config)
+    with pytest.raises(errors.InputError, match="differ"):
+        train_sae.train(np.zeros((4, 3), np.float32), config=config)
+
+
+def test_one_program_serves_all_learning_rates_and_seeds():
+    _trained("topk")
+    before = sae_loop.fit._cache_size()
+    changes = {"learning_rate": 1e-4, "seed": 5}
+    train_sae.train(_rows()[0], config=_config("topk", **changes))
+    assert sae_loop.fit._cache_size() == before
