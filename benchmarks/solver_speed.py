@@ -45,8 +45,6 @@ _SLOW_ROWS = flags.DEFINE_integer(
 _TOLERANCES = flags.DEFINE_list(
     "tolerances", ["1e-2", "1e-3", "2e-4", "2e-5"], "Gaps to solve to."
 )
-# Mean gap that the published algorithm is brought to, too.
-_SAME_GAP = 2e-5
 flags.adopt_module_key_flags(inputs)
 
 
@@ -151,7 +149,7 @@ def _measure(
         dictionary,
         l1_penalty=l1_penalty,
         slow_rows=_SLOW_ROWS.value,
-        same_gap=_SAME_GAP,
+        same_gap=tables.SAME_GAP,
         progress=outputs.say,
     )
     return timing.measure(

@@ -7,8 +7,6 @@ from benchmarks import plot_style, tables
 
 # Below this, rounding decides.
 _FLOOR = 1e-7
-# The quality at which the numbers of steps and rates are compared.
-_SAME_GAP = 2e-5
 # Solver, number of devices it is drawn for, colour, marker, line.
 _CURVES = (
     ("ista", False, plot_style.GREY, "v", "-"),
@@ -65,7 +63,11 @@ def _panel(axes, rows):
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.axhline(
-        _SAME_GAP, color=plot_style.GREY, linewidth=1, linestyle=":", label="gap 2e-5"
+        tables.SAME_GAP,
+        color=plot_style.GREY,
+        linewidth=1,
+        linestyle=":",
+        label=f"gap {tables.SAME_GAP:.0e}",
     )
     for solver, over_all, colour, marker, line in _CURVES:
         found = [row for row in rows if row["solver"] == solver]
@@ -84,7 +86,7 @@ def _panel(axes, rows):
     for start, colour, marker in _POINTS:
         found = [row for row in rows if row["solver"].startswith(start)]
         for index, row in enumerate(sorted(found, key=lambda r: r["steps_mean"] or 0)):
-            name = row["solver"] if index == 0 else f"{start}, steps to gap 2e-5"
+            name = row["solver"] if index == 0 else f"{start}, steps to that gap"
             axes.plot(
                 *_places([row]),
                 color=colour,
