@@ -8,6 +8,7 @@ metrics.jsonl one line per logging interval
 dictionary.safetensors  the trained factors and layer scales
 examples/     top activations per layer and factor
 report.json   how good the dictionary is, and what the run cost
+evaluation.json how good it is by every measure
 site/         the page
 """
 
@@ -64,6 +65,10 @@ class RunDirectory:
     @property
     def report(self) -> pathlib.Path:
         return self.path / "report.json"
+
+    @property
+    def evaluation(self) -> pathlib.Path:
+        return self.path / "evaluation.json"
 
     @property
     def site(self) -> pathlib.Path:

@@ -173,18 +173,24 @@ def test_codes_of_a_run_can_be_measured(opened, windows, trained):
         tokenizer=opened.tokenizer,
         layers=trained.layers,
         layer_scale=trained.layer_scale,
+        windows_per_batch=opened.config.windows_per_batch,
     )
     seen = []
     found = loss_recovered.measure(
         subject,
         windows,
         loss_recovered.spread(windows.held_out, n=10),
-        refitted.reconstructor(trained, solver=opened.config.solver, k=2),
+        refitted.reconstructor(
+            trained,
+            solver=opened.config.solver,
+            windows_per_batch=opened.config.windows_per_batch,
+            k=2,
+        ),
         mean_windows=windows.train,
         progress=lambda *done: seen.append(done),
     )
     assert set(found) == {refitted.LASSO, refitted.DEBIASED, refitted.K_LARGEST}
-    assert seen == [(10, 10)]
+    assert seen == [(8, 10), (10, 10)]
     # At the last layer it is 1 − FVU, but for whose mean it is: near in any case.
     shares = {name: recovered.per_layer[2] for name, recovered in found.items()}
     assert shares[refitted.K_LARGEST] < shares[refitted.DEBIASED] <= 1

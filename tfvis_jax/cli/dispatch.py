@@ -20,6 +20,7 @@ from tfvis_jax.errors import InputError
 _COMMANDS = {
     "demo": "the whole way once, on a small model and 96 Wikipedia articles",
     "train": "learn a dictionary of factors from text",
+    "evaluate": "measure how good the dictionary is",
     "examples": "find the tokens that fire each factor most",
     "export": "write the page of a run as files that open anywhere",
     "view": "open the page of a run in the browser",

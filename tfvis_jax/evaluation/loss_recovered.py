@@ -236,16 +236,13 @@ def _read(subject: Subject, batch: loader.Batch) -> _Text:
 
 def _run_on(subject: Subject, text: _Text, index: int, x, x_hat) -> jax.Array:
     """The last hidden states where a layer's rows x are x̂ instead."""
-    return _last_states(
-        subject.pretrained.encoder,
-        text.states[index],
-        x,
-        x_hat,
-        text.batch.row_mask,
-        text.batch.token_mask,
-        subject.layer_scale[index],
-        start=subject.layers[index],
+    hidden = _replace(
+        text.states[index], x, x_hat, text.batch.row_mask, subject.layer_scale[index]
     )
+    # One at a time: all layers are alike, so that one compilation serves them all.
+    for layer in subject.pretrained.encoder.layers[subject.layers[index] :]:
+        hidden = _run_layer(layer, hidden, text.batch.token_mask)
+    return hidden
 
 
 def _total_loss(subject: Subject, text: _Text, final, original) -> float:
@@ -278,14 +275,16 @@ def _rows(states, row_mask, scale):
     return x.reshape(-1, x.shape[-1])
 
 
-@functools.partial(jax.jit, static_argnames=("start",))
-def _last_states(
-    encoder, states, x, x_hat, row_mask, token_mask, scale, *, start
-) -> jax.Array:
+@jax.jit
+def _replace(states, x, x_hat, row_mask, scale):
     # As a difference, so that x̂ = x leaves every bit of the states alone.
     change = ((x_hat - x) * scale).reshape(states.shape)
-    replaced = states + jnp.where(row_mask[:, :, None], change, 0)
-    return encoder.from_layer(replaced, token_mask, start=start)
+    return states + jnp.where(row_mask[:, :, None], change, 0)
+
+
+@jax.jit
+def _run_layer(layer, hidden, token_mask):
+    return layer(hidden, token_mask)
 
 
 @jax.jit

@@ -1,13 +1,12 @@
 """How much of unseen hidden states a dictionary explains, layer by layer."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import refitted
 from tfvis_jax.sparse_coding import metrics, objective
@@ -87,21 +86,21 @@ def evaluate(
     for batch, hidden_states in encoding.scaled_windows(
         opened, trained, windows, windows.held_out
     ):
-        layers = encoding.encode_layers(opened, trained, batch, hidden_states)
+        is_text = batch.row_mask.reshape(-1)
+        is_special = batch.token_mask.reshape(-1) & ~is_text
+        # Special tokens are encoded along with the others, and told apart after it.
+        every = dataclasses.replace(batch, row_mask=batch.token_mask)
+        layers = encoding.encode_layers(opened, trained, every, hidden_states)
         for index, rows in enumerate(layers):
             kinds = refitted.refitted(rows.x, dictionary, rows.codes, k=k)
             for name, codes in kinds.items():
-                sums = _sums(rows.x, codes, dictionary, rows.valid)
+                sums = _sums(rows.x, codes, dictionary, is_text)
                 totals[name][index] += jax.device_get(sums)
-            gap = np.asarray(rows.gap)[np.asarray(rows.valid)]
+            sums = _sums(rows.x, rows.codes, dictionary, is_special)
+            special[index] += jax.device_get(sums)
+            gap = np.asarray(rows.gap)[is_text]
             gap_sum += float(gap.sum(dtype=np.float64))
             gap_max = max(gap_max, float(gap.max(initial=0.0)))
-        if windows.special_tokens:
-            for index, rows in enumerate(
-                _encode_special_tokens(opened, dictionary, batch, hidden_states)
-            ):
-                sums = _sums(rows.x, rows.codes, dictionary, rows.valid)
-                special[index] += jax.device_get(sums)
         done += int(np.sum(batch.window_ids >= 0))
         progress(done, len(windows.held_out))
     codes = {
@@ -134,19 +133,3 @@ def _zeros(trained) -> list[metrics.ReconstructionTotals]:
 def _sums(x, codes, dictionary, valid) -> metrics.RowSums:
     residual = x - objective.decode(codes, dictionary, like=x)
     return metrics.row_sums(x, codes, residual, valid=valid)
-
-
-def _encode_special_tokens(
-    opened, dictionary, batch: loader.Batch, hidden_states
-) -> Iterator[encoding.EncodedRows]:
-    """Encodes the first and the last token of each window, layer by layer."""
-    last = np.maximum(batch.token_mask.sum(axis=1) - 1, 0)
-    places = np.stack([np.zeros_like(last), last], axis=1)
-    is_special = np.take_along_axis(batch.token_mask & ~batch.row_mask, places, axis=1)
-    for states in hidden_states:
-        yield encoding.encode_layer(
-            jnp.take_along_axis(states, places[:, :, None], axis=1),
-            is_special,
-            dictionary,
-            solver=opened.config.solver,
-        )

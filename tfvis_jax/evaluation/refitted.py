@@ -14,13 +14,13 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.sparse_coding import objective, refit
-from tfvis_jax.training import dictionary_file, inference
+from tfvis_jax.training import dictionary_file, encoding
 
 LASSO, DEBIASED, K_LARGEST = "lasso", "debiased", "k_largest"
 
 # Bounds the memory of a refit, which needs [rows, k, d_model] at a time.
 _BLOCK_ROWS = 256
-_SMALLEST_SUPPORT = 16
+_SMALLEST_SUPPORT, _USUAL_SUPPORT = 16, 256
 
 
 def refitted(
@@ -37,12 +37,15 @@ def refitted(
     Returns:
       [rows, n_factors] for each name.
     """
-    found = {
-        LASSO: codes,
-        DEBIASED: _refit(x, dictionary, codes, max_active=_support_size(codes)),
-    }
+    l0 = jnp.count_nonzero(codes, axis=1)
+    debiased = _refit(x, dictionary, codes, codes, wanted=l0, sizes=_sizes(l0))
+    found = {LASSO: codes, DEBIASED: debiased}
     if k is not None:
-        found[K_LARGEST] = _refit(x, dictionary, codes, max_active=k)
+        # Where no more than k factors are in use, all of them are kept.
+        wanted = jnp.where(l0 > k, k, 0)
+        found[K_LARGEST] = _refit(
+            x, dictionary, codes, debiased, wanted=wanted, sizes=(k,)
+        )
     return found
 
 
@@ -60,6 +63,7 @@ def reconstructor(
     trained: dictionary_file.TrainedDictionary,
     *,
     solver: config_lib.SolverConfig,
+    windows_per_batch: int,
     k: int | None = None,
 ) -> Callable[[int, jax.Array], dict[str, jax.Array]]:
     """Returns what `loss_recovered.measure` asks of a way to reconstruct.
@@ -67,50 +71,46 @@ def reconstructor(
     Args:
       trained: the dictionary, the same for every layer.
       solver: how codes are inferred.
+      windows_per_batch: of the `loss_recovered.Subject`.
       k: as in `refitted`.
     """
     dictionary = jnp.asarray(trained.factors)
 
     def reconstruct(layer_index: int, x: jax.Array) -> dict[str, jax.Array]:
-        codes = _infer(x, dictionary, solver=solver).codes
-        return reconstructions(x, dictionary, codes, k=k)
+        # In the shape of windows, for which the solver is compiled already.
+        states = x.reshape(windows_per_batch, -1, x.shape[1])
+        every = np.ones(states.shape[:2], bool)
+        rows = encoding.encode_layer(states, every, dictionary, solver=solver)
+        return reconstructions(x, dictionary, rows.codes, k=k)
 
     return reconstruct
 
 
-_infer = jax.jit(inference.infer, static_argnames=("solver",))
+def _sizes(l0: jax.Array) -> tuple[int, ...]:
+    """Numbers of factors, doubling, that suit every L0; the same for most batches."""
+    largest = max(int(np.max(l0, initial=0)), _USUAL_SUPPORT)
+    sizes = [_SMALLEST_SUPPORT]
+    while sizes[-1] < largest:
+        sizes.append(2 * sizes[-1])
+    return tuple(sizes)
 
 
-def _support_size(codes: jax.Array) -> int:
-    """The largest L0, rounded up: one compilation serves many batches."""
-    largest = int(np.max(jnp.count_nonzero(codes, axis=1), initial=1))
-    rounded = 2 ** (largest - 1).bit_length()
-    return min(max(rounded, _SMALLEST_SUPPORT), codes.shape[1])
+@functools.partial(jax.jit, static_argnames=("sizes",))
+def _refit(x, dictionary, codes, done, *, wanted, sizes: tuple[int, ...]):
+    """`refit.refit` in blocks of rows with like needs; `done` where there are none."""
 
+    def refit_at(size, x, codes, done):
+        return refit.refit(x, dictionary, codes, max_active=size)
 
-@functools.partial(jax.jit, static_argnames=("max_active",))
-def _refit(x, dictionary, codes, *, max_active: int):
-    """`refit.refit` in blocks of rows of like L0, each as wide as its rows need."""
-    sizes = [max_active]
-    while sizes[0] > _SMALLEST_SUPPORT:
-        sizes.insert(0, -(-sizes[0] // 2))
-    branches = [
-        functools.partial(_refit_block, dictionary=dictionary, max_active=size)
-        for size in sizes
-    ]
-    l0 = jnp.count_nonzero(codes, axis=1)
+    branches = [lambda x, codes, done: done]
+    branches += [functools.partial(refit_at, size) for size in sizes]
     # Filled up with the last row, which is written again with the same codes.
-    order = jnp.argsort(l0)
-    order = jnp.pad(order, (0, -len(x) % _BLOCK_ROWS), mode="edge")
+    order = jnp.pad(jnp.argsort(wanted), (0, -len(x) % _BLOCK_ROWS), mode="edge")
 
     def refit_block(rows):
-        widest = jnp.minimum(jnp.max(l0[rows]), max_active)
-        branch = jnp.searchsorted(jnp.asarray(sizes), widest)
-        return jax.lax.switch(branch, branches, x[rows], codes[rows])
+        widest = jnp.max(wanted[rows])
+        branch = jnp.searchsorted(jnp.asarray((0, *sizes)), widest)
+        return jax.lax.switch(branch, branches, x[rows], codes[rows], done[rows])
 
     found = jax.lax.map(refit_block, order.reshape(-1, _BLOCK_ROWS))
     return codes.at[order].set(found.reshape(-1, codes.shape[1]))
-
-
-def _refit_block(x, codes, *, dictionary, max_active: int):
-    return refit.refit(x, dictionary, codes, max_active=max_active)

@@ -1,0 +1,80 @@
+"""`tfvis evaluate` as a person meets it."""
+
+import json
+
+import pytest
+
+from tfvis_jax import cli
+
+
+@pytest.fixture(scope="module")
+def train(toy_bert_folder, toy_corpus, tmp_path_factory):
+    """Trains a run on a text, the toy corpus by default; returns its directory."""
+
+    def run(*flags, text=toy_corpus):
+        path = tmp_path_factory.mktemp("runs") / "toy"
+        arguments = [
+            *("train", path, f"--model={toy_bert_folder}", f"--text={text}"),
+            *("--window_length=12", "--held_out_fraction=0.2", "--l1_penalty=0.1"),
+            *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8", *flags),
+        ]
+        assert cli.main([str(argument) for argument in arguments]) == 0
+        return path
+
+    return run
+
+
+def _evaluate(capsys, *arguments):
+    capsys.readouterr()
+    code = cli.main(["evaluate", *(str(argument) for argument in arguments)])
+    return code, *capsys.readouterr()
+
+
+def test_figures_are_written_and_printed(train, capsys):
+    run = train()
+    code, out, err = _evaluate(capsys, run, "--k=4", "--loss_windows=8")
+    assert code == 0, err
+    assert max(map(len, out.splitlines())) <= 100
+    found = json.loads((run / "evaluation.json").read_text())
+    report = json.loads((run / "report.json").read_text())
+    # The text's rows alone, as after training.
+    for kind, name in (("lasso", "fvu"), ("debiased", "fvu_debiased")):
+        fvu = found["codes"][kind]["fvu"]
+        assert fvu["all"] == pytest.approx(report[name]["all"], rel=1e-3)
+        assert f"{fvu['per_layer'][1]:.3f}" in out
+    assert found["codes"]["k_largest"]["l0"]["all"] <= 4 < report["l0"]["all"]
+    assert found["special_tokens_fvu"] > 0 and "special tokens apart" in out
+    recovered = found["codes"]["debiased"]["loss_recovered"]
+    assert len(recovered["per_layer"]) == 3 and recovered["all"] <= 1
+    # The toy has no masked-LM head.
+    assert found["loss"]["name"] == "squared error of the last hidden state"
+    assert found["loss"]["name"] in out
+    density = found["density"]
+    assert sum(density["counts"]) + density["n_silent"] == found["n_factors"] == 24
+    assert found["duplicates"]["n_factors_above"] >= 0
+
+
+def test_what_a_run_lacks_is_left_out(train, capsys):
+    run = train("--nospecial_tokens", "--layers=1")
+    code, out, err = _evaluate(capsys, run, "--loss_windows=0")
+    assert code == 0, err
+    assert "n/a" in out and "recovered" not in out
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["layers"] == [1]
+    assert found["special_tokens_fvu"] is None and found["loss"] is None
+    assert "loss_recovered" not in found["codes"]["lasso"]
+
+
+def test_runs_that_cannot_be_measured_say_why(train, tmp_path, capsys):
+    code, _, err = _evaluate(capsys, tmp_path)
+    assert code == 1 and "not a run directory" in err
+    text = tmp_path / "short.txt"
+    text.write_text("the bank of a river")
+    run = train(text=text)
+    code, _, err = _evaluate(capsys, run)
+    assert code == 1 and "held out" in err and "longer text" in err
+    (run / "dictionary.safetensors").unlink()
+    code, _, err = _evaluate(capsys, run)
+    assert code == 1 and "not trained to its end" in err
+    code, _, err = _evaluate(capsys, run, "--k=0")
+    assert code == 2 and "k" in err
