@@ -77,9 +77,7 @@ def evaluate(
             "one window long, or a single document. Train on a longer text."
         )
     with stages.stage("reconstruction", "held-out text") as show:
-        measured = reconstruction.evaluate(
-            opened, trained, windows, k=k, progress=show
-        )
+        measured = reconstruction.evaluate(opened, trained, windows, k=k, progress=show)
     recovered = None
     if loss_windows:
         with stages.stage("loss", "loss recovered") as show:
