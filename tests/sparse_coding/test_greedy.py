@@ -292,6 +292,60 @@ def test_more_factors_never_reconstruct_worse(seed, shared, scale, non_negative)
         before = after
 
 
+def _in_float64(name, x, dictionary, k):
+    if name == "omp":
+        return np.stack([_omp_in_float64(row, dictionary, k) for row in x])
+    if name == "gradient_pursuit":
+        # By factors of unit norm, whatever theirs is.
+        lengths = np.linalg.norm(dictionary, axis=1)
+        unit = dictionary / lengths[:, None]
+        solve = functools.partial(_gradient_pursuit_in_float64, non_negative=True)
+        return np.stack([solve(row, unit, k) for row in x]) / lengths
+    correlation = np.maximum(x @ dictionary.T, 0)
+    return np.where(correlation >= np.sort(correlation)[:, -k][:, None], correlation, 0)
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_derivatives_are_those_of_float64_differences(name):
+    x, dictionary = (np.float64(a) for a in _problem(batch=5))
+    rng = np.random.default_rng(3)
+    directions = rng.normal(size=x.shape), rng.normal(size=dictionary.shape)
+    solve = functools.partial(_ALL[name], k=5)
+    at = np.float32(x), np.float32(dictionary)
+    codes, pull = jax.vjp(solve, *at)
+    cotangent = np.float32(rng.normal(size=codes.shape))
+    gradients = pull(jnp.asarray(cotangent))
+    step = 1e-6
+    for i, direction in enumerate(directions):
+        moves = [0.0, 0.0]
+        moves[i] = step * direction
+        after = _in_float64(name, x + moves[0], dictionary + moves[1], 5)
+        before = _in_float64(name, x - moves[0], dictionary - moves[1], 5)
+        assert np.array_equal(after != 0, before != 0)  # The same factors are picked.
+        expected = (after - before) / (2 * step)
+        tangents = [np.zeros_like(a) for a in at]
+        tangents[i] = np.float32(direction)
+        _, got = jax.jvp(solve, at, tuple(tangents))
+        # Changes of size 10.
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+        assert np.sum(gradients[i] * direction) == pytest.approx(
+            np.sum(cotangent * expected), rel=1e-4
+        )
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_zeros_have_finite_derivatives(name):
+    x, dictionary = _problem(batch=4)
+    x[0], dictionary[5] = 0, 0
+    gradients = jax.grad(
+        lambda x, dictionary: jnp.sum(_ALL[name](x, dictionary, k=30) ** 2),
+        argnums=(0, 1),
+    )(x, dictionary)
+    for gradient in gradients:
+        assert np.all(np.isfinite(gradient))
+    np.testing.assert_array_equal(gradients[0][0], 0)
+
+
 @pytest.mark.parametrize("name", _ALL)
 def test_k_below_one_is_refused(name):
     x, dictionary = _problem()

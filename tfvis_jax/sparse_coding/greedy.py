@@ -16,6 +16,10 @@ to unit norm first and codes scaled back, so that thresholds hold at every scale
 
 All sizes are static and no array has k entries for every row and factor: what was
 picked is kept in k places a row. Rows must not be split over devices here, nor factors.
+
+Codes are differentiable with respect to x and dictionary, for as long as the same
+factors are picked: those of `omp` as least squares on their support (`implicit`), the
+others step by step.
 """
 
 import functools
@@ -24,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import active_set, objective
+from tfvis_jax.sparse_coding import active_set, implicit, objective
 
 # Rows are taken in blocks where one needs more than this many numbers a factor, and at
 # least so many together that matrix products are worth their name.
@@ -92,12 +96,12 @@ def omp(
       InputError: if k is below 1.
     """
     k = _within(k, dictionary)
-    return _pursue(
+    codes = _pursue(
         functools.partial(_omp_rows, k=k, non_negative=non_negative),
-        x,
-        dictionary,
+        *jax.lax.stop_gradient((x, dictionary)),
         numbers_per_row=k * (2 * k + x.shape[1]) + 2 * dictionary.shape[0],
     )
+    return implicit.differentiable(codes, x, dictionary)
 
 
 def gradient_pursuit(
