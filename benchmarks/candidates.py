@@ -32,6 +32,7 @@ class Program:
       solver: its name in `encode`.
       mapping: "jit", "pmap" or "shard_map".
       num_devices: how many devices share the rows.
+      precision: of dense steps, as `encode` takes it; None for its default.
       batch: number of rows.
       call: maps (x, dictionary, λ, tolerance), placed, to an `encode.Encoding`.
       place: puts x and dictionary where ``call`` wants them.
@@ -42,6 +43,7 @@ class Program:
     solver: str
     mapping: str
     num_devices: int
+    precision: str | None
     batch: int
     call: Callable[..., encode.Encoding]
     place: Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]
@@ -81,6 +83,7 @@ class Program:
                 "k": k,
                 "mapping": self.mapping,
                 "num_devices": self.num_devices,
+                "precision": self.precision,
             },
             solve=solve,
             device=jax.devices()[0].device_kind,
@@ -111,6 +114,7 @@ def compile_program(
     n_factors: int,
     mapping: str = "jit",
     num_devices: int = 1,
+    precision: str | None = None,
     k: int | None = None,
 ) -> Program:
     """Compiles a solver for one shape; each once.
@@ -122,6 +126,7 @@ def compile_program(
       n_factors: number of factors.
       mapping: "jit", "pmap" or "shard_map".
       num_devices: how many devices share the rows.
+      precision: of dense steps, as `encode` takes it; None for its default.
       k: factors in use, for a solver that wants it.
     """
     settings = {"max_steps": _MAX_STEPS} if k is None else {"k": k}
@@ -133,6 +138,7 @@ def compile_program(
             l1_penalty=l1_penalty,
             tolerance=tolerance,
             solver=solver,
+            precision=precision,
             **settings,
         )
 
@@ -153,6 +159,7 @@ def compile_program(
         solver=solver,
         mapping=mapping,
         num_devices=num_devices,
+        precision=precision,
         batch=batch,
         call=compiled,
         place=place,
@@ -167,6 +174,7 @@ def lasso_programs(
     batch: int,
     d_model: int,
     n_factors: int,
+    precision: str | None,
     progress: Callable[[str], None],
 ) -> list[Program]:
     """Compiles lasso solvers on one device, and `auto` in all ways over one and all.
@@ -176,9 +184,10 @@ def lasso_programs(
       batch: number of rows; what devices cannot share equally is left out.
       d_model: length of a row.
       n_factors: number of factors.
+      precision: of dense steps, as `encode` takes it; None for its default.
       progress: called with a line of text before each.
     """
-    shape = {"d_model": d_model, "n_factors": n_factors}
+    shape = {"d_model": d_model, "n_factors": n_factors, "precision": precision}
     layouts = [(name, "jit", 1) for name in solvers if name not in _GREEDY]
     if "auto" in solvers:
         for num_devices in sorted({1, jax.device_count()}):
@@ -260,10 +269,11 @@ def _map(function, mapping, devices):
 
         def on_each(x, dictionary):
             parts = x.reshape(len(devices), -1, x.shape[1])
-            # The identity leaves its result where the next call wants it.
-            return jax.pmap(lambda x: x, devices=devices)(parts), dictionary
+            # The identity leaves its results where the next call wants them.
+            place = jax.pmap(lambda *arrays: arrays, in_axes=(0, None), devices=devices)
+            return place(parts, dictionary)
 
-        mapped = jax.pmap(function, in_axes=(0, None, None, None), devices=devices)
+        mapped = jax.pmap(function, in_axes=(0, 0, None, None), devices=devices)
         return mapped, on_each, contextlib.nullcontext()
 
     mesh = jax.make_mesh((len(devices),), ("rows",), devices=devices)

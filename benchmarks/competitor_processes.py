@@ -135,7 +135,9 @@ def _candidate(competitor, process, x, dictionary, *, l1_penalty):
     return timing.Candidate(
         solver=competitor.name,
         batch=len(x),
-        setting=dict.fromkeys(("tolerance", "k", "mapping", "num_devices")),
+        setting=dict.fromkeys(
+            ("tolerance", "k", "mapping", "num_devices", "precision")
+        ),
         solve=functools.partial(
             _solve, process, competitor.solve, x, dictionary, l1_penalty=l1_penalty
         ),

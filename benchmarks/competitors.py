@@ -4,14 +4,13 @@ Arrays are put into the layout that a solver likes before its clock starts, and 
 codes into ours after the clock has stopped.
 """
 
-import os
 import pathlib
 import time
 from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import environment, timing
 
 PUBLISHED_STEPS = 500
 _PUBLISHED_BATCH = 100
@@ -38,7 +37,7 @@ def published(
     """
     import torch
 
-    torch.set_num_threads(num_cores())
+    torch.set_num_threads(environment.num_cores())
     on_gpu = accelerator and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     basis = torch.from_numpy(dictionary.T.copy()).to(device)
@@ -92,7 +91,7 @@ def spams_lasso(
             lambda1=l1_penalty,
             mode=2,
             pos=True,
-            numThreads=num_cores(),
+            numThreads=environment.num_cores(),
         )
 
     codes, seconds, memory_mb = _clock(solve)
@@ -120,17 +119,12 @@ def sklearn_lasso(
             algorithm=algorithm,
             alpha=l1_penalty,
             positive=True,
-            n_jobs=num_cores(),
+            n_jobs=environment.num_cores(),
         )
 
     codes, seconds, _ = _clock(solve)
     # The work is done by processes of its own, whose memory is not seen from here.
     return timing.Solved(codes.astype(np.float32), None, seconds, None)
-
-
-def num_cores() -> int:
-    """Returns how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _clock(function: Callable):

@@ -38,7 +38,7 @@ def describe(script: str) -> dict:
         "command": shlex.join(["python", "-m", script, *sys.argv[1:]]),
         "hardware": {
             "cpu": cpu_model(),
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": num_cores(),
             "memory_gb": round(
                 os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1
             ),
@@ -54,6 +54,14 @@ def describe(script: str) -> dict:
             **{name: _version(package) for name, package in _DISTRIBUTIONS.items()},
         },
     }
+
+
+def num_cores() -> int:
+    """Returns how many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Linux alone knows.
+        return os.cpu_count() or 1
 
 
 def cpu_model() -> str:

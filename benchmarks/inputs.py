@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from benchmarks import problem
+from benchmarks import environment, problem
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import encode
 
@@ -58,7 +58,7 @@ def set_cpu_devices() -> None:
     if _CPU_DEVICES.value is not None:
         jax.config.update("jax_num_cpu_devices", _CPU_DEVICES.value)
     elif unset and "device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        jax.config.update("jax_num_cpu_devices", environment.num_cores())
 
 
 def out_path(name: str) -> pathlib.Path:

@@ -10,11 +10,6 @@ from tfvis_jax import run_directory
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, encoding, setup
 
-# Of the order in which windows and rows are drawn.
-_SEED = 0
-# Window batches that rows are drawn from; enough for text of many documents.
-_BATCHES = 8
-
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -58,11 +53,13 @@ def from_run(path: pathlib.Path, *, num_rows: int, num_samples: int = 0) -> Prob
     trained = dictionary_file.load(directory.dictionary)
     opened = setup.open_model(directory, directory.read_config())
     windows = opened.windows()
-    x = _rows(opened, trained, windows, windows.held_out, count=num_rows)
+    x = encoding.sample_rows(opened, trained, windows, windows.held_out, count=num_rows)
     return Problem(
         x=x,
         dictionary=trained.factors,
-        samples=_rows(opened, trained, windows, windows.train, count=num_samples),
+        samples=encoding.sample_rows(
+            opened, trained, windows, windows.train, count=num_samples
+        ),
         source=(
             f"{len(x)} held-out hidden states of {opened.pretrained.name}, layers "
             f"{', '.join(map(str, trained.layers))}"
@@ -102,23 +99,6 @@ def from_files(
         samples=rows[num_rows : num_rows + num_samples],
         source=f"{len(x)} rows of {activations.name}, factors {dictionary.name}",
     )
-
-
-def _rows(opened, trained, windows, chosen, *, count):
-    """Returns up to ``count`` hidden states of the chosen windows, shuffled."""
-    rng = np.random.default_rng(_SEED)
-    parts, found = [], 0
-    batches = encoding.scaled_windows(opened, trained, windows, rng.permutation(chosen))
-    for batch, states in batches if count else ():
-        part = np.asarray(states)[:, batch.row_mask].reshape(-1, states.shape[-1])
-        parts.append(part[rng.permutation(len(part))[:count]])
-        found += len(parts[-1])
-        if len(parts) >= _BATCHES and found >= count:
-            break
-    if not parts:
-        return np.zeros((0, trained.factors.shape[1]), np.float32)
-    rows = np.concatenate(parts)
-    return rows[rng.permutation(len(rows))[:count]]
 
 
 def _read(path):

@@ -45,6 +45,9 @@ _SLOW_ROWS = flags.DEFINE_integer(
 _TOLERANCES = flags.DEFINE_list(
     "tolerances", ["1e-2", "1e-3", "2e-4", "2e-5"], "Gaps to solve to."
 )
+_PRECISION = flags.DEFINE_string(
+    "precision", None, "Arithmetic of dense steps, such as bfloat16; highest if None."
+)
 flags.adopt_module_key_flags(inputs)
 
 
@@ -82,6 +85,7 @@ def _run():
         batch=batch,
         d_model=d_model,
         n_factors=len(problem.dictionary),
+        precision=_PRECISION.value,
         progress=outputs.say,
     )
     if not programs:

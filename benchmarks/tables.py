@@ -135,11 +135,12 @@ def name_of(row: dict[str, Any]) -> str:
     name = row["solver"]
     if row["k"] is not None:
         name += f", k = {row['k']}"
-    if row["mapping"] is not None and (row["mapping"], row["num_devices"]) != (
-        "jit",
-        1,
-    ):
+    plain = (None, ("jit", 1))
+    mapped = row["mapping"] and (row["mapping"], row["num_devices"])
+    if mapped not in plain:
         name += f", {row['mapping']} × {row['num_devices']}"
+    if row["precision"] is not None:
+        name += f", {row['precision']}"
     return name
 
 

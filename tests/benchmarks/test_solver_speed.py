@@ -14,7 +14,7 @@ PROMISED = {
     *("solver", "device", "dtype", "batch", "rows_per_s", "gap_mean", "gap_max"),
     *("steps_mean", "l0", "compile_s", "peak_memory_mb"),
 }
-SETTING = {"l1_penalty", "tolerance", "k", "mapping", "num_devices"}
+SETTING = {"l1_penalty", "tolerance", "k", "mapping", "num_devices", "precision"}
 
 
 def _main(**flags):

@@ -29,6 +29,7 @@ def _row(solver, rows_per_s, gap, **changes):
         "k": None,
         "mapping": None,
         "num_devices": None,
+        "precision": None,
     }
     return row | changes
 
