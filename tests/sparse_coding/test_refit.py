@@ -1,10 +1,14 @@
 """Refitted codes against non-negative least squares by SciPy."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import optimize
 
+from tfvis_jax import errors
 from tfvis_jax.sparse_coding import encode, refit
 
 
@@ -18,28 +22,45 @@ def _problem(batch=12, d_model=40, n_factors=100, seed=0):
     x = truth @ dictionary + 0.05 * rng.normal(size=(batch, d_model))
     x[0] = 0
     x, dictionary = np.float32(x), np.float32(dictionary)
-    return x, dictionary, encode.encode(x, dictionary, l1_penalty=0.1).codes
+    codes = encode.encode(x, dictionary, l1_penalty=0.1, tolerance=1e-6).codes
+    return x, dictionary, codes
 
 
-@pytest.mark.parametrize("max_active", [1, 4, 60])
+def _expected(x, dictionary, codes, *, k, non_negative=True):
+    expected = np.zeros((len(x), len(dictionary)))
+    for row, kept in enumerate(np.asarray(codes)):
+        support = np.argsort(-np.abs(kept), kind="stable")[:k]
+        support = support[kept[support] != 0]
+        factors = np.float64(dictionary[support]).T
+        if support.size and non_negative:
+            expected[row, support], _ = optimize.nnls(factors, np.float64(x[row]))
+        elif support.size:
+            answer = np.linalg.lstsq(factors, np.float64(x[row]), rcond=None)
+            expected[row, support] = answer[0]
+    return expected
+
+
+def _violation(x, dictionary, got, support):
+    """Returns the largest violation of the KKT conditions of NNLS, [batch]."""
+    x, dictionary, got = (np.float64(a) for a in (x, dictionary, got))
+    correlation = (x - got @ dictionary) @ dictionary.T
+    wrong = np.where(got > 0, np.abs(correlation), np.maximum(correlation, 0))
+    norms = np.linalg.norm(dictionary, axis=1)
+    return (np.where(support, wrong, 0) / norms).max(1)
+
+
+@pytest.mark.parametrize("max_active", [1, 4, None])
 def test_refit_is_non_negative_least_squares_on_the_largest_codes(max_active):
     x, dictionary, codes = _problem()
     got = refit.refit(x, dictionary, codes, max_active=max_active)
-    for row in range(len(x)):
-        support = np.argsort(-np.asarray(codes[row]))[:max_active]
-        support = support[np.asarray(codes[row])[support] > 0]
-        expected = np.zeros(len(dictionary))
-        if support.size:
-            expected[support], _ = optimize.nnls(
-                np.float64(dictionary[support]).T, np.float64(x[row])
-            )
-        # Float32 spectral steps on a well conditioned support.
-        np.testing.assert_allclose(got[row], expected, atol=1e-4)
+    expected = _expected(x, dictionary, codes, k=max_active)
+    # Float32 spectral steps on a well conditioned support.
+    np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
 def test_refit_reconstructs_better_than_the_penalised_codes():
     x, dictionary, codes = _problem()
-    got = refit.refit(x, dictionary, codes, max_active=60)
+    got = refit.refit(x, dictionary, codes)
     before = jnp.sum((x - codes @ dictionary) ** 2, axis=1)
     after = jnp.sum((x - got @ dictionary) ** 2, axis=1)
     assert np.all(after <= before + 1e-6)
@@ -50,11 +71,72 @@ def test_signed_refit_is_least_squares():
     x, dictionary, _ = _problem()
     codes = encode.encode(x, dictionary, l1_penalty=0.1, non_negative=False).codes
     got = refit.refit(x, dictionary, codes, max_active=8, non_negative=False)
-    for row in range(1, len(x)):
-        support = np.argsort(-np.abs(np.asarray(codes[row])))[:8]
-        support = support[np.asarray(codes[row])[support] != 0]
-        expected = np.zeros(len(dictionary))
-        expected[support] = np.linalg.lstsq(
-            np.float64(dictionary[support]).T, np.float64(x[row]), rcond=None
-        )[0]
-        np.testing.assert_allclose(got[row], expected, atol=1e-4)
+    expected = _expected(x, dictionary, codes, k=8, non_negative=False)
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_conditions_hold_for_every_size_of_support(scale):
+    # More codes than factors have dimensions, more than any small problem, and none.
+    rng = np.random.default_rng(3)
+    dictionary = np.float32(scale * rng.normal(size=(700, 90)))
+    x = np.float32(rng.normal(size=(70, 90)) + dictionary.sum(0) / 900)
+    count = np.r_[0, 1, np.linspace(2, 400, 68).astype(int)]
+    support = rng.random((70, 700)).argsort(axis=1) < count[:, None]
+    codes = np.float32(np.where(support, 0.01, 0))
+    got = np.asarray(jax.jit(refit.refit)(x, dictionary, codes))
+    np.testing.assert_array_equal(got[~support], 0)
+    assert got.min() >= 0
+    # The tolerance of 1e-5 and the rounding of a residual in float32.
+    limit = 2e-5 * np.linalg.norm(x, axis=1)
+    assert np.all(_violation(x, dictionary, got, support) <= limit)
+
+
+def test_largest_keeps_exactly_k_even_of_equal_codes():
+    codes = np.float32([[0.5, 0.5, 0.5, 0], [-3, 1, 2, 0], [0, 0, 0, 0.1]])
+    got = refit.largest(codes, size=2)
+    expected = [[0.5, 0.5, 0, 0], [-3, 0, 2, 0], [0, 0, 0, 0.1]]
+    np.testing.assert_array_equal(got, np.float32(expected))
+
+
+@pytest.mark.parametrize("settings", [{"k": 3}, {"debias": True}, {"k": 200}])
+def test_encode_refits_and_keeps_the_certificate_of_what_it_refitted(settings):
+    x, dictionary, _ = _problem()
+    plain = encode.encode(x, dictionary, l1_penalty=0.1)
+    got = encode.encode(x, dictionary, l1_penalty=0.1, **settings)
+    for name in ("gap", "num_steps", "converged"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(plain, name))
+    expected = _expected(x, dictionary, plain.codes, k=settings.get("k"))
+    np.testing.assert_allclose(got.codes, expected, atol=1e-4)
+    np.testing.assert_array_equal(got.codes[0], 0)
+
+
+def test_refit_is_the_same_on_every_layout():
+    x, dictionary, _ = _problem(batch=16, n_factors=104)
+    solve = functools.partial(
+        encode.encode, l1_penalty=0.1, solver="fista_restart", tolerance=1e-6
+    )
+    expected = {
+        name: solve(x, dictionary, **settings).codes
+        for name, settings in (("k", {"k": 3}), ("debias", {"debias": True}))
+    }
+
+    def debiased(rows):
+        return solve(rows, jnp.asarray(dictionary), debias=True).codes
+
+    for mapped in (jax.pmap(debiased), jax.vmap(debiased)):
+        got = np.asarray(mapped(x.reshape(8, 2, 40))).reshape(16, -1)
+        # A code at the edge of the support comes or goes with the last gap of 1e-6.
+        np.testing.assert_allclose(got, expected["debias"], atol=5e-3)
+    for shape in ((8, 1), (4, 2), (1, 8)):
+        with jax.set_mesh(jax.make_mesh(shape, ("rows", "columns"))):
+            rows = jax.device_put(x, jax.P("rows"))
+            split = jax.device_put(dictionary, jax.P("columns"))
+            got = jax.jit(lambda x, d: solve(x, d, debias=True).codes)(rows, split)
+            np.testing.assert_allclose(got, expected["debias"], atol=5e-3)
+            if shape[1] > 1:
+                with pytest.raises(errors.InputError, match="whole factors"):
+                    solve(rows, split, k=3)
+            else:
+                got = jax.jit(lambda x, d: solve(x, d, k=3).codes)(rows, split)
+                np.testing.assert_allclose(got, expected["k"], atol=5e-3)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tfvis_jax.sparse_coding import fista, objective, working_set
+from tfvis_jax.sparse_coding import fista, objective, problem, working_set
 
 
 def _problem(batch=70, d_model=48, n_factors=600, active=8, seed=0):
@@ -19,14 +19,15 @@ def _problem(batch=70, d_model=48, n_factors=600, active=8, seed=0):
     return np.float32(x), np.float32(dictionary)
 
 
-def _solve(x, dictionary, **settings):
-    defaults = {
-        "l1_penalty": 0.05,
-        "tolerance": 1e-5,
-        "max_steps": 2000,
-        "lipschitz": 1.05 * jnp.linalg.norm(dictionary, 2) ** 2,
-    }
-    return working_set.solve(x, dictionary, **(defaults | settings))
+def _solve(x, dictionary, *, tolerance=1e-5, codes0=None, **settings):
+    largest = 1.05 * jnp.linalg.norm(dictionary, 2) ** 2
+    settings = {"l1_penalty": 0.05, "lipschitz": largest} | settings
+    return working_set.solve(
+        problem.lasso(x, dictionary, **settings),
+        tolerance=tolerance,
+        max_steps=2000,
+        codes0=codes0,
+    )
 
 
 @pytest.mark.parametrize("non_negative", [True, False])
@@ -47,7 +48,8 @@ def test_certificate_is_that_of_all_factors(non_negative):
 def test_objective_equals_that_of_dense_steps():
     x, dictionary = _problem()
     codes, _, _ = _solve(x, dictionary)
-    dense = fista.fista(x, dictionary, l1_penalty=0.05, num_steps=3000, restart=True)
+    lasso = problem.lasso(x, dictionary, l1_penalty=0.05)
+    dense = fista.solve(lasso, num_steps=3000, restart=True)
     got = objective.lasso_objective(x, dictionary, codes, l1_penalty=0.05)
     best = objective.lasso_objective(x, dictionary, dense, l1_penalty=0.05)
     energy = 0.5 * np.sum(x**2, axis=1)

@@ -4,28 +4,20 @@ Nothing here talks to the host, so `encode` runs inside a jitted training step a
 unchanged under `vmap`, `pmap` and `shard_map`; a mesh may split the rows or the
 factors.
 
-The dense solvers take all rows together in blocks of steps. After every block each
-row's duality gap is computed, finished rows are frozen, and the loop ends when none is
-left or the budget is spent. The working-set solver sorts unfinished rows to the front
-instead and works on those alone; where a mesh splits the rows, every device does so
-with its own.
+The dense solvers (`dense`) take all rows together. The working-set solver sorts
+unfinished rows to the front and works on those alone; where a mesh splits the rows,
+every device does so with its own.
 """
 
-import math
-from collections.abc import Callable
+import functools
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from tfvis_jax import config
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import fista as fista_lib
-from tfvis_jax.sparse_coding import ista as ista_lib
-from tfvis_jax.sparse_coding import lipschitz as lipschitz_lib
-from tfvis_jax.sparse_coding import objective, working_set
-from tfvis_jax.sparse_coding import spectral as spectral_lib
+from tfvis_jax.sparse_coding import checks, dense, layout, objective, refit, working_set
+from tfvis_jax.sparse_coding import problem as problem_lib
 
 SOLVERS = config.SOLVERS
 
@@ -63,6 +55,7 @@ def encode(
     dictionary: jax.Array,
     *,
     l1_penalty: jax.Array | float,
+    l2_penalty: jax.Array | float = 0.0,
     solver: str = "auto",
     tolerance: jax.Array | float = 1e-4,
     max_steps: int = 500,
@@ -70,15 +63,22 @@ def encode(
     lipschitz: jax.Array | float | None = None,
     codes0: jax.Array | None = None,
     non_negative: bool = True,
+    k: int | None = None,
+    debias: bool = False,
     precision: objective.Precision = None,
 ) -> Encoding:
     """Infers sparse codes until each row's duality gap is within ``tolerance``.
+
+    With ``k`` or ``debias`` the codes are then refitted by least squares, which no
+    longer minimises the objective: gap, steps and convergence are those of the codes
+    that were refitted, and certify the support, not its new values.
 
     Args:
       x: [batch, d_model] rows.
       dictionary: [n_factors, d_model]; unit norm is usual, not required.
       l1_penalty: λ > 0; scalar, [batch], or [1 or batch, n_factors]. Traced: a new
         value does not recompile.
+      l2_penalty: μ ≥ 0, a scalar: the elastic net. A plain 0 costs nothing.
       solver: one of `SOLVERS`; `choose_solver` says what "auto" means.
       tolerance: largest relative duality gap of a finished row; 0 spends ``max_steps``.
         Below about 1e-6 float32 cannot tell.
@@ -87,6 +87,8 @@ def encode(
       lipschitz: largest eigenvalue of DᵀD, or a bound; estimated if None.
       codes0: [batch, n_factors] start, as from a slightly older dictionary.
       non_negative: whether the codes are.
+      k: keep the k codes of largest magnitude of every row, refitted. Static.
+      debias: refit all codes in use, which removes the shrinkage by λ.
       precision: of the matrix products of dense steps; highest if None. The certificate
         is always computed at the highest.
 
@@ -97,184 +99,66 @@ def encode(
       InputError: if shapes do not fit, factors are split and the solver needs them
         whole, or a concrete ``l1_penalty`` is not positive.
     """
-    _check(x, dictionary, l1_penalty=l1_penalty, solver=solver, codes0=codes0)
-    if max_steps < 1 or block_steps < 1:
-        raise InputError(
-            "Expected `max_steps` and `block_steps` to be at least 1, got "
-            f"{max_steps} and {block_steps}."
-        )
-    factors_are_split = _num_parts(dictionary) > 1
+    if solver not in SOLVERS:
+        raise InputError(f"Expected `solver` to be one of {SOLVERS}, got {solver!r}.")
+    checks.check_problem(
+        x, dictionary, l1_penalty=l1_penalty, l2_penalty=l2_penalty, codes0=codes0
+    )
+    checks.check_effort(
+        tolerance=tolerance, max_steps=max_steps, block_steps=block_steps, k=k
+    )
+    factors_are_split = layout.num_parts(dictionary) > 1
     if solver == "auto":
         solver = choose_solver(
             platform=jax.default_backend(),
             n_factors=dictionary.shape[0],
             factors_are_split=factors_are_split,
         )
-    settings = {
-        "l1_penalty": l1_penalty,
-        "tolerance": tolerance,
-        "max_steps": max_steps,
-        "lipschitz": (
-            lipschitz_lib.power_iteration(dictionary)
-            if lipschitz is None
-            else lipschitz
-        ),
-        "codes0": codes0,
-        "non_negative": non_negative,
-        "precision": jax.lax.Precision.HIGHEST if precision is None else precision,
-    }
+    if factors_are_split and (solver == "working_set" or k is not None):
+        raise InputError(
+            'Expected whole factors on every device for solver="working_set" or `k`, '
+            f"got a dictionary laid out as {jax.typeof(dictionary).sharding.spec}; "
+            'split the rows only, or use "spectral" without `k`.'
+        )
+    problem = problem_lib.lasso(
+        x,
+        dictionary,
+        l1_penalty=l1_penalty,
+        l2_penalty=l2_penalty,
+        lipschitz=lipschitz,
+        non_negative=non_negative,
+        precision=jax.lax.Precision.HIGHEST if precision is None else precision,
+    )
     if solver == "working_set":
-        if factors_are_split:
-            raise InputError(
-                'Expected whole factors on every device for solver="working_set", got '
-                f"a dictionary laid out as {jax.typeof(dictionary).sharding.spec}; "
-                'split the rows only, or use "spectral".'
-            )
-        codes, gap, num_steps = _by_working_set(x, dictionary, **settings)
+        codes, gap, num_steps = layout.on_each_device(
+            functools.partial(_by_working_set, max_steps=max_steps),
+            problem,
+            codes0,
+            tolerance,
+        )
     else:
-        codes, gap, num_steps = _by_blocks(
-            x, dictionary, solver=solver, block_steps=block_steps, **settings
+        codes, gap, num_steps = dense.solve(
+            problem,
+            method=dense.METHODS[solver],
+            tolerance=tolerance,
+            max_steps=max_steps,
+            block_steps=block_steps,
+            codes0=codes0,
+        )
+    if debias and factors_are_split:
+        codes = refit.on_all_factors(problem, codes)
+    elif debias or k is not None:
+        codes = layout.on_each_device(
+            functools.partial(_by_refit, k=k), problem, codes, None
         )
     return Encoding(codes, gap, num_steps, gap <= tolerance)
 
 
-def _by_blocks(
-    x,
-    dictionary,
-    *,
-    solver,
-    l1_penalty,
-    tolerance,
-    max_steps,
-    block_steps,
-    lipschitz,
-    codes0,
-    non_negative,
-    precision,
-):
-    """Takes steps on all rows, looking at their gaps after every block of steps."""
-    problem = {"l1_penalty": l1_penalty, "non_negative": non_negative}
-    step = _step(solver, x, dictionary, lipschitz=lipschitz)
-
-    def certify(codes):
-        return objective.duality_gap(x, dictionary, codes, **problem)
-
-    def unfinished(carry):
-        _, _, gap, _, spent = carry
-        return (spent < max_steps) & jnp.any(gap > tolerance)
-
-    def advance(carry):
-        state, codes, gap, num_steps, spent = carry
-        active = gap > tolerance
-        num_now = jnp.minimum(block_steps, max_steps - spent)
-        state = jax.lax.fori_loop(
-            0,
-            num_now,
-            lambda _, state: step(state, precision=precision, **problem),
-            state,
-        )
-        codes = jnp.where(active[:, None], state.codes, codes)
-        gap = jnp.where(active, certify(state.codes), gap)
-        num_steps = num_steps + jnp.where(active, num_now, 0)
-        return state, codes, gap, num_steps, spent + num_now
-
-    if solver == "spectral":
-        state = spectral_lib.init(x, dictionary, lipschitz=lipschitz, codes0=codes0)
-    elif solver == "ista":
-        state = ista_lib.init(x, dictionary, codes0=codes0)
-    else:
-        state = fista_lib.init(x, dictionary, codes0=codes0)
-    gap = certify(state.codes)
-    carry = (state, state.codes, gap, jnp.zeros_like(gap, jnp.int32), 0)
-    _, codes, gap, num_steps, _ = jax.lax.while_loop(unfinished, advance, carry)
-    return codes, gap, num_steps
-
-
-def _step(solver, x, dictionary, *, lipschitz) -> Callable:
-    """Returns one step of a named dense solver as a function of its state."""
-    if solver == "spectral":
-        return lambda state, **problem: spectral_lib.step(state, dictionary, **problem)
-    if solver == "ista":
-        return lambda state, **problem: ista_lib.step(
-            state, x, dictionary, lipschitz=lipschitz, **problem
-        )
-    return lambda state, **problem: fista_lib.step(
-        state,
-        x,
-        dictionary,
-        lipschitz=lipschitz,
-        restart=solver == "fista_restart",
-        **problem,
+def _by_working_set(problem, codes0, tolerance, *, max_steps):
+    return working_set.solve(
+        problem, tolerance=tolerance, max_steps=max_steps, codes0=codes0
     )
 
 
-def _by_working_set(x, dictionary, *, l1_penalty, codes0, **settings):
-    """Solves on working sets; on each device alone where a mesh splits the rows."""
-    layout = jax.typeof(x).sharding
-    rows = layout.spec[0]
-    if rows is None:
-        return working_set.solve(
-            x, dictionary, l1_penalty=l1_penalty, codes0=codes0, **settings
-        )
-    traced = {name: settings.pop(name) for name in ("tolerance", "lipschitz")}
-    # Every row carries its own penalty, so that it is split as the rows are.
-    penalty = objective.penalty_matrix(l1_penalty) * jnp.ones_like(x[:, :1])
-    by_row = (x, penalty) if codes0 is None else (x, penalty, codes0)
-    by_row = tuple(jax.reshard(a, jax.P(rows, None)) for a in by_row)
-    dictionary = jax.reshard(dictionary, jax.P(None, None))
-
-    def solve(by_row, dictionary, traced):
-        x, penalty, *start = by_row
-        return working_set.solve(
-            x,
-            dictionary,
-            l1_penalty=penalty,
-            codes0=start[0] if start else None,
-            **traced,
-            **settings,
-        )
-
-    return jax.shard_map(
-        solve,
-        mesh=layout.mesh,
-        in_specs=(jax.P(rows), jax.P(), jax.P()),
-        out_specs=jax.P(rows),
-    )(by_row, dictionary, traced)
-
-
-def _num_parts(array) -> int:
-    """Returns over how many devices the first axis of an array is split."""
-    layout = jax.typeof(array).sharding
-    axes = layout.spec[0]
-    axes = () if axes is None else axes if isinstance(axes, tuple) else (axes,)
-    return math.prod(layout.mesh.shape[axis] for axis in axes)
-
-
-def _check(x, dictionary, *, l1_penalty, solver, codes0):
-    if solver not in SOLVERS:
-        raise InputError(f"Expected `solver` to be one of {SOLVERS}, got {solver!r}.")
-    if x.ndim != 2 or dictionary.ndim != 2 or x.shape[1] != dictionary.shape[1]:
-        raise InputError(
-            "Expected `x` of shape [batch, d_model] and `dictionary` of shape "
-            f"[n_factors, d_model], got {x.shape} and {dictionary.shape}."
-        )
-    codes_shape = (x.shape[0], dictionary.shape[0])
-    if codes0 is not None and codes0.shape != codes_shape:
-        raise InputError(
-            f"Expected `codes0` of shape {codes_shape}, got {codes0.shape}."
-        )
-    penalty_shape = np.shape(l1_penalty)
-    if len(penalty_shape) > 2 or any(
-        size not in (1, full)
-        for size, full in zip(penalty_shape, codes_shape, strict=False)
-    ):
-        raise InputError(
-            "Expected `l1_penalty` to be a scalar or of shape [batch] or [1 or batch, "
-            f"n_factors] with [batch, n_factors] = {codes_shape}, got {penalty_shape}."
-        )
-    is_traced = isinstance(l1_penalty, jax.core.Tracer)
-    if not is_traced and not np.all(np.asarray(l1_penalty) > 0):
-        raise InputError(
-            "Expected `l1_penalty` to be positive everywhere, got "
-            f"{np.min(l1_penalty)} as its least value; λ = 0 is plain least squares."
-        )
+def _by_refit(problem, codes, _, *, k):
+    return refit.solve(problem, codes, max_active=k)

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import jax
 
-from tfvis_jax.sparse_coding import lipschitz as lipschitz_lib
-from tfvis_jax.sparse_coding import objective, prox
+from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding import prox
 
 
 class IstaState(NamedTuple):
@@ -14,46 +14,22 @@ class IstaState(NamedTuple):
     codes: jax.Array  # [batch, n_factors]
 
 
-def init(
-    x: jax.Array, dictionary: jax.Array, *, codes0: jax.Array | None = None
-) -> IstaState:
+def init(problem: problem_lib.Problem, *, codes0: jax.Array | None = None) -> IstaState:
     """Starts at ``codes0``, zeros if None."""
-    if codes0 is None:
-        codes0 = objective.zero_codes(x, dictionary)
-    return IstaState(codes0)
+    return IstaState(problem.start(codes0)[0])
 
 
-def step(
-    state: IstaState,
-    x: jax.Array,
-    dictionary: jax.Array,
-    *,
-    l1_penalty: jax.Array | float,
-    lipschitz: jax.Array | float,
-    non_negative: bool = True,
-    precision: objective.Precision = jax.lax.Precision.HIGHEST,
-) -> IstaState:
-    """Takes one step: α ← shrink(α + (x − αD)Dᵀ / L, λ / L)."""
+def step(state: IstaState, problem: problem_lib.Problem) -> IstaState:
+    """Takes one step: α ← shrink(α + ((x − αD)Dᵀ − μα) / L, λ / L)."""
     codes = state.codes
-    reconstruction = objective.decode(codes, dictionary, like=x, precision=precision)
-    correlation = objective.correlate(
-        x - reconstruction, dictionary, precision=precision
-    )
-    shrink = prox.shrinkage(non_negative=non_negative)
-    threshold = objective.penalty_matrix(l1_penalty) / lipschitz
-    return IstaState(shrink(codes + correlation / lipschitz, threshold))
+    correlation = problem.correlation(codes, problem.x - problem.decode(codes))
+    shrink = prox.shrinkage(non_negative=problem.non_negative)
+    threshold = problem.l1_penalty / problem.lipschitz
+    return IstaState(shrink(codes + correlation / problem.lipschitz, threshold))
 
 
-def ista(
-    x: jax.Array,
-    dictionary: jax.Array,
-    *,
-    l1_penalty: jax.Array | float,
-    num_steps: int,
-    lipschitz: jax.Array | float | None = None,
-    codes0: jax.Array | None = None,
-    non_negative: bool = True,
-    precision: objective.Precision = jax.lax.Precision.HIGHEST,
+def solve(
+    problem: problem_lib.Problem, *, num_steps: int, codes0: jax.Array | None = None
 ) -> jax.Array:
     """Infers codes by proximal gradient steps of 1/L.
 
@@ -61,32 +37,12 @@ def ista(
     optimum when started from zero. Daubechies, Defrise & De Mol, 2004.
 
     Args:
-      x: [batch, d_model].
-      dictionary: [n_factors, d_model].
-      l1_penalty: λ; scalar, [batch], or [1 or batch, n_factors].
+      problem: see `problem.lasso`.
       num_steps: fixed number of steps.
-      lipschitz: L; a power-iteration estimate if None.
       codes0: [batch, n_factors] start; zeros if None.
-      non_negative: whether the codes are.
-      precision: of both matrix products.
 
     Returns:
       [batch, n_factors] codes.
     """
-    if lipschitz is None:
-        lipschitz = lipschitz_lib.power_iteration(dictionary)
-
-    def body(state, _):
-        state = step(
-            state,
-            x,
-            dictionary,
-            l1_penalty=l1_penalty,
-            lipschitz=lipschitz,
-            non_negative=non_negative,
-            precision=precision,
-        )
-        return state, None
-
-    state, _ = jax.lax.scan(body, init(x, dictionary, codes0=codes0), length=num_steps)
-    return state.codes
+    start = init(problem, codes0=codes0)
+    return jax.lax.fori_loop(0, num_steps, lambda _, s: step(s, problem), start).codes

@@ -2,22 +2,28 @@
 
 For one row x of a batch and a dictionary D whose rows are factors,
 
-    minimise over α:  ½‖x − αD‖² + Σ_f λ_f |α_f|,    α ≥ 0 unless stated otherwise.
+    minimise over α:  ½‖x − αD‖² + Σ_f λ_f |α_f| + ½μ‖α‖²,    α ≥ 0 unless signed.
 
 The penalty λ is a scalar, one value a row [batch], or one value a factor
-[1 or batch, n_factors]; see `penalty_matrix`.
+[1 or batch, n_factors]; see `penalty_matrix`. μ is a scalar, usually 0. With it this is
+the problem without it for the row [x, 0] and the dictionary [D, √μ I]; below, r stands
+for the residual of that, so that
 
-Its dual is  maximise ½‖x‖² − ½‖x − θ‖²  over the θ with ⟨d_f, θ⟩ ≤ λ_f for every f
+    ⟨d_f, r⟩ = ⟨d_f, x − αD⟩ − μα_f,    ‖r‖² = ‖x − αD‖² + μ‖α‖².
+
+The first is called the *correlation* of a factor: the objective's negative gradient but
+for the penalty λ.
+
+The dual is  maximise ½‖x‖² − ½‖x − θ‖²  over the θ with ⟨d_f, θ⟩ ≤ λ_f for every f
 (|⟨d_f, θ⟩| ≤ λ_f in the signed problem). Any code α and any feasible θ bracket the
 optimum, so their difference bounds how far the objective of α is above it. Here θ is
-the residual r = x − αD, scaled by s ≤ 1 to feasibility, and the difference is computed
-as
+the residual, scaled by s ≤ 1 to feasibility, and the difference is computed as
 
     primal − dual = ½(1 − s)²‖r‖² + Σ_f (λ_f |α_f| − s α_f ⟨d_f, r⟩),
 
 which follows from ⟨x, r⟩ = ‖r‖² + ⟨αD, r⟩. Every term of that sum is non-negative, so
 nothing cancels, unlike in the difference of the two values: the result is exact to a
-few float32 roundings of the residual, about 1e-6 of ½‖x‖². Below that floor it means
+few float32 roundings of the residual, `GAP_FLOOR` of ½‖x‖². Below that floor it means
 nothing.
 """
 
@@ -25,6 +31,9 @@ import jax
 import jax.numpy as jnp
 
 Precision = jax.lax.PrecisionLike
+
+# The smallest relative duality gap that float32 can certify.
+GAP_FLOOR = 1e-6
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -35,6 +44,13 @@ def penalty_matrix(l1_penalty: jax.Array | float) -> jax.Array:
     if penalty.ndim == 2:
         return penalty
     return penalty.reshape(-1, 1) if penalty.ndim == 0 else penalty[:, None]
+
+
+def ridge(l2_penalty: jax.Array | float | None) -> jax.Array | None:
+    """Returns μ as a scalar, or None for a plain 0, which then costs nothing."""
+    if l2_penalty is None or (isinstance(l2_penalty, int | float) and l2_penalty == 0):
+        return None
+    return jnp.asarray(l2_penalty, jnp.float32)
 
 
 def decode(
@@ -77,13 +93,42 @@ def lasso_objective(
     codes: jax.Array,
     *,
     l1_penalty: jax.Array | float,
+    l2_penalty: jax.Array | float | None = 0.0,
 ) -> jax.Array:
-    """Returns ½‖x − αD‖² + Σ λ|α| of every row, [batch]."""
+    """Returns ½‖x − αD‖² + Σ λ|α| + ½μ‖α‖² of every row, [batch]."""
     residual = x - decode(codes, dictionary, like=x)
     penalty = penalty_matrix(l1_penalty)
-    return 0.5 * jnp.sum(residual**2, axis=1) + jnp.sum(
-        penalty * jnp.abs(codes), axis=1
-    )
+    misfit = 0.5 * residual_energy(residual, codes, l2_penalty=l2_penalty)
+    return misfit + jnp.sum(penalty * jnp.abs(codes), axis=1)
+
+
+def residual_energy(
+    residual: jax.Array, codes: jax.Array, *, l2_penalty: jax.Array | float | None = 0.0
+) -> jax.Array:
+    """Returns ‖x − αD‖² + μ‖α‖² where the residual is at hand, [batch].
+
+    Of a move and its image in place of codes and residual, it is the curvature along
+    the move.
+    """
+    energy = jnp.sum(residual**2, axis=1)
+    l2_penalty = ridge(l2_penalty)
+    if l2_penalty is None:
+        return energy
+    return energy + l2_penalty * jnp.sum(codes**2, axis=1)
+
+
+def smooth_descent(
+    codes: jax.Array,
+    residual: jax.Array,
+    dictionary: jax.Array,
+    *,
+    l2_penalty: jax.Array | float | None = 0.0,
+    precision: Precision = _HIGHEST,
+) -> jax.Array:
+    """Returns ⟨d_f, x − αD⟩ − μα_f, the correlations, [batch, n_factors]."""
+    correlation = correlate(residual, dictionary, precision=precision)
+    l2_penalty = ridge(l2_penalty)
+    return correlation if l2_penalty is None else correlation - l2_penalty * codes
 
 
 def feasible_scale(
@@ -92,7 +137,7 @@ def feasible_scale(
     """Returns the largest s ≤ 1 for which s·residual is dual feasible, [batch].
 
     Args:
-      correlation: [batch, n_factors], `correlate` of the residual.
+      correlation: [batch, n_factors], `smooth_descent` of codes and residual.
       l1_penalty: λ, positive.
       non_negative: whether the codes are.
     """
@@ -108,6 +153,7 @@ def gap_from_residual(
     residual: jax.Array,
     correlation: jax.Array,
     l1_penalty: jax.Array | float,
+    l2_penalty: jax.Array | float | None = 0.0,
     non_negative: bool = True,
 ) -> jax.Array:
     """Returns the relative duality gap where residual and correlation are at hand.
@@ -116,8 +162,9 @@ def gap_from_residual(
       x: [batch, d_model].
       codes: [batch, n_factors].
       residual: [batch, d_model], x − αD.
-      correlation: [batch, n_factors], `correlate` of that residual.
+      correlation: [batch, n_factors], `smooth_descent` of those.
       l1_penalty: λ.
+      l2_penalty: μ, a scalar.
       non_negative: whether the codes are.
 
     Returns:
@@ -128,8 +175,8 @@ def gap_from_residual(
     )
     penalty = penalty_matrix(l1_penalty)
     slack = penalty * jnp.abs(codes) - scale[:, None] * codes * correlation
-    excess = 0.5 * (1 - scale) ** 2 * jnp.sum(residual**2, axis=1)
-    gap = excess + jnp.sum(slack, axis=1)
+    rest = residual_energy(residual, codes, l2_penalty=l2_penalty)
+    gap = 0.5 * (1 - scale) ** 2 * rest + jnp.sum(slack, axis=1)
     energy = 0.5 * jnp.sum(x**2, axis=1)
     return jnp.where(gap == 0, 0, gap / energy)
 
@@ -140,13 +187,14 @@ def duality_gap(
     codes: jax.Array,
     *,
     l1_penalty: jax.Array | float,
+    l2_penalty: jax.Array | float | None = 0.0,
     non_negative: bool = True,
 ) -> jax.Array:
     """Returns the certificate of every row, (primal − dual) / (½‖x‖²), [batch].
 
     The objective of the codes is at most ``gap · ½‖x‖²`` above the optimum. Computed in
-    float32 at the highest matmul precision whatever the platform's default; the floor
-    is about 1e-6 (see the module's docstring). Duality for the lasso: Mairal & Yu,
+    float32 at the highest matmul precision whatever the platform's default; exact to
+    `GAP_FLOOR` (see the module's docstring). Duality for the lasso: Mairal & Yu,
     "Complexity analysis of the lasso regularization path", ICML 2012.
     """
     x, dictionary, codes = (a.astype(jnp.float32) for a in (x, dictionary, codes))
@@ -155,8 +203,9 @@ def duality_gap(
         x,
         codes,
         residual=residual,
-        correlation=correlate(residual, dictionary),
+        correlation=smooth_descent(codes, residual, dictionary, l2_penalty=l2_penalty),
         l1_penalty=l1_penalty,
+        l2_penalty=l2_penalty,
         non_negative=non_negative,
     )
 
@@ -167,6 +216,7 @@ def kkt_residual(
     codes: jax.Array,
     *,
     l1_penalty: jax.Array | float,
+    l2_penalty: jax.Array | float | None = 0.0,
     non_negative: bool = True,
 ) -> jax.Array:
     """Returns the largest violation of the optimality conditions of a row, [batch].
@@ -175,7 +225,8 @@ def kkt_residual(
     off it (|⟨d_f, r⟩| ≤ λ_f in the signed problem). The result is in units of λ_f.
     """
     residual = x - decode(codes, dictionary, like=x)
-    scaled = correlate(residual, dictionary) / penalty_matrix(l1_penalty)
+    correlation = smooth_descent(codes, residual, dictionary, l2_penalty=l2_penalty)
+    scaled = correlation / penalty_matrix(l1_penalty)
     outside = scaled if non_negative else jnp.abs(scaled)
     violation = jnp.where(
         codes == 0, jnp.maximum(outside - 1, 0), jnp.abs(scaled - jnp.sign(codes))

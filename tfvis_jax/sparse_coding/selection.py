@@ -1,4 +1,4 @@
-"""Picks the factors of a working set: a top-k that need not be sorted."""
+"""Picks a few factors of every row: those of a mask, or with the largest scores."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,16 @@ def largest(score: jax.Array, *, size: int) -> jax.Array:
         return jnp.where(too_many, middle, low), jnp.where(too_many, high, middle)
 
     _, threshold = jax.lax.fori_loop(0, _BISECTIONS, bisect, (low, high))
-    rank = _running_count(score > threshold)
+    return columns(score > threshold, size=size)
+
+
+def columns(chosen: jax.Array, *, size: int) -> jax.Array:
+    """Returns the columns where a [batch, n_factors] mask is true, ascending.
+
+    Returns:
+      [batch, size] int32, the first ``size`` of every row; ``n_factors`` fills up.
+    """
+    rank = _running_count(chosen)
     wanted = jnp.arange(1, size + 1, dtype=rank.dtype)
     return jax.vmap(lambda row: jnp.searchsorted(row, wanted))(rank).astype(jnp.int32)
 

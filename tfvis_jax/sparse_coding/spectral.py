@@ -1,17 +1,47 @@
-"""Spectral projected gradient: a Barzilai–Borwein step for every row."""
+"""Spectral proximal gradient: a Barzilai–Borwein step for every row, safely.
+
+A row's step length τ is the inverse of its curvature along its last move, which is
+often ten times 1/L but may go uphill. Moves are therefore shortened, to t ≤ 1 of their
+length, by a rule that promises every row what plain proximal gradient (ISTA) promises:
+started from zero, its objective F is after k steps at most L‖α*‖²/(2k) above the least.
+
+**Why it holds.** Let δ = F(α) − F*, Φ = ½‖α − α*‖², ℓ = ‖Δ‖², c the curvature along the
+move Δ, d the first-order descent along it, T the sum of all tτ so far. Convexity and
+the optimality of the proximal step (Beck & Teboulle, 2009, lemma 2.3) give, after a
+share t of the move that changes F by at most ϵ = ½t²c − td,
+
+    Tδ + Φ  falls by at least  g(t) = ½t((2 − t)ℓ − tτc) − (T − (1 − t)τ)ϵ.
+
+All of g is at hand. Its sum, the slack, is never let below zero, so Tδ ≤ Φ₀ throughout:
+the full move is taken if the slack allows, else the exact minimiser t = d/c along it.
+That needs no slack: d ≥ ℓ/τ and c ≤ Lℓ give t ≥ 1/(Lτ), hence (2 − t)τ ≤ 2τ − 1/L,
+and this is at most T for every τ up to (T + 1/L)/2, which no step may exceed; so
+g = ½t(Td − (2 − t)(τd − ℓ)) ≥ 0. The same t ≥ 1/(Lτ) adds at least 1/L to T, hence
+T ≥ k/L. From zero codes a first step of any length will do, because no code can be
+clipped and d = ℓ/τ. From other codes T starts at T₀ instead of 0, and what is promised
+is (T₀δ₀ + Φ₀)/T, no more than the larger of δ₀ and L‖α₀ − α*‖²/(2k).
+"""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from tfvis_jax.sparse_coding import lipschitz as lipschitz_lib
-from tfvis_jax.sparse_coding import objective, prox
+from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding import prox
 
-# How many past objectives a step may not exceed, and the descent asked for in addition
-# as a share of the step's squared length (Wright, Nowak & Figueiredo, 2009).
-_MEMORY = 5
-_SUFFICIENT = 1e-4
+# In units of 1/L: the first step from zero codes, and T₀, which lets warm starts take
+# long steps at once.
+_COLD_STEP = 16
+_HEAD_START = 16
+
+
+class Pace(NamedTuple):
+    """How far a row may go next."""
+
+    step_size: jax.Array  # [batch, 1], τ
+    time: jax.Array  # [batch, 1], T
+    slack: jax.Array  # [batch, 1], what Tδ + Φ is known to have fallen by
 
 
 class SpectralState(NamedTuple):
@@ -19,84 +49,91 @@ class SpectralState(NamedTuple):
 
     codes: jax.Array  # [batch, n_factors]
     residual: jax.Array  # [batch, d_model], x − αD
-    step_size: jax.Array  # [batch, 1]
-    recent: jax.Array  # [batch, _MEMORY], objectives less the present one, oldest first
+    pace: Pace
 
 
 def init(
-    x: jax.Array,
-    dictionary: jax.Array,
-    *,
-    lipschitz: jax.Array | float,
-    codes0: jax.Array | None = None,
+    problem: problem_lib.Problem, *, codes0: jax.Array | None = None
 ) -> SpectralState:
-    """Starts at ``codes0`` (zeros if None) with a step of 1/L."""
-    residual = x
-    if codes0 is None:
-        codes0 = objective.zero_codes(x, dictionary)
-    else:
-        residual = x - objective.decode(codes0, dictionary, like=x)
-    none = jnp.zeros_like(x[:, :1])
-    return SpectralState(
-        codes0, residual, none + 1 / lipschitz, jnp.tile(none, (1, _MEMORY))
-    )
+    """Starts at ``codes0``, zeros if None."""
+    codes, residual = problem.start(codes0)
+    none = jnp.zeros_like(problem.x[:, :1])
+    pace = Pace(none + _COLD_STEP / problem.lipschitz, none, none)
+    if codes0 is not None:
+        pace = _warm_pace(none, lipschitz=problem.lipschitz)
+    return SpectralState(codes, residual, pace)
 
 
-def step(
-    state: SpectralState,
-    dictionary: jax.Array,
-    *,
-    l1_penalty: jax.Array | float,
-    non_negative: bool = True,
-    precision: objective.Precision = jax.lax.Precision.HIGHEST,
-) -> SpectralState:
+def step(state: SpectralState, problem: problem_lib.Problem) -> SpectralState:
     """Takes one proximal step of each row's own length, τ, and sets the next.
 
-        Δ = shrink(α + τ r Dᵀ, τλ) − α
+        Δ = shrink(α + τ(rDᵀ − μα), τλ) − α
         α⁺ = α + tΔ,  r⁺ = r − tΔD
-        τ⁺ = ‖Δ‖² / ‖ΔD‖²
+        τ⁺ = ‖Δ‖² / (‖ΔD‖² + μ‖Δ‖²), within what is safe
 
-    t is 1 unless that would exceed the largest of the last few objectives; it is then
-    the exact minimiser along Δ. The objective is quadratic in t and ΔD is needed for
-    the next residual anyway, so neither costs a matrix product.
+    ΔD is needed for the next residual anyway, so that neither t nor τ⁺ costs a matrix
+    product.
     """
-    codes, residual, step_size, recent = state
-    correlation = objective.correlate(residual, dictionary, precision=precision)
+    codes, residual, pace = state
     move, descent = _propose(
         codes,
-        correlation,
-        step_size=step_size,
-        penalty=objective.penalty_matrix(l1_penalty),
-        non_negative=non_negative,
+        problem.correlation(codes, residual),
+        step_size=pace.step_size,
+        penalty=problem.l1_penalty,
+        non_negative=problem.non_negative,
     )
-    image = objective.decode(move, dictionary, like=residual, precision=precision)
-    share, step_size, recent = _accept(
-        move,
+    image = problem.decode(move)
+    share, pace = _accept(
+        pace,
         descent=descent,
-        curvature=jnp.sum(image**2, axis=1, keepdims=True),
-        step_size=step_size,
-        recent=recent,
+        length=jnp.sum(move**2, axis=1, keepdims=True),
+        curvature=problem.curvature(move, image),
+        lipschitz=problem.lipschitz,
     )
-    return SpectralState(
-        codes + share * move, residual - share * image, step_size, recent
+    return SpectralState(codes + share * move, residual - share * image, pace)
+
+
+def solve(
+    problem: problem_lib.Problem, *, num_steps: int, codes0: jax.Array | None = None
+) -> jax.Array:
+    """Infers codes by spectral proximal gradient, ending with one plain step.
+
+    The step length of a row is the inverse of its curvature along its last move
+    (Barzilai & Borwein, 1988; Wright, Nowak & Figueiredo, 2009), shortened as this
+    module's docstring says. A shortened move leaves small codes where zeros belong, so
+    the last step is a proximal step of 1/L.
+
+    Args:
+      problem: see `problem.lasso`.
+      num_steps: fixed number of steps.
+      codes0: [batch, n_factors] start; zeros if None.
+
+    Returns:
+      [batch, n_factors] codes.
+    """
+    state = jax.lax.fori_loop(
+        0,
+        num_steps - 1,
+        lambda _, state: step(state, problem),
+        init(problem, codes0=codes0),
     )
+    return step(plain(state, lipschitz=problem.lipschitz), problem).codes
 
 
 class GramState(NamedTuple):
-    """Where a solve on a few factors stands, their Gram matrix being at hand."""
+    """Where a solve stands that works with the Gram matrix of the factors."""
 
     codes: jax.Array  # [batch, size]
-    correlation: jax.Array  # [batch, size], ⟨d_f, r⟩
-    step_size: jax.Array  # [batch, 1]
-    recent: jax.Array  # [batch, _MEMORY]
+    correlation: jax.Array  # [batch, size], ⟨d_f, r⟩ − μα_f
+    pace: Pace
 
 
 def gram_init(
-    codes: jax.Array, correlation: jax.Array, *, step_size: jax.Array | float
+    codes: jax.Array, correlation: jax.Array, *, lipschitz: jax.Array | float
 ) -> GramState:
     """Starts at codes whose residual has the given correlations."""
     none = jnp.zeros_like(codes[:, :1])
-    return GramState(codes, correlation, none + step_size, jnp.tile(none, (1, _MEMORY)))
+    return GramState(codes, correlation, _warm_pace(none, lipschitz=lipschitz))
 
 
 def gram_step(
@@ -104,28 +141,42 @@ def gram_step(
     gram: jax.Array,
     *,
     penalty: jax.Array,
+    lipschitz: jax.Array | float,
     non_negative: bool = True,
 ) -> GramState:
     """Takes the same step by each row's own Gram matrix, [batch, size, size]."""
-    codes, correlation, step_size, recent = state
+    codes, correlation, pace = state
     move, descent = _propose(
         codes,
         correlation,
-        step_size=step_size,
+        step_size=pace.step_size,
         penalty=penalty,
         non_negative=non_negative,
     )
     image = jnp.einsum("bst,bt->bs", gram, move, precision="highest")
-    share, step_size, recent = _accept(
-        move,
+    share, pace = _accept(
+        pace,
         descent=descent,
+        length=jnp.sum(move**2, axis=1, keepdims=True),
         curvature=jnp.sum(move * image, axis=1, keepdims=True),
-        step_size=step_size,
-        recent=recent,
+        lipschitz=lipschitz,
     )
-    return GramState(
-        codes + share * move, correlation - share * image, step_size, recent
-    )
+    return GramState(codes + share * move, correlation - share * image, pace)
+
+
+def plain(state, *, lipschitz: jax.Array | float):
+    """Returns a state whose next step is one of 1/L, which is always taken whole."""
+    size = jnp.zeros_like(state.pace.step_size) + 1 / lipschitz
+    return state._replace(pace=state.pace._replace(step_size=size))
+
+
+def _warm_pace(none, *, lipschitz):
+    time = none + _HEAD_START / lipschitz
+    return Pace(_longest(time, lipschitz), time, none)
+
+
+def _longest(time, lipschitz):
+    return 0.5 * (time + 1 / lipschitz)
 
 
 def _propose(codes, correlation, *, step_size, penalty, non_negative):
@@ -138,67 +189,19 @@ def _propose(codes, correlation, *, step_size, penalty, non_negative):
     return move, jnp.sum(move * correlation - cost, axis=1, keepdims=True)
 
 
-def _accept(move, *, descent, curvature, step_size, recent):
-    """Returns the share of the move to take, the next step size and objectives.
+def _accept(pace, *, descent, length, curvature, lipschitz):
+    """Returns the share t of the move to take, and the pace after it."""
+    step_size, time, slack = pace
 
-    Along the move the objective changes by ½t²·curvature − t·descent.
-    """
-    length = jnp.sum(move**2, axis=1, keepdims=True)
-    highest = jnp.max(recent, axis=1, keepdims=True)
-    allowed = highest - 0.5 * _SUFFICIENT * length / step_size
-    within = 0.5 * curvature - descent <= allowed
-    minimum = jnp.clip(descent / jnp.where(within, 1, curvature), 0, 1)
-    share = jnp.where(within, 1, minimum)
-    change = 0.5 * share**2 * curvature - share * descent
-    flat = (length == 0) | (curvature <= 0)
-    next_size = jnp.where(flat, step_size, length / jnp.where(flat, 1, curvature))
-    recent = jnp.concatenate([recent[:, 1:] - change, jnp.zeros_like(change)], axis=1)
-    return share, next_size, recent
+    def gain(t):
+        change = 0.5 * t**2 * curvature - t * descent
+        moved = (2 - t) * length - t * step_size * curvature
+        return 0.5 * t * moved - (time - (1 - t) * step_size) * change
 
-
-def spectral(
-    x: jax.Array,
-    dictionary: jax.Array,
-    *,
-    l1_penalty: jax.Array | float,
-    num_steps: int,
-    lipschitz: jax.Array | float | None = None,
-    codes0: jax.Array | None = None,
-    non_negative: bool = True,
-    precision: objective.Precision = jax.lax.Precision.HIGHEST,
-) -> jax.Array:
-    """Infers codes by spectral projected gradient, ending with one plain step.
-
-    The step length of a row is the inverse of its curvature along its last move
-    (Barzilai & Borwein, 1988); moves are safeguarded as in SpaRSA (Wright, Nowak &
-    Figueiredo, 2009). A shortened move leaves small codes where zeros belong, so the
-    last step is a proximal step of 1/L.
-
-    Args:
-      x: [batch, d_model].
-      dictionary: [n_factors, d_model].
-      l1_penalty: λ; scalar, [batch], or [1 or batch, n_factors].
-      num_steps: fixed number of steps.
-      lipschitz: L; a power-iteration estimate if None.
-      codes0: [batch, n_factors] start; zeros if None.
-      non_negative: whether the codes are.
-      precision: of both matrix products.
-
-    Returns:
-      [batch, n_factors] codes.
-    """
-    if lipschitz is None:
-        lipschitz = lipschitz_lib.power_iteration(dictionary)
-    settings = {
-        "l1_penalty": l1_penalty,
-        "non_negative": non_negative,
-        "precision": precision,
-    }
-
-    def body(state, _):
-        return step(state, dictionary, **settings), None
-
-    state = init(x, dictionary, lipschitz=lipschitz, codes0=codes0)
-    state, _ = jax.lax.scan(body, state, length=num_steps - 1)
-    plain = state._replace(step_size=jnp.zeros_like(state.step_size) + 1 / lipschitz)
-    return step(plain, dictionary, **settings).codes
+    bent = curvature > 0
+    minimum = jnp.clip(descent / jnp.where(bent, curvature, 1), 0, 1)
+    share = jnp.where(slack + gain(1.0) >= 0, 1, minimum)
+    slack = slack + gain(share)
+    time = time + share * step_size
+    spectral = jnp.where(bent, length / jnp.where(bent, curvature, 1), step_size)
+    return share, Pace(jnp.minimum(spectral, _longest(time, lipschitz)), time, slack)

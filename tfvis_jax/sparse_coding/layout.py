@@ -1,0 +1,55 @@
+"""How a mesh splits rows and factors, and work that each device does on its own."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+
+from tfvis_jax.sparse_coding import problem as problem_lib
+
+Tree = TypeVar("Tree")
+Result = TypeVar("Result")
+
+
+def num_parts(array: jax.Array) -> int:
+    """Returns over how many devices the first axis of an array is split."""
+    layout = jax.typeof(array).sharding
+    axes = layout.spec[0]
+    axes = () if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    return math.prod(layout.mesh.shape[axis] for axis in axes)
+
+
+def on_each_device(
+    solve: Callable[[problem_lib.Problem, Tree, Tree], Result],
+    problem: problem_lib.Problem,
+    by_row: Tree,
+    shared: Tree,
+) -> Result:
+    """Calls ``solve(problem, by_row, shared)`` with the rows of each device alone.
+
+    Where no mesh splits the rows this is a plain call. No device hears of another, so
+    that ``solve`` may sort its rows and stop when it likes.
+
+    Args:
+      solve: returns arrays of leading size batch.
+      problem: whose dictionary is whole on each device, or is made so.
+      by_row: [batch, ...] arrays.
+      shared: other arrays.
+    """
+    spec = jax.typeof(problem.x).sharding.spec
+    if spec[0] is None:
+        return solve(problem, by_row, shared)
+    rows = jax.P(spec[0])
+    problem = problem.of_rows(jax.reshard(problem.rows(), rows))
+    by_row = jax.reshard(by_row, rows)
+    dictionary = jax.reshard(problem.dictionary, jax.P())
+    problem = dataclasses.replace(problem, dictionary=dictionary)
+    everywhere = jax.tree.map(lambda _: jax.P(), problem)
+    return jax.shard_map(
+        solve,
+        mesh=jax.typeof(problem.x).sharding.mesh,
+        in_specs=(everywhere.of_rows((rows, rows)), rows, jax.P()),
+        out_specs=rows,
+    )(problem, by_row, shared)

@@ -1,0 +1,82 @@
+"""Rows in blocks of like needs, so that rows which need nothing cost nothing.
+
+Rows are independent but differ in how much work they ask for. Sorted by what they want,
+they are taken a block at a time; a block's static size is chosen on the device, by the
+row that wants most, out of a few that are compiled.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+
+# Tuned on rows of a BERT with 30 to 90 factors in use.
+_ROWS = 64
+
+Tree = TypeVar("Tree")
+Fixed = TypeVar("Fixed")
+
+
+def sweep(
+    update: Callable[[Tree, Fixed, jax.Array], Tree],
+    state: Tree,
+    fixed: Fixed,
+    *,
+    wanted: jax.Array,
+) -> Tree:
+    """Updates every row that wants something, those that want most first.
+
+    Args:
+      update: from the state, the fixed values and the wants of a block of rows to their
+        new state. Rows that want nothing may be in a block, to fill it up; their new
+        state should be the old one.
+      state: arrays of leading size batch.
+      fixed: arrays of leading size batch that are only read.
+      wanted: [batch] int32; 0 where a row wants nothing.
+
+    Returns:
+      The new state.
+    """
+    batch = wanted.shape[0]
+    rows = min(_ROWS, batch)
+    order = jnp.argsort(-wanted).astype(jnp.int32)
+    # Blocks are whole: rows that fill up the last are read but not written.
+    order = jnp.pad(order, (0, -batch % rows), constant_values=batch)
+    num_blocks = (jnp.sum(wanted > 0) + rows - 1) // rows
+
+    def advance(index, state):
+        chosen = jax.lax.dynamic_slice_in_dim(order, index * rows, rows)
+
+        def take(whole):
+            return whole.at[chosen].get(mode="clip")
+
+        part = update(
+            jax.tree.map(take, state),
+            jax.tree.map(take, fixed),
+            wanted.at[chosen].get(mode="fill", fill_value=0),
+        )
+        return jax.tree.map(
+            lambda whole, part: whole.at[chosen].set(part, mode="drop"), state, part
+        )
+
+    return jax.lax.fori_loop(0, num_blocks, advance, state)
+
+
+def by_size(
+    wanted: jax.Array,
+    sizes: Sequence[int],
+    *,
+    few: Callable[[int], Callable[[], Tree]],
+    many: Callable[[], Tree],
+) -> Tree:
+    """Calls ``few(size)`` with the least size that suits a block, or else ``many``.
+
+    Args:
+      wanted: [rows] int32.
+      sizes: static, ascending.
+      few: makes the function for one size.
+      many: what to do where no size is large enough.
+    """
+    which = jnp.sum(jnp.max(wanted) > jnp.asarray(sizes, jnp.int32))
+    return jax.lax.switch(which, [*map(few, sizes), many])

@@ -1,0 +1,151 @@
+"""A problem on a few factors of every row, where a step costs little.
+
+Every row has its own factors, found by their columns in the dictionary. Steps work with
+the Gram matrix of those alone.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding import spectral
+
+# Tuned on rows of a BERT with 30 to 90 factors in use.
+_SIZES = (32, 48, 64, 96, 128, 160, 192, 256)
+_CHECK = 4
+# Above this many factors, or for fewer rows than this share of them, the Gram matrix of
+# all factors is not formed.
+_MAX_GRAM = 4096
+_FACTORS_A_ROW = 8
+# A penalty that keeps a code at zero.
+PROHIBITIVE = 1e30
+
+
+class SmallProblem(NamedTuple):
+    """The problem of a block of rows on ``size`` factors each."""
+
+    columns: jax.Array  # [rows, size]; n_factors where a place is empty
+    codes: jax.Array  # [rows, size], to start from
+    correlation: jax.Array  # [rows, size], of those codes
+    gram: jax.Array  # [rows, size, size], of the factors, plus μ on the diagonal
+    penalty: jax.Array  # [rows, size], λ
+
+
+def sizes(n_factors: int, *, enough: int | None = None) -> list[int]:
+    """Returns the numbers of factors, ascending, that a small problem may have.
+
+    Args:
+      n_factors: of all; more than half of them are no small problem.
+      enough: what no row exceeds, if known.
+    """
+    useful = [size for size in _SIZES if size <= n_factors // 2]
+    if enough is None:
+        return useful
+    return useful[: 1 + sum(size < enough for size in useful)]
+
+
+def whole_gram(problem: problem_lib.Problem) -> jax.Array | None:
+    """Returns the Gram matrix of all factors, or None where that does not pay."""
+    batch, n_factors = problem.x.shape[0], problem.dictionary.shape[0]
+    if n_factors > min(_MAX_GRAM, _FACTORS_A_ROW * batch):
+        return None
+    return problem.gram()
+
+
+def restrict(
+    problem: problem_lib.Problem,
+    columns: jax.Array,
+    *,
+    codes: jax.Array,
+    correlation: jax.Array,
+    gram: jax.Array | None,
+) -> SmallProblem:
+    """Restricts a problem to some factors of every row.
+
+    Args:
+      problem: of these rows.
+      columns: [rows, size] int32; n_factors where a place is empty.
+      codes: [rows, n_factors], zero outside of the columns.
+      correlation: [rows, n_factors], of those codes.
+      gram: `whole_gram` of the problem.
+    """
+    n_factors = problem.dictionary.shape[0]
+    usable = columns < n_factors
+    inside = jnp.minimum(columns, n_factors - 1)
+    penalty = problem.l1_penalty
+    if penalty.shape[1] > 1:
+        penalty = _take(penalty, inside)
+    if gram is None:
+        small_gram = problem.gram_of(inside)
+    else:
+        small_gram = gram[inside[:, :, None], inside[:, None, :]]
+    return SmallProblem(
+        columns=columns,
+        codes=jnp.where(usable, _take(codes, inside), 0),
+        correlation=_take(correlation, inside),
+        gram=small_gram,
+        # An empty place repeats some factor; a prohibitive penalty keeps it at zero.
+        penalty=jnp.where(usable, penalty, PROHIBITIVE),
+    )
+
+
+def minimise(
+    small: SmallProblem,
+    *,
+    unfinished: Callable[[spectral.GramState], jax.Array],
+    lipschitz: jax.Array | float,
+    max_steps: int,
+    non_negative: bool,
+) -> jax.Array:
+    """Takes spectral steps while any row is unfinished, then a plain one.
+
+    Args:
+      small: the problem.
+      unfinished: from a state to [rows] bool.
+      lipschitz: L, or a bound.
+      max_steps: budget of steps.
+      non_negative: whether the codes are.
+
+    Returns:
+      [rows, size] codes.
+    """
+    settings = {
+        "penalty": small.penalty,
+        "lipschitz": lipschitz,
+        "non_negative": non_negative,
+    }
+
+    def advance(carry):
+        state, spent = carry
+        state = jax.lax.fori_loop(
+            0,
+            _CHECK,
+            lambda _, state: spectral.gram_step(state, small.gram, **settings),
+            state,
+        )
+        return state, spent + _CHECK
+
+    state = spectral.gram_init(small.codes, small.correlation, lipschitz=lipschitz)
+    state, _ = jax.lax.while_loop(
+        lambda carry: (carry[1] < max_steps) & jnp.any(unfinished(carry[0])),
+        advance,
+        (state, 0),
+    )
+    # A shortened move leaves small codes where zeros belong; a plain step sets them.
+    state = spectral.plain(state, lipschitz=lipschitz)
+    return spectral.gram_step(state, small.gram, **settings).codes
+
+
+def put_back(
+    codes: jax.Array, small: SmallProblem, small_codes: jax.Array
+) -> jax.Array:
+    """Writes the codes of a small problem into those of all factors."""
+    rows = jnp.arange(codes.shape[0])[:, None]
+    return codes.at[rows, small.columns].set(small_codes, mode="drop")
+
+
+def _take(values, columns):
+    return jnp.take_along_axis(values, columns, axis=1)
