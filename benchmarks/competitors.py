@@ -100,7 +100,12 @@ def spams_lasso(
 
 
 def sklearn_lasso(
-    x: np.ndarray, dictionary: np.ndarray, *, l1_penalty: float, algorithm: str
+    x: np.ndarray,
+    dictionary: np.ndarray,
+    *,
+    l1_penalty: float,
+    algorithm: str,
+    dtype: type = np.float32,
 ) -> timing.Solved:
     """Runs `sparse_encode` of scikit-learn.
 
@@ -109,8 +114,11 @@ def sklearn_lasso(
       dictionary: [n_factors, d_model].
       l1_penalty: λ.
       algorithm: "lasso_lars" or "lasso_cd".
+      dtype: of its arithmetic.
     """
     from sklearn import decomposition
+
+    x, dictionary = x.astype(dtype), dictionary.astype(dtype)
 
     def solve():
         return decomposition.sparse_encode(
@@ -124,7 +132,7 @@ def sklearn_lasso(
 
     codes, seconds, _ = _clock(solve)
     # The work is done by processes of its own, whose memory is not seen from here.
-    return timing.Solved(codes.astype(np.float32), None, seconds, None)
+    return timing.Solved(codes, None, seconds, None)
 
 
 def _clock(function: Callable):

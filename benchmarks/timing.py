@@ -110,7 +110,10 @@ def _judge(candidate, x, dictionary, *, l1_penalty):
     solved = candidate.solve()
     codes = np.asarray(solved.codes)
     x = x[: candidate.batch]
-    gap, error = certify(x, dictionary, codes, np.float32(l1_penalty))
+    # One certificate for all, whatever a solver computes in.
+    gap, error = certify(
+        x, dictionary, codes.astype(np.float32), np.float32(l1_penalty)
+    )
     gap, error = np.asarray(gap), np.asarray(error)
     energy = float(np.sum(x**2, dtype=np.float64))
     steps = solved.num_steps

@@ -20,7 +20,9 @@ COMPETITORS = {
     ),
     "CD": (
         "sklearn",
-        functools.partial(competitors.sklearn_lasso, algorithm="lasso_cd"),
+        functools.partial(
+            competitors.sklearn_lasso, algorithm="lasso_cd", dtype=np.float64
+        ),
     ),
 }
 
@@ -37,7 +39,7 @@ def test_competitors_reach_our_objective(name, small_problem):
         x, factors, l1_penalty=L1_PENALTY, tolerance=1e-6, max_steps=5000
     )
     theirs, best = (
-        objective.lasso_objective(x, factors, codes, l1_penalty=L1_PENALTY)
+        objective.lasso_objective(x, factors, jnp.float32(codes), l1_penalty=L1_PENALTY)
         for codes in (solved.codes, ours.codes)
     )
     assert solved.codes.shape == ours.codes.shape
