@@ -3,13 +3,12 @@
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.baselines import method, simple
-from tfvis_jax.sparse_coding import objective
+from tfvis_jax.baselines import method, sparse_coding
+from tfvis_jax.baselines import pca as pca_lib
 
 
 def _rows(n_rows=300, d_model=10, seed=0):
@@ -21,7 +20,7 @@ def _rows(n_rows=300, d_model=10, seed=0):
 @pytest.mark.parametrize("n_components", [1, 4, 10])
 def test_pca_leaves_what_the_smaller_singular_values_hold(n_components):
     x = _rows()
-    pca = simple.fit_pca(x, n_components=n_components)
+    pca = pca_lib.fit(x, n_components=n_components)
     singular = np.linalg.svd(np.float64(x) - np.float64(x).mean(axis=0))[1]
     expected = (singular[n_components:] ** 2).sum() / (singular**2).sum()
     figures = method.measure(pca, x)
@@ -34,7 +33,7 @@ def test_pca_leaves_what_the_smaller_singular_values_hold(n_components):
 
 def test_measure_is_the_fraction_of_variance_whatever_the_batches():
     x = _rows()
-    pca = simple.fit_pca(x, n_components=3)
+    pca = pca_lib.fit(x, n_components=3)
     residual = np.float64(x) - np.float64(pca.reconstruct(x))
     centred = np.float64(x) - np.float64(x).mean(axis=0)
     expected = (residual**2).sum() / (centred**2).sum()
@@ -42,66 +41,6 @@ def test_measure_is_the_fraction_of_variance_whatever_the_batches():
         figures = method.measure(pca, x, batch_size=batch_size)
         np.testing.assert_allclose(figures.fvu, expected, rtol=1e-5)
         assert figures.n_rows == len(x)
-
-
-def test_given_dictionaries_are_coded_by_the_lasso():
-    x = _rows()
-    coding = simple.random_factors(n_factors=32, d_model=10, seed=0, l1_penalty=0.3)
-    codes = coding.codes(x)
-    gap = objective.duality_gap(x, coding.factors, codes, l1_penalty=0.3)
-    assert float(jnp.max(gap)) <= 1e-3
-    assert float(jnp.min(codes)) >= 0
-    np.testing.assert_allclose(coding.reconstruct(x), codes @ coding.factors, atol=1e-5)
-
-
-def test_at_most_k_codes_are_kept_and_refitted():
-    x = _rows()
-    coding = simple.random_factors(n_factors=32, d_model=10, seed=0, l1_penalty=0.1)
-    few = simple.SparseCoding(
-        factors=coding.factors,
-        offset=coding.offset,
-        l1_penalty=0.1,
-        max_active=3,
-    )
-    codes, kept = np.asarray(coding.codes(x)), np.asarray(few.codes(x))
-    assert (codes > 0).sum(axis=1).max() > 3
-    assert (kept > 0).sum(axis=1).max() == 3
-    clipped = np.where(codes >= np.sort(codes, axis=1)[:, -3:-2], codes, 0)
-    error_clipped = np.sum((x - clipped @ np.asarray(coding.factors)) ** 2)
-    assert np.sum((x - np.asarray(few.reconstruct(x))) ** 2) < error_clipped
-
-
-def test_an_offset_is_taken_away_and_put_back():
-    x = _rows()
-    factors = simple.random_factors(n_factors=32, d_model=10, seed=0, l1_penalty=0.3)
-    offset = jnp.full(10, 2.0)
-    shifted = simple.SparseCoding(
-        factors=factors.factors, offset=offset, l1_penalty=0.3
-    )
-    # Both codes are within the gap's tolerance of one optimum, not equal.
-    np.testing.assert_allclose(
-        shifted.reconstruct(x + 2), 2 + factors.reconstruct(x), atol=0.05
-    )
-
-
-def test_sample_factors_are_centred_rows_and_their_mean():
-    x = np.float64(_rows())
-    coding = simple.sample_factors(_rows(), n_factors=16, seed=3, l1_penalty=0.3)
-    candidates = np.vstack([x.mean(axis=0), x - x.mean(axis=0)])
-    candidates /= np.linalg.norm(candidates, axis=1, keepdims=True)
-    cosines = np.float64(coding.factors) @ candidates.T
-    # The factors carry noise of a thousandth, to tell repeated rows apart.
-    assert cosines.max(axis=1).min() > 0.999
-    assert len(set(cosines.argmax(axis=1))) == 16
-
-
-def test_trained_factors_beat_random_ones_of_equal_l0():
-    # The baselines are there to be beaten: by the components the rows really have.
-    x = _rows()
-    random = simple.random_factors(n_factors=10, d_model=10, seed=0, l1_penalty=0.05)
-    figures = method.measure(random, x)
-    pca = simple.fit_pca(x, n_components=max(1, int(figures.l0)))
-    assert method.measure(pca, x).fvu < figures.fvu
 
 
 def test_matching_a_permutation_gives_one():
@@ -134,14 +73,14 @@ def test_matching_ignores_factors_left_over_and_refuses_other_widths():
 
 def test_pca_refuses_more_components_than_dimensions():
     with pytest.raises(errors.InputError, match="d_model = 10"):
-        simple.fit_pca(_rows(), n_components=11)
+        pca_lib.fit(_rows(), n_components=11)
 
 
 def test_methods_agree_on_one_protocol():
     x = _rows()
     for candidate in (
-        simple.fit_pca(x, n_components=2),
-        simple.sample_factors(x, n_factors=8, seed=0, l1_penalty=0.3),
+        pca_lib.fit(x, n_components=2),
+        sparse_coding.sample_factors(x, n_factors=32, seed=0, target_l0=3),
     ):
         expected = candidate.offset[None, :] + candidate.codes(x) @ candidate.factors
         np.testing.assert_allclose(candidate.reconstruct(x), expected, atol=1e-5)

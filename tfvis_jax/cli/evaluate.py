@@ -8,7 +8,7 @@ import rich.console
 import rich.table
 from absl import flags
 
-from tfvis_jax import files, models, run_directory
+from tfvis_jax import files, run_directory
 from tfvis_jax.cli import command, progress
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, report
@@ -69,7 +69,9 @@ def evaluate(
     """
     trained = dictionary_file.load(directory.dictionary)
     with stages.stage("model", "loading the model"):
-        opened = _with_head(setup.open_model(directory, directory.read_config()))
+        opened = setup.with_masked_lm_head(
+            setup.open_model(directory, directory.read_config())
+        )
         windows = opened.windows()
     if not len(windows.held_out):
         raise InputError(
@@ -87,18 +89,6 @@ def evaluate(
     found = _content(trained, measured, recovered, k=k) | {"seconds": stages.seconds}
     files.write_json(directory.evaluation, found)
     return found
-
-
-def _with_head(opened: setup.Setup) -> setup.Setup:
-    """Adds the masked-LM head where the model's folder has one that can be used."""
-    try:
-        pretrained = models.load(
-            opened.config.model, dtype=opened.config.dtype, masked_lm=True
-        )
-    except InputError:
-        # The encoder is loaded already: what is missing is the head.
-        return opened
-    return dataclasses.replace(opened, pretrained=pretrained)
 
 
 def _loss_recovered(opened, trained, windows, *, k, n, progress):

@@ -16,6 +16,9 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import objective
 from tfvis_jax.training import dictionary_file, inference, setup
 
+# Window batches that a sample of rows is drawn from, at least: text of many documents.
+_SAMPLED_BATCHES = 8
+
 
 class EncodedRows(NamedTuple):
     """One layer of a batch of windows; rows are tokens in reading order.
@@ -110,6 +113,40 @@ def scaled_windows(
                 layers=trained.layers,
             ),
         )
+
+
+def sample_rows(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    chosen: np.ndarray,
+    *,
+    count: int,
+    seed: int = 0,
+) -> np.ndarray:
+    """Draws scaled hidden states of the chosen windows, all layers mixed.
+
+    Args:
+      opened, trained, windows, chosen: as in `encode_windows`.
+      count: rows, at most.
+      seed: decides which, and their order.
+
+    Returns:
+      [rows, d_model] float32, shuffled; padding and special tokens left out.
+    """
+    rng = np.random.default_rng(seed)
+    parts, found = [], 0
+    batches = scaled_windows(opened, trained, windows, rng.permutation(chosen))
+    for batch, states in batches if count else ():
+        part = np.asarray(states)[:, batch.row_mask].reshape(-1, states.shape[-1])
+        parts.append(part[rng.permutation(len(part))[:count]])
+        found += len(parts[-1])
+        if len(parts) >= _SAMPLED_BATCHES and found >= count:
+            break
+    if not parts:
+        return np.zeros((0, trained.factors.shape[1]), np.float32)
+    rows = np.concatenate(parts)
+    return rows[rng.permutation(len(rows))[:count]]
 
 
 def encode_layers(

@@ -72,6 +72,18 @@ def open_model(run: run_directory.RunDirectory, config: config_lib.RunConfig) ->
     return Setup(run, config, pretrained, tokenizer, layers)
 
 
+def with_masked_lm_head(opened: Setup) -> Setup:
+    """Adds the masked-LM head where the model's folder has one that can be used."""
+    try:
+        pretrained = models.load(
+            opened.config.model, dtype=opened.config.dtype, masked_lm=True
+        )
+    except InputError:
+        # The encoder is loaded already: what is missing is the head.
+        return opened
+    return dataclasses.replace(opened, pretrained=pretrained)
+
+
 def keep_model_identity(opened: Setup) -> None:
     """Writes which weights a run is made with; `open_model` refuses others."""
     files.write_json(

@@ -1,0 +1,210 @@
+"""Dictionaries side by side: the same rows, the same number of factors, equal L0."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax.baselines import method as method_lib
+from tfvis_jax.baselines import pca, sae, sparse_coding, train_sae
+from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import refit
+
+SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
+METHODS = ("sparse_coding", *SAE_METHODS, "sample_factors", "random_factors", "pca")
+
+# Share of the training rows on which learning rates are chosen, at most so many.
+_VALIDATION = 0.1
+_MAX_VALIDATION = 8192
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonConfig:
+    """What is compared."""
+
+    methods: tuple[str, ...] = METHODS
+    n_factors: int = 1024
+    target_l0: tuple[int, ...] = (16, 32, 64)
+    seeds: tuple[int, ...] = (0,)
+    # Times that every row is seen, by every method that learns.
+    num_passes: int = 10
+    # Of the autoencoders; the best at the middle L0 serves the others.
+    learning_rates: tuple[float, ...] = train_sae.LEARNING_RATES
+
+    def __post_init__(self):
+        unknown = sorted(set(self.methods) - set(METHODS))
+        if unknown:
+            raise InputError(f"Expected methods among {METHODS}, got {unknown}.")
+        for name in ("methods", "target_l0", "seeds", "learning_rates"):
+            if not getattr(self, name):
+                raise InputError(f"Expected at least one of `{name}`, got none.")
+        for name in ("n_factors", "num_passes"):
+            if getattr(self, name) < 1:
+                raise InputError(
+                    f"Expected `{name}` to be at least 1, got {getattr(self, name)}."
+                )
+        if not all(1 <= l0 <= self.n_factors for l0 in self.target_l0):
+            raise InputError(
+                f"Expected `target_l0` from 1 to `n_factors` = {self.n_factors}, got "
+                f"{self.target_l0}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A fitted method.
+
+    Attributes:
+      name: one of `METHODS`.
+      seed: of its training.
+      target_l0: what it was made for.
+      method: codes and reconstructions.
+      seconds: that fitting took, tuning left out.
+      rows_seen: rows in all its steps; 0 for what does not learn.
+      learning_rate: the one chosen; None for what has none.
+    """
+
+    name: str
+    seed: int
+    target_l0: int
+    method: method_lib.Method
+    seconds: float
+    rows_seen: int
+    learning_rate: float | None = None
+
+
+def candidates(
+    x: np.ndarray,
+    config: ComparisonConfig,
+    *,
+    progress: Callable[[str], None] = lambda what: None,
+) -> Iterator[Candidate]:
+    """Fits every method at every L0 and seed, one after the other.
+
+    Args:
+      x: [rows, d_model] float32 to learn from.
+      config: what to fit.
+      progress: told what comes next.
+    """
+    for name in config.methods:
+        rate = None
+        if name in SAE_METHODS:
+            progress(f"{name}: learning rates")
+            rate = _best_rate(x, name, config)
+        for target_l0 in config.target_l0:
+            for seed in config.seeds:
+                progress(f"{name}, L0 {target_l0}, seed {seed}")
+                start = time.perf_counter()
+                fitted = _fit(
+                    x, name, config, target_l0=target_l0, seed=seed, rate=rate
+                )
+                jax.block_until_ready(fitted.factors)
+                learns = name == "sparse_coding" or rate is not None
+                yield Candidate(
+                    name=name,
+                    seed=seed,
+                    target_l0=target_l0,
+                    method=fitted,
+                    seconds=time.perf_counter() - start,
+                    rows_seen=len(x) * config.num_passes if learns else 0,
+                    learning_rate=rate,
+                )
+
+
+def measure(candidate: Candidate, held_out: np.ndarray) -> dict:
+    """Returns a row of the comparison, on rows that nothing was fitted to.
+
+    Args:
+      candidate: what to measure.
+      held_out: [rows, d_model] float32.
+
+    Returns:
+      ``fvu`` of the method's own codes and ``fvu_debiased`` of least-squares codes on
+      their support (NaN where codes have either sign), at the ``l0`` found.
+    """
+    figures = method_lib.measure(candidate.method, held_out)
+    debiased = float("nan")
+    if candidate.name == "sparse_coding" or candidate.name.endswith("_factors"):
+        # Its codes are refitted already; what they were before is the other figure.
+        debiased = figures.fvu
+        plain = dataclasses.replace(candidate.method, debias=False)
+        figures = dataclasses.replace(
+            figures, fvu=method_lib.measure(plain, held_out).fvu
+        )
+    elif candidate.name != "pca":
+        debiased = method_lib.measure(_Refitted(candidate.method), held_out).fvu
+    return {
+        "method": candidate.name,
+        "seed": candidate.seed,
+        "target_l0": candidate.target_l0,
+        "l0": figures.l0,
+        "fvu": figures.fvu,
+        "fvu_debiased": debiased,
+        "alive": figures.alive,
+        "seconds": candidate.seconds,
+        "rows_seen": candidate.rows_seen,
+        "learning_rate": candidate.learning_rate,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Refitted:
+    """A method whose codes are least squares on the support that it chose."""
+
+    method: method_lib.Method
+
+    @property
+    def factors(self) -> jax.Array:
+        return self.method.factors
+
+    @property
+    def offset(self) -> jax.Array:
+        return self.method.offset
+
+    def codes(self, x: jax.Array) -> jax.Array:
+        return _refit(x - self.offset[None, :], self.factors, self.method.codes(x))
+
+
+def _best_rate(x, name, config) -> float:
+    """Returns the learning rate with the lowest FVU at the middle L0."""
+    if len(config.learning_rates) == 1:
+        return config.learning_rates[0]
+    held = min(int(len(x) * _VALIDATION), _MAX_VALIDATION)
+    target_l0 = sorted(config.target_l0)[len(config.target_l0) // 2]
+    tuned = train_sae.tune(
+        jnp.asarray(x[held:]),
+        validation=jnp.asarray(x[:held]),
+        config=_sae_config(name, config, target_l0=target_l0, seed=config.seeds[0]),
+        learning_rates=config.learning_rates,
+    )
+    return tuned.best.config.learning_rate
+
+
+def _fit(x, name, config, *, target_l0, seed, rate) -> method_lib.Method:
+    if name in SAE_METHODS:
+        settings = _sae_config(name, config, target_l0=target_l0, seed=seed)
+        return train_sae.train(
+            jnp.asarray(x), config=dataclasses.replace(settings, learning_rate=rate)
+        )
+    if name == "pca":
+        return pca.fit(jnp.asarray(x), n_components=min(target_l0, x.shape[1]))
+    settings = {"n_factors": config.n_factors, "target_l0": target_l0, "seed": seed}
+    if name == "sparse_coding":
+        return sparse_coding.fit(x, num_passes=config.num_passes, **settings)
+    return getattr(sparse_coding, name)(x, **settings)
+
+
+def _sae_config(name, config, *, target_l0, seed) -> sae.SAEConfig:
+    return sae.SAEConfig(
+        kind=name.removeprefix("sae_"),
+        n_factors=config.n_factors,
+        target_l0=target_l0,
+        num_passes=config.num_passes,
+        seed=seed,
+    )
+
+
+_refit = jax.jit(refit.refit)

@@ -1,0 +1,158 @@
+"""Sparse coding as a method to compare: learned, random or sample factors.
+
+All three encode alike. The lasso finds more factors than are wanted; codes below one
+threshold are dropped, so that rows keep as many as they need and the mean is the target
+L0; the rest is refitted without the penalty. A smaller λ with a threshold finds better
+supports than the λ that gives the target by itself, and one threshold for all rows
+better ones than a fixed number a row. Random and sample factors are uncomfortably
+strong baselines (Korznikov et al., 2026, arXiv:2602.14111).
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax import config as config_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import dictionary as dictionary_lib
+from tfvis_jax.sparse_coding import encode, penalty, refit
+from tfvis_jax.training import learn
+
+# How many more factors than wanted the lasso finds, in learning and in encoding. On
+# hidden states of 384 dimensions, 1,024 factors: for 16 wanted, learning at 48 or 73
+# leaves 3 % apart, 32 leaves a fifth more; for 32 wanted, 73 is better than 48 or 90.
+_SURPLUS = 40
+# Rows that λ and threshold are found on.
+_SAMPLE = 4096
+_TOLERANCE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SparseCoding:
+    """A dictionary whose codes the lasso solver infers.
+
+    Attributes:
+      factors: [n_factors, d_model], unit rows.
+      offset: [d_model], taken from the rows first; zeros for none.
+      l1_penalty: λ.
+      least_code: codes below it are dropped.
+      debias: whether the rest is refitted without the penalty.
+    """
+
+    factors: jax.Array
+    offset: jax.Array
+    l1_penalty: float
+    least_code: float = 0.0
+    debias: bool = True
+
+    def codes(self, x: jax.Array) -> jax.Array:
+        """Returns the codes [rows, n_factors] >= 0 of ``x`` [rows, d_model]."""
+        centred = x - self.offset[None, :]
+        codes = _lasso(centred, self.factors, self.l1_penalty)
+        codes = jnp.where(codes >= self.least_code, codes, 0)
+        return _refit(centred, self.factors, codes) if self.debias else codes
+
+    def reconstruct(self, x: jax.Array) -> jax.Array:
+        """Returns ``offset + codes(x) @ factors``, [rows, d_model]."""
+        return self.offset[None, :] + self.codes(x) @ self.factors
+
+
+def fit(
+    x: np.ndarray,
+    *,
+    n_factors: int,
+    target_l0: float,
+    num_passes: int,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SparseCoding:
+    """Learns a dictionary for a target L0.
+
+    Args:
+      x: [rows, d_model] float32.
+      n_factors: number of factors.
+      target_l0: mean number of active factors in a row.
+      num_passes: times that every row is seen.
+      seed: of first factors and order of rows.
+      progress: called with (steps done, steps in all).
+    """
+    offset = np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
+    centred = x - offset
+    scale = np.sqrt(np.mean(np.sum(centred.astype(np.float64) ** 2, axis=1)))
+    if not scale > 0:
+        raise InputError("Expected rows that differ from each other, got equal ones.")
+    state = learn.learn(
+        centred / np.float32(scale),
+        solver=config_lib.SolverConfig(
+            target_l0=_surplus(target_l0, n_factors, x.shape[1]), tolerance=_TOLERANCE
+        ),
+        dictionary=config_lib.DictionaryConfig(n_factors=n_factors),
+        num_passes=num_passes,
+        seed=seed,
+        progress=progress,
+    )
+    return with_target_l0(x, state.dictionary, offset=offset, target_l0=target_l0)
+
+
+def random_factors(
+    x: np.ndarray, *, n_factors: int, target_l0: float, seed: int
+) -> SparseCoding:
+    """Returns a dictionary of directions drawn from the unit sphere."""
+    factors = dictionary_lib.initialise_normal(
+        jax.random.key(seed), n_factors=n_factors, d_model=x.shape[1]
+    )
+    return with_target_l0(x, factors, offset=np.mean(x, axis=0), target_l0=target_l0)
+
+
+def sample_factors(
+    x: np.ndarray, *, n_factors: int, target_l0: float, seed: int
+) -> SparseCoding:
+    """Returns a dictionary of unit rows of the data, less their mean; never trained."""
+    offset = np.mean(x, axis=0)
+    chosen = np.random.default_rng(seed).permutation(len(x))[: 8 * n_factors]
+    factors = dictionary_lib.initialise_from_samples(
+        jnp.asarray(x[chosen] - offset), n_factors=n_factors, key=jax.random.key(seed)
+    )
+    return with_target_l0(x, factors, offset=offset, target_l0=target_l0)
+
+
+def with_target_l0(
+    x: np.ndarray, factors: jax.Array, *, offset: np.ndarray, target_l0: float
+) -> SparseCoding:
+    """Returns the method whose codes have ``target_l0`` factors on average.
+
+    Args:
+      x: [rows, d_model]; λ and threshold are found on some of them, evenly spaced.
+      factors: [n_factors, d_model], unit rows.
+      offset: [d_model], taken from the rows first.
+      target_l0: mean number of active factors in a row.
+    """
+    sample = jnp.asarray(x[:: -(-len(x) // _SAMPLE)] - offset)
+    l1_penalty = float(
+        penalty.for_l0(sample, factors, target_l0=_surplus(target_l0, *factors.shape))
+    )
+    codes = np.asarray(_lasso(sample, factors, l1_penalty))
+    kept = min(round(target_l0 * len(codes)), codes.size)
+    least_code = np.partition(codes.reshape(-1), -kept)[-kept]
+    return SparseCoding(
+        factors=jnp.asarray(factors),
+        offset=jnp.asarray(offset),
+        l1_penalty=l1_penalty,
+        least_code=float(least_code),
+    )
+
+
+def _surplus(target_l0, n_factors, d_model) -> float:
+    # A dictionary that is too small for a surplus gives what it can.
+    return max(target_l0, min(target_l0 + _SURPLUS, 0.5 * min(n_factors, d_model)))
+
+
+@jax.jit
+def _lasso(x, factors, l1_penalty):
+    return encode.encode(x, factors, l1_penalty=l1_penalty, tolerance=_TOLERANCE).codes
+
+
+_refit = jax.jit(refit.refit)
