@@ -5,7 +5,6 @@ them. `DEBIASED` are least-squares codes (non-negative) on the same support, and
 `K_LARGEST` those on the k largest codes of each row: for comparison at a fixed L0.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -17,10 +16,6 @@ from tfvis_jax.sparse_coding import objective, refit
 from tfvis_jax.training import dictionary_file, encoding
 
 LASSO, DEBIASED, K_LARGEST = "lasso", "debiased", "k_largest"
-
-# Bounds the memory of a refit, which needs [rows, k, d_model] at a time.
-_BLOCK_ROWS = 256
-_SMALLEST_SUPPORT, _USUAL_SUPPORT = 16, 256
 
 
 def refitted(
@@ -37,16 +32,13 @@ def refitted(
     Returns:
       [rows, n_factors] for each name.
     """
-    l0 = jnp.count_nonzero(codes, axis=1)
-    debiased = _refit(x, dictionary, codes, codes, wanted=l0, sizes=_sizes(l0))
-    found = {LASSO: codes, DEBIASED: debiased}
+    found = {LASSO: codes, DEBIASED: _refit(x, dictionary, codes)}
     if k is not None:
-        # Where no more than k factors are in use, all of them are kept.
-        wanted = jnp.where(l0 > k, k, 0)
-        found[K_LARGEST] = _refit(
-            x, dictionary, codes, debiased, wanted=wanted, sizes=(k,)
-        )
+        found[K_LARGEST] = _refit(x, dictionary, codes, max_active=k)
     return found
+
+
+_refit = jax.jit(refit.refit, static_argnames=("max_active",))
 
 
 def reconstructions(
@@ -84,33 +76,3 @@ def reconstructor(
         return reconstructions(x, dictionary, rows.codes, k=k)
 
     return reconstruct
-
-
-def _sizes(l0: jax.Array) -> tuple[int, ...]:
-    """Numbers of factors, doubling, that suit every L0; the same for most batches."""
-    largest = max(int(np.max(l0, initial=0)), _USUAL_SUPPORT)
-    sizes = [_SMALLEST_SUPPORT]
-    while sizes[-1] < largest:
-        sizes.append(2 * sizes[-1])
-    return tuple(sizes)
-
-
-@functools.partial(jax.jit, static_argnames=("sizes",))
-def _refit(x, dictionary, codes, done, *, wanted, sizes: tuple[int, ...]):
-    """`refit.refit` in blocks of rows with like needs; `done` where there are none."""
-
-    def refit_at(size, x, codes, done):
-        return refit.refit(x, dictionary, codes, max_active=size)
-
-    branches = [lambda x, codes, done: done]
-    branches += [functools.partial(refit_at, size) for size in sizes]
-    # Filled up with the last row, which is written again with the same codes.
-    order = jnp.pad(jnp.argsort(wanted), (0, -len(x) % _BLOCK_ROWS), mode="edge")
-
-    def refit_block(rows):
-        widest = jnp.max(wanted[rows])
-        branch = jnp.searchsorted(jnp.asarray((0, *sizes)), widest)
-        return jax.lax.switch(branch, branches, x[rows], codes[rows], done[rows])
-
-    found = jax.lax.map(refit_block, order.reshape(-1, _BLOCK_ROWS))
-    return codes.at[order].set(found.reshape(-1, codes.shape[1]))
