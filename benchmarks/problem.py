@@ -54,6 +54,8 @@ def from_run(path: pathlib.Path, *, num_rows: int, num_samples: int = 0) -> Prob
     opened = setup.open_model(directory, directory.read_config())
     windows = opened.windows()
     x = encoding.sample_rows(opened, trained, windows, windows.held_out, count=num_rows)
+    # A folder's last two names, or the hub's.
+    model = "/".join(pathlib.PurePath(trained.model).parts[-2:])
     return Problem(
         x=x,
         dictionary=trained.factors,
@@ -61,7 +63,7 @@ def from_run(path: pathlib.Path, *, num_rows: int, num_samples: int = 0) -> Prob
             opened, trained, windows, windows.train, count=num_samples
         ),
         source=(
-            f"{len(x)} held-out hidden states of {opened.pretrained.name}, layers "
+            f"{len(x):,} held-out hidden states of {model}, layers "
             f"{', '.join(map(str, trained.layers))}"
         ),
         l1_penalty=trained.l1_penalty,
@@ -97,7 +99,7 @@ def from_files(
         x=x,
         dictionary=factors,
         samples=rows[num_rows : num_rows + num_samples],
-        source=f"{len(x)} rows of {activations.name}, factors {dictionary.name}",
+        source=f"{len(x):,} rows of {activations.name}, factors {dictionary.name}",
     )
 
 

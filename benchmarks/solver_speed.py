@@ -26,6 +26,7 @@ from benchmarks import (
     environment,
     inputs,
     outputs,
+    scaling,
     tables,
     timing,
 )
@@ -34,6 +35,9 @@ from tfvis_jax.sparse_coding import encode
 
 _L1_PENALTY = flags.DEFINE_list(
     "l1_penalty", None, "Values of λ; by default the run's own and half of it."
+)
+_TARGET_L0 = flags.DEFINE_list(
+    "target_l0", None, "Mean numbers of factors in use to find λ for, instead."
 )
 _ROWS = flags.DEFINE_integer("rows", 2048, "Rows for fast solvers.", lower_bound=1)
 _SLOW_ROWS = flags.DEFINE_integer(
@@ -66,17 +70,12 @@ def _run():
     out = inputs.out_path("solver_speed")
     tolerances = inputs.numbers("tolerances", _TOLERANCES.value)
     problem = inputs.load(num_rows=_ROWS.value)
-    if _L1_PENALTY.value is not None:
-        penalties = inputs.numbers("l1_penalty", _L1_PENALTY.value)
-    elif problem.l1_penalty is not None:
-        penalties = [problem.l1_penalty, problem.l1_penalty / 2]
-    else:
-        raise InputError("Expected --l1_penalty with --activations.")
     if len(problem.x) < jax.device_count():
         raise InputError(
             f"Expected a row for each of {jax.device_count()} devices, got "
             f"{len(problem.x)}."
         )
+    penalties = _penalties(problem)
     header = environment.describe("benchmarks.solver_speed")
     batch, d_model = problem.x.shape
     solvers = inputs.solvers(encode.SOLVERS)
@@ -119,6 +118,24 @@ def _run():
     text = tables.speed(document)
     print(text)
     outputs.write(out, document, text, draw=_draw)
+
+
+def _penalties(problem):
+    """Returns the values of λ that are asked for."""
+    if _TARGET_L0.value is not None:
+        wanted = inputs.numbers("target_l0", _TARGET_L0.value)
+        x, dictionary = problem.x, problem.dictionary
+        found = [scaling.penalty_for_l0(x, dictionary, l0=l0) for l0 in wanted]
+        # A number that can be typed again.
+        return [float(f"{l1_penalty:.3g}") for l1_penalty in found]
+    if _L1_PENALTY.value is not None:
+        return inputs.numbers("l1_penalty", _L1_PENALTY.value)
+    if problem.l1_penalty is None:
+        raise InputError(
+            "Expected --l1_penalty or --target_l0 with --activations, which say "
+            "nothing of λ."
+        )
+    return [problem.l1_penalty, problem.l1_penalty / 2]
 
 
 def _draw(document, path):

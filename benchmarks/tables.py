@@ -163,8 +163,8 @@ def _speed_cells(row):
     return (
         name_of(row),
         _or_dash(row["tolerance"], ".0e"),
-        f"{row['rows_per_s']:,.0f}",
-        f"{row['batch'] / max(row['seconds']):,.0f}",
+        _rate(row["rows_per_s"]),
+        _rate(row["batch"] / max(row["seconds"])),
         f"{row['gap_mean']:.0e} / {row['gap_max']:.0e}",
         _or_dash(row["steps_mean"], ".1f"),
         f"{row['l0']:.1f}",
@@ -178,7 +178,7 @@ def _scaling_cells(row, size):
     return (
         row["solver"],
         f"{row[size]:,}",
-        f"{row['rows_per_s']:,.0f}",
+        _rate(row["rows_per_s"]),
         f"{1e6 / row['rows_per_s']:,.0f}",
         f"{row['gap_mean']:.0e} / {row['gap_max']:.0e}",
         _or_dash(row["steps_mean"], ".1f"),
@@ -215,6 +215,10 @@ def _warm_cells(row):
         f"{1e3 * min(row['seconds_cold']):,.1f}",
         f"{1e3 * min(row['seconds_warm']):,.1f}",
     )
+
+
+def _rate(value):
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _or_dash(value, format_spec):

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from benchmarks import candidates, competitor_processes, solver_speed, timing
+from benchmarks import (
+    candidates,
+    competitor_processes,
+    problem,
+    solver_speed,
+    timing,
+)
 from tfvis_jax.sparse_coding import encode
 
 PROMISED = {
@@ -133,7 +139,8 @@ def test_fraction_of_a_devices_peak(small_problem):
     "changes, message",
     [
         ({"dictionary": None}, "--activations and --dictionary together"),
-        ({"l1_penalty": None}, "Expected --l1_penalty with --activations"),
+        ({"l1_penalty": None}, "Expected --l1_penalty or --target_l0"),
+        ({"target_l0": ["500"]}, "Expected `target_l0` within reach"),
         ({"l1_penalty": ["0.1", "no"]}, "--l1_penalty as positive numbers"),
         ({"l1_penalty": ["-1"]}, "--l1_penalty as positive numbers"),
         ({"tolerances": ["nan"]}, "--tolerances as positive numbers"),
@@ -151,6 +158,17 @@ def test_mistakes_are_answered_by_a_sentence(problem_files, tmp_path, changes, m
         _main(**flags | changes)
     assert message in str(stopped.value)
     assert str(stopped.value).startswith("solver_speed: ")
+
+
+def test_penalties_for_numbers_of_factors_in_use(small_problem):
+    x, factors = small_problem
+    small = problem.Problem(x=x, dictionary=factors, samples=x[:0], source="")
+    with flagsaver.flagsaver(target_l0=["3", "6"]):
+        penalties = solver_speed._penalties(small)
+    for l1_penalty, l0 in zip(penalties, (3, 6), strict=True):
+        codes = encode.encode(x[:256], factors, l1_penalty=l1_penalty).codes
+        # λ is sought on codes of a looser tolerance, to 1 %.
+        assert np.mean(np.sum(codes != 0, axis=1)) == pytest.approx(l0, rel=0.1)
 
 
 def test_without_a_run_the_way_to_one_is_shown(tmp_path):
