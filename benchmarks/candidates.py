@@ -32,7 +32,7 @@ class Program:
       solver: its name in `encode`.
       mapping: "jit", "pmap" or "shard_map".
       num_devices: how many devices share the rows.
-      precision: of dense steps, as `encode` takes it; None for its default.
+      precision: in which dense steps begin, as `encode` takes it.
       batch: number of rows.
       call: maps (x, dictionary, λ, tolerance), placed, to an `encode.Encoding`.
       place: puts x and dictionary where ``call`` wants them.
@@ -126,7 +126,7 @@ def compile_program(
       n_factors: number of factors.
       mapping: "jit", "pmap" or "shard_map".
       num_devices: how many devices share the rows.
-      precision: of dense steps, as `encode` takes it; None for its default.
+      precision: in which dense steps begin, as `encode` takes it.
       k: factors in use, for a solver that wants it.
     """
     settings = {"max_steps": _MAX_STEPS} if k is None else {"k": k}
@@ -184,7 +184,7 @@ def lasso_programs(
       batch: number of rows; what devices cannot share equally is left out.
       d_model: length of a row.
       n_factors: number of factors.
-      precision: of dense steps, as `encode` takes it; None for its default.
+      precision: in which dense steps begin, as `encode` takes it.
       progress: called with a line of text before each.
     """
     shape = {"d_model": d_model, "n_factors": n_factors, "precision": precision}

@@ -50,7 +50,7 @@ _TOLERANCES = flags.DEFINE_list(
     "tolerances", ["1e-2", "1e-3", "2e-4", "2e-5"], "Gaps to solve to."
 )
 _PRECISION = flags.DEFINE_string(
-    "precision", None, "Arithmetic of dense steps, such as bfloat16; highest if None."
+    "precision", None, "In which arithmetic dense steps begin; what is usual, if None."
 )
 flags.adopt_module_key_flags(inputs)
 
