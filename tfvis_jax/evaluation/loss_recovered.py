@@ -18,7 +18,6 @@ Over all layers, losses are summed before the quotient is taken.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -48,7 +47,7 @@ class Recovered:
     Attributes:
       loss: `MASKED_LM` or `LAST_HIDDEN_STATE`.
       n_tokens: tokens over which a loss is a mean.
-      original: loss(h); but for float32 the same for every layer.
+      original: loss(h), the same for every layer.
       reconstructed: loss(ĥ).
       mean_ablated: loss(μ).
     """
@@ -142,15 +141,12 @@ def measure(
         for index in range(len(subject.layers)):
             x = _rows(text.states[index], batch.row_mask, subject.layer_scale[index])
             x_hats, structure = jax.tree.flatten(reconstruct(index, x))
-            ablated = jnp.broadcast_to(means[index], x.shape)
-            # The rows themselves take the same way: identity recovers exactly 1.
+            altered = (jnp.broadcast_to(means[index], x.shape), *x_hats)
             finals = [
-                _run_on(subject, text, index, x, x_hat)
-                for x_hat in (x, ablated, *x_hats)
+                text.final,
+                *(_run_on(subject, text, index, x, x_hat) for x_hat in altered),
             ]
-            found.append(
-                [_total_loss(subject, text, final, finals[0]) for final in finals]
-            )
+            found.append([_total_loss(subject, text, final) for final in finals])
         losses = losses + np.asarray(found)
         n_tokens += int(text.counted.sum())
         done += int(np.sum(batch.window_ids >= 0))
@@ -188,7 +184,8 @@ def mean_states(
     total, n_rows = 0.0, 0
     for batch in _batches(subject, windows, chosen):
         states = _read(subject, batch).states
-        total = total + np.asarray(_sum_rows(states, batch.row_mask), np.float64)
+        sums = [np.float64(_sum_rows(layer, batch.row_mask)) for layer in states]
+        total = total + np.stack(sums)
         n_rows += int(batch.row_mask.sum())
     return np.float32(total / n_rows / np.asarray(subject.layer_scale)[:, None])
 
@@ -204,13 +201,15 @@ class _Text(NamedTuple):
 
     Attributes:
       batch: its masks.
-      states: [n_layers, batch, length, d_model], not scaled.
+      states: [batch, length, d_model] of each of the subject's layers, not scaled.
+      final: the same of the last layer.
       tokens: what is hidden, for a model with a head.
       counted: [batch, n] bool, over which losses are summed.
     """
 
     batch: loader.Batch
-    states: jax.Array
+    states: list[jax.Array]
+    final: jax.Array
     tokens: masking.MaskedTokens | None
     counted: np.ndarray
 
@@ -228,10 +227,13 @@ def _read(subject: Subject, batch: loader.Batch) -> _Text:
             batch, tokenizer=subject.tokenizer, seed=subject.seed
         )
         token_ids, counted = tokens.token_ids, tokens.counted
-    states = _hidden_states(
-        subject.pretrained.encoder, token_ids, batch.token_mask, layers=subject.layers
-    )
-    return _Text(batch, states, tokens, counted)
+    encoder = subject.pretrained.encoder
+    # Made by the very calls that `_run_on` makes: what is not altered ends the same.
+    states = [_embed(encoder.embeddings, token_ids)]
+    for layer in encoder.layers:
+        states.append(_run_layer(layer, states[-1], batch.token_mask))
+    chosen = [states[layer] for layer in subject.layers]
+    return _Text(batch, chosen, states[-1], tokens, counted)
 
 
 def _run_on(subject: Subject, text: _Text, index: int, x, x_hat) -> jax.Array:
@@ -245,9 +247,9 @@ def _run_on(subject: Subject, text: _Text, index: int, x, x_hat) -> jax.Array:
     return hidden
 
 
-def _total_loss(subject: Subject, text: _Text, final, original) -> float:
+def _total_loss(subject: Subject, text: _Text, final: jax.Array) -> float:
     if text.tokens is None:
-        losses = _squared_errors(final, original)
+        losses = _squared_errors(final, text.final)
     else:
         losses = _cross_entropies(
             subject.pretrained.masked_lm,
@@ -258,14 +260,14 @@ def _total_loss(subject: Subject, text: _Text, final, original) -> float:
     return float(np.sum(np.asarray(losses, np.float64)[text.counted]))
 
 
-@functools.partial(jax.jit, static_argnames=("layers",))
-def _hidden_states(encoder, token_ids, token_mask, *, layers):
-    return encoder(token_ids, token_mask, layers=layers)
+@jax.jit
+def _embed(embeddings, token_ids):
+    return embeddings(token_ids)
 
 
 @jax.jit
 def _sum_rows(states, row_mask):
-    return jnp.sum(jnp.where(row_mask[None, :, :, None], states, 0), axis=(1, 2))
+    return jnp.sum(jnp.where(row_mask[:, :, None], states, 0), axis=(0, 1))
 
 
 @jax.jit
