@@ -7,19 +7,38 @@ factors.
 The dense solvers (`dense`) take all rows together. The working-set solver sorts
 unfinished rows to the front and works on those alone; where a mesh splits the rows,
 every device does so with its own.
+
+The greedy solvers (`greedy`) spend a budget of k factors a row instead and minimise
+nothing; they are here to be compared with.
 """
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from tfvis_jax import config
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import checks, dense, layout, objective, refit, working_set
+from tfvis_jax.sparse_coding import (
+    checks,
+    dense,
+    greedy,
+    implicit,
+    layout,
+    objective,
+    refit,
+    working_set,
+)
 from tfvis_jax.sparse_coding import problem as problem_lib
 
 SOLVERS = config.SOLVERS
+GREEDY_SOLVERS = {
+    "omp": greedy.omp,
+    "gradient_pursuit": greedy.gradient_pursuit,
+    "top_k": greedy.top_k,
+}
 
 # Below this many factors a dense step costs no more than a working set.
 _MIN_FACTORS = 256
@@ -73,13 +92,21 @@ def encode(
     longer minimises the objective: gap, steps and convergence are those of the codes
     that were refitted, and certify the support, not its new values.
 
+    Greedy solvers need ``k``. Their gap is that of the problem with λ, which they do
+    not minimise: it says what their choice of factors costs there.
+
+    Codes are differentiable with respect to ``x``, ``dictionary`` and both penalties,
+    forward and reverse, as `implicit` and `greedy` say; gap and steps are constants.
+
     Args:
       x: [batch, d_model] rows.
       dictionary: [n_factors, d_model]; unit norm is usual, not required.
       l1_penalty: λ > 0; scalar, [batch], or [1 or batch, n_factors]. Traced: a new
         value does not recompile.
       l2_penalty: μ ≥ 0, a scalar: the elastic net. A plain 0 costs nothing.
-      solver: one of `SOLVERS`; `choose_solver` says what "auto" means.
+      solver: one of `SOLVERS`, where `choose_solver` says what "auto" means, or of
+        `GREEDY_SOLVERS`, which use nothing else here but ``k``, ``non_negative`` and
+        ``debias``.
       tolerance: largest relative duality gap of a finished row; 0 spends ``max_steps``.
         Below about 1e-6 float32 cannot tell.
       max_steps: budget of dense steps.
@@ -87,7 +114,8 @@ def encode(
       lipschitz: largest eigenvalue of DᵀD, or a bound; estimated if None.
       codes0: [batch, n_factors] start, as from a slightly older dictionary.
       non_negative: whether the codes are.
-      k: keep the k codes of largest magnitude of every row, refitted. Static.
+      k: keep the k codes of largest magnitude of every row, refitted; the number of
+        steps of a greedy solver. Static.
       debias: refit all codes in use, which removes the shrinkage by λ.
       precision: of the matrix products of dense steps; highest if None. The certificate
         is always computed at the highest.
@@ -99,8 +127,14 @@ def encode(
       InputError: if shapes do not fit, factors are split and the solver needs them
         whole, or a concrete ``l1_penalty`` is not positive.
     """
-    if solver not in SOLVERS:
-        raise InputError(f"Expected `solver` to be one of {SOLVERS}, got {solver!r}.")
+    is_greedy = solver in GREEDY_SOLVERS
+    if solver not in SOLVERS and not is_greedy:
+        names = (*SOLVERS, *GREEDY_SOLVERS)
+        raise InputError(f"Expected `solver` to be one of {names}, got {solver!r}.")
+    if is_greedy and k is None:
+        raise InputError(
+            f"Expected `k`, the most codes of a row, with solver={solver!r}; got None."
+        )
     checks.check_problem(
         x, dictionary, l1_penalty=l1_penalty, l2_penalty=l2_penalty, codes0=codes0
     )
@@ -121,15 +155,18 @@ def encode(
             'split the rows only, or use "spectral" without `k`.'
         )
     problem = problem_lib.lasso(
-        x,
-        dictionary,
+        *jax.lax.stop_gradient((x, dictionary)),
         l1_penalty=l1_penalty,
         l2_penalty=l2_penalty,
         lipschitz=lipschitz,
         non_negative=non_negative,
         precision=jax.lax.Precision.HIGHEST if precision is None else precision,
     )
-    if solver == "working_set":
+    # What depends on the inputs does so through `implicit`, not through a solver.
+    problem, codes0 = jax.lax.stop_gradient((problem, codes0))
+    if is_greedy:
+        codes, gap, num_steps = _by_greedy(problem, x, dictionary, solver=solver, k=k)
+    elif solver == "working_set":
         codes, gap, num_steps = layout.on_each_device(
             functools.partial(_by_working_set, max_steps=max_steps),
             problem,
@@ -145,11 +182,19 @@ def encode(
             block_steps=block_steps,
             codes0=codes0,
         )
+    is_refitted = debias or (k is not None and not is_greedy)
+    if is_refitted:
+        codes = jax.lax.stop_gradient(codes)
+        l1_penalty = l2_penalty = 0.0
     if debias and factors_are_split:
         codes = refit.on_all_factors(problem, codes)
-    elif debias or k is not None:
+    elif is_refitted:
         codes = layout.on_each_device(
             functools.partial(_by_refit, k=k), problem, codes, None
+        )
+    if is_refitted or not is_greedy:
+        codes = implicit.differentiable(
+            codes, x, dictionary, l1_penalty=l1_penalty, l2_penalty=l2_penalty
         )
     return Encoding(codes, gap, num_steps, gap <= tolerance)
 
@@ -158,6 +203,21 @@ def _by_working_set(problem, codes0, tolerance, *, max_steps):
     return working_set.solve(
         problem, tolerance=tolerance, max_steps=max_steps, codes0=codes0
     )
+
+
+def _by_greedy(problem, x, dictionary, *, solver, k):
+    solve = GREEDY_SOLVERS[solver]
+    codes = layout.on_each_device(
+        lambda problem, *_: solve(
+            problem.x, problem.dictionary, k=k, non_negative=problem.non_negative
+        ),
+        dataclasses.replace(problem, x=x, dictionary=dictionary),
+        None,
+        None,
+    )
+    held = jax.lax.stop_gradient(codes)
+    gap, _ = problem.certify(held, problem.residual(held))
+    return codes, gap, jnp.full_like(gap, k, jnp.int32)
 
 
 def _by_refit(problem, codes, _, *, k):

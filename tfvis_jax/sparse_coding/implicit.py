@@ -62,16 +62,30 @@ def differentiable(
       [batch, n_factors] codes.
     """
     codes = jax.lax.stop_gradient(codes)
+    rows, columns = jax.typeof(codes).sharding.spec
     inputs = (
         jnp.asarray(x, jnp.float32),
-        jnp.asarray(dictionary, jnp.float32),
-        objective.penalty_matrix(l1_penalty),
+        _laid_out(jnp.asarray(dictionary, jnp.float32), columns, None),
+        _laid_out(objective.penalty_matrix(l1_penalty), rows, columns),
         jnp.asarray(l2_penalty, jnp.float32),
     )
     # Under `shard_map`, what a linear solve closes over must vary over the same devices
     # throughout; the sum of these zeros varies wherever the codes or an input do.
     zero = sum(jnp.sum(jnp.zeros_like(value)) for value in (codes, *inputs))
     return _solution(codes, *(value + zero for value in inputs))
+
+
+def _laid_out(array, *axes):
+    """Returns an array split as the codes are, which a solver may have decided."""
+    spec = jax.P(
+        *(
+            axis if size > 1 else None
+            for axis, size in zip(axes, array.shape, strict=True)
+        )
+    )
+    return (
+        array if jax.typeof(array).sharding.spec == spec else jax.reshard(array, spec)
+    )
 
 
 @jax.custom_jvp
