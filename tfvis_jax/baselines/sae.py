@@ -181,6 +181,30 @@ class SparseAutoencoder(nnx.Module):
             other.log_threshold[...] = self.log_threshold[...] + jnp.log(scale)
         return other
 
+    def calibrate(self, x: jax.Array) -> None:
+        """Moves what decides L0 at inference by one number, to meet the target on x.
+
+        The shared threshold of "batchtopk" and "matryoshka" is set, the thresholds of
+        "jumprelu" are multiplied, the encoder's bias of "relu" is shifted; "topk" has
+        nothing to move.
+
+        Args:
+          x: [rows, d_model]; rows not trained on, since on rows that were, codes are
+            sparser than they will be.
+        """
+        p = self.preactivations(x)
+        count = max(1, round(self.config.target_l0 * x.shape[0]))
+        if self.config.kind == "relu":
+            least = jnp.min(p)
+            bound = activations.kth_largest(p - least, count=count) + least
+            self.encoder_bias[...] = self.encoder_bias[...] - bound
+        elif self.config.kind == "jumprelu":
+            relative = jax.nn.relu(p) / self._jump()[None, :]
+            factor = jnp.maximum(activations.kth_largest(relative, count=count), 1e-6)
+            self.log_threshold[...] = self.log_threshold[...] + jnp.log(factor)
+        elif self.config.kind != "topk":
+            self.threshold[...] = activations.kth_largest(jax.nn.relu(p), count=count)
+
     def _jump(self):
         """Returns θ of every factor, [n_factors]."""
         return jnp.exp(self.log_threshold[...])

@@ -7,7 +7,7 @@ sphere after every step (Bricken et al., 2023).
 
 "relu" meets its target by a controller: a step changes log λ by gain · log(L0/target).
 "jumprelu" adds (L0/target − 1)², which pushes either way (Rajamanoharan et al., 2024b);
-its thresholds are multiplied by one number in the end, for what is left over.
+what that leaves over is taken out of the thresholds in the end.
 """
 
 import functools
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from tfvis_jax.baselines import activations, losses, sae
+from tfvis_jax.baselines import losses, sae
 from tfvis_jax.sparse_coding import dictionary
 
 _WARM_UP = 1 / 20
@@ -29,7 +29,7 @@ _FIRST_PENALTY = 0.1
 _GAIN = 0.03
 # The running threshold looks back over about this many steps.
 _THRESHOLD_LENGTH = 50
-# Rows on which the thresholds of "jumprelu" are set to give the target exactly.
+# Rows on which the thresholds of "jumprelu" are set in the end.
 _CALIBRATION_ROWS = 16_384
 
 
@@ -67,7 +67,7 @@ def fit(x, mean, *, learning_rate, key, config):
     key_init, key_shuffle = jax.random.split(key)
     model = sae.SparseAutoencoder(config, offset=mean, rngs=nnx.Rngs(params=key_init))
     if config.kind == "jumprelu":
-        _meet_target(model, x[: config.batch_size])
+        model.calibrate(x[: config.batch_size])
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     steps_per_pass = x.shape[0] // config.batch_size
     num_steps = config.num_passes * steps_per_pass
@@ -101,7 +101,7 @@ def fit(x, mean, *, learning_rate, key, config):
     model = nnx.merge(graph, carry.params, rest)
     model.threshold[...] = jnp.maximum(carry.threshold, 0)
     if config.kind == "jumprelu":
-        _meet_target(model, x[:_CALIBRATION_ROWS])
+        model.calibrate(x[:_CALIBRATION_ROWS])
     return model, jax.tree.map(jnp.ravel, history)
 
 
@@ -187,15 +187,6 @@ def _observe(carry, batch, *, config):
         threshold=carry.threshold + share * (batch.threshold - carry.threshold),
         rows_since_firing=jnp.where(batch.fires, 0, silent),
     ), history
-
-
-def _meet_target(model, x):
-    """Multiplies all thresholds of "jumprelu" so that the L0 on ``x`` is the target."""
-    count = max(1, round(model.config.target_l0 * x.shape[0]))
-    log_threshold = model.log_threshold[...]
-    p = jax.nn.relu(model.preactivations(x)) / jnp.exp(log_threshold)[None, :]
-    factor = activations.kth_largest(p, count=count)
-    model.log_threshold[...] = log_threshold + jnp.log(jnp.maximum(factor, 1e-6))
 
 
 def _schedule(learning_rate, *, num_steps):
