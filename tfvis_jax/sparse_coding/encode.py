@@ -207,6 +207,7 @@ def _by_working_set(problem, codes0, tolerance, *, max_steps):
 
 def _by_greedy(problem, x, dictionary, *, solver, k):
     solve = GREEDY_SOLVERS[solver]
+    x, dictionary = (jnp.asarray(a, jnp.float32) for a in (x, dictionary))
     codes = layout.on_each_device(
         lambda problem, *_: solve(
             problem.x, problem.dictionary, k=k, non_negative=problem.non_negative
