@@ -38,6 +38,8 @@ def check_problem(
     _check_penalties(l1_penalty, l2_penalty, codes_shape)
     _check_finite("x", "row", x)
     _check_finite("dictionary", "factor", dictionary)
+    if codes0 is not None:
+        _check_finite("codes0", "row", codes0)
 
 
 def check_effort(

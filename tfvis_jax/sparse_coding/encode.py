@@ -31,6 +31,7 @@ from tfvis_jax.sparse_coding import (
     refit,
     working_set,
 )
+from tfvis_jax.sparse_coding import precision as precision_lib
 from tfvis_jax.sparse_coding import problem as problem_lib
 
 SOLVERS = config.SOLVERS
@@ -55,7 +56,8 @@ class Encoding(NamedTuple):
     """[batch] int32, dense steps until the row was finished; a round on a working set
     counts as one."""
     converged: jax.Array
-    """[batch] bool, whether the gap is within the tolerance."""
+    """[batch] bool, whether the gap is certainly within the tolerance: never for a
+    tolerance below `objective.GAP_FLOOR`, except where the gap is exactly 0."""
 
 
 def choose_solver(*, platform: str, n_factors: int, factors_are_split: bool) -> str:
@@ -84,7 +86,7 @@ def encode(
     non_negative: bool = True,
     k: int | None = None,
     debias: bool = False,
-    precision: objective.Precision = None,
+    precision: str | None = None,
 ) -> Encoding:
     """Infers sparse codes until each row's duality gap is within ``tolerance``.
 
@@ -108,8 +110,9 @@ def encode(
         `GREEDY_SOLVERS`, which use nothing else here but ``k``, ``non_negative`` and
         ``debias``.
       tolerance: largest relative duality gap of a finished row; 0 spends ``max_steps``.
-        Below about 1e-6 float32 cannot tell.
-      max_steps: budget of dense steps.
+        What float32 can certify ends at 1e-6, `objective.GAP_FLOOR`: below it steps are
+        taken all the same, but no row counts as converged.
+      max_steps: budget of dense steps; rows that exceed it are not converged.
       block_steps: steps of a dense solver between two looks at the gap.
       lipschitz: largest eigenvalue of DᵀD, or a bound; estimated if None.
       codes0: [batch, n_factors] start, as from a slightly older dictionary.
@@ -117,15 +120,20 @@ def encode(
       k: keep the k codes of largest magnitude of every row, refitted; the number of
         steps of a greedy solver. Static.
       debias: refit all codes in use, which removes the shrinkage by λ.
-      precision: of the matrix products of dense steps; highest if None. The certificate
-        is always computed at the highest.
+      precision: in which arithmetic the steps of a dense solver begin, one of
+        `precision.NAMES`; they end, and the certificate is computed, in float32. None
+        is what the platform does best, TF32 on a GPU and bfloat16 on a TPU; but float32
+        for "ista" and "fista", which run as published.
 
     Returns:
       Codes with gap, number of steps and whether converged, per row.
 
     Raises:
       InputError: if shapes do not fit, factors are split and the solver needs them
-        whole, or a concrete ``l1_penalty`` is not positive.
+        whole, or values that are not traced make no problem: numbers in ``x``,
+        ``dictionary`` or ``codes0`` that are not finite, λ ≤ 0, μ < 0, or a tolerance
+        < 0. Where they are traced, the gap of the rows concerned is NaN, they are not
+        converged, and other rows are not affected.
     """
     is_greedy = solver in GREEDY_SOLVERS
     if solver not in SOLVERS and not is_greedy:
@@ -141,6 +149,11 @@ def encode(
     checks.check_effort(
         tolerance=tolerance, max_steps=max_steps, block_steps=block_steps, k=k
     )
+    if precision not in (None, *precision_lib.NAMES):
+        raise InputError(
+            f"Expected `precision` to be None or one of {precision_lib.NAMES}, got "
+            f"{precision!r}."
+        )
     factors_are_split = layout.num_parts(dictionary) > 1
     if solver == "auto":
         solver = choose_solver(
@@ -160,7 +173,7 @@ def encode(
         l2_penalty=l2_penalty,
         lipschitz=lipschitz,
         non_negative=non_negative,
-        precision=jax.lax.Precision.HIGHEST if precision is None else precision,
+        precision=precision or _first_precision(solver),
     )
     # What depends on the inputs does so through `implicit`, not through a solver.
     problem, codes0 = jax.lax.stop_gradient((problem, codes0))
@@ -176,7 +189,7 @@ def encode(
     else:
         codes, gap, num_steps = dense.solve(
             problem,
-            method=dense.METHODS[solver],
+            solver=solver,
             tolerance=tolerance,
             max_steps=max_steps,
             block_steps=block_steps,
@@ -196,7 +209,16 @@ def encode(
         codes = implicit.differentiable(
             codes, x, dictionary, l1_penalty=l1_penalty, l2_penalty=l2_penalty
         )
-    return Encoding(codes, gap, num_steps, gap <= tolerance)
+    # Below the floor a gap is rounding, unless it is exactly zero.
+    certain = (gap == 0) | (tolerance >= objective.GAP_FLOOR)
+    return Encoding(codes, gap, num_steps, (gap <= tolerance) & certain)
+
+
+def _first_precision(solver: str) -> str:
+    # The published recursions run as published, step for step.
+    if solver in ("ista", "fista"):
+        return "float32"
+    return precision_lib.coarse(jax.default_backend())
 
 
 def _by_working_set(problem, codes0, tolerance, *, max_steps):

@@ -40,7 +40,8 @@ def power_iteration(
     total = jnp.sum(dictionary, axis=0)
     wave = jnp.cos(jnp.arange(total.size, dtype=total.dtype))
     start = total / jnp.maximum(jnp.linalg.norm(total), _TINY)
-    start = (start + wave / jnp.linalg.norm(wave))[None]
+    # Half as long, so that the two cannot cancel.
+    start = (start + 0.5 * wave / jnp.linalg.norm(wave))[None]
     direction, _ = jax.lax.scan(step, start, length=num_steps)
     return margin * jnp.linalg.norm(apply(direction))
 

@@ -30,12 +30,10 @@ nothing.
 import jax
 import jax.numpy as jnp
 
-Precision = jax.lax.PrecisionLike
+from tfvis_jax.sparse_coding import precision as precision_lib
 
 # The smallest relative duality gap that float32 can certify.
 GAP_FLOOR = 1e-6
-
-_HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def penalty_matrix(l1_penalty: jax.Array | float) -> jax.Array:
@@ -58,14 +56,14 @@ def decode(
     dictionary: jax.Array,
     *,
     like: jax.Array,
-    precision: Precision = _HIGHEST,
+    precision: str = "float32",
 ) -> jax.Array:
     """Returns the [batch, d_model] sums αD, sharded like ``like``.
 
     The contraction runs over ``n_factors``, which a mesh may split, so the layout of
     the result cannot be inferred and is taken from an array of the same shape.
     """
-    return jnp.einsum(
+    return precision_lib.einsum(
         "bf,fd->bd",
         codes,
         dictionary,
@@ -75,10 +73,10 @@ def decode(
 
 
 def correlate(
-    residual: jax.Array, dictionary: jax.Array, *, precision: Precision = _HIGHEST
+    residual: jax.Array, dictionary: jax.Array, *, precision: str = "float32"
 ) -> jax.Array:
     """Returns ⟨d_f, r⟩ for every row and factor, [batch, n_factors]."""
-    return jnp.einsum("bd,fd->bf", residual, dictionary, precision=precision)
+    return precision_lib.einsum("bd,fd->bf", residual, dictionary, precision=precision)
 
 
 def zero_codes(x: jax.Array, dictionary: jax.Array) -> jax.Array:
@@ -123,7 +121,7 @@ def smooth_descent(
     dictionary: jax.Array,
     *,
     l2_penalty: jax.Array | float | None = 0.0,
-    precision: Precision = _HIGHEST,
+    precision: str = "float32",
 ) -> jax.Array:
     """Returns ⟨d_f, x − αD⟩ − μα_f, the correlations, [batch, n_factors]."""
     correlation = correlate(residual, dictionary, precision=precision)
@@ -168,12 +166,14 @@ def gap_from_residual(
       non_negative: whether the codes are.
 
     Returns:
-      [batch], (primal − dual) / (½‖x‖²); 0 for a row of zeros with codes of zero.
+      [batch], (primal − dual) / (½‖x‖²); 0 for a row of zeros with codes of zero, NaN
+      for a row that is not finite or whose penalties are no penalties.
     """
-    scale = feasible_scale(
-        correlation, l1_penalty=l1_penalty, non_negative=non_negative
-    )
     penalty = penalty_matrix(l1_penalty)
+    penalty = jnp.where(penalty > 0, penalty, jnp.nan)
+    if ridge(l2_penalty) is not None:
+        penalty = jnp.where(jnp.asarray(l2_penalty) >= 0, penalty, jnp.nan)
+    scale = feasible_scale(correlation, l1_penalty=penalty, non_negative=non_negative)
     slack = penalty * jnp.abs(codes) - scale[:, None] * codes * correlation
     rest = residual_energy(residual, codes, l2_penalty=l2_penalty)
     gap = 0.5 * (1 - scale) ** 2 * rest + jnp.sum(slack, axis=1)
@@ -193,7 +193,7 @@ def duality_gap(
     """Returns the certificate of every row, (primal − dual) / (½‖x‖²), [batch].
 
     The objective of the codes is at most ``gap · ½‖x‖²`` above the optimum. Computed in
-    float32 at the highest matmul precision whatever the platform's default; exact to
+    float32 whatever the platform's default arithmetic; exact to
     `GAP_FLOOR` (see the module's docstring). Duality for the lasso: Mairal & Yu,
     "Complexity analysis of the lasso regularization path", ICML 2012.
     """

@@ -30,17 +30,17 @@ class Problem:
     l2_penalty: jax.Array | None  # μ, a scalar; None leaves its terms out
     lipschitz: jax.Array | float  # L, the largest curvature, or a bound
     non_negative: bool = dataclasses.field(metadata=_STATIC)
-    # Of the matrix products of steps; the certificate is always at the highest.
-    precision: objective.Precision = dataclasses.field(metadata=_STATIC)
+    # Of the matrix products of steps, see `precision`; the certificate is in float32.
+    precision: str = dataclasses.field(metadata=_STATIC)
 
     def decode(self, codes: jax.Array) -> jax.Array:
-        """Returns αD at the precision of steps, [batch, d_model]."""
+        """Returns αD in the arithmetic of steps, [batch, d_model]."""
         return objective.decode(
             codes, self.dictionary, like=self.x, precision=self.precision
         )
 
     def correlation(self, codes: jax.Array, residual: jax.Array) -> jax.Array:
-        """Returns ⟨d_f, x − αD⟩ − μα_f at the precision of steps."""
+        """Returns ⟨d_f, x − αD⟩ − μα_f in the arithmetic of steps."""
         return objective.smooth_descent(
             codes,
             residual,
@@ -61,7 +61,7 @@ class Problem:
         return codes0, self.residual(codes0)
 
     def residual(self, codes: jax.Array) -> jax.Array:
-        """Returns x − αD at the highest precision."""
+        """Returns x − αD in float32."""
         return self.x - objective.decode(codes, self.dictionary, like=self.x)
 
     def rows(self) -> tuple[jax.Array, jax.Array]:
@@ -99,7 +99,7 @@ class Problem:
     ) -> tuple[jax.Array, jax.Array]:
         """Returns the relative duality gap, [batch], and the correlations.
 
-        Both at the highest precision, given a residual that is, too.
+        Both in float32, given the residual of `residual`.
         """
         correlation = objective.smooth_descent(
             codes, residual, self.dictionary, l2_penalty=self.l2_penalty
@@ -124,7 +124,7 @@ def lasso(
     l2_penalty: jax.Array | float = 0.0,
     lipschitz: jax.Array | float | None = None,
     non_negative: bool = True,
-    precision: objective.Precision = jax.lax.Precision.HIGHEST,
+    precision: str = "float32",
 ) -> Problem:
     """Returns the problem of coding rows with factors.
 
@@ -135,7 +135,7 @@ def lasso(
       l2_penalty: μ ≥ 0, a scalar; a plain 0 costs nothing.
       lipschitz: largest eigenvalue of DᵀD, or a bound; estimated if None.
       non_negative: whether the codes are.
-      precision: of the matrix products of steps.
+      precision: of the matrix products of steps; one of `precision.NAMES`.
     """
     x, dictionary = (jnp.asarray(a, jnp.float32) for a in (x, dictionary))
     if lipschitz is None:

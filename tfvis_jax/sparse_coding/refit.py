@@ -144,7 +144,9 @@ def _on_few(problem, codes, gram, size):
 
 def _without_penalties(problem):
     none = jnp.zeros_like(problem.l1_penalty[:, :1])
-    return dataclasses.replace(problem, l1_penalty=none, l2_penalty=None)
+    return dataclasses.replace(
+        problem, l1_penalty=none, l2_penalty=None, precision="float32"
+    )
 
 
 def _target(problem):

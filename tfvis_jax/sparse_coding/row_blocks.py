@@ -39,6 +39,8 @@ def sweep(
       The new state.
     """
     batch = wanted.shape[0]
+    if batch == 0:
+        return state
     rows = min(_ROWS, batch)
     order = jnp.argsort(-wanted).astype(jnp.int32)
     # Blocks are whole: rows that fill up the last are read but not written.

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from tfvis_jax.sparse_coding import precision as precision_lib
 from tfvis_jax.sparse_coding import problem as problem_lib
 from tfvis_jax.sparse_coding import prox
 
@@ -143,8 +144,18 @@ def gram_step(
     penalty: jax.Array,
     lipschitz: jax.Array | float,
     non_negative: bool = True,
+    precision: str = "float32",
 ) -> GramState:
-    """Takes the same step by each row's own Gram matrix, [batch, size, size]."""
+    """Takes the same step by a Gram matrix, μ included.
+
+    Args:
+      state: where the solve stands.
+      gram: each row's own, [batch, size, size], or that of all rows, [size, size].
+      penalty: λ, [1 or batch, 1 or size].
+      lipschitz: L, or a bound.
+      non_negative: whether the codes are.
+      precision: of the product with the matrix.
+    """
     codes, correlation, pace = state
     move, descent = _propose(
         codes,
@@ -153,7 +164,8 @@ def gram_step(
         penalty=penalty,
         non_negative=non_negative,
     )
-    image = jnp.einsum("bst,bt->bs", gram, move, precision="highest")
+    subscripts = "bst,bt->bs" if gram.ndim == 3 else "st,bt->bs"
+    image = precision_lib.einsum(subscripts, gram, move, precision=precision)
     share, pace = _accept(
         pace,
         descent=descent,

@@ -12,6 +12,7 @@ factors; a block works with the smallest size that holds its rows, and where non
 takes dense steps. All sizes are static and all decisions are taken on the device.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -60,8 +61,7 @@ def solve(
     Rows must not be split over devices here, nor factors: rows are sorted.
 
     Args:
-      problem: see `problem.lasso`; its precision is that of the dense steps which rows
-        take that need too many factors.
+      problem: see `problem.lasso`; all steps are in float32.
       tolerance: largest relative duality gap of a finished row.
       max_steps: budget of dense steps a row; a round on a working set counts as one.
       codes0: [batch, n_factors] start; zeros if None.
@@ -69,6 +69,7 @@ def solve(
     Returns:
       Codes [batch, n_factors], gap [batch] and number of dense steps [batch].
     """
+    problem = dataclasses.replace(problem, precision="float32")
     gram = small_problem.whole_gram(problem)
 
     def active(state):

@@ -1,0 +1,157 @@
+"""Input that is wrong, extreme or empty: refused, flagged or solved, never silent."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tfvis_jax import errors
+from tfvis_jax.sparse_coding import encode, objective
+
+_SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
+# One for each way of going through the rows; each costs a compilation a test.
+_KINDS = ["fista", "spectral", "working_set"]
+
+
+def _problem(batch=9, d_model=16, n_factors=70, seed=0):
+    rng = np.random.default_rng(seed)
+    dictionary = rng.normal(size=(n_factors, d_model))
+    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
+    truth = rng.exponential(size=(batch, n_factors)) * (
+        rng.random((batch, n_factors)) < 4 / n_factors
+    )
+    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
+    return np.float32(x), np.float32(dictionary)
+
+
+def _jitted(solver, **settings):
+    settings = {"tolerance": 1e-4, "max_steps": 2000} | settings
+    return jax.jit(
+        lambda x, dictionary, l1_penalty: encode.encode(
+            x, dictionary, l1_penalty=l1_penalty, solver=solver, **settings
+        )
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_not_finite_are_named(value):
+    x, dictionary = _problem()
+    x[4, 2] = x[7, 0] = value
+    with pytest.raises(errors.InputError, match=r"2 of 9 rows, first in row 4"):
+        encode.encode(x, dictionary, l1_penalty=0.2)
+    with pytest.raises(errors.InputError, match=r"1 of 1 factors, first in factor 0"):
+        encode.encode(dictionary, x[4:5], l1_penalty=0.2)
+
+
+@pytest.mark.parametrize("solver", _SOLVERS)
+def test_traced_bad_rows_are_flagged_and_change_no_other(solver):
+    x, dictionary = _problem()
+    solve = _jitted(solver, k=5)
+    x[[1, 3, 8]] = 0
+    clean = solve(x, dictionary, 0.2)
+    x[1, 3], x[3, 1], x[8, 0] = np.nan, np.inf, 3e30
+    got = solve(x, dictionary, 0.2)
+    bad = np.isin(np.arange(9), [1, 3, 8])
+    assert np.all(np.isnan(got.gap[bad]))
+    assert not np.any(got.converged[bad])
+    for name in got._fields:
+        np.testing.assert_array_equal(
+            getattr(got, name)[~bad], getattr(clean, name)[~bad]
+        )
+    assert np.all(got.converged[~bad])
+
+
+@pytest.mark.parametrize("solver", ["spectral", "working_set"])
+def test_traced_penalties_that_are_none_are_flagged(solver):
+    x, dictionary = _problem()
+    solve = _jitted(solver)
+    by_row = np.float32([0.2, 0, -0.1, np.nan, 0.2, 0.2, 0.2, 0.2, 0.2])
+    got = solve(x, dictionary, by_row)
+    bad = ~(by_row > 0)
+    np.testing.assert_array_equal(np.isnan(got.gap), bad)
+    np.testing.assert_array_equal(got.converged, ~bad)
+    by_factor = np.full((1, 70), 0.2, np.float32)
+    by_factor[0, 3] = 0
+    assert not np.any(solve(x, dictionary, by_factor).converged)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("shape", [(), (9,), (1, 70), (9, 70)])
+def test_penalties_that_are_none_are_refused(shape, value):
+    x, dictionary = _problem()
+    penalty = np.full(shape, 0.2, np.float32)
+    penalty[(-1,) * len(shape)] = value
+    with pytest.raises(errors.InputError, match="`l1_penalty` to be positive"):
+        encode.encode(x, dictionary, l1_penalty=penalty)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tolerance": -1e-3}, "`tolerance` of 0 or more"),
+        ({"tolerance": float("nan")}, "`tolerance` of 0 or more"),
+        ({"max_steps": 0}, "at least 1"),
+        ({"k": 0}, "`k` of 1 or more"),
+        ({"codes0": np.full((9, 70), np.nan, np.float32)}, "codes0"),
+    ],
+)
+def test_impossible_effort_is_refused(change, message):
+    x, dictionary = _problem()
+    with pytest.raises(errors.InputError, match=message):
+        encode.encode(x, dictionary, l1_penalty=0.2, **change)
+    with pytest.raises(errors.InputError, match="factors of some length"):
+        encode.encode(x, dictionary[:0], l1_penalty=0.2)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-9, 0.99 * objective.GAP_FLOOR])
+def test_below_the_floor_nothing_is_certain_but_zero(tolerance):
+    x, dictionary = _problem()
+    x[2] = 0
+    got = _jitted("spectral", tolerance=tolerance, max_steps=300)(x, dictionary, 0.2)
+    assert float(jnp.max(got.gap)) < objective.GAP_FLOOR
+    np.testing.assert_array_equal(got.converged, np.asarray(got.gap) == 0)
+    assert bool(got.converged[2]) and int(got.num_steps[2]) == 0
+
+
+@pytest.mark.parametrize("solver", _KINDS)
+@pytest.mark.parametrize("batch", [0, 1])
+def test_no_row_and_one_row(solver, batch):
+    x, dictionary = _problem(batch=batch)
+    got = _jitted(solver, debias=True)(x, dictionary, 0.2)
+    assert got.codes.shape == (batch, 70)
+    assert np.all(got.converged)
+
+
+@pytest.mark.parametrize("solver", _KINDS)
+def test_factors_that_are_zero_or_the_same(solver):
+    x, dictionary = _problem()
+    dictionary[1] = 0
+    dictionary[40:] = dictionary[10:40]
+    got = _jitted(solver)(x, dictionary, 0.2)
+    assert np.all(got.converged)
+    np.testing.assert_array_equal(got.codes[:, 1], 0)
+    # Copies of factors cannot lower the optimum.
+    alone = _jitted(solver)(x, dictionary[:40], 0.2)
+    energy = 0.5 * np.sum(x**2, axis=1)
+    values = [
+        objective.lasso_objective(x, factors, codes, l1_penalty=0.2)
+        for factors, codes in ((dictionary, got.codes), (dictionary[:40], alone.codes))
+    ]
+    assert np.all(np.abs(values[0] - values[1]) <= 1.1e-4 * energy)
+
+
+@pytest.mark.parametrize("solver", _KINDS)
+def test_a_dictionary_of_zeros_is_of_no_use(solver):
+    x, dictionary = _problem()
+    got = _jitted(solver, debias=True)(x, 0 * dictionary, 0.2)
+    np.testing.assert_array_equal(got.codes, 0)
+    np.testing.assert_array_equal(got.gap, 0)
+
+
+@pytest.mark.parametrize("solver", _SOLVERS)
+def test_one_factor_of_one_dimension_has_a_closed_form(solver):
+    x = np.float32([[2.0], [-1.0], [0.0], [0.05]])
+    got = _jitted(solver)(x, np.float32([[0.5]]), 0.1)
+    # α = max(0, ⟨d, x⟩ − λ) / ‖d‖².
+    np.testing.assert_allclose(got.codes, [[3.6], [0], [0], [0]], rtol=1e-4)
+    assert np.all(got.converged)
