@@ -1,5 +1,6 @@
 """Autoencoders on rows made of few factors: targets, norms, learning, edge cases."""
 
+import dataclasses
 import functools
 
 import jax.numpy as jnp
@@ -71,14 +72,31 @@ def test_training_explains_unseen_rows(kind):
 @pytest.mark.parametrize("kind", sae.KINDS)
 def test_l0_on_unseen_rows_is_the_target(kind):
     held_out = _rows()[1]
-    figures = method.measure(_trained(kind), held_out)
-    # These few rows leave the penalties only 600 steps to find the balance.
-    np.testing.assert_allclose(figures.l0, 5, rtol=0.15)
-    calibrated = train_sae.calibrate(_trained(kind), held_out[:1024])
-    # What is promised after calibration; sampling these rows makes about 2 %.
-    l0 = method.measure(calibrated, held_out[1024:]).l0
+    # What is promised; sampling these rows makes about 2 %.
+    l0 = method.measure(_trained(kind), held_out).l0
     np.testing.assert_allclose(l0, 5, rtol=0.05)
-    assert method.measure(_trained(kind), held_out) == figures
+
+
+@pytest.mark.parametrize("kind", ["relu", "jumprelu"])
+def test_training_itself_comes_near_the_target(kind):
+    # These few rows leave it only 600 steps; calibration is for the rest.
+    last = jnp.mean(_trained(kind).history.l0[-40:])
+    np.testing.assert_allclose(last, 5, rtol=0.25)
+
+
+def test_many_rows_are_calibrated_on_some_that_were_not_trained_on():
+    rng = np.random.default_rng(0)
+    x = np.float32(rng.normal(size=(16_384, 4)))
+    config = _config("batchtopk", n_factors=4, target_l0=1, batch_size=512)
+    config = dataclasses.replace(config, num_passes=1)
+    # What the last 512 rows are changes the threshold, and nothing that is learned.
+    one = train_sae.train(x, config=config)
+    scale = np.sqrt(((x[:-512] - x[:-512].mean(axis=0)) ** 2).sum(axis=1).mean())
+    x[-512:] += 5 * scale
+    other = train_sae.train(x, config=config)
+    assert one.rows_seen == 16_384 - 512
+    np.testing.assert_array_equal(one.decoder, other.decoder)
+    assert float(other.model.threshold[...]) > 1.5 * float(one.model.threshold[...])
 
 
 @pytest.mark.parametrize("kind", sae.KINDS)
@@ -181,9 +199,8 @@ def test_tuning_keeps_the_rate_with_the_lowest_fvu_on_the_validation_rows():
 
 def test_tuning_compares_at_the_l0_asked_for():
     x, validation = _rows()
-    # At the lower rate the penalty has hardly acted: far more factors fire.
-    lazy = train_sae.train(x, config=_config("relu", learning_rate=1e-5))
-    assert method.measure(lazy, validation).l0 > 8
+    # Other rows than the training's, on which the threshold would be another.
+    validation = 1.1 * validation
     tuned = train_sae.tune(
         x, validation=validation, config=_config("relu"), learning_rates=(1e-5, 5e-3)
     )

@@ -88,7 +88,7 @@ class SAEConfig:
 
 
 class Threshold(nnx.Variable):
-    """What a pre-activation has to exceed to fire; learned without a gradient."""
+    """What a pre-activation has to exceed to fire; set by calibration."""
 
 
 class SparseAutoencoder(nnx.Module):
@@ -121,31 +121,23 @@ class SparseAutoencoder(nnx.Module):
         bias = self.encoder_bias[...] - self.offset[...] @ self.encoder[...]
         return x @ self.encoder[...] + bias[None, :]
 
-    def select(self, p: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns the codes in training, and the threshold that selected them.
-
-        Args:
-          p: [batch, n_factors] pre-activations.
-
-        Returns:
-          [batch, n_factors] codes and a scalar, 0 where no threshold is shared by all.
-        """
+    def select(self, p: jax.Array) -> jax.Array:
+        """Returns the codes in training, [batch, n_factors], of pre-activations p."""
         config = self.config
         if config.kind == "relu":
-            return jax.nn.relu(p), jnp.zeros(())
+            return jax.nn.relu(p)
         if config.kind == "jumprelu":
-            codes = activations.jump_relu(
+            return activations.jump_relu(
                 p, self._jump()[None, :], bandwidth=config.bandwidth
             )
-            return codes, jnp.zeros(())
         if config.kind == "topk":
             mask = activations.top_k_mask(p, k=int(config.target_l0))
-            return jnp.where(mask, jax.nn.relu(p), 0), jnp.zeros(())
+            return jnp.where(mask, jax.nn.relu(p), 0)
         count = max(1, round(config.target_l0 * p.shape[0]))
-        threshold = activations.kth_largest(
+        least = activations.kth_largest(
             jax.lax.stop_gradient(jax.nn.relu(p)), count=count
         )
-        return jnp.where(p >= threshold, jax.nn.relu(p), 0), threshold
+        return jnp.where(p >= least, jax.nn.relu(p), 0)
 
     def soft_l0(self, p: jax.Array) -> jax.Array:
         """Returns the mean L0 of "jumprelu", differentiable in its thresholds."""
@@ -158,7 +150,7 @@ class SparseAutoencoder(nnx.Module):
         """Returns the codes [rows, n_factors] of ``x`` [rows, d_model], row by row."""
         p = self.preactivations(x)
         if self.config.kind in ("relu", "topk"):
-            return self.select(p)[0]
+            return self.select(p)
         threshold = (
             self._jump()[None, :]
             if self.config.kind == "jumprelu"

@@ -6,8 +6,7 @@ The gradient's part along a factor is removed, and the factor put back on the un
 sphere after every step (Bricken et al., 2023).
 
 "relu" meets its target by a controller: a step changes log λ by gain · log(L0/target).
-"jumprelu" adds (L0/target − 1)², which pushes either way (Rajamanoharan et al., 2024b);
-what that leaves over is taken out of the thresholds in the end.
+"jumprelu" adds (L0/target − 1)², which pushes either way (Rajamanoharan et al., 2024b).
 """
 
 import functools
@@ -27,10 +26,6 @@ _DECAY = 1 / 5
 _FIRST_PENALTY = 0.1
 # Change of log λ in a step for every unit of log (L0 / target).
 _GAIN = 0.03
-# The running threshold looks back over about this many steps.
-_THRESHOLD_LENGTH = 50
-# Rows on which the thresholds of "jumprelu" are set in the end.
-_CALIBRATION_ROWS = 16_384
 
 
 class History(NamedTuple):
@@ -62,7 +57,8 @@ def fit(x, mean, *, learning_rate, key, config):
         at most the number of rows.
 
     Returns:
-      The autoencoder, for scaled rows, and the course of its training.
+      The autoencoder, for scaled rows and not calibrated, and the course of its
+      training.
     """
     key_init, key_shuffle = jax.random.split(key)
     model = sae.SparseAutoencoder(config, offset=mean, rngs=nnx.Rngs(params=key_init))
@@ -94,15 +90,10 @@ def fit(x, mean, *, learning_rate, key, config):
         params=params,
         optimizer=optimizer.init(params),
         log_penalty=jnp.log(jnp.float32(_FIRST_PENALTY)),
-        threshold=jnp.float32(-1.0),
         rows_since_firing=jnp.zeros(config.n_factors, jnp.int32),
     )
     carry, history = jax.lax.scan(one_pass, carry, jnp.arange(config.num_passes))
-    model = nnx.merge(graph, carry.params, rest)
-    model.threshold[...] = jnp.maximum(carry.threshold, 0)
-    if config.kind == "jumprelu":
-        model.calibrate(x[:_CALIBRATION_ROWS])
-    return model, jax.tree.map(jnp.ravel, history)
+    return nnx.merge(graph, carry.params, rest), jax.tree.map(jnp.ravel, history)
 
 
 class _Carry(NamedTuple):
@@ -111,7 +102,6 @@ class _Carry(NamedTuple):
     params: nnx.State
     optimizer: optax.OptState
     log_penalty: jax.Array
-    threshold: jax.Array
     rows_since_firing: jax.Array
 
 
@@ -121,14 +111,13 @@ class _Batch(NamedTuple):
     error: jax.Array
     l0: jax.Array
     fires: jax.Array
-    threshold: jax.Array
     n_dead: jax.Array
 
 
 def _loss(model, *, x, carry, config):
     """Returns the loss of one batch, and what was seen on the way."""
     p = model.preactivations(x)
-    codes, threshold = model.select(p)
+    codes = model.select(p)
     decoder = model.decoder[...]
     loss, residual = losses.nested_error(
         x,
@@ -152,7 +141,6 @@ def _loss(model, *, x, carry, config):
         error=jnp.mean(jnp.sum(residual**2, axis=1)),
         l0=l0,
         fires=jnp.any(fires, axis=0),
-        threshold=threshold,
         n_dead=jnp.sum(dead),
     )
 
@@ -171,10 +159,8 @@ def _descend(carry, gradient, *, optimizer):
 
 
 def _observe(carry, batch, *, config):
-    """Moves λ, the running threshold and the record of firing; returns the history."""
+    """Moves λ and the record of firing; returns the history."""
     silent = carry.rows_since_firing + config.batch_size
-    first = carry.threshold < 0
-    share = jnp.where(first, 1, 1 / _THRESHOLD_LENGTH)
     history = History(
         error=batch.error,
         l0=batch.l0,
@@ -184,7 +170,6 @@ def _observe(carry, batch, *, config):
     excess = jnp.log((batch.l0 + 1e-3) / config.target_l0)
     return carry._replace(
         log_penalty=carry.log_penalty + _GAIN * jnp.clip(excess, -1, 1),
-        threshold=carry.threshold + share * (batch.threshold - carry.threshold),
         rows_since_firing=jnp.where(batch.fires, 0, silent),
     ), history
 
