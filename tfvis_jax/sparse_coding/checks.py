@@ -47,7 +47,6 @@ def check_effort(
     tolerance: jax.Array | float,
     max_steps: int,
     block_steps: int,
-    k: int | None,
 ) -> None:
     """Raises InputError where a solve could never end, or never begin."""
     if max_steps < 1 or block_steps < 1:
@@ -55,8 +54,6 @@ def check_effort(
             "Expected `max_steps` and `block_steps` to be at least 1, got "
             f"{max_steps} and {block_steps}."
         )
-    if k is not None and k < 1:
-        raise InputError(f"Expected `k` of 1 or more, or None, got {k}.")
     if _is_known(tolerance) and not np.all(np.asarray(tolerance) >= 0):
         raise InputError(f"Expected a `tolerance` of 0 or more, got {tolerance}.")
 

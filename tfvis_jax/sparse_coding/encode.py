@@ -135,48 +135,25 @@ def encode(
         < 0. Where they are traced, the gap of the rows concerned is NaN, they are not
         converged, and other rows are not affected.
     """
-    is_greedy = solver in GREEDY_SOLVERS
-    if solver not in SOLVERS and not is_greedy:
-        names = (*SOLVERS, *GREEDY_SOLVERS)
-        raise InputError(f"Expected `solver` to be one of {names}, got {solver!r}.")
-    if is_greedy and k is None:
-        raise InputError(
-            f"Expected `k`, the most codes of a row, with solver={solver!r}; got None."
-        )
     checks.check_problem(
         x, dictionary, l1_penalty=l1_penalty, l2_penalty=l2_penalty, codes0=codes0
     )
     checks.check_effort(
-        tolerance=tolerance, max_steps=max_steps, block_steps=block_steps, k=k
+        tolerance=tolerance, max_steps=max_steps, block_steps=block_steps
     )
-    if precision not in (None, *precision_lib.NAMES):
-        raise InputError(
-            f"Expected `precision` to be None or one of {precision_lib.NAMES}, got "
-            f"{precision!r}."
-        )
     factors_are_split = layout.num_parts(dictionary) > 1
-    if solver == "auto":
-        solver = choose_solver(
-            platform=jax.default_backend(),
-            n_factors=dictionary.shape[0],
-            factors_are_split=factors_are_split,
-        )
-    if factors_are_split and (solver == "working_set" or k is not None):
-        raise InputError(
-            'Expected whole factors on every device for solver="working_set" or `k`, '
-            f"got a dictionary laid out as {jax.typeof(dictionary).sharding.spec}; "
-            'split the rows only, or use "spectral" without `k`.'
-        )
+    solver = _resolve(solver, dictionary, k=k, factors_are_split=factors_are_split)
     problem = problem_lib.lasso(
         *jax.lax.stop_gradient((x, dictionary)),
         l1_penalty=l1_penalty,
         l2_penalty=l2_penalty,
         lipschitz=lipschitz,
         non_negative=non_negative,
-        precision=precision or _first_precision(solver),
+        precision=_first_precision(precision, solver),
     )
     # What depends on the inputs does so through `implicit`, not through a solver.
     problem, codes0 = jax.lax.stop_gradient((problem, codes0))
+    is_greedy = solver in GREEDY_SOLVERS
     if is_greedy:
         codes, gap, num_steps = _by_greedy(problem, x, dictionary, solver=solver, k=k)
     elif solver == "working_set":
@@ -214,7 +191,41 @@ def encode(
     return Encoding(codes, gap, num_steps, (gap <= tolerance) & certain)
 
 
-def _first_precision(solver: str) -> str:
+def _resolve(solver, dictionary, *, k, factors_are_split) -> str:
+    """Returns the name of the solver to use, if it can do what is asked for."""
+    names = (*SOLVERS, *GREEDY_SOLVERS)
+    if solver not in names:
+        raise InputError(f"Expected `solver` to be one of {names}, got {solver!r}.")
+    if k is None and solver in GREEDY_SOLVERS:
+        raise InputError(
+            f"Expected `k`, the most codes of a row, with solver={solver!r}; got None."
+        )
+    if k is not None and k < 1:
+        raise InputError(f"Expected `k` of 1 or more, or None, got {k}.")
+    if factors_are_split and (solver == "working_set" or k is not None):
+        raise InputError(
+            'Expected whole factors on every device for solver="working_set" or `k`, '
+            f"got a dictionary laid out as {jax.typeof(dictionary).sharding.spec}; "
+            'split the rows only, or use "spectral" without `k`.'
+        )
+    if solver != "auto":
+        return solver
+    return choose_solver(
+        platform=jax.default_backend(),
+        n_factors=dictionary.shape[0],
+        factors_are_split=factors_are_split,
+    )
+
+
+def _first_precision(precision, solver) -> str:
+    """Returns the arithmetic in which a solver begins."""
+    if precision is not None:
+        if precision not in precision_lib.NAMES:
+            raise InputError(
+                f"Expected `precision` to be None or one of {precision_lib.NAMES}, "
+                f"got {precision!r}."
+            )
+        return precision
     # The published recursions run as published, step for step.
     if solver in ("ista", "fista"):
         return "float32"
