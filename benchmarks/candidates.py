@@ -19,7 +19,6 @@ from tfvis_jax.sparse_coding import encode
 # Solvers whose steps take two products with the whole dictionary.
 _DENSE = ("ista", "fista", "fista_restart", "spectral")
 # Solvers that choose k factors instead of minimising the lasso.
-_GREEDY = ("omp", "gradient_pursuit", "top_k")
 _MAPPINGS = ("jit", "pmap", "shard_map")
 _MAX_STEPS = 3000
 
@@ -120,7 +119,7 @@ def compile_program(
     """Compiles a solver for one shape; each once.
 
     Args:
-      solver: one of `encode.SOLVERS`.
+      solver: one of `encode.SOLVERS` or `encode.GREEDY_SOLVERS`.
       batch: number of rows, a multiple of ``num_devices``.
       d_model: length of a row.
       n_factors: number of factors.
@@ -188,7 +187,9 @@ def lasso_programs(
       progress: called with a line of text before each.
     """
     shape = {"d_model": d_model, "n_factors": n_factors, "precision": precision}
-    layouts = [(name, "jit", 1) for name in solvers if name not in _GREEDY]
+    layouts = [
+        (name, "jit", 1) for name in solvers if name not in encode.GREEDY_SOLVERS
+    ]
     if "auto" in solvers:
         for num_devices in sorted({1, jax.device_count()}):
             layouts += [("auto", mapping, num_devices) for mapping in _MAPPINGS]
@@ -245,7 +246,7 @@ def greedy_candidates(
     """Returns those of the solvers that choose ``k`` factors, on one device."""
     (batch, d_model), n_factors = x.shape, len(dictionary)
     candidates = []
-    for name in (name for name in solvers if name in _GREEDY):
+    for name in (name for name in solvers if name in encode.GREEDY_SOLVERS):
         progress(f"compiling {name}, k = {k}")
         program = compile_program(
             name, batch=batch, d_model=d_model, n_factors=n_factors, k=k

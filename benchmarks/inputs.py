@@ -10,7 +10,6 @@ from absl import flags
 
 from benchmarks import environment, problem
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
 
 _RUN = flags.DEFINE_string(
     "run", "runs/demo", "Finished run; gives hidden states, factors and λ."
@@ -41,13 +40,12 @@ def repeats() -> int:
     return _REPEATS.value
 
 
-def solvers(default: Sequence[str]) -> list[str]:
+def solvers(default: Sequence[str], *, allowed: Sequence[str]) -> list[str]:
     """Returns the names of the solvers to measure; InputError where one is unknown."""
     names = list(default) if _SOLVERS.value is None else _SOLVERS.value
-    if not names or not set(names) <= set(encode.SOLVERS):
+    if not names or not set(names) <= set(allowed):
         raise InputError(
-            f"Expected --solvers of {', '.join(encode.SOLVERS)}, got "
-            f"{','.join(names)!r}."
+            f"Expected --solvers of {', '.join(allowed)}, got {','.join(names)!r}."
         )
     return names
 

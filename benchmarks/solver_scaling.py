@@ -19,6 +19,7 @@ from absl import app, flags
 from benchmarks import environment, inputs, outputs, scaling, tables, warm_start
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import encode
 
 _BATCHES = flags.DEFINE_list(
     "batches",
@@ -73,7 +74,7 @@ def _run():
         )
     header = environment.describe("benchmarks.solver_scaling")
     common = {
-        "solvers": inputs.solvers(_SOLVERS),
+        "solvers": inputs.solvers(_SOLVERS, allowed=encode.SOLVERS),
         "repeats": inputs.repeats(),
         "progress": outputs.say,
     }

@@ -78,7 +78,8 @@ def _run():
     penalties = _penalties(problem)
     header = environment.describe("benchmarks.solver_speed")
     batch, d_model = problem.x.shape
-    solvers = inputs.solvers(encode.SOLVERS)
+    every = (*encode.SOLVERS, *encode.GREEDY_SOLVERS)
+    solvers = inputs.solvers(every, allowed=every)
     programs = candidates.lasso_programs(
         solvers,
         batch=batch,
