@@ -111,3 +111,24 @@ def test_mistakes_are_refused_with_what_was_expected(change, message):
     arguments = {"x": x, "dictionary": dictionary, "l1_penalty": 0.2} | change
     with pytest.raises(errors.InputError, match=message):
         encode.encode(arguments.pop("x"), arguments.pop("dictionary"), **arguments)
+
+
+@pytest.mark.parametrize("solver", ["spectral", "working_set"])
+def test_a_ragged_last_batch_is_padded_and_compiles_nothing(solver):
+    x, dictionary = _problem(batch=40)
+    compiled = jax.jit(
+        lambda x, dictionary: encode.encode(
+            x, dictionary, l1_penalty=0.2, solver=solver, tolerance=1e-6
+        )
+    )
+    whole = [compiled(x[start : start + 16], dictionary) for start in (0, 16)]
+    last = np.zeros_like(x[:16])
+    last[:8] = x[32:]
+    padded = compiled(last, dictionary)
+    assert compiled._cache_size() == 1
+    np.testing.assert_array_equal(padded.codes[8:], 0)
+    np.testing.assert_array_equal(padded.num_steps[8:], 0)
+    assert np.all(padded.converged)
+    codes = np.concatenate([*(part.codes for part in whole), padded.codes[:8]])
+    gap = objective.duality_gap(x, dictionary, codes, l1_penalty=0.2)
+    assert float(jnp.max(gap)) <= 1e-6

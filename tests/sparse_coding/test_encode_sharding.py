@@ -71,6 +71,29 @@ def test_codes_are_the_same_on_every_mesh(solver, shape):
     _assert_same_codes(got.codes, expected.codes)
 
 
+@pytest.mark.parametrize("shape", [(8, 1), (4, 2), (1, 8)])
+def test_elastic_net_and_coarse_beginnings_on_every_mesh(shape):
+    x, dictionary = _problem()
+
+    def solve(x, dictionary):
+        return encode.encode(
+            x,
+            dictionary,
+            l1_penalty=0.2,
+            l2_penalty=0.05,
+            solver="spectral",
+            tolerance=1e-6,
+            precision="bfloat16",
+        )
+
+    expected = solve(x, dictionary)
+    with jax.set_mesh(jax.make_mesh(shape, ("rows", "columns"))):
+        rows = jax.device_put(x, jax.P("rows"))
+        got = jax.jit(solve)(rows, jax.device_put(dictionary, jax.P("columns")))
+    assert bool(jnp.all(got.converged))
+    _assert_same_codes(got.codes, expected.codes)
+
+
 def test_auto_takes_the_solver_that_the_layout_allows():
     x, dictionary = _problem(n_factors=512)
     whole = _encode(x, dictionary, 0.2, "auto")

@@ -8,7 +8,9 @@ import numpy as np
 
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, encoding, setup
+from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import summary as summary_lib
+from tfvis_jax.training import dictionary_file, encoding, inference, setup
 
 # Tighter than training needs: these codes are read one by one.
 _TOLERANCE = 1e-5
@@ -30,6 +32,7 @@ class EncodedSentence:
       codes: [n_layers, n_tokens, n_factors].
       residual: [n_layers, n_tokens, d_model].
       gap: [n_layers, n_tokens] relative duality gaps.
+      solve: how the codes were found, over all layers and tokens.
     """
 
     text: str
@@ -40,6 +43,7 @@ class EncodedSentence:
     codes: np.ndarray
     residual: np.ndarray
     gap: np.ndarray
+    solve: summary_lib.Summary
 
     @property
     def l0(self) -> np.ndarray:
@@ -128,13 +132,22 @@ def encode_sentence(
         ]
     )
     kept = slice(int(special), int(special) + n_tokens)
+
+    def stack(name):
+        return np.stack([getattr(rows, name)[kept] for rows in layers])
+
+    codes, gap = stack("codes"), stack("gap")
     return EncodedSentence(
         text=text,
         tokens=[opened.tokenizer.pieces[i] for i in encoded.ids],
         spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
         layers=trained.layers,
-        x=np.stack([rows.x[kept] for rows in layers]),
-        codes=np.stack([rows.codes[kept] for rows in layers]),
-        residual=np.stack([rows.residual[kept] for rows in layers]),
-        gap=np.stack([rows.gap[kept] for rows in layers]),
+        x=stack("x"),
+        codes=codes,
+        residual=stack("residual"),
+        gap=gap,
+        solve=summary_lib.summarise(
+            encode.Encoding(codes, gap, stack("num_steps"), stack("converged")),
+            solver=inference.solver_name(solver, n_factors=len(trained.factors)),
+        ),
     )

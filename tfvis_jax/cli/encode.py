@@ -36,6 +36,7 @@ def run(arguments: Sequence[str]) -> None:
         return
     for layer in layers:
         print("\n".join(_table(encoded, layer, top=_TOP.value)))
+    print(encoded.solve)
 
 
 def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:
@@ -107,7 +108,8 @@ COMMAND = command.Command(
         "Prints, for every layer and token: the number of active factors (L0), the "
         "norm of what they leave unexplained relative to the hidden state's "
         "(residual), the duality gap of the code, and the strongest factors with their "
-        "activations. A sentence that begins with a dash goes after --."
+        "activations; last, how the codes were found. A sentence that begins with a "
+        "dash goes after --."
     ),
     flags=FLAGS,
     run=run,

@@ -28,6 +28,8 @@ class EncodedRows(NamedTuple):
       codes: [batch * length, n_factors].
       residual: [batch * length, d_model], x − αD.
       gap: [batch * length], the relative duality gap of each code.
+      num_steps: [batch * length] int32, steps of the solver.
+      converged: [batch * length] bool, whether the gap is within the tolerance.
       valid: [batch * length] bool, false for padding and special tokens.
     """
 
@@ -35,6 +37,8 @@ class EncodedRows(NamedTuple):
     codes: jax.Array
     residual: jax.Array
     gap: jax.Array
+    num_steps: jax.Array
+    converged: jax.Array
     valid: jax.Array
 
 
@@ -58,7 +62,15 @@ def encode_layer(
     x = x.reshape(-1, x.shape[-1])
     encoding = inference.infer(x, dictionary, solver=solver)
     residual = x - objective.decode(encoding.codes, dictionary, like=x)
-    return EncodedRows(x, encoding.codes, residual, encoding.gap, row_mask.reshape(-1))
+    return EncodedRows(
+        x=x,
+        codes=encoding.codes,
+        residual=residual,
+        gap=encoding.gap,
+        num_steps=encoding.num_steps,
+        converged=encoding.converged,
+        valid=row_mask.reshape(-1),
+    )
 
 
 def encode_windows(

@@ -6,6 +6,15 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.sparse_coding import encode, lipschitz
 
 
+def solver_name(solver: config_lib.SolverConfig, *, n_factors: int) -> str:
+    """Returns the name of the solver that `infer` uses on this platform."""
+    if solver.solver != "auto":
+        return solver.solver
+    return encode.choose_solver(
+        platform=jax.default_backend(), n_factors=n_factors, factors_are_split=False
+    )
+
+
 def infer(
     x: jax.Array,
     dictionary: jax.Array,
