@@ -29,7 +29,7 @@ def test_the_penalty_found_gives_the_target(scale, target_l0):
 
 def test_a_target_out_of_reach_names_what_is():
     one_sided = jnp.array([[1.0, -1.0, -1.0]])
-    with pytest.raises(InputError, match="uses only 1.0 of 3"):
+    with pytest.raises(InputError, match=r"uses only 1\.0 of 3"):
         penalty.for_l0(one_sided, jnp.eye(3), target_l0=2.5)
     with pytest.raises(InputError, match="correlate"):
         penalty.for_l0(jnp.zeros((3, 3)), jnp.eye(3), target_l0=2)
