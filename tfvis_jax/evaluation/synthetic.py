@@ -32,13 +32,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 
 # Points of the Gauss-Legendre rule; exact for up to 2·16 − 1 exclusive siblings.
 _QUADRATURE = 16
+_ADAM = (0.9, 0.999)
 # Features compared with all others at a time.
 _CHUNK = 1024
 
@@ -312,21 +312,24 @@ def _directions(key, config):
     features = dictionary_lib.initialise_normal(
         key, n_factors=config.n_true, d_model=config.d_model
     )
-    adam = optax.adam(config.orthogonal_rate)
 
-    def step(_, carry):
-        features, state = carry
+    def step(number, carry):
+        features, mean, square = carry
         squared_norm = jnp.sum(features**2, axis=1, keepdims=True)
         overlap = features @ (features.T @ features) - squared_norm * features
-        away = config.n_true * (squared_norm - 1) * features
-        updates, state = adam.update(4 * (overlap + away), state)
-        return optax.apply_updates(features, updates), state
-
-    features, _ = jax.jit(
-        lambda features: jax.lax.fori_loop(
-            0, config.orthogonal_steps, step, (features, adam.init(features))
+        gradient = overlap + config.n_true * (squared_norm - 1) * features
+        mean = _ADAM[0] * mean + (1 - _ADAM[0]) * gradient
+        square = _ADAM[1] * square + (1 - _ADAM[1]) * gradient**2
+        seen = 1 + jnp.asarray(number, features.dtype)
+        step = (mean / (1 - _ADAM[0] ** seen)) / (
+            jnp.sqrt(square / (1 - _ADAM[1] ** seen)) + 1e-8
         )
-    )(features)
+        return features - config.orthogonal_rate * step, mean, square
+
+    zeros = jnp.zeros_like(features)
+    features, _, _ = jax.jit(
+        lambda start: jax.lax.fori_loop(0, config.orthogonal_steps, step, start)
+    )((features, zeros, zeros))
     return dictionary_lib.project_unit_norm(features)
 
 
