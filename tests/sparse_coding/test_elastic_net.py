@@ -12,6 +12,10 @@ from tfvis_jax.sparse_coding import encode, objective, problem
 _SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
 _MU = 0.3
 
+_encode = jax.jit(
+    encode.encode, static_argnames=("solver", "max_steps", "non_negative")
+)
+
 
 def _problem(batch=12, d_model=24, n_factors=80, seed=0):
     rng = np.random.default_rng(seed)
@@ -51,7 +55,7 @@ def test_objective_is_that_of_coordinate_descent(solver, non_negative):
     x, dictionary = _problem()
     settings = {"l1_penalty": 0.2, "l2_penalty": _MU}
     expected, optimum = _optimum(x, dictionary, **settings, non_negative=non_negative)
-    got = encode.encode(
+    got = _encode(
         x,
         dictionary,
         solver=solver,
@@ -104,7 +108,7 @@ def test_gathered_factors_carry_the_ridge():
     assert int(jnp.max(got.num_steps)) < 10  # Dense steps would be taken in sixteens.
 
 
-@pytest.mark.parametrize("solver", _SOLVERS)
+@pytest.mark.parametrize("solver", ["fista", "spectral", "working_set"])
 def test_plain_zero_leaves_no_trace_and_traced_zero_changes_nothing(solver):
     x, dictionary = _problem()
 
@@ -116,7 +120,7 @@ def test_plain_zero_leaves_no_trace_and_traced_zero_changes_nothing(solver):
     assert plain.as_text().split("\n", 1)[1] == without.split("\n", 1)[1]
     traced = jax.jit(lambda x, d, mu: solve(x, d, l2_penalty=mu))
     np.testing.assert_allclose(
-        traced(x, dictionary, 0.0).codes, solve(x, dictionary).codes, atol=1e-5
+        traced(x, dictionary, 0.0).codes, jax.jit(solve)(x, dictionary).codes, atol=1e-5
     )
 
 

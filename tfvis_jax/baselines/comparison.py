@@ -102,14 +102,13 @@ def candidates(
                     x, name, config, target_l0=target_l0, seed=seed, rate=rate
                 )
                 jax.block_until_ready(fitted.factors)
-                learns = name == "sparse_coding" or rate is not None
                 yield Candidate(
                     name=name,
                     seed=seed,
                     target_l0=target_l0,
                     method=fitted,
                     seconds=time.perf_counter() - start,
-                    rows_seen=len(x) * config.num_passes if learns else 0,
+                    rows_seen=_rows_seen(name, fitted, x, config),
                     learning_rate=rate,
                 )
 
@@ -195,6 +194,12 @@ def _fit(x, name, config, *, target_l0, seed, rate) -> method_lib.Method:
     if name == "sparse_coding":
         return sparse_coding.fit(x, num_passes=config.num_passes, **settings)
     return getattr(sparse_coding, name)(x, **settings)
+
+
+def _rows_seen(name, fitted, x, config) -> int:
+    if name in SAE_METHODS:
+        return fitted.rows_seen
+    return len(x) * config.num_passes if name == "sparse_coding" else 0
 
 
 def _sae_config(name, config, *, target_l0, seed) -> sae.SAEConfig:
