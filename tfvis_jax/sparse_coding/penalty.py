@@ -5,8 +5,6 @@ parametrised by λ. L0 falls as λ grows, so bisection on a sample of rows finds
 slow controller follows while the dictionary changes.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
@@ -30,7 +28,6 @@ def for_l0(
     dictionary: jax.Array,
     *,
     target_l0: float,
-    non_negative: bool = True,
 ) -> jax.Array:
     """Returns the λ at which codes of ``x`` have ``target_l0`` factors on average.
 
@@ -38,19 +35,17 @@ def for_l0(
       x: [batch, d_model] sample of rows.
       dictionary: [n_factors, d_model].
       target_l0: mean number of non-zero codes in a row, > 0.
-      non_negative: whether the codes are.
 
     Raises:
       InputError: no λ gives so many factors.
     """
-    correlation = objective.correlate(x, dictionary)
-    high = float(jnp.max(correlation if non_negative else jnp.abs(correlation)))
+    high = float(jnp.max(objective.correlate(x, dictionary)))
     if not high > 0:
         raise InputError("Expected rows that correlate with some factor, got none.")
     low = _SMALLEST * high
     middle = 0.1 * high
     for _ in range(_BISECTIONS):
-        l0 = _mean_l0(x, dictionary, middle, non_negative)
+        l0 = _mean_l0(x, dictionary, middle)
         if abs(l0 / target_l0 - 1) <= _CLOSE:
             return jnp.float32(middle)
         low, high = (middle, high) if l0 > target_l0 else (low, middle)
@@ -79,17 +74,13 @@ def track(
     return l1_penalty * jnp.exp(_GAIN * error)
 
 
-def _mean_l0(x, dictionary, l1_penalty, non_negative) -> float:
-    codes = _codes(x, dictionary, jnp.float32(l1_penalty), non_negative=non_negative)
+def _mean_l0(x, dictionary, l1_penalty) -> float:
+    codes = _codes(x, dictionary, jnp.float32(l1_penalty))
     return float(jnp.mean(jnp.sum(codes != 0, axis=1)))
 
 
-@functools.partial(jax.jit, static_argnames=("non_negative",))
-def _codes(x, dictionary, l1_penalty, *, non_negative):
+@jax.jit
+def _codes(x, dictionary, l1_penalty):
     return encode.encode(
-        x,
-        dictionary,
-        l1_penalty=l1_penalty,
-        tolerance=_TOLERANCE,
-        non_negative=non_negative,
+        x, dictionary, l1_penalty=l1_penalty, tolerance=_TOLERANCE
     ).codes
