@@ -11,7 +11,6 @@ import numpy as np
 from tfvis_jax.baselines import method as method_lib
 from tfvis_jax.baselines import pca, sae, sparse_coding, train_sae
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import refit
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
 METHODS = ("sparse_coding", *SAE_METHODS, "sample_factors", "random_factors", "pca")
@@ -164,7 +163,8 @@ class _Refitted:
         return self.method.offset
 
     def codes(self, x: jax.Array) -> jax.Array:
-        return _refit(x - self.offset[None, :], self.factors, self.method.codes(x))
+        centred = x - self.offset[None, :]
+        return sparse_coding.refit_codes(centred, self.factors, self.method.codes(x))
 
 
 def _best_rate(x, name, config) -> float:
@@ -210,6 +210,3 @@ def _sae_config(name, config, *, target_l0, seed) -> sae.SAEConfig:
         num_passes=config.num_passes,
         seed=seed,
     )
-
-
-_refit = jax.jit(refit.refit)

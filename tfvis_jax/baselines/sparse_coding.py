@@ -53,7 +53,7 @@ class SparseCoding:
         centred = x - self.offset[None, :]
         codes = _lasso(centred, self.factors, self.l1_penalty)
         codes = jnp.where(codes >= self.least_code, codes, 0)
-        return _refit(centred, self.factors, codes) if self.debias else codes
+        return refit_codes(centred, self.factors, codes) if self.debias else codes
 
     def reconstruct(self, x: jax.Array) -> jax.Array:
         """Returns ``offset + codes(x) @ factors``, [rows, d_model]."""
@@ -155,4 +155,5 @@ def _lasso(x, factors, l1_penalty):
     return encode.encode(x, factors, l1_penalty=l1_penalty, tolerance=_TOLERANCE).codes
 
 
-_refit = jax.jit(refit.refit)
+# (rows, factors, codes) to least-squares codes on the support; compiled once for all.
+refit_codes = jax.jit(refit.refit)
