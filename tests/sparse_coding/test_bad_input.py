@@ -93,17 +93,84 @@ def test_penalties_that_are_none_are_refused(shape, value):
     [
         ({"tolerance": -1e-3}, "`tolerance` of 0 or more"),
         ({"tolerance": float("nan")}, "`tolerance` of 0 or more"),
-        ({"max_steps": 0}, "at least 1"),
-        ({"k": 0}, "`k` of 1 or more"),
+        ({"tolerance": np.full(9, 1e-4)}, "`tolerance` to be a scalar"),
+        ({"tolerance": "small"}, "`tolerance` to be a number"),
+        ({"max_steps": 0}, "`max_steps` to be a whole number"),
+        ({"max_steps": 100.0}, "`max_steps` to be a whole number"),
+        ({"block_steps": 10**12}, "`block_steps` to be a whole number"),
+        ({"k": 0}, "`k` to be a whole number"),
+        ({"k": 2.5}, "`k` to be a whole number"),
+        ({"lipschitz": 0}, "`lipschitz` to be positive"),
+        ({"lipschitz": np.ones(9)}, "`lipschitz` to be a scalar"),
+        ({"l1_penalty": np.inf}, "`l1_penalty` to be finite"),
+        ({"l1_penalty": "auto"}, "`l1_penalty` to be a number"),
+        ({"l2_penalty": None}, "`l2_penalty` to be finite and 0 or more"),
         ({"codes0": np.full((9, 70), np.nan, np.float32)}, "codes0"),
     ],
 )
 def test_impossible_effort_is_refused(change, message):
     x, dictionary = _problem()
     with pytest.raises(errors.InputError, match=message):
-        encode.encode(x, dictionary, l1_penalty=0.2, **change)
+        encode.encode(x, dictionary, **({"l1_penalty": 0.2} | change))
     with pytest.raises(errors.InputError, match="factors of some length"):
         encode.encode(x, dictionary[:0], l1_penalty=0.2)
+
+
+@pytest.mark.parametrize("wrong", [list, lambda a: a + 1j, lambda a: a.astype(str)])
+def test_what_is_no_array_of_real_numbers_is_refused(wrong):
+    x, dictionary = _problem()
+    codes = np.zeros((9, 70), np.float32)
+    for name, arguments in (
+        ("x", (wrong(x), dictionary, None)),
+        ("dictionary", (x, wrong(dictionary), None)),
+        ("codes0", (x, dictionary, wrong(codes))),
+    ):
+        *arrays, codes0 = arguments
+        with pytest.raises(errors.InputError, match=f"`{name}` to be an array of real"):
+            encode.encode(*arrays, l1_penalty=0.2, codes0=codes0)
+
+
+@pytest.mark.parametrize("solver", _KINDS)
+def test_non_negative_codes_never_start_below_zero(solver):
+    x, dictionary = _problem()
+    signed = encode.encode(
+        x, dictionary, l1_penalty=0.2, tolerance=1e-5, non_negative=False
+    )
+    assert signed.codes.min() < 0
+    settings = {"l1_penalty": 0.2, "solver": solver, "max_steps": 2000}
+    got = encode.encode(x, dictionary, codes0=signed.codes, **settings)
+    assert got.codes.min() >= 0
+    assert np.all(got.converged)
+    expected = _jitted("fista")(x, dictionary, 0.2)
+    values = [
+        objective.lasso_objective(x, dictionary, codes, l1_penalty=0.2)
+        for codes in (got.codes, expected.codes)
+    ]
+    # Two answers within a gap of 1e-4 each.
+    energy = 0.5 * np.sum(x**2, axis=1)
+    assert np.all(np.abs(values[0] - values[1]) <= 2e-4 * energy)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float64, np.int32])
+def test_codes_to_start_from_may_be_of_any_type(dtype):
+    x, dictionary = _problem()
+    codes0 = np.zeros((9, 70)).astype(dtype)
+    got = encode.encode(
+        x, dictionary, l1_penalty=0.2, codes0=codes0, solver="fista", max_steps=2000
+    )
+    assert got.codes.dtype == jnp.float32
+    assert np.all(got.converged)
+
+
+@pytest.mark.parametrize("prohibitive", [1e6, 1e20])
+def test_factors_may_be_kept_out_of_use_by_their_penalties(prohibitive):
+    x, dictionary = _problem()
+    out = np.arange(70) % 7 == 0
+    penalty = np.where(out, prohibitive, 0.2).astype(np.float32)[None]
+    got = _jitted("working_set")(x, dictionary, penalty)
+    assert np.all(got.converged)
+    np.testing.assert_array_equal(got.codes[:, out], 0)
+    assert got.codes.max() > 0
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-9, 0.99 * objective.GAP_FLOOR])

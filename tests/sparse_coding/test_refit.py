@@ -92,6 +92,43 @@ def test_conditions_hold_for_every_size_of_support(scale):
     assert np.all(_violation(x, dictionary, got, support) <= limit)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+def test_a_row_that_runs_out_of_steps_keeps_its_best(scale):
+    # With two factors in the support for a dimension, the least residual is just 0 and
+    # reached by as many factors as there are dimensions: condition numbers up to 2e6.
+    rng = np.random.default_rng(3)
+    dictionary = np.float32(scale * rng.normal(size=(200, 60)))
+    x = np.float32(rng.normal(size=(70, 60)) + dictionary.sum(0) / 300)
+    count = np.r_[0, 1, np.linspace(2, 150, 68).astype(int)]
+    support = rng.random((70, 200)).argsort(axis=1) < count[:, None]
+    codes = np.float32(np.where(support, 0.01, 0))
+    got = np.asarray(jax.jit(refit.refit)(x, dictionary, codes))
+    violation = _violation(x, dictionary, got, support) / np.linalg.norm(x, axis=1)
+    # The last codes in place of the best would violate them by up to 1e-2.
+    assert violation.max() <= 2e-4
+    hard = np.abs(count - 120) < 15
+    assert np.all(violation[~hard] <= 2e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codes": np.zeros((3, 4), np.float32)}, "`codes` of shape"),
+        ({"x": np.zeros((12, 4), np.float32)}, "`x` of shape"),
+        ({"max_active": 0}, "`max_active` of 1 or more"),
+    ],
+)
+def test_a_refit_of_what_does_not_fit_is_refused(change, message):
+    given = {
+        "x": np.zeros((12, 40), np.float32),
+        "dictionary": np.ones((100, 40), np.float32),
+        "codes": np.zeros((12, 100), np.float32),
+    } | change
+    arrays = [given.pop(name) for name in ("x", "dictionary", "codes")]
+    with pytest.raises(errors.InputError, match=message):
+        refit.refit(*arrays, **given)
+
+
 def test_largest_keeps_exactly_k_even_of_equal_codes():
     codes = np.float32([[0.5, 0.5, 0.5, 0], [-3, 1, 2, 0], [0, 0, 0, 0.1]])
     got = refit.largest(codes, size=2)

@@ -4,11 +4,44 @@ Only what is known before a program runs is refused. Values that are traced are 
 known: rows which are not finite then get a gap of NaN and are not converged.
 """
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.errors import InputError
+
+
+def check_shapes(
+    x: jax.Array, dictionary: jax.Array, **codes: jax.Array | None
+) -> None:
+    """Raises InputError where arrays are none, or do not fit together.
+
+    Args:
+      x: [batch, d_model].
+      dictionary: [n_factors, d_model].
+      **codes: [batch, n_factors] or None, by the name that the caller knows them by.
+    """
+    _check_real("x", x)
+    _check_real("dictionary", dictionary)
+    if x.ndim != 2 or dictionary.ndim != 2 or x.shape[1] != dictionary.shape[1]:
+        raise InputError(
+            "Expected `x` of shape [batch, d_model] and `dictionary` of shape "
+            f"[n_factors, d_model], got {x.shape} and {dictionary.shape}."
+        )
+    if 0 in dictionary.shape:
+        raise InputError(
+            "Expected a `dictionary` with factors of some length, got shape "
+            f"{dictionary.shape}."
+        )
+    shape = (x.shape[0], dictionary.shape[0])
+    for name, array in codes.items():
+        if array is None:
+            continue
+        _check_real(name, array)
+        if array.shape != shape:
+            raise InputError(f"Expected `{name}` of shape {shape}, got {array.shape}.")
 
 
 def check_problem(
@@ -20,21 +53,8 @@ def check_problem(
     codes0: jax.Array | None,
 ) -> None:
     """Raises InputError where the arguments of a solve do not make a problem."""
-    if x.ndim != 2 or dictionary.ndim != 2 or x.shape[1] != dictionary.shape[1]:
-        raise InputError(
-            "Expected `x` of shape [batch, d_model] and `dictionary` of shape "
-            f"[n_factors, d_model], got {x.shape} and {dictionary.shape}."
-        )
-    if 0 in dictionary.shape:
-        raise InputError(
-            "Expected a `dictionary` with factors of some length, got shape "
-            f"{dictionary.shape}."
-        )
+    check_shapes(x, dictionary, codes0=codes0)
     codes_shape = (x.shape[0], dictionary.shape[0])
-    if codes0 is not None and codes0.shape != codes_shape:
-        raise InputError(
-            f"Expected `codes0` of shape {codes_shape}, got {codes0.shape}."
-        )
     _check_penalties(l1_penalty, l2_penalty, codes_shape)
     _check_finite("x", "row", x)
     _check_finite("dictionary", "factor", dictionary)
@@ -47,15 +67,37 @@ def check_effort(
     tolerance: jax.Array | float,
     max_steps: int,
     block_steps: int,
+    k: int | None,
+    lipschitz: jax.Array | float | None,
 ) -> None:
     """Raises InputError where a solve could never end, or never begin."""
-    if max_steps < 1 or block_steps < 1:
+    counts = {"max_steps": max_steps, "block_steps": block_steps, "k": k}
+    for name, count in counts.items():
+        if name == "k" and count is None:
+            continue
+        if not _is_count(count):
+            raise InputError(
+                f"Expected `{name}` to be a whole number, at least 1 and below 2^31, "
+                f"got {count!r}."
+            )
+    # Rows are sorted, and their tolerances would not be.
+    if np.shape(tolerance):
         raise InputError(
-            "Expected `max_steps` and `block_steps` to be at least 1, got "
-            f"{max_steps} and {block_steps}."
+            f"Expected `tolerance` to be a scalar, got shape {np.shape(tolerance)}."
         )
-    if _is_known(tolerance) and not np.all(np.asarray(tolerance) >= 0):
+    if _is_known(tolerance) and not _number("tolerance", tolerance) >= 0:
         raise InputError(f"Expected a `tolerance` of 0 or more, got {tolerance}.")
+    if lipschitz is None:
+        return
+    if np.shape(lipschitz):
+        raise InputError(
+            f"Expected `lipschitz` to be a scalar, got shape {np.shape(lipschitz)}."
+        )
+    if _is_known(lipschitz) and not 0 < _number("lipschitz", lipschitz) < np.inf:
+        raise InputError(
+            f"Expected `lipschitz` to be positive and finite, got {lipschitz}; leave "
+            "it out to have it estimated."
+        )
 
 
 def _check_penalties(l1_penalty, l2_penalty, codes_shape):
@@ -67,19 +109,52 @@ def _check_penalties(l1_penalty, l2_penalty, codes_shape):
             "Expected `l1_penalty` to be a scalar or of shape [batch] or [1 or batch, "
             f"n_factors] with [batch, n_factors] = {codes_shape}, got {shape}."
         )
-    if _is_known(l1_penalty) and not np.all(np.asarray(l1_penalty) > 0):
-        raise InputError(
-            "Expected `l1_penalty` to be positive everywhere, got "
-            f"{np.min(l1_penalty)} as its least value; λ = 0 is plain least squares."
-        )
+    if _is_known(l1_penalty):
+        penalty = _number("l1_penalty", l1_penalty)
+        if not np.all(penalty > 0):
+            raise InputError(
+                "Expected `l1_penalty` to be positive everywhere, got "
+                f"{np.min(penalty)} as its least value; λ = 0 is plain least squares."
+            )
+        if not np.all(penalty < np.inf):
+            raise InputError(
+                "Expected `l1_penalty` to be finite in float32, got infinity; a λ "
+                "above ‖x‖·‖d_f‖ keeps factor f out of use."
+            )
     if np.shape(l2_penalty):
         raise InputError(
             f"Expected `l2_penalty` to be a scalar, got shape {np.shape(l2_penalty)}."
         )
-    if _is_known(l2_penalty) and not 0 <= float(l2_penalty) < np.inf:
+    if _is_known(l2_penalty) and not 0 <= _number("l2_penalty", l2_penalty) < np.inf:
         raise InputError(
             f"Expected `l2_penalty` to be finite and 0 or more, got {l2_penalty}."
         )
+
+
+def _check_real(name, array):
+    kind = getattr(array, "dtype", None)
+    kinds = (jnp.floating, jnp.integer, jnp.bool_)
+    if kind is None or not any(jnp.issubdtype(kind, real) for real in kinds):
+        what = type(array).__name__ if kind is None else f"one of {kind}"
+        raise InputError(
+            f"Expected `{name}` to be an array of real numbers, got {what}."
+        )
+
+
+def _is_count(value):
+    try:
+        return 1 <= operator.index(value) < 2**31
+    except TypeError:
+        return False
+
+
+def _number(name, value):
+    """Returns a value as a solve will see it."""
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Expected `{name}` to be a number, got {value!r}.") from error
 
 
 def _check_finite(name, kind, array):

@@ -115,7 +115,8 @@ def encode(
       max_steps: budget of dense steps; rows that exceed it are not converged.
       block_steps: steps of a dense solver between two looks at the gap.
       lipschitz: largest eigenvalue of DᵀD, or a bound; estimated if None.
-      codes0: [batch, n_factors] start, as from a slightly older dictionary.
+      codes0: [batch, n_factors] start, as from a slightly older dictionary; of codes
+        that are to be non-negative, the positive part.
       non_negative: whether the codes are.
       k: keep the k codes of largest magnitude of every row, refitted; the number of
         steps of a greedy solver. Static.
@@ -131,15 +132,19 @@ def encode(
     Raises:
       InputError: if shapes do not fit, factors are split and the solver needs them
         whole, or values that are not traced make no problem: numbers in ``x``,
-        ``dictionary`` or ``codes0`` that are not finite, λ ≤ 0, μ < 0, or a tolerance
-        < 0. Where they are traced, the gap of the rows concerned is NaN, they are not
-        converged, and other rows are not affected.
+        ``dictionary`` or ``codes0`` that are not finite, λ ≤ 0 or infinite, μ < 0, a
+        tolerance < 0, or a ``lipschitz`` ≤ 0. Where they are traced, the gap of the
+        rows concerned is NaN, they are not converged, and other rows are not affected.
     """
     checks.check_problem(
         x, dictionary, l1_penalty=l1_penalty, l2_penalty=l2_penalty, codes0=codes0
     )
     checks.check_effort(
-        tolerance=tolerance, max_steps=max_steps, block_steps=block_steps
+        tolerance=tolerance,
+        max_steps=max_steps,
+        block_steps=block_steps,
+        k=k,
+        lipschitz=lipschitz,
     )
     factors_are_split = layout.num_parts(dictionary) > 1
     solver = _resolve(solver, dictionary, k=k, factors_are_split=factors_are_split)
@@ -153,6 +158,10 @@ def encode(
     )
     # What depends on the inputs does so through `implicit`, not through a solver.
     problem, codes0 = jax.lax.stop_gradient((problem, codes0))
+    if codes0 is not None:
+        codes0 = jnp.asarray(codes0, jnp.float32)
+        # The certificate takes for granted that codes are what they may be.
+        codes0 = jnp.maximum(codes0, 0) if non_negative else codes0
     is_greedy = solver in GREEDY_SOLVERS
     if is_greedy:
         codes, gap, num_steps = _by_greedy(problem, x, dictionary, solver=solver, k=k)
@@ -200,8 +209,6 @@ def _resolve(solver, dictionary, *, k, factors_are_split) -> str:
         raise InputError(
             f"Expected `k`, the most codes of a row, with solver={solver!r}; got None."
         )
-    if k is not None and k < 1:
-        raise InputError(f"Expected `k` of 1 or more, or None, got {k}.")
     if factors_are_split and (solver == "working_set" or k is not None):
         raise InputError(
             'Expected whole factors on every device for solver="working_set" or `k`, '

@@ -8,7 +8,8 @@ Wright, 2007).
 Rows are taken in blocks of about equal support, each with the Gram matrix of its own
 factors; rows with a support too large for that take dense steps. Steps end when the
 optimality conditions hold: no factor in use correlates with the residual, and none that
-was set to zero correlates positively with it.
+was set to zero correlates positively with it. Where the support's factors depend on
+each other so much that the budget of steps ends first, a row has the best codes it met.
 """
 
 import dataclasses
@@ -17,8 +18,15 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import (
+    checks,
+    row_blocks,
+    selection,
+    small_problem,
+    spectral,
+)
 from tfvis_jax.sparse_coding import problem as problem_lib
-from tfvis_jax.sparse_coding import row_blocks, selection, small_problem, spectral
 
 # Correlations of a unit factor with the residual, in units of ‖x‖, that pass for zero.
 _TOLERANCE = 1e-5
@@ -49,7 +57,14 @@ def refit(
 
     Returns:
       [batch, n_factors] codes, zero wherever ``codes`` is.
+
+    Raises:
+      InputError: if shapes do not fit, or ``max_active`` is below 1.
     """
+    checks.check_shapes(x, dictionary, codes=codes)
+    if max_active is not None and max_active < 1:
+        raise InputError(f"Expected `max_active` of 1 or more, got {max_active}.")
+    codes = jnp.asarray(codes, jnp.float32)
     problem = problem_lib.lasso(
         x, dictionary, l1_penalty=1.0, lipschitz=lipschitz, non_negative=non_negative
     )
@@ -96,24 +111,18 @@ def on_all_factors(problem: problem_lib.Problem, codes: jax.Array) -> jax.Array:
     )
     norms = jnp.linalg.norm(problem.dictionary, axis=1)[None]
 
-    def violation(codes, residual):
-        correlation = problem.correlation(codes, residual)
-        return _violation(codes, correlation, problem, norms=norms)
+    def look(state):
+        residual = problem.residual(state.codes)
+        correlation = problem.correlation(state.codes, residual)
+        violation = _violation(state.codes, correlation, problem, norms=norms)
+        return state._replace(residual=residual), violation
 
-    def advance(carry):
-        state, _, spent = carry
-        state = jax.lax.fori_loop(
-            0, _CHECK, lambda _, state: spectral.step(state, problem), state
-        )
-        return state, violation(state.codes, state.residual), spent + _CHECK
-
-    def unfinished(carry):
-        _, violation, spent = carry
-        return (spent < _MAX_STEPS) & jnp.any(violation > _target(problem))
-
-    state = spectral.init(problem, codes0=codes)
-    carry = (state, violation(state.codes, state.residual), 0)
-    return jax.lax.while_loop(unfinished, advance, carry)[0].codes
+    return _descend(
+        spectral.init(problem, codes0=codes),
+        step=lambda state: spectral.step(state, problem),
+        look=look,
+        target=_target(problem),
+    )
 
 
 def _on_few(problem, codes, gram, size):
@@ -128,18 +137,57 @@ def _on_few(problem, codes, gram, size):
     norms = jnp.sqrt(jnp.diagonal(small.gram, axis1=1, axis2=2))
     limited = dataclasses.replace(problem, l1_penalty=small.penalty)
 
-    def unfinished(state):
-        violation = _violation(state.codes, state.correlation, limited, norms=norms)
-        return violation > _target(problem)
+    def look(state):
+        moved = state.codes - small.codes
+        image = jnp.einsum("bst,bt->bs", small.gram, moved, precision="highest")
+        correlation = small.correlation - image
+        violation = _violation(state.codes, correlation, limited, norms=norms)
+        return state._replace(correlation=correlation), violation
 
-    codes_on_few = small_problem.minimise(
-        small,
-        unfinished=unfinished,
-        lipschitz=problem.lipschitz,
-        max_steps=_MAX_STEPS,
-        non_negative=problem.non_negative,
+    codes_on_few = _descend(
+        spectral.gram_init(small.codes, small.correlation, lipschitz=problem.lipschitz),
+        step=lambda state: spectral.gram_step(
+            state,
+            small.gram,
+            penalty=small.penalty,
+            lipschitz=problem.lipschitz,
+            non_negative=problem.non_negative,
+        ),
+        look=look,
+        target=_target(problem),
     )
     return small_problem.put_back(codes, small, codes_on_few)
+
+
+def _descend(state, *, step, look, target):
+    """Returns the codes of every row when it first met its target, or its best.
+
+    Spectral steps are not monotone: on factors that nearly depend on each other, a
+    row that waits for others would lose what it has.
+
+    Args:
+      state: of spectral steps.
+      step: from a state to the next.
+      look: from a state to the same without the rounding errors that steps add up, and
+        by how much its rows violate the conditions, [rows].
+      target: [rows], how much they may.
+    """
+
+    def advance(carry):
+        state, codes, least, spent = carry
+        state = jax.lax.fori_loop(0, _CHECK, lambda _, state: step(state), state)
+        state, violation = look(state)
+        better = (least > target) & (violation < least)
+        codes = jnp.where(better[:, None], state.codes, codes)
+        return state, codes, jnp.where(better, violation, least), spent + _CHECK
+
+    def unfinished(carry):
+        *_, least, spent = carry
+        return (spent < _MAX_STEPS) & jnp.any(least > target)
+
+    state, violation = look(state)
+    carry = (state, state.codes, violation, 0)
+    return jax.lax.while_loop(unfinished, advance, carry)[1]
 
 
 def _without_penalties(problem):
