@@ -27,3 +27,14 @@ def test_equal_scores_are_left_out_together():
     np.testing.assert_array_equal(got, [[10] * 4])
     got = selection.largest(jnp.asarray([[0.0, 2, 1, 1, 1, 3]]), size=3)
     np.testing.assert_array_equal(got, [[1, 5, 6]])
+
+
+@pytest.mark.parametrize("outlier", [1e6, -1e6, -1e20])
+def test_scores_of_another_scale_hide_no_others(outlier):
+    score = np.random.default_rng(0).normal(size=(20, 200)).astype(np.float32)
+    score[:, ::9] = outlier
+    got = selection.largest(jnp.asarray(score), size=32)
+    for row, columns in zip(score, np.asarray(got), strict=True):
+        # Two may be missing, and no more.
+        assert np.sum(columns < 200) >= 30
+        assert set(np.argsort(-row, kind="stable")[:30]) <= set(columns)

@@ -3,7 +3,11 @@
 import jax
 import jax.numpy as jnp
 
+# Enough for scores of one scale; more are taken where they span many, and a row would
+# otherwise fall short by more columns than this.
 _BISECTIONS = 14
+_MOST_BISECTIONS = 160
+_SHORT = 2
 # Prefix sums run inside groups by one small matrix product, then over groups.
 _GROUP = 32
 
@@ -28,12 +32,30 @@ def largest(score: jax.Array, *, size: int) -> jax.Array:
     low = low - 1e-3 * (high - low) - 1e-30
 
     def bisect(_, interval):
-        low, high = interval
+        low, high, found = interval
         middle = 0.5 * (low + high)
-        too_many = jnp.sum(score > middle, axis=1, keepdims=True) > size
-        return jnp.where(too_many, middle, low), jnp.where(too_many, high, middle)
+        count = jnp.sum(score > middle, axis=1, keepdims=True, dtype=jnp.int32)
+        too_many = count > size
+        return (
+            jnp.where(too_many, middle, low),
+            jnp.where(too_many, high, middle),
+            jnp.where(too_many, found, count),
+        )
 
-    _, threshold = jax.lax.fori_loop(0, _BISECTIONS, bisect, (low, high))
+    def fall_short(carry):
+        (low, high, found), spent = carry
+        middle = 0.5 * (low + high)
+        divisible = (low < middle) & (middle < high)
+        short = jnp.any(divisible & (found < size - _SHORT))
+        return short & (spent < _MOST_BISECTIONS)
+
+    none = jnp.zeros_like(low, jnp.int32)
+    interval = jax.lax.fori_loop(0, _BISECTIONS, bisect, (low, high, none))
+    (_, threshold, _), _ = jax.lax.while_loop(
+        fall_short,
+        lambda carry: (bisect(None, carry[0]), carry[1] + 1),
+        (interval, _BISECTIONS),
+    )
     return columns(score > threshold, size=size)
 
 
