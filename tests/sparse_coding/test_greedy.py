@@ -351,3 +351,9 @@ def test_k_below_one_is_refused(name):
     x, dictionary = _problem()
     with pytest.raises(errors.InputError, match="`k` to be at least 1, got 0"):
         getattr(greedy, name)(x, dictionary, k=0)
+
+
+@pytest.mark.parametrize("name", list(_ALL))
+def test_no_rows_have_no_codes(name):
+    got = getattr(greedy, name)(jnp.zeros((0, 5)), jnp.ones((7, 5)), k=3)
+    assert got.shape == (0, 7)

@@ -42,3 +42,12 @@ def test_tracking_moves_lambda_towards_the_target_only():
     assert penalty.track(jnp.float32(0.1), jnp.float32(4), target_l0=5) < 0.1
     # However wrong L0 is, a step changes λ by a few percent.
     assert penalty.track(jnp.float32(0.1), jnp.float32(500), target_l0=5) < 0.106
+
+
+@pytest.mark.parametrize("target_l0", [0, -1.0, float("nan")])
+def test_a_target_that_is_none_is_refused(target_l0):
+    with pytest.raises(InputError, match="`target_l0` above 0"):
+        penalty.for_l0(*_problem(), target_l0=target_l0)
+    x, dictionary = _problem()
+    with pytest.raises(InputError, match="some rows"):
+        penalty.for_l0(x[:0], dictionary, target_l0=3.0)

@@ -1,7 +1,9 @@
 """The summary of a solve against its definition."""
 
 import numpy as np
+import pytest
 
+from tfvis_jax import errors
 from tfvis_jax.sparse_coding import encode, summary
 
 
@@ -26,3 +28,10 @@ def test_rows_that_do_not_count_and_rows_without_a_gap():
     assert got.max_gap == np.inf
     assert str(got).startswith("fista: 1 of 2 rows converged in 1.5 steps (at most 3)")
     assert summary.summarise(encoding, solver="fista", valid=[False] * 3).num_rows == 0
+
+
+@pytest.mark.parametrize("valid", [[1, 1, 0], [True, False]])
+def test_a_mask_that_is_none_is_refused(valid):
+    encoding = _encoding([1e-4, 2e-4, 5.0], [3, 0, 500])
+    with pytest.raises(errors.InputError, match="`valid` to be bool of shape"):
+        summary.summarise(encoding, solver="fista", valid=valid)

@@ -145,7 +145,7 @@ def _pursue(pursue_rows, x, dictionary, *, numbers_per_row):
     dictionary, factor_norm = _to_unit(dictionary)
     x, row_norm = _to_unit(x)
     share = _NUMBERS_PER_FACTOR * n_factors / numbers_per_row
-    rows = min(batch, max(_LEAST_BLOCK, int(batch * share)))
+    rows = max(1, min(batch, max(_LEAST_BLOCK, int(batch * share))))
     blocks = jnp.pad(x, ((0, -batch % rows), (0, 0))).reshape(-1, rows, x.shape[1])
     values, columns = jax.lax.map(lambda block: pursue_rows(block, dictionary), blocks)
     values, columns = (a.reshape(-1, a.shape[2])[:batch] for a in (values, columns))

@@ -37,8 +37,13 @@ def for_l0(
       target_l0: mean number of non-zero codes in a row, > 0.
 
     Raises:
-      InputError: no λ gives so many factors.
+      InputError: no λ gives so many factors, or ``target_l0`` is not positive, or there
+        are no rows.
     """
+    if not target_l0 > 0:
+        raise InputError(f"Expected `target_l0` above 0, got {target_l0}.")
+    if not len(x):
+        raise InputError("Expected some rows to find λ on, got none.")
     high = float(jnp.max(objective.correlate(x, dictionary)))
     if not high > 0:
         raise InputError("Expected rows that correlate with some factor, got none.")

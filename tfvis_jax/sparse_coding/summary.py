@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import encode
 
 
@@ -39,9 +40,17 @@ def summarise(
       solver: the name of the solver that was used; `encode.choose_solver` gives the one
         that "auto" means.
       valid: bool, of the shape of the gaps: which rows count; all if None.
+
+    Raises:
+      InputError: if ``valid`` is no mask of that shape.
     """
     gap, num_steps, converged = (np.asarray(a) for a in encoding[1:])
     valid = np.ones(gap.shape, bool) if valid is None else np.asarray(valid)
+    if valid.dtype != bool or valid.shape != gap.shape:
+        raise InputError(
+            f"Expected `valid` to be bool of shape {gap.shape}, got {valid.dtype} of "
+            f"{valid.shape}."
+        )
     gap = np.where(np.isnan(gap), np.inf, gap)[valid]
     num_steps, converged = num_steps[valid], converged[valid]
     if not gap.size:
