@@ -46,18 +46,8 @@ def test_processes_together_give_each_epoch_once(
         "shuffle": shuffle,
         "num_epochs": num_epochs,
     }
-    parts = [
-        _ids(
-            loader.batches(
-                built,
-                rows,
-                process_index=index,
-                process_count=process_count,
-                **settings,
-            )
-        )
-        for index in range(process_count)
-    ]
+    places = np.arange(per_process * process_count).reshape(process_count, -1)
+    parts = [_ids(loader.batches(built, rows, places=p, **settings)) for p in places]
     together = [[*itertools.chain(*batch)] for batch in zip(*parts, strict=True)]
     assert together == _ids(loader.batches(built, rows, **settings))
     total = loader.num_batches(
@@ -69,10 +59,9 @@ def test_processes_together_give_each_epoch_once(
         seen = [*itertools.chain(*together[epoch * per_epoch :][:per_epoch])]
         real = [row for row in seen if row >= 0]
         assert sorted(real) == rows.tolist()
-        # Empty windows stand at the end alone.
-        assert seen[: len(real)] == real
         if not shuffle:
-            assert real == rows.tolist()
+            # Empty windows stand at the end alone.
+            assert seen[: len(real)] == real == rows.tolist()
     start = data.draw(st.integers(0, total))
     assert (
         _ids(loader.batches(built, rows, start=start, **settings)) == together[start:]
@@ -130,6 +119,23 @@ def test_nothing_to_read_gives_nothing(built):
     assert loader.num_batches(0, batch_size=4) == 0
 
 
-def test_a_batch_that_cannot_be_shared_is_an_error(built):
-    with pytest.raises(errors.InputError, match=r"3 processes.*got 4"):
-        next(loader.batches(built, built.train, batch_size=4, process_count=3))
+def test_a_batch_of_nothing_is_an_error(built):
+    with pytest.raises(errors.InputError, match="got 0"):
+        next(loader.batches(built, built.train, batch_size=0))
+
+
+@pytest.mark.parametrize(("size", "parts"), [(1, 1), (8, 1), (12, 1), (16, 2), (64, 8)])
+def test_parts_of_a_batch(built, size, parts):
+    assert loader.num_parts(size) == parts
+    half = {"places": np.arange(size // 2)}
+    for batch, alone in zip(
+        loader.batches(built, built.train, batch_size=size),
+        loader.batches(built, built.train, batch_size=size, **half),
+        strict=True,
+    ):
+        rows = batch.row_mask.reshape(parts, -1).sum(axis=1)
+        np.testing.assert_array_equal(batch.rows_in_part, rows)
+        # Known to every process, whatever it reads.
+        np.testing.assert_array_equal(alone.rows_in_part, rows)
+        windows_in_part = (batch.window_ids >= 0).reshape(parts, -1).sum(axis=1)
+        assert windows_in_part.max() - windows_in_part.min() <= 1

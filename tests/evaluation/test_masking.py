@@ -28,6 +28,7 @@ def _batch(words, *, n_windows=400, length=62, first=0):
         ids.astype(np.int32),
         place <= lengths + 1,
         row_mask,
+        row_mask.sum(axis=1),
     )
 
 
@@ -77,6 +78,7 @@ def test_empty_windows_hide_nothing(words):
         batch.token_ids,
         batch.token_mask,
         batch.row_mask & (np.arange(3) < 2)[:, None],
+        batch.rows_in_part * (np.arange(3) < 2),
     )
     masked = masking.mask_tokens(batch, tokenizer=words, seed=0)
     assert masked.counted.any(axis=1).tolist() == [True, True, False]

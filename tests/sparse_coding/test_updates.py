@@ -33,7 +33,7 @@ def _direction(transformation, state, dictionary, x, codes, weights):
         like=dictionary,
     )
     second_moment = dictionary_lib.second_moment(
-        codes, n_rows=n_rows, token_weights=weights
+        codes, n_rows=n_rows, token_weights=weights, like=dictionary
     )
     return transformation.update(
         gradient, state, dictionary, second_moment=second_moment

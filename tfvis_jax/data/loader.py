@@ -1,8 +1,12 @@
 """Batches of windows in training order or as they lie, for one process of many.
 
 The order of an epoch is Grain's global index shuffle: a pure function of seed and
-epoch. A batch is the same whatever the number of processes; each reads its part. So a
+epoch. A batch is the same whatever the number of processes; each reads its places. So a
 batch number is all that a resumed run needs.
+
+A batch consists of parts, and a training step draws the same number of rows from each.
+What a step is made of therefore does not depend on how many devices share the parts,
+and no row has to travel to be shuffled.
 """
 
 import dataclasses
@@ -15,25 +19,35 @@ import numpy as np
 from tfvis_jax import errors
 from tfvis_jax.data import windows as windows_lib
 
+# Enough for all parts to have about as many rows.
+WINDOWS_PER_PART = 8
 # Reading a batch takes milliseconds: two threads stay ahead of any device.
 _READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """This process's part of a batch; b = batch_size / process_count.
+    """This process's places of a batch, b of them.
 
     Attributes:
       window_ids: [b] int32, -1 for the empty windows that fill the last batch.
       token_ids: [b, length] int32.
       token_mask: [b, length] bool, false for padding.
       row_mask: [b, length] bool, false for padding and special tokens.
+      rows_in_part: [num_parts] int64, how many tokens of each part of the whole batch,
+        over all processes, have a true ``row_mask``.
     """
 
     window_ids: np.ndarray
     token_ids: np.ndarray
     token_mask: np.ndarray
     row_mask: np.ndarray
+    rows_in_part: np.ndarray
+
+
+def num_parts(batch_size: int) -> int:
+    """Returns of how many parts of `WINDOWS_PER_PART` a batch consists, 1 if of none."""
+    return 1 if batch_size % WINDOWS_PER_PART else batch_size // WINDOWS_PER_PART
 
 
 def num_batches(num_rows: int, *, batch_size: int, num_epochs: int = 1) -> int:
@@ -50,13 +64,12 @@ def batches(
     shuffle: bool = True,
     start: int = 0,
     num_epochs: int = 1,
-    process_index: int = 0,
-    process_count: int = 1,
+    places: np.ndarray | None = None,
 ) -> Iterator[Batch]:
     """Yields every window of ``rows`` once an epoch.
 
     Shapes are the same throughout: the last batch of an epoch is filled up with
-    windows whose masks are all false.
+    windows whose masks are all false; in a shuffled one, all parts have about as many.
 
     Args:
       windows: where to read.
@@ -66,16 +79,14 @@ def batches(
       shuffle: false gives the order of ``rows``.
       start: number of batches to leave out; they are not read.
       num_epochs: times that all windows are given.
-      process_index, process_count: which part of every batch to read.
+      places: which places of every batch to read, from 0; all if None.
 
     Raises:
-      InputError: ``batch_size`` cannot be shared equally by the processes.
+      InputError: ``batch_size`` is not positive.
     """
-    if batch_size < 1 or batch_size % process_count:
-        raise errors.InputError(
-            f"Expected a batch size that {process_count} processes can share equally, "
-            f"got {batch_size}."
-        )
+    if batch_size < 1:
+        raise errors.InputError(f"Expected a batch size >= 1, got {batch_size}.")
+    places = np.arange(batch_size) if places is None else np.asarray(places)
     rows = np.asarray(rows)
     per_epoch = num_batches(len(rows), batch_size=batch_size)
     total = per_epoch * num_epochs
@@ -84,15 +95,22 @@ def batches(
     order = grain.MapDataset.source(rows)
     if shuffle:
         order = order.shuffle(_shuffle_seed(seed))
-    size = batch_size // process_count
+    parts = num_parts(batch_size)
+    # Dealt out like cards, so that the last batch's windows are spread over the parts.
+    dealt = np.arange(batch_size)
+    dealt = dealt.reshape(-1, parts).T.reshape(-1) if shuffle else dealt
 
     def read(number: int) -> Batch:
         epoch, batch = divmod(number, per_epoch)
-        first = batch * batch_size + process_index * size
-        last = min(first + size, len(rows))
+        turns = batch * batch_size + dealt
         # Beyond its length a MapDataset goes on with the next epoch.
-        chosen = [order[epoch * len(rows) + place] for place in range(first, last)]
-        return _read_batch(windows, np.asarray(chosen, np.int64), size=size)
+        chosen = [
+            order[epoch * len(rows) + turn] if turn < len(rows) else -1
+            for turn in turns.tolist()
+        ]
+        return _read_batch(
+            windows, np.asarray(chosen, np.int64), places=places, parts=parts
+        )
 
     dataset = grain.MapDataset.range(start, total).map(read)
     iterator = iter(dataset.to_iter_dataset(_READ_OPTIONS))
@@ -108,14 +126,23 @@ def _shuffle_seed(seed: int) -> int:
 
 
 def _read_batch(
-    windows: windows_lib.Windows, chosen: np.ndarray, *, size: int
+    windows: windows_lib.Windows, chosen: np.ndarray, *, places: np.ndarray, parts: int
 ) -> Batch:
-    window_ids = np.full(size, -1, np.int32)
-    window_ids[: len(chosen)] = chosen
-    shape = (size, windows.window_length)
+    """Reads the windows at some places of a batch; -1 stands for an empty one."""
+    ours = chosen[places]
+    real = ours >= 0
+    shape = (len(ours), windows.window_length)
     token_ids = np.full(shape, windows.pad_id, np.int32)
     token_mask, row_mask = np.zeros(shape, bool), np.zeros(shape, bool)
-    token_ids[: len(chosen)] = windows.token_ids(chosen)
-    token_mask[: len(chosen)] = windows.token_mask(chosen)
-    row_mask[: len(chosen)] = windows.row_mask(chosen)
-    return Batch(window_ids, token_ids, token_mask, row_mask)
+    token_ids[real] = windows.token_ids(ours[real])
+    token_mask[real] = windows.token_mask(ours[real])
+    row_mask[real] = windows.row_mask(ours[real])
+    num_rows = np.zeros(len(chosen), np.int64)
+    num_rows[chosen >= 0] = windows.num_rows(chosen[chosen >= 0])
+    return Batch(
+        window_ids=ours.astype(np.int32),
+        token_ids=token_ids,
+        token_mask=token_mask,
+        row_mask=row_mask,
+        rows_in_part=num_rows.reshape(parts, -1).sum(axis=1),
+    )

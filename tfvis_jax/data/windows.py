@@ -155,6 +155,10 @@ class Windows:
         last = self.lengths[self._checked(rows), None] - self._offset
         return (positions >= self._offset) & (positions < last)
 
+    def num_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Returns [n] int64: how many tokens of each window are encoded."""
+        return self.lengths[self._checked(rows)] - 2 * self._offset
+
     def document(self, window: int) -> int:
         """Returns the number of a window's document, from 0 in the order of reading."""
         window = self._checked(window)

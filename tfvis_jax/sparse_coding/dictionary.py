@@ -56,14 +56,25 @@ def code_energy(
 
 
 def second_moment(
-    codes: jax.Array, *, n_rows: jax.Array, token_weights: jax.Array
+    codes: jax.Array,
+    *,
+    n_rows: jax.Array,
+    token_weights: jax.Array,
+    like: jax.Array,
 ) -> jax.Array:
     """Returns 1/n Σ_b w_b α_bᵀα_b, [n_factors, n_factors]: the Hessian of the loss.
 
     One such matrix acts on every column of the dictionary; its diagonal is the energy.
+    It is laid out as ``like``, the dictionary, whose factors must be whole.
     """
     weighted = codes * (token_weights / n_rows)[:, None]
-    return jnp.einsum("bf,bg->fg", codes, weighted, precision="highest")
+    return jnp.einsum(
+        "bf,bg->fg",
+        codes,
+        weighted,
+        precision="highest",
+        out_sharding=jax.typeof(like).sharding,
+    )
 
 
 def project_unit_norm(dictionary: jax.Array) -> jax.Array:

@@ -48,5 +48,12 @@ def power_iteration(
 
 def exact(dictionary: jax.Array) -> jax.Array:
     """Returns L from a full eigen-decomposition of the [d_model, d_model] DᵀD."""
-    gram = jnp.einsum("fd,fe->de", dictionary, dictionary, precision="highest")
+    d_model = dictionary.shape[1]
+    gram = jnp.einsum(
+        "fd,fe->de",
+        dictionary,
+        dictionary,
+        precision="highest",
+        out_sharding=jax.typeof(jnp.zeros((d_model, d_model))).sharding,
+    )
     return jnp.linalg.eigvalsh(gram)[-1]

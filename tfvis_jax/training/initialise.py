@@ -24,15 +24,12 @@ _PENALTY_ROWS = 2048
 def initial_state(
     opened: setup.Setup,
     batches: Iterator[loader.Batch],
-    *,
-    rows_per_batch: int,
 ) -> state_lib.TrainState:
     """Returns the state before the first step.
 
     Args:
       opened: model, layers and settings.
       batches: the windows in training order; only the first few are read.
-      rows_per_batch: room for the rows drawn from a batch.
 
     Raises:
       InputError: the model gives hidden states that are not finite.
@@ -40,9 +37,7 @@ def initial_state(
     config = opened.config
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     key_rows, key_dictionary = jax.random.split(key)
-    x, layer, scale = _sample(
-        opened, batches, rows_per_batch=rows_per_batch, key=key_rows
-    )
+    x, layer, scale = _sample(opened, batches, key=key_rows)
     if not config.layer_scale:
         scale = np.ones_like(scale)
     return from_sample(
@@ -88,7 +83,7 @@ def from_sample(
     )
 
 
-def _sample(opened, batches, *, rows_per_batch, key):
+def _sample(opened, batches, *, key):
     """Returns rows [n, d_model], the layer of each, and the layers' scales."""
     n_layers, row_fraction = len(opened.layers), opened.config.row_fraction
     squared_norms, n_tokens = np.zeros(n_layers), 0
@@ -111,10 +106,11 @@ def _sample(opened, batches, *, rows_per_batch, key):
         order = hidden_states_lib.shuffle_rows(
             jax.random.fold_in(key, index),
             batch.row_mask,
+            num_parts=1,
             n_layers=n_layers,
-            n_selected=rows_per_batch,
+            n_selected=n_layers * batch.row_mask.size,
         )
-        chosen = np.asarray(order[:n_chosen])
+        chosen = np.asarray(order[0, :n_chosen])
         flat = hidden_states.reshape(-1, hidden_states.shape[-1])
         rows.append(np.asarray(flat[chosen]))
         layers.append(chosen // batch.token_ids.size)

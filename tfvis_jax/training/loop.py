@@ -1,4 +1,8 @@
-"""The training loop: batches of windows in, a dictionary out, resumable anywhere."""
+"""The training loop: batches of windows in, a dictionary out, resumable anywhere.
+
+The same on one device, many, and many machines: arrays are placed on a mesh, and all
+else follows their layout. What is learnt does not depend on the mesh, up to rounding.
+"""
 
 import dataclasses
 import functools
@@ -11,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
+from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
@@ -29,11 +34,15 @@ class Schedule(NamedTuple):
 
     Attributes:
       num_batches: window batches over all epochs.
-      rows_per_batch: room for the rows drawn from a batch, a multiple of a step's.
+      num_parts: parts of a batch, from each of which a step draws as many rows.
+      rows_per_part: rows that a step draws from a part.
+      steps_per_batch: dictionary steps, at most.
     """
 
     num_batches: int
-    rows_per_batch: int
+    num_parts: int
+    rows_per_part: int
+    steps_per_batch: int
 
 
 def schedule(
@@ -45,9 +54,13 @@ def schedule(
         batch_size=config.windows_per_batch,
         num_epochs=config.num_epochs,
     )
-    rows = n_layers * config.windows_per_batch * windows.window_length
-    steps = math.ceil(rows * config.row_fraction / config.rows_per_step)
-    return Schedule(num_batches, steps * config.rows_per_step)
+    num_parts = loader.num_parts(config.windows_per_batch)
+    rows_per_part = math.ceil(config.rows_per_step / num_parts)
+    tokens = config.windows_per_batch // num_parts * windows.window_length
+    rows = math.ceil(n_layers * tokens * config.row_fraction)
+    return Schedule(
+        num_batches, num_parts, rows_per_part, math.ceil(rows / rows_per_part)
+    )
 
 
 def fit(
@@ -56,6 +69,7 @@ def fit(
     *,
     progress: Progress,
     should_stop: Callable[[], bool] = lambda: False,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> state_lib.TrainState:
     """Learns the dictionary of a run, from its newest checkpoint if there is one.
 
@@ -63,51 +77,53 @@ def fit(
       opened: model, layers and settings.
       windows: tokens of the corpus.
       progress: called with (batches done, batches in all).
-      should_stop: asked after every batch; when true the state is saved.
+      should_stop: asked after every batch; when true in any process the state is saved.
+      mesh: devices to use, of all processes; this process's first one if None. A run
+        may go on with another mesh than it began with.
 
     Returns:
-      The state after the last batch.
+      The state after the last batch, in the memory of every process.
 
     Raises:
       Interrupted: ``should_stop`` said so.
-      InputError: hidden states that are not finite (names the batch).
+      InputError: hidden states that are not finite (names the batch), or sizes that
+        the mesh does not divide.
     """
     config = opened.config
+    mesh = sharding.one_device() if mesh is None else mesh
     length = schedule(config, windows, n_layers=len(opened.layers))
+    sharding.check_sizes(
+        mesh,
+        n_factors=config.dictionary.n_factors,
+        num_parts=length.num_parts,
+        part_size=loader.WINDOWS_PER_PART,
+    )
     with checkpoint.open_folder(opened.run.checkpoints) as checkpoints:
         log = metrics_log.MetricsLog(
             opened.run.metrics, resumed_at=checkpoints.latest_batch or 0
         )
-        if checkpoints.latest_batch is None:
-            state = initialise.initial_state(
-                opened,
-                _batches(config, windows, start=0),
-                rows_per_batch=length.rows_per_batch,
-            )
-        else:
-            state = checkpoints.restore(
-                state_lib.abstract(
-                    n_factors=config.dictionary.n_factors,
-                    d_model=opened.pretrained.config.d_model,
-                    n_layers=len(opened.layers),
-                    config=config.dictionary,
-                )
-            )
+        state = _first_state(opened, windows, checkpoints, mesh=mesh, length=length)
         resumed_at = int(state.batch)
         progress(resumed_at, length.num_batches)
-        train_batch = _batch_trainer(opened, windows, length)
-        batches = _batches(config, windows, start=resumed_at)
-        for done, batch in enumerate(batches, start=resumed_at + 1):
-            state, metrics = train_batch(state, batch)
-            log.write(metrics, batch=done, window_ids=batch.window_ids)
-            progress(done, length.num_batches)
-            last = done == length.num_batches
-            stop = should_stop() and not last
-            if done % config.checkpoint_every == 0 or stop or last:
-                checkpoints.save(state, batch=done)
-            if stop:
-                raise Interrupted
-    return state
+        batches = _batches(
+            config,
+            windows,
+            start=resumed_at,
+            places=sharding.local_rows(mesh, size=config.windows_per_batch),
+        )
+        with jax.set_mesh(mesh):
+            train_batch = _batch_trainer(opened, windows, length, mesh=mesh)
+            for done, batch in enumerate(batches, start=resumed_at + 1):
+                state, metrics = train_batch(state, batch)
+                log.write(metrics, batch=done, window_ids=batch.window_ids)
+                progress(done, length.num_batches)
+                last = done == length.num_batches
+                stop = sharding.any_process(should_stop()) and not last
+                if done % config.checkpoint_every == 0 or stop or last:
+                    checkpoints.save(state, batch=done)
+                if stop:
+                    raise Interrupted
+    return sharding.fetch(state)
 
 
 def token_weights(token_counts: np.ndarray, *, enabled: bool) -> np.ndarray:
@@ -130,7 +146,23 @@ def token_weights(token_counts: np.ndarray, *, enabled: bool) -> np.ndarray:
     return (1 / np.sqrt(counts) / max(mean, 1e-30)).astype(np.float32)
 
 
-def _batches(config, windows, *, start):
+def _first_state(opened, windows, checkpoints, *, mesh, length):
+    """Returns the newest checkpoint's state, or a new one, on the mesh."""
+    config = opened.config
+    if checkpoints.latest_batch is not None:
+        shapes = state_lib.abstract(
+            n_factors=config.dictionary.n_factors,
+            d_model=opened.pretrained.config.d_model,
+            n_layers=len(opened.layers),
+            config=config.dictionary,
+        )
+        return checkpoints.restore(state_lib.with_layout(shapes, mesh))
+    # Every process makes the whole of it from the same windows.
+    state = initialise.initial_state(opened, _batches(config, windows))
+    return sharding.place(mesh, state, state_lib.partition(state, mesh))
+
+
+def _batches(config, windows, *, start=0, places=None):
     return loader.batches(
         windows,
         windows.train,
@@ -138,52 +170,56 @@ def _batches(config, windows, *, start):
         seed=config.seed,
         start=start,
         num_epochs=config.num_epochs,
+        places=places,
     )
 
 
-def _batch_trainer(opened, windows, length):
+def _batch_trainer(opened, windows, length, *, mesh):
     """Returns the function that trains on one batch of windows."""
     config, layers = opened.config, opened.layers
     key_rows = jax.random.fold_in(jax.random.key(config.seed), 0)
-    weight_of_token = jnp.asarray(
-        token_weights(windows.token_counts, enabled=config.token_weights)
-    )
+    encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
+    weights = token_weights(windows.token_counts, enabled=config.token_weights)
+    token_weight = sharding.place(mesh, weights, jax.P())
     train_step = functools.partial(
         step.train_step, solver=config.solver, dictionary=config.dictionary
     )
 
     def train_batch(state, batch):
+        token_ids, token_mask, row_mask = sharding.place_rows(
+            mesh,
+            (batch.token_ids, batch.token_mask, batch.row_mask),
+            size=config.windows_per_batch,
+        )
         hidden_states = hidden_states_lib.scaled_hidden_states(
-            opened.pretrained.encoder,
-            batch.token_ids,
-            batch.token_mask,
-            state.layer_scale,
-            layers=layers,
+            encoder, token_ids, token_mask, state.layer_scale, layers=layers
         )
         order = hidden_states_lib.shuffle_rows(
             jax.random.fold_in(key_rows, state.batch),
-            batch.row_mask,
+            row_mask,
+            num_parts=length.num_parts,
             n_layers=len(layers),
-            n_selected=length.rows_per_batch,
+            n_selected=length.steps_per_batch * length.rows_per_part,
         )
-        # The host knows the mask: no step is made of padding alone, and rows are
+        # The host knows the masks: no step is made of padding alone, and rows are
         # spread evenly, since a step on a handful of them would be mostly noise.
-        n_rows = int(batch.row_mask.sum()) * len(layers)
-        n_valid = math.ceil(n_rows * config.row_fraction)
-        n_steps = math.ceil(n_valid / config.rows_per_step)
+        n_valid = np.ceil(batch.rows_in_part * len(layers) * config.row_fraction)
+        n_steps = math.ceil(n_valid.max() / length.rows_per_part)
         progress = state.batch / length.num_batches
         metrics = []
         for number in range(n_steps):
-            x, token_ids, valid = hidden_states_lib.take_rows(
+            x, weights, valid = hidden_states_lib.take_rows(
                 hidden_states,
-                batch.token_ids,
+                token_ids,
                 order,
-                start=jnp.int32(number * n_valid // n_steps),
-                stop=jnp.int32((number + 1) * n_valid // n_steps),
-                size=config.rows_per_step,
+                token_weights=token_weight,
+                n_valid=n_valid.astype(np.int32),
+                step=jnp.int32(number),
+                n_steps=jnp.int32(n_steps),
+                size=length.rows_per_part,
             )
             state, step_metrics = train_step(
-                state, x, weight_of_token[token_ids], valid, progress=progress
+                state, x, weights, valid, progress=progress
             )
             metrics.append(step_metrics)
         return dataclasses.replace(state, batch=state.batch + 1), metrics

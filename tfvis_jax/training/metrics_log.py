@@ -7,17 +7,23 @@ import time
 import jax
 import numpy as np
 
-from tfvis_jax import files
+from tfvis_jax import files, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import step
 
 
 class MetricsLog:
-    """Appends the metrics of each batch; lines after the resumed batch are dropped."""
+    """Appends the metrics of each batch; lines after the resumed batch are dropped.
+
+    The first process writes, all check.
+    """
 
     def __init__(self, path: pathlib.Path, *, resumed_at: int):
         """Opens the log of a run that goes on after batch ``resumed_at``."""
         self._path = path
+        self._writes = sharding.is_first_process()
+        if not self._writes:
+            return
         kept = [line for line in read(path) if line["batch"] <= resumed_at]
         with files.write_atomically(path) as file:
             file.writelines(_as_line(line) for line in kept)
@@ -40,6 +46,8 @@ class MetricsLog:
                 f"The dictionary step of batch {batch} diverged; a smaller `step_size` "
                 "or a larger `energy_floor` helps. The checkpoints before are whole."
             )
+        if not self._writes:
+            return
         values = {
             "batch": batch,
             "seconds": round(self._before + time.monotonic() - self._start, 3),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from tfvis_jax import config as config_lib
+from tfvis_jax import sharding
 from tfvis_jax.sparse_coding import updates
 
 
@@ -90,3 +91,36 @@ def abstract(
             config=config,
         )
     )
+
+
+def partition(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
+    """Returns how each array of a state is split over a mesh: by factor, or not.
+
+    Args:
+      state: arrays, or their shapes from `abstract`.
+      mesh: from `sharding.make_mesh`.
+    """
+
+    def by_factor(tree):
+        # What updates remember is of each factor; scalars are of all.
+        return jax.tree.map(
+            lambda leaf: sharding.factors(mesh) if leaf.ndim else jax.P(), tree
+        )
+
+    whole = jax.tree.map(lambda _: jax.P(), state)
+    return dataclasses.replace(
+        whole,
+        dictionary=by_factor(state.dictionary),
+        update_state=by_factor(state.update_state),
+        idle=by_factor(state.idle),
+    )
+
+
+def with_layout(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
+    """Adds to the shapes of a state where its arrays lie, as loading needs it."""
+
+    def add(leaf, spec):
+        layout = jax.NamedSharding(mesh, spec)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)
+
+    return jax.tree.map(add, state, partition(state, mesh))

@@ -81,7 +81,11 @@ def train_step(
         like=state.dictionary,
     )
     curvature = _curvature(
-        codes, n_rows=n_rows, token_weights=token_weights, config=dictionary
+        codes,
+        n_rows=n_rows,
+        token_weights=token_weights,
+        like=state.dictionary,
+        config=dictionary,
     )
     direction, update_state = state_lib.dictionary_update(dictionary).update(
         gradient, state.update_state, state.dictionary, **curvature
@@ -122,12 +126,12 @@ def train_step(
     return state, metrics
 
 
-def _curvature(codes, *, n_rows, token_weights, config):
+def _curvature(codes, *, n_rows, token_weights, like, config):
     """Returns what the update asks for of the loss's Hessian."""
     if config.update == "online":
         return {
             "second_moment": dictionary_lib.second_moment(
-                codes, n_rows=n_rows, token_weights=token_weights
+                codes, n_rows=n_rows, token_weights=token_weights, like=like
             )
         }
     if config.update == "energy":
