@@ -1,0 +1,287 @@
+"""Dictionaries learned in a world whose features are known, one after the other.
+
+oracle                the true features, the most frequent ones, with our solver
+nested_sparse_coding  `baselines.nested`
+lasso                 learned and coded by the lasso at one λ; refitted codes
+sparse_coding         `baselines.sparse_coding`, made for hidden states: learned from
+                      dense lasso codes, coded by the lasso and a threshold
+omp, ...              learned and coded by a greedy solver
+sae_...               `baselines.train_sae`
+random_factors        directions that nothing is learned of
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax import config as config_lib
+from tfvis_jax.baselines import method as method_lib
+from tfvis_jax.baselines import nested, sae, sparse_coding, train_sae
+from tfvis_jax.errors import InputError
+from tfvis_jax.evaluation import synthetic
+from tfvis_jax.sparse_coding import dictionary as dictionary_lib
+from tfvis_jax.sparse_coding import encode, updates
+from tfvis_jax.training import learn
+
+SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
+PURSUITS = tuple(encode.GREEDY_SOLVERS)
+METHODS = (
+    "oracle",
+    "nested_sparse_coding",
+    "lasso",
+    "sparse_coding",
+    *PURSUITS,
+    *SAE_METHODS,
+    "random_factors",
+)
+# Of dictionaries learned by pursuit; the step size falls linearly to nothing.
+_ROWS_PER_STEP, _STEP_SIZE = 256, 0.15
+_ENERGY = updates.scale_by_code_energy(100, 1e-5, bias_correction=True)
+_BATCH = 2048
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How the candidates of one world are made."""
+
+    methods: tuple[str, ...] = METHODS
+    n_factors: int = 128
+    l0: tuple[float, ...] = (3, 4, 5)
+    num_passes: int = 10
+    # Of the autoencoders; each is a candidate.
+    learning_rates: tuple[float, ...] = (1e-3, 3e-3)
+    # λ of "lasso", on rows whose distance from their mean is 1 in the root mean square.
+    l1_penalties: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25)
+
+    def __post_init__(self):
+        unknown = sorted(set(self.methods) - set(METHODS))
+        if unknown or not self.methods:
+            raise InputError(f"Expected --methods among {METHODS}, got {unknown}.")
+        if not self.l0 or not all(1 <= l0 <= self.n_factors for l0 in self.l0):
+            raise InputError(
+                f"Expected --l0 from 1 to --n_factors {self.n_factors}, got {self.l0}."
+            )
+        for name in ("learning_rates", "l1_penalties"):
+            values = getattr(self, name)
+            if not values or not all(value > 0 for value in values):
+                raise InputError(f"Expected --{name} above 0, got {values}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A fitted method.
+
+    Attributes:
+      name: one of `METHODS`.
+      target_l0: what it was made for; None for "lasso".
+      method: its factors and codes.
+      seconds: that fitting took, with compilation.
+      rows_seen: rows in all its steps, at most; 0 for what does not learn.
+      learning_rate: of an autoencoder, else None.
+      l1_penalty: λ of "lasso", else None.
+    """
+
+    name: str
+    target_l0: float | None
+    method: method_lib.Method
+    seconds: float
+    rows_seen: int
+    learning_rate: float | None = None
+    l1_penalty: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Pursuit:
+    """A dictionary whose codes a greedy solver picks.
+
+    Attributes:
+      factors: [n_factors, d_model], unit rows.
+      offset: [d_model], taken from the rows first.
+      solver: one of `PURSUITS`.
+      k: most active factors of a row.
+    """
+
+    factors: jax.Array
+    offset: jax.Array
+    solver: str
+    k: int
+
+    def codes(self, x: jax.Array) -> jax.Array:
+        """Returns the codes [rows, n_factors] >= 0 of ``x`` [rows, d_model]."""
+        centred = x - self.offset[None, :]
+        return _pursue(centred, self.factors, solver=self.solver, k=self.k)
+
+    def reconstruct(self, x: jax.Array) -> jax.Array:
+        """Returns ``offset + codes(x) @ factors``, [rows, d_model]."""
+        return self.offset[None, :] + self.codes(x) @ self.factors
+
+
+def batches(
+    world: synthetic.World, *, n_rows: int, seed: int
+) -> Iterator[tuple[jax.Array, jax.Array]]:
+    """Yields rows [batch, d_model] of a world with their true codes [batch, n_true].
+
+    Args:
+      world: what to draw from.
+      n_rows: at least so many rows in all; batches are whole.
+      seed: decides the rows.
+    """
+    for number in range(-(-n_rows // _BATCH)):
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        yield synthetic.sample(key, world, batch_size=_BATCH)
+
+
+def candidates(
+    x: np.ndarray,
+    world: synthetic.World,
+    settings: Settings,
+    *,
+    seed: int,
+    progress: Callable[[str], None],
+) -> Iterator[Candidate]:
+    """Fits every method for every L0, one after the other.
+
+    Args:
+      x: [rows, d_model] float32 to learn from.
+      world: that they come from; known to the oracle alone.
+      settings: what to fit.
+      seed: of first factors and order of rows.
+      progress: told what comes next.
+    """
+    for name in settings.methods:
+        for l0, learning_rate, l1_penalty in _variants(name, settings):
+            values = {"L0": l0, "rate": learning_rate, "λ": l1_penalty}
+            given = [f"{what} {v:g}" for what, v in values.items() if v is not None]
+            progress(", ".join([name, *given]))
+            start = time.perf_counter()
+            if name == "lasso":
+                fitted = _lasso(x, settings, l1_penalty=l1_penalty, seed=seed)
+            else:
+                fitted = _fit(
+                    x, world, settings, name=name, l0=l0, rate=learning_rate, seed=seed
+                )
+            jax.block_until_ready(fitted.factors)
+            seconds = time.perf_counter() - start
+            rows_seen = settings.num_passes * len(x)
+            if name in ("oracle", "random_factors"):
+                rows_seen = 0
+            if name in SAE_METHODS:
+                rows_seen = fitted.rows_seen
+            yield Candidate(
+                name, l0, fitted, seconds, rows_seen, learning_rate, l1_penalty
+            )
+
+
+def _variants(name, settings):
+    """Returns (L0, learning rate, λ) of every candidate of a name."""
+    if name == "lasso":
+        return [(None, None, value) for value in settings.l1_penalties]
+    rates = settings.learning_rates if name in SAE_METHODS else (None,)
+    return [(l0, rate, None) for l0 in settings.l0 for rate in rates]
+
+
+def _fit(x, world, settings, *, name, l0, rate, seed) -> method_lib.Method:
+    shared = {"n_factors": settings.n_factors, "target_l0": l0, "seed": seed}
+    if name == "oracle":
+        return _oracle(x, world, n_factors=settings.n_factors, l0=l0)
+    if name == "random_factors":
+        return sparse_coding.random_factors(x, **shared)
+    if name == "nested_sparse_coding":
+        return nested.fit(x, num_passes=settings.num_passes, **shared)
+    if name == "sparse_coding":
+        return sparse_coding.fit(x, num_passes=settings.num_passes, **shared)
+    if name in PURSUITS:
+        return _learn_by_pursuit(x, settings, solver=name, k=round(l0), seed=seed)
+    kind = name.removeprefix("sae_")
+    config = sae.SAEConfig(
+        kind=kind,
+        n_factors=settings.n_factors,
+        target_l0=round(l0) if kind == "topk" else l0,
+        learning_rate=rate,
+        num_passes=settings.num_passes,
+        seed=seed,
+    )
+    return train_sae.train(jnp.asarray(x), config=config)
+
+
+def _oracle(x, world, *, n_factors, l0):
+    """Returns the solver with the most frequent true features as its factors."""
+    rates = synthetic.expected_rates(synthetic.base_rates(world.config), world.config)
+    return nested.with_target_l0(
+        x,
+        world.features[:n_factors],
+        centre=np.asarray(world.bias),
+        rates=rates[:n_factors],
+        target_l0=l0,
+    )
+
+
+def _lasso(x, settings, *, l1_penalty, seed):
+    """Returns a dictionary learned at one λ, with the codes of the same λ, refitted."""
+    scaled, mean, scale = _scaled(x)
+    state = learn.learn(
+        scaled,
+        solver=config_lib.SolverConfig(l1_penalty=l1_penalty),
+        dictionary=config_lib.DictionaryConfig(n_factors=settings.n_factors),
+        num_passes=settings.num_passes,
+        seed=seed,
+    )
+    return sparse_coding.SparseCoding(
+        factors=state.dictionary,
+        offset=jnp.asarray(mean),
+        l1_penalty=l1_penalty * float(scale),
+    )
+
+
+def _learn_by_pursuit(x, settings, *, solver, k, seed):
+    """Returns a dictionary learned from greedy codes, with the codes of that solver."""
+    scaled, mean, _ = _scaled(x)
+    rng = np.random.default_rng(seed)
+    rows_per_step = min(_ROWS_PER_STEP, len(x))
+    factors = dictionary_lib.initialise_normal(
+        jax.random.key(seed), n_factors=settings.n_factors, d_model=x.shape[1]
+    )
+    energy = _ENERGY.init(factors)
+    steps_per_pass = len(x) // rows_per_step
+    total = settings.num_passes * steps_per_pass
+    for number in range(settings.num_passes):
+        order = rng.permutation(len(x))[: steps_per_pass * rows_per_step]
+        for step, chosen in enumerate(order.reshape(steps_per_pass, rows_per_step)):
+            left = 1 - (number * steps_per_pass + step) / total
+            factors, energy = _pursuit_step(
+                factors,
+                energy,
+                scaled[chosen],
+                jnp.float32(_STEP_SIZE * left),
+                solver=solver,
+                k=k,
+            )
+    return Pursuit(factors, jnp.asarray(mean), solver, k)
+
+
+@functools.partial(jax.jit, static_argnames=("solver", "k"))
+def _pursuit_step(factors, energy, x, step_size, *, solver, k):
+    codes = _pursue(x, factors, solver=solver, k=k)
+    gradient = -codes.T @ (x - codes @ factors) / len(x)
+    direction, energy = _ENERGY.update(
+        gradient, energy, energy=jnp.mean(codes**2, axis=0)
+    )
+    return dictionary_lib.project_unit_norm(factors - step_size * direction), energy
+
+
+def _scaled(x):
+    """Returns rows less their mean at unit distance, that mean, and the distance."""
+    mean = np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
+    centred = x - mean
+    scale = np.sqrt(np.mean(np.sum(centred.astype(np.float64) ** 2, axis=1)))
+    return centred / np.float32(scale), mean, scale
+
+
+@functools.partial(jax.jit, static_argnames=("solver", "k"))
+def _pursue(x, factors, *, solver, k):
+    return encode.encode(x, factors, l1_penalty=1.0, solver=solver, k=k).codes
