@@ -225,3 +225,12 @@ def test_one_factor_of_one_dimension_has_a_closed_form(solver):
     # α = max(0, ⟨d, x⟩ − λ) / ‖d‖².
     np.testing.assert_allclose(got.codes, [[3.6], [0], [0], [0]], rtol=1e-4)
     assert np.all(got.converged)
+
+
+@pytest.mark.parametrize("solver", _KINDS)
+def test_rows_too_small_for_a_certificate_get_none(solver):
+    x, dictionary = _problem(batch=3)
+    scale = np.float32([[1e-12], [1e-18], [1e-25]])
+    got = _jitted(solver)(scale * x, dictionary, scale * 0.2)
+    assert got.converged.tolist() == [True, False, False]
+    assert np.isnan(got.gap[1:]).all()

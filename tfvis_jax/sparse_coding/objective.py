@@ -34,6 +34,8 @@ from tfvis_jax.sparse_coding import precision as precision_lib
 
 # The smallest relative duality gap that float32 can certify.
 GAP_FLOOR = 1e-6
+# Of ½‖x‖²: a millionth of it must still be a float32.
+_LEAST_ENERGY = 1e-30
 
 
 def penalty_matrix(l1_penalty: jax.Array | float) -> jax.Array:
@@ -167,7 +169,8 @@ def gap_from_residual(
 
     Returns:
       [batch], (primal − dual) / (½‖x‖²); 0 for a row of zeros with codes of zero, NaN
-      for a row that is not finite or whose penalties are no penalties.
+      for a row that is not finite, whose penalties are no penalties, or whose squares
+      are too small for float32 (norms below 1e-15; scale such rows first).
     """
     penalty = penalty_matrix(l1_penalty)
     penalty = jnp.where(penalty > 0, penalty, jnp.nan)
@@ -178,7 +181,8 @@ def gap_from_residual(
     rest = residual_energy(residual, codes, l2_penalty=l2_penalty)
     gap = 0.5 * (1 - scale) ** 2 * rest + jnp.sum(slack, axis=1)
     energy = 0.5 * jnp.sum(x**2, axis=1)
-    return jnp.where(gap == 0, 0, gap / energy)
+    lost = (energy < _LEAST_ENERGY) & jnp.any(x != 0, axis=1)
+    return jnp.where(lost, jnp.nan, jnp.where(gap == 0, 0, gap / energy))
 
 
 def duality_gap(
