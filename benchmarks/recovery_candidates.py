@@ -23,7 +23,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.baselines import method as method_lib
 from tfvis_jax.baselines import nested, sae, sparse_coding, train_sae
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import synthetic
+from tfvis_jax.evaluation import synthetic, world_law
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode, updates
 from tfvis_jax.training import learn
@@ -211,7 +211,7 @@ def _fit(x, world, settings, *, name, l0, rate, seed) -> method_lib.Method:
 
 def _oracle(x, world, *, n_factors, l0):
     """Returns the solver with the most frequent true features as its factors."""
-    rates = synthetic.expected_rates(synthetic.base_rates(world.config), world.config)
+    rates = world_law.expected_rates(world_law.base_rates(world.config), world.config)
     return nested.with_target_l0(
         x,
         world.features[:n_factors],

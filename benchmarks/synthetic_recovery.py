@@ -25,7 +25,7 @@ from absl import app, flags
 from benchmarks import environment, outputs, recovery_candidates, recovery_report
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import recovery, synthetic
+from tfvis_jax.evaluation import recovery, synthetic, world_law
 
 _DEFAULTS = recovery_candidates.Settings()
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.")
@@ -101,8 +101,8 @@ def _run():
         l1_penalties=_numbers("l1_penalties", _PENALTIES.value, float),
     )
     seeds = _numbers("seeds", _SEEDS.value, int)
-    law = synthetic.WorldConfig.sized(n_true=_N_TRUE.value, d_model=_D_MODEL.value)
-    rates = synthetic.expected_rates(synthetic.base_rates(law), law)
+    law = world_law.WorldConfig.sized(n_true=_N_TRUE.value, d_model=_D_MODEL.value)
+    rates = world_law.expected_rates(world_law.base_rates(law), law)
     out.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "schema": "tfvis-synthetic-recovery/1",
