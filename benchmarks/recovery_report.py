@@ -10,6 +10,7 @@ from benchmarks import tables
 
 SCORES = ("f1", "precision", "recall", "mcc", "uniqueness", "explained_variance")
 _HEADLINE = ("f1", "mcc", "uniqueness", "explained_variance")
+_DRAWN = ("f1", "mcc", "explained_variance")
 _NAMES = {"f1": "F1", "mcc": "MCC", "explained_variance": "explained variance"}
 
 
@@ -100,44 +101,53 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     # Here, since matplotlib may not be installed.
     from benchmarks import plot_style
 
-    figure, axes = plot_style.subplots(1, 3, figsize=(11.5, 4.4))
-    colours = {
-        "oracle": plot_style.BLACK,
-        "nested_sparse_coding": plot_style.VERMILION,
-        "lasso": plot_style.ORANGE,
-        "sparse_coding": plot_style.ORANGE,
-        "sae_matryoshka": plot_style.BLUE,
-        "sae_batchtopk": plot_style.SKY,
-        "sae_jumprelu": plot_style.GREEN,
-        "sae_topk": plot_style.PURPLE,
+    styles = {
+        "oracle": {"color": plot_style.BLACK, "linestyle": "--", "marker": "o"},
+        "nested_sparse_coding": {"color": plot_style.VERMILION, "linewidth": 2.8},
+        "lasso": {"color": plot_style.ORANGE},
+        "sparse_coding": {"color": plot_style.ORANGE, "linestyle": ":"},
+        "sae_matryoshka": {"color": plot_style.BLUE},
+        "sae_batchtopk": {"color": plot_style.SKY},
+        "sae_jumprelu": {"color": plot_style.GREEN},
+        "sae_topk": {"color": plot_style.PURPLE},
+        "sae_relu": {"marker": "v"},
+        "omp": {"marker": "s"},
+        "gradient_pursuit": {"marker": "D"},
+        "top_k": {"marker": "^"},
+        "random_factors": {"marker": "x"},
     }
-    dashes = {"oracle": "--", "sparse_coding": ":"}
+    common = {"color": plot_style.GREY, "marker": "o", "linewidth": 1.3}
+    figure, axes = plot_style.subplots(1, 3, figsize=(12, 4.8))
     rows = document["rows"]
-    for axis, score in zip(axes[0], ("f1", "mcc", "explained_variance"), strict=True):
+    ticks = _targets(rows)
+    shown = (0.8 * min(ticks), 1.25 * max(ticks))
+    for axis, score in zip(axes[0], _DRAWN, strict=True):
         for name in dict.fromkeys(row["method"] for row in rows):
             points = _best_rates(rows, name)
             axis.plot(
                 [_mean(group, "l0") for group in points],
                 [_mean(group, score) for group in points],
-                color=colours.get(name, plot_style.GREY),
-                linestyle=dashes.get(name, "-"),
-                marker=_MARKERS.get(name, "o"),
-                linewidth=2.8 if name == "nested_sparse_coding" else 1.3,
+                **common | styles[name],
                 label=_title(name),
             )
-        axis.set_title(name_of(score))
-        axis.set_xlabel("active factors in a row (L0, log)")
+        # Dense codes, and what random factors explain, lie outside.
+        learnt = [
+            _mean(group, score)
+            for (name, *_), group in groups(rows).items()
+            if shown[0] <= _mean(group, "l0") <= shown[1]
+            and (name != "random_factors" or score == "mcc")
+        ]
+        margin = 0.05 * (max(learnt) - min(learnt)) + 0.005
+        axis.set_ylim(min(learnt) - margin, max(learnt) + margin)
         axis.set_xscale("log", base=2)
-        ticks = _targets(rows)
+        axis.set_xlim(*shown)
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
+        axis.set_xlabel("active factors in a row (L0, log)")
+        axis.set_title(name_of(score))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper")
     plot_style.footnote(figure, tables.where(document))
     plot_style.save(figure, path)
-
-
-_MARKERS = {"sae_relu": "v", "random_factors": "x", "omp": "s", "top_k": "^"}
-_MARKERS |= {"gradient_pursuit": "D"}
 
 
 def name_of(score: str) -> str:
