@@ -45,7 +45,7 @@ _STEP_SIZE, _LAST_STEP_SIZE = 0.15, 0.0075
 # v of the whole dictionary; that of every shorter prefix is 1. In synthetic worlds, 1
 # costs variance (a hundredth) and the whole alone, MCC (two hundredths).
 _WHOLE_WEIGHT = 4.0
-# κ. Without, F1 is a few hundredths lower.
+# κ. Without, F1 is two hundredths lower.
 _REPULSION = 0.1
 # The offset moves slower than the factors, which explain the mean as well.
 _OFFSET_PACE = 0.3
