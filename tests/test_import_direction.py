@@ -14,7 +14,7 @@ ORDER = (
     "training",
     "data",
     "models",
-    "sharding",
+    "sharding distributed",
     "sparse_coding",
     "run_directory",
     "files",

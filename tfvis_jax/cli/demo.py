@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import sys
 import time
 from collections.abc import Sequence
 
@@ -30,6 +31,9 @@ def run(arguments: Sequence[str]) -> None:
     config, stages, start = settings(), progress.Stages(), time.monotonic()
     with directory.lock():
         report = train.train(directory, config, stages)
+        if report is None:
+            print(f"saved; `tfvis demo {path}` goes on", file=sys.stderr)
+            return
         examples.collect(directory, stages, top_n=1000)
         opened = run_lib.load_run(path)
         export.export(opened, stages, contexts=20)

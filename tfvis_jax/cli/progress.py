@@ -11,10 +11,11 @@ _CONSOLE = rich.console.Console(stderr=True)
 
 
 class Stages:
-    """Times the stages of a command and shows a bar for each."""
+    """Times the stages of a command and shows a bar for each, unless it is quiet."""
 
-    def __init__(self):
+    def __init__(self, *, quiet: bool = False):
         self.seconds: dict[str, float] = {}
+        self._quiet = quiet
 
     @contextlib.contextmanager
     def stage(
@@ -30,7 +31,7 @@ class Stages:
           A function that is called with (done, total).
         """
         start = time.monotonic()
-        with _bar() as bar:
+        with _bar(disable=self._quiet) as bar:
             task = bar.add_task(description, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
             if bar.tasks[task].total is None:  # A stage without steps to count.
@@ -38,7 +39,7 @@ class Stages:
         self.seconds[name] = round(time.monotonic() - start, 2)
 
 
-def _bar() -> rich.progress.Progress:
+def _bar(*, disable: bool) -> rich.progress.Progress:
     return rich.progress.Progress(
         rich.progress.TextColumn("{task.description:<28}"),
         rich.progress.BarColumn(),
@@ -48,4 +49,5 @@ def _bar() -> rich.progress.Progress:
         rich.progress.TimeRemainingColumn(),
         rich.progress.TextColumn("left"),
         console=_CONSOLE,
+        disable=disable,
     )

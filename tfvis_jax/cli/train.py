@@ -5,13 +5,15 @@ import importlib.metadata
 import pathlib
 import platform
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 
+import jax
 from absl import flags
 
 import tfvis_jax
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, run_directory
+from tfvis_jax import distributed, files, run_directory, sharding
 from tfvis_jax.cli import command, progress, settings
 from tfvis_jax.data import build_windows
 from tfvis_jax.evaluation import reconstruction
@@ -27,22 +29,66 @@ _NUM_WORKERS = flags.DEFINE_integer(
     lower_bound=1,
     flag_values=FLAGS,
 )
+_MESH = flags.DEFINE_string(
+    "mesh",
+    "data=-1",
+    "How devices share the work: rows over `data`, the dictionary over `factor`, such "
+    "as data=-1,factor=2; -1 takes all that are left.",
+    flag_values=FLAGS,
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "Train together with the other processes of a TPU pod, of SLURM, Open MPI or GKE, "
+    "which run the same command.",
+    flag_values=FLAGS,
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    None,
+    "HOST:PORT of the first of several processes, where no cluster says so.",
+    flag_values=FLAGS,
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many there are.", lower_bound=1, flag_values=FLAGS
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "Which one this is, from 0.", lower_bound=0, flag_values=FLAGS
+)
 
 
 def run(arguments: Sequence[str]) -> None:
     """Trains the run and prints its report."""
     path = command.run_argument(arguments)
     directory = run_directory.RunDirectory(path)
-    if directory.config_path.is_file() and not FLAGS.text:
-        config = settings.override(directory.read_config(), FLAGS)
-    else:
-        config = settings.build(FLAGS)
-    with directory.lock():
-        report = train(
-            directory, config, progress.Stages(), num_workers=_NUM_WORKERS.value
-        )
-    print(summary(report))
-    print(f"\nreport   {directory.report}\nnext     tfvis examples {path}")
+    with _together():
+        if directory.config_path.is_file() and not FLAGS.text:
+            config = settings.override(directory.read_config(), FLAGS)
+        else:
+            config = settings.build(FLAGS)
+        first = sharding.is_first_process()
+        sizes = sharding.parse(_MESH.value, num_devices=jax.device_count())
+        with directory.lock() if first else contextlib.nullcontext():
+            report = train(
+                directory,
+                config,
+                progress.Stages(quiet=not first),
+                num_workers=_NUM_WORKERS.value,
+                mesh=sharding.make_mesh(*sizes),
+            )
+    if report is None:
+        print(f"saved; `tfvis train {path}` goes on", file=sys.stderr)
+    elif first:
+        print(summary(report))
+        print(f"\nreport   {directory.report}\nnext     tfvis examples {path}")
+
+
+def _together() -> contextlib.AbstractContextManager[None]:
+    """Joins the other processes, if there are any."""
+    others = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    if not _DISTRIBUTED.value and all(value is None for value in others):
+        return contextlib.nullcontext()
+    return distributed.joined(*others)
 
 
 def train(
@@ -51,16 +97,47 @@ def train(
     stages: progress.Stages,
     *,
     num_workers: int = 1,
-) -> dict:
+    mesh: jax.sharding.Mesh | None = None,
+) -> dict | None:
     """Makes the token windows, learns the dictionary, measures it; writes the report.
 
     Returns:
-      The content of `report.json`.
+      The content of `report.json`; None when SIGTERM ended the run before, with all
+      that it had learnt saved.
     """
+    first = sharding.is_first_process()
+    if not first:
+        sharding.wait_for_all("tokens")
+    opened, windows = _prepare(directory, config, stages, num_workers=num_workers)
+    if first:
+        sharding.wait_for_all("tokens")
+    with _stop_on_signals() as asked, stages.stage("train", "learning") as show:
+        try:
+            state = loop.fit(
+                opened,
+                windows,
+                progress=show,
+                should_stop=lambda: bool(asked),
+                mesh=mesh,
+            )
+        except loop.Interrupted:
+            if signal.SIGINT in asked:
+                raise KeyboardInterrupt from None
+            return None
+    report = {}
+    if first:
+        report = _measure(opened, windows, state, stages)
+    sharding.wait_for_all("report")
+    return report
+
+
+def _prepare(directory, config, stages, *, num_workers):
+    """Opens model and tokens; the first process makes what is not there."""
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, config)
     directory.open_or_create(config)
-    setup.keep_model_identity(opened)
+    if sharding.is_first_process():
+        setup.keep_model_identity(opened)
     with stages.stage("tokens", "text to tokens") as show:
         windows = build_windows.build(
             directory.tokens,
@@ -69,11 +146,12 @@ def train(
             num_workers=num_workers,
             progress=show,
         )
-    with _stop_on_signals() as should_stop, stages.stage("train", "learning") as show:
-        try:
-            state = loop.fit(opened, windows, progress=show, should_stop=should_stop)
-        except loop.Interrupted:
-            raise KeyboardInterrupt from None
+    return opened, windows
+
+
+def _measure(opened, windows, state, stages):
+    """Saves what was learnt, and how good it is."""
+    directory = opened.run
     trained = dictionary_file.from_state(state, opened)
     dictionary_file.save(directory.dictionary, trained)
     with stages.stage("evaluate", "held-out text") as show:
@@ -155,8 +233,8 @@ def _versions() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Yields a function that is true after Ctrl-C or SIGTERM; a second one kills."""
+def _stop_on_signals() -> Iterator[list[int]]:
+    """Yields the signals, Ctrl-C and SIGTERM, that came; a second one kills."""
     asked = []
 
     def ask(number, frame):
@@ -166,7 +244,7 @@ def _stop_on_signals() -> Iterator[Callable[[], bool]]:
 
     previous = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield asked
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

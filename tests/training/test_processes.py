@@ -1,0 +1,180 @@
+"""Two processes on one machine learn what one learns, and survive each other's end."""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tfvis_jax import distributed
+from tfvis_jax.errors import InputError
+from tfvis_jax.training import dictionary_file, metrics_log
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _start(run, settings, *, processes=1, devices=2):
+    """Starts `tfvis train` in that many processes with that many devices each."""
+    environment = dict(
+        os.environ, PYTHONPATH=str(ROOT), JAX_NUM_CPU_DEVICES=str(devices)
+    )
+    coordinator = f"127.0.0.1:{_free_port()}"
+    started = []
+    for number in range(processes):
+        together = [
+            f"--coordinator={coordinator}",
+            f"--num_processes={processes}",
+            f"--process_id={number}",
+        ]
+        command = [sys.executable, "-m", "tfvis_jax", "train", str(run), *settings]
+        log = (run.parent / f"{run.name}-{number}.log").open("w+b")
+        started.append(
+            subprocess.Popen(
+                [*command, *(together if processes > 1 else [])],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        )
+    return started
+
+
+def _finish(started, *, seconds=240):
+    return [process.wait(timeout=seconds) for process in started]
+
+
+def _train(run, settings, **how):
+    codes = _finish(_start(run, settings, **how))
+    logs = [path.read_text() for path in run.parent.glob(f"{run.name}-*.log")]
+    assert not any(codes), "\n".join(logs)
+    return dictionary_file.load(run / "dictionary.safetensors").factors
+
+
+def _wait_for_batches(run, processes, *, enough):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any(process.poll() is not None for process in processes):
+            break
+        path = run / "metrics.jsonl"
+        if path.exists() and len(path.read_bytes().splitlines()) >= enough:
+            return
+        time.sleep(0.002)
+    raise AssertionError("training did not come so far")
+
+
+@pytest.fixture(scope="module")
+def settings(toy_bert_folder, toy_corpus):
+    return [
+        *(f"--model={toy_bert_folder}", f"--text={toy_corpus}", "--window_length=12"),
+        *("--n_factors=24", "--windows_per_batch=32", "--rows_per_step=256"),
+        # Fixed steps, so that rounding in another order stays rounding.
+        *("--solver=fista", "--tolerance=0", "--max_steps=40", "--l1_penalty=0.1"),
+        *("--checkpoint_every=2", "--num_epochs=2"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def together(settings, tmp_path_factory):
+    run = tmp_path_factory.mktemp("together") / "run"
+    return _train(run, settings, processes=2), run
+
+
+def test_two_processes_learn_what_one_does(settings, together, tmp_path):
+    factors, run = together
+    alone = _train(tmp_path / "run", [*settings, "--mesh=data=2,factor=2"], devices=4)
+    np.testing.assert_allclose(factors, alone, atol=1e-5)
+    lines = metrics_log.read(run / "metrics.jsonl")
+    for ours, theirs in zip(
+        lines, metrics_log.read(tmp_path / "run" / "metrics.jsonl"), strict=True
+    ):
+        assert ours["rows"] == theirs["rows"]
+        np.testing.assert_allclose(
+            ours["relative_error"], theirs["relative_error"], rtol=1e-5
+        )
+
+
+def test_a_killed_process_stops_the_other_and_both_go_on(settings, together, tmp_path):
+    factors, _ = together
+    run = tmp_path / "run"
+    first, second = _start(run, settings, processes=2)
+    _wait_for_batches(run, [first, second], enough=7)
+    second.send_signal(signal.SIGKILL)
+    codes = _finish([first, second], seconds=60)
+    assert codes[0] != 0 and codes[1] == -signal.SIGKILL
+    assert "died" in (tmp_path / "run-0.log").read_text()
+    assert not (run / "dictionary.safetensors").exists()
+    shutil.copytree(run, tmp_path / "alone")
+    # Bitwise with as many processes; up to rounding with one.
+    np.testing.assert_array_equal(_train(run, settings, processes=2), factors)
+    alone = _train(tmp_path / "alone", settings, devices=1)
+    np.testing.assert_allclose(alone, factors, atol=1e-5)
+
+
+def test_sigterm_to_one_saves_all_and_ends_well(settings, together, tmp_path):
+    factors, _ = together
+    run = tmp_path / "run"
+    processes = _start(run, settings, processes=2)
+    _wait_for_batches(run, processes, enough=5)
+    processes[1].send_signal(signal.SIGTERM)
+    assert _finish(processes, seconds=60) == [0, 0]
+    assert not (run / "dictionary.safetensors").exists()
+    assert "goes on" in (tmp_path / "run-1.log").read_text()
+    np.testing.assert_array_equal(_train(run, settings, processes=2), factors)
+
+
+def test_a_process_that_fails_says_why_and_stops_the_other(settings, tmp_path):
+    # The second process alone has other settings than the run.
+    run = tmp_path / "run"
+    port = _free_port()
+    commands = []
+    for number, text in enumerate(settings[1:2] * 2):
+        together = [f"--coordinator=127.0.0.1:{port}", "--num_processes=2"]
+        other = ["--n_factors=16"] if number else []
+        command = [sys.executable, "-m", "tfvis_jax", "train", str(run), *settings]
+        commands.append([*command, *together, f"--process_id={number}", *other, text])
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), JAX_NUM_CPU_DEVICES="2")
+    processes = [
+        subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=(tmp_path / f"{number}.log").open("wb"),
+        )
+        for number, command in enumerate(commands)
+    ]
+    assert all(_finish(processes, seconds=90))
+    log = (tmp_path / "1.log").read_text()
+    assert "made with other settings" in log and "n_factors" in log
+
+
+def test_a_coordinator_that_is_not_there_is_named():
+    with (
+        pytest.raises(InputError, match=r"Nobody answered.*127\.0\.0\.1:\d+"),
+        distributed.joined(f"127.0.0.1:{_free_port()}", 2, 1, patience_s=1),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("somewhere:99", None, 1), "together"),
+        (("somewhere", 2, 1), "HOST:PORT"),
+        (("somewhere:99", 2, 2), "from 0 to 1, got 2"),
+    ],
+)
+def test_addresses_that_make_no_sense(arguments, message):
+    with pytest.raises(InputError, match=message), distributed.joined(*arguments):
+        pass
