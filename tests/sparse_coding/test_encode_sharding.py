@@ -165,3 +165,23 @@ def test_pmap_vmap_and_shard_map_agree_with_one_device(solver):
         by_device = jax.jit(jax.shard_map(solve, out_specs=jax.P("rows")))
         got = by_device(jax.device_put(x, jax.P("rows")))
     _assert_same_codes(got, expected)
+
+
+def test_a_program_is_made_for_the_devices_of_its_mesh():
+    device = jax.sharding.AbstractDevice(
+        device_kind="TPU v5 lite", num_cores=1, platform="tpu"
+    )
+    mesh = jax.sharding.AbstractMesh(
+        (4,), ("rows",), (jax.sharding.AxisType.Explicit,), abstract_device=device
+    )
+    rows = jax.sharding.NamedSharding(mesh, jax.P("rows"))
+    whole = jax.sharding.NamedSharding(mesh, jax.P())
+    x = jax.ShapeDtypeStruct((16, 24), jnp.float32, sharding=rows)
+    dictionary = jax.ShapeDtypeStruct((512, 24), jnp.float32, sharding=whole)
+
+    def solve(x, dictionary):
+        return _encode(x, dictionary, 0.2, "auto").codes
+
+    text = jax.jit(solve).trace(x, dictionary).jaxpr.pretty_print()
+    # Dense steps that begin in the arithmetic of a TPU; on a CPU there are neither.
+    assert "bf16" in text

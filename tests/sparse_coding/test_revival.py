@@ -1,7 +1,9 @@
 """Dead factors take the worst residuals, one each."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from tfvis_jax.sparse_coding import revival
 
@@ -34,3 +36,30 @@ def test_more_dead_factors_than_rows_wait_and_padding_revives_nothing():
     np.testing.assert_array_equal(replaced, [True, False, False, False])
     np.testing.assert_array_equal(got[0], [0, 0, -1, 0])
     np.testing.assert_array_equal(got[1:], jnp.eye(4)[1:])
+
+
+@pytest.mark.parametrize("sizes", [(1, 8), (2, 4)])
+def test_split_factors_take_the_same_residuals_and_none_holds_all(sizes):
+    n_factors, d_model = 32, 6
+    dictionary = RNG.normal(size=(n_factors, d_model)).astype(np.float32)
+    residual = RNG.normal(size=(16, d_model)).astype(np.float32)
+    dead = RNG.random(n_factors) < 0.7
+    expected, replaced = revival.revive(
+        jnp.asarray(dictionary), jnp.asarray(residual), dead=jnp.asarray(dead)
+    )
+    assert 0 < replaced.sum() < dead.sum()
+    mesh = jax.make_mesh(sizes, ("data", "factor"))
+    with jax.set_mesh(mesh):
+        factors = jax.P("factor")
+        arguments = jax.device_put(dictionary, factors), jax.device_put(residual)
+        compiled = (
+            jax.jit(revival.revive)
+            .lower(*arguments, dead=jax.device_put(dead, factors))
+            .compile()
+        )
+        got = compiled(*arguments, dead=jax.device_put(dead, factors))
+    np.testing.assert_allclose(got[0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(got[1], replaced)
+    whole = f"f32[{n_factors},{d_model}]"
+    assert f"f32[{n_factors // sizes[1]},{d_model}]" in compiled.as_text()
+    assert whole not in compiled.as_text()

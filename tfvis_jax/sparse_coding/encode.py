@@ -154,7 +154,9 @@ def encode(
         l2_penalty=l2_penalty,
         lipschitz=lipschitz,
         non_negative=non_negative,
-        precision=_first_precision(precision, solver),
+        precision=_first_precision(
+            precision, solver, platform=layout.platform(dictionary)
+        ),
     )
     # What depends on the inputs does so through `implicit`, not through a solver.
     problem, codes0 = jax.lax.stop_gradient((problem, codes0))
@@ -218,13 +220,13 @@ def _resolve(solver, dictionary, *, k, factors_are_split) -> str:
     if solver != "auto":
         return solver
     return choose_solver(
-        platform=jax.default_backend(),
+        platform=layout.platform(dictionary),
         n_factors=dictionary.shape[0],
         factors_are_split=factors_are_split,
     )
 
 
-def _first_precision(precision, solver) -> str:
+def _first_precision(precision, solver, *, platform) -> str:
     """Returns the arithmetic in which a solver begins."""
     if precision is not None:
         if precision not in precision_lib.NAMES:
@@ -236,7 +238,7 @@ def _first_precision(precision, solver) -> str:
     # The published recursions run as published, step for step.
     if solver in ("ista", "fista"):
         return "float32"
-    return precision_lib.coarse(jax.default_backend())
+    return precision_lib.coarse(platform)
 
 
 def _by_working_set(problem, codes0, tolerance, *, max_steps):

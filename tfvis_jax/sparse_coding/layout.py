@@ -21,6 +21,16 @@ def num_parts(array: jax.Array) -> int:
     return math.prod(layout.mesh.shape[axis] for axis in axes)
 
 
+def platform(array: jax.Array) -> str:
+    """Returns the platform that a program with this array is compiled for.
+
+    That of the array's mesh, which may be of devices that are not at hand; where there
+    is no mesh, JAX's default.
+    """
+    device = jax.typeof(array).sharding.mesh.abstract_device
+    return jax.default_backend() if device is None else device.platform
+
+
 def on_each_device(
     solve: Callable[[problem_lib.Problem, Tree, Tree], Result],
     problem: problem_lib.Problem,

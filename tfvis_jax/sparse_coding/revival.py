@@ -42,20 +42,29 @@ def revive(
 
 def _replace(dictionary, residual, dead):
     by_factor, flags = jax.typeof(dictionary).sharding, jax.typeof(dead).sharding
-    residual, dead = _whole(residual), _whole(dead)
+    residual, everywhere = _whole(residual), _whole(dead)
     length = jnp.linalg.norm(residual, axis=1)
     worst = jnp.argsort(-length)
-    rank = jnp.cumsum(dead) - 1
-    row = worst[jnp.clip(rank, 0, worst.size - 1)]
-    replaced = dead & (rank < worst.size) & (length[row] > 0)
-    directions = residual[row] / jnp.where(replaced, length[row], 1)[:, None]
-    if by_factor.spec[0] is not None:
-        directions = jax.reshard(directions, by_factor)
-        replaced = jax.reshard(replaced, flags)
+    # From here on each device sees to its own factors: all directions together would
+    # be a second dictionary on each.
+    rank = _split(jnp.cumsum(everywhere) - 1, like=dead)
+    row = worst.at[jnp.clip(rank, 0, worst.size - 1)].get(out_sharding=flags)
+    own = length.at[row].get(out_sharding=flags)
+    replaced = dead & (rank < worst.size) & (own > 0)
+    directions = residual.at[row].get(out_sharding=by_factor)
+    directions = directions / jnp.where(replaced, own, 1)[:, None]
     return jnp.where(replaced[:, None], directions, dictionary), replaced
 
 
 def _whole(array):
     """Returns an array that every device holds the whole of."""
-    is_split = any(axis is not None for axis in jax.typeof(array).sharding.spec)
-    return jax.reshard(array, jax.P()) if is_split else array
+    return jax.reshard(array, jax.P()) if _is_split(array) else array
+
+
+def _split(array, *, like):
+    """Returns a whole array laid out as another."""
+    return jax.reshard(array, jax.typeof(like).sharding) if _is_split(like) else array
+
+
+def _is_split(array):
+    return any(axis is not None for axis in jax.typeof(array).sharding.spec)
