@@ -3,7 +3,7 @@
 config.json   the settings, written first
 model.json    checksum of the model's weights
 tokens/       the corpus as windows of token ids
-checkpoints/  training state
+checkpoints/  training state; damaged ones are put into checkpoints-damaged/
 metrics.jsonl one line per logging interval
 dictionary.safetensors  the trained factors and layer scales
 examples/     top activations per layer and factor

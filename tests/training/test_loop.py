@@ -1,6 +1,7 @@
 """Training: learns, resumes bitwise, names what went wrong."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -197,26 +198,63 @@ def test_hidden_states_that_are_not_finite_from_the_start_name_the_batch(
         loop.fit(opened, windows, progress=_silent)
 
 
-def test_a_flipped_bit_in_a_checkpoint_is_noticed(settings, tmp_path):
-    with pytest.raises(loop.Interrupted):
-        _fit(tmp_path, settings, stop_after=4)
-    files = (p for p in (tmp_path / "checkpoints" / "4").rglob("*") if p.is_file())
+def _flip_a_bit(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
     largest = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
-    with pytest.raises(InputError, match=r"checkpoints/4 (is damaged|cannot be read)"):
-        _fit(tmp_path, settings)
 
 
-def test_a_damaged_checkpoint_is_named(settings, tmp_path):
-    with pytest.raises(loop.Interrupted):
-        _fit(tmp_path, settings, stop_after=4)
-    for file in (tmp_path / "checkpoints" / "4").rglob("*"):
+def _ruin(folder):
+    for file in folder.rglob("*"):
         if file.is_file() and "metadata" not in file.name.lower():
             file.write_bytes(b"rubbish")
-    with pytest.raises(InputError, match=r"checkpoints/4"):
+
+
+@pytest.mark.parametrize("damage", [_flip_a_bit, _ruin])
+def test_an_older_checkpoint_is_used_where_the_newest_is_damaged(
+    trained, settings, tmp_path, damage
+):
+    with pytest.raises(loop.Interrupted):
+        _fit(tmp_path, settings, stop_after=7)
+    damage(tmp_path / "checkpoints" / "7")
+    with pytest.warns(UserWarning, match=r"checkpoints/7 (is dam|cannot be r).*older"):
+        state = _fit(tmp_path, settings)
+    np.testing.assert_array_equal(state.dictionary, trained[0].dictionary)
+    assert [line["batch"] for line in _lines(tmp_path)] == [
+        line["batch"] for line in _lines(trained[1])
+    ]
+    assert (tmp_path / "checkpoints-damaged" / "7").is_dir()
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_says_so(settings, tmp_path):
+    with pytest.raises(loop.Interrupted):
+        _fit(tmp_path, settings, stop_after=4)
+    for folder in (tmp_path / "checkpoints").iterdir():
+        _ruin(folder)
+    with pytest.raises(InputError, match=r"checkpoints/4.*None of the checkpoints"):
         _fit(tmp_path, settings)
+    assert (tmp_path / "checkpoints" / "4").is_dir()
+
+
+def test_training_goes_on_where_checkpoints_cannot_be_saved(
+    trained, settings, tmp_path, monkeypatch
+):
+    saver = checkpoint.ocp.training.Checkpointer
+    real, calls = saver.save_async, []
+
+    def full_for_a_while(self, step, *arguments, **settings):
+        calls.append(step)
+        if len(calls) in (2, 3):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, step, *arguments, **settings)
+
+    monkeypatch.setattr(saver, "save_async", full_for_a_while)
+    with pytest.warns(UserWarning, match="no space left.*goes on; .* the last is 3"):
+        state = _fit(tmp_path, settings)
+    assert len(calls) > 4
+    np.testing.assert_array_equal(state.dictionary, trained[0].dictionary)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ class Stages:
         self.seconds[name] = round(time.monotonic() - start, 2)
 
 
+def note(text: str) -> None:
+    """Shows a sentence without disturbing the bar."""
+    _CONSOLE.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _bar(*, disable: bool) -> rich.progress.Progress:
     return rich.progress.Progress(
         rich.progress.TextColumn("{task.description:<28}"),

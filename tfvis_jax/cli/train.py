@@ -119,6 +119,7 @@ def train(
                 progress=show,
                 should_stop=lambda: bool(asked),
                 mesh=mesh,
+                notify=progress.note if first else lambda _: None,
             )
         except loop.Interrupted:
             if signal.SIGINT in asked:

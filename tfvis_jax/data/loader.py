@@ -46,7 +46,7 @@ class Batch:
 
 
 def num_parts(batch_size: int) -> int:
-    """Returns of how many parts of `WINDOWS_PER_PART` a batch consists, 1 if of none."""
+    """Returns how many parts of `WINDOWS_PER_PART` a batch has; 1 if it has none."""
     return 1 if batch_size % WINDOWS_PER_PART else batch_size // WINDOWS_PER_PART
 
 

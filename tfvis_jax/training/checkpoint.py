@@ -2,27 +2,37 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
-from tfvis_jax import files
+from tfvis_jax import files, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import state as state_lib
+
+# How many are kept.
+_NEWEST = 2
 
 
 class Checkpoints:
     """The newest states of a run, numbered by the window batches they have seen."""
 
-    def __init__(self, checkpointer: ocp.training.Checkpointer, folder: pathlib.Path):
+    def __init__(
+        self,
+        checkpointer: ocp.training.Checkpointer,
+        folder: pathlib.Path,
+        notify: Callable[[str], None],
+    ):
         self._checkpointer = checkpointer
         self._folder = folder
+        self._notify = notify
+        self._writing = None
 
     @property
     def latest_batch(self) -> int | None:
-        """Window batches that the newest whole checkpoint has seen, if there is one."""
+        """Window batches that the newest checkpoint has seen, if there is one."""
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 
@@ -30,55 +40,115 @@ class Checkpoints:
         """Saves a state; it counts only once it is whole.
 
         Returns when the arrays are copied, so that ``state`` may be donated at once;
-        the writing itself goes on behind the next steps.
+        the writing itself goes on behind the next steps. Where it fails, as on a full
+        disk, a notice says so and the checkpoints before stay.
         """
-        if self.latest_batch != batch:
-            self._checkpointer.save_async(
+        self.wait()
+        if self.latest_batch == batch:
+            return
+        with self._failures_told():
+            self._writing = self._checkpointer.save_async(
                 batch, state, custom_metadata={"checksum": checksum(state)}
             )
 
+    def wait(self) -> None:
+        """Waits until what is being saved is on the disk, or has failed."""
+        writing, self._writing = self._writing, None
+        with self._failures_told():
+            if writing is not None:
+                writing.result()
+
     def restore(self, abstract_state: state_lib.TrainState) -> state_lib.TrainState:
-        """Returns the newest state.
+        """Returns the newest state that is whole.
+
+        Newer ones that are damaged are put aside, into a folder beside this one, and a
+        notice says so.
 
         Args:
           abstract_state: shapes and layout, from `state.with_layout`.
 
         Raises:
-          InputError: the checkpoint is damaged or has other shapes.
+          InputError: none is whole, or they have other shapes.
         """
-        newest = self._folder / str(self.latest_batch)
-        remedy = "Remove that folder to go on from the one before, or the beginning."
+        damaged = {}
+        for number in sorted((c.step for c in self._checkpointer.checkpoints))[::-1]:
+            try:
+                state = self._load(number, abstract_state)
+            except InputError as error:
+                damaged[number] = error
+                continue
+            self._put_aside(damaged)
+            return state
+        newest = damaged[max(damaged)]
+        raise InputError(
+            f"{newest} None of the checkpoints in {self._folder} can be used. Remove "
+            "that folder to begin anew."
+        )
+
+    def _load(self, number, abstract_state):
+        place = self._folder / str(number)
         try:
-            state = self._checkpointer.load(None, abstract_state)
-            metadata = self._checkpointer.metadata(None).custom_metadata or {}
+            state = self._checkpointer.load(number, abstract_state)
+            metadata = self._checkpointer.metadata(number).custom_metadata or {}
         except Exception as error:  # Orbax raises a different type for each damage.
-            reason = str(error).strip().splitlines() or [type(error).__name__]
             raise InputError(
-                f"The checkpoint {newest} cannot be read ({reason[0][:120]}). {remedy}"
+                f"The checkpoint {place} cannot be read ({_reason(error)})."
             ) from error
         if metadata.get("checksum") != checksum(state):
             raise InputError(
-                f"The checkpoint {newest} is damaged: its checksum differs. {remedy}"
+                f"The checkpoint {place} is damaged: its checksum differs."
             )
         return state
 
+    def _put_aside(self, damaged):
+        if not damaged:
+            return
+        aside = self._folder.with_name(self._folder.name + "-damaged")
+        for error in damaged.values():
+            self._notify(f"{error} An older one is used; it is now in {aside}.")
+        if sharding.is_first_process():
+            aside.mkdir(exist_ok=True)
+            for number in damaged:
+                (self._folder / str(number)).rename(_free(aside / str(number)))
+        sharding.wait_for_all("damaged checkpoints")
+        self._checkpointer.reload()
+
+    @contextlib.contextmanager
+    def _failures_told(self):
+        try:
+            yield
+        except Exception as error:  # Of the system, tensorstore or Orbax.
+            # Orbax would raise it once more, in the place of the next save.
+            with contextlib.suppress(Exception):
+                self._checkpointer.wait()
+            last = self.latest_batch
+            kept = "there is none yet" if last is None else f"the last is {last}"
+            self._notify(
+                f"A checkpoint could not be saved in {self._folder} "
+                f"({_reason(error)}). Training goes on; of whole ones, {kept}."
+            )
+
 
 @contextlib.contextmanager
-def open_folder(folder: pathlib.Path) -> Iterator[Checkpoints]:
-    """Opens the checkpoints in a folder, made if absent; the newest two are kept."""
+def open_folder(
+    folder: pathlib.Path, *, notify: Callable[[str], None] = lambda what: None
+) -> Iterator[Checkpoints]:
+    """Opens the checkpoints in a folder, made if absent; the newest two are kept.
+
+    Args:
+      folder: where they lie.
+      notify: told in a sentence what went wrong without stopping anything.
+    """
     policies = ocp.training
-    try:
-        with ocp.training.Checkpointer(
-            folder,
-            save_decision_policy=policies.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=policies.preservation_policies.LatestN(2),
-            cleanup_tmp_directories=True,
-        ) as checkpointer:
-            yield Checkpoints(checkpointer, folder)
-    except Exception as error:  # Writing goes on behind; failures surface anywhere.
-        if files.is_disk_full(error):
-            raise files.no_space(folder) from error
-        raise
+    with ocp.training.Checkpointer(
+        folder,
+        save_decision_policy=policies.save_decision_policies.FixedIntervalPolicy(1),
+        preservation_policy=policies.preservation_policies.LatestN(_NEWEST),
+        cleanup_tmp_directories=True,
+    ) as checkpointer:
+        checkpoints = Checkpoints(checkpointer, folder, notify)
+        yield checkpoints
+        checkpoints.wait()
 
 
 def checksum(state: state_lib.TrainState) -> list[int]:
@@ -99,3 +169,20 @@ def _weighted_sum(array: jax.Array) -> jax.Array:
         along = jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis)
         place = place * jnp.uint32(size) + along
     return jnp.sum(bits * (2 * place + 1), dtype=jnp.uint32)
+
+
+def _reason(error: Exception) -> str:
+    if files.is_disk_full(error):
+        return "no space left on the disk"
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:160]
+
+
+def _free(path: pathlib.Path) -> pathlib.Path:
+    """Returns a name like this one that is not taken."""
+    number = 0
+    taken = path
+    while taken.exists():
+        number += 1
+        taken = path.with_name(f"{path.name}.{number}")
+    return taken

@@ -7,6 +7,7 @@ else follows their layout. What is learnt does not depend on the mesh, up to rou
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -70,6 +71,7 @@ def fit(
     progress: Progress,
     should_stop: Callable[[], bool] = lambda: False,
     mesh: jax.sharding.Mesh | None = None,
+    notify: Callable[[str], None] = warnings.warn,
 ) -> state_lib.TrainState:
     """Learns the dictionary of a run, from its newest checkpoint if there is one.
 
@@ -80,6 +82,8 @@ def fit(
       should_stop: asked after every batch; when true in any process the state is saved.
       mesh: devices to use, of all processes; this process's first one if None. A run
         may go on with another mesh than it began with.
+      notify: told what a person should know although nothing stops: a checkpoint that
+        is damaged or could not be saved.
 
     Returns:
       The state after the last batch, in the memory of every process.
@@ -98,12 +102,10 @@ def fit(
         num_parts=length.num_parts,
         part_size=loader.WINDOWS_PER_PART,
     )
-    with checkpoint.open_folder(opened.run.checkpoints) as checkpoints:
-        log = metrics_log.MetricsLog(
-            opened.run.metrics, resumed_at=checkpoints.latest_batch or 0
-        )
-        state = _first_state(opened, windows, checkpoints, mesh=mesh, length=length)
+    with checkpoint.open_folder(opened.run.checkpoints, notify=notify) as checkpoints:
+        state = _first_state(opened, windows, checkpoints, mesh=mesh)
         resumed_at = int(state.batch)
+        log = metrics_log.MetricsLog(opened.run.metrics, resumed_at=resumed_at)
         progress(resumed_at, length.num_batches)
         batches = _batches(
             config,
@@ -146,7 +148,7 @@ def token_weights(token_counts: np.ndarray, *, enabled: bool) -> np.ndarray:
     return (1 / np.sqrt(counts) / max(mean, 1e-30)).astype(np.float32)
 
 
-def _first_state(opened, windows, checkpoints, *, mesh, length):
+def _first_state(opened, windows, checkpoints, *, mesh):
     """Returns the newest checkpoint's state, or a new one, on the mesh."""
     config = opened.config
     if checkpoints.latest_batch is not None:
