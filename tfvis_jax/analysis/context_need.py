@@ -1,0 +1,67 @@
+"""Context need: how much of the text round a token its activation depends on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfvis_jax.analysis import probe as probe_lib
+from tfvis_jax.analysis import target as target_lib
+
+# Of α, that the window must keep.
+_SHARE = 0.9
+
+
+def curves(
+    probe: probe_lib.Probe,
+    targets: Sequence[target_lib.Target],
+    *,
+    radii: Sequence[int],
+) -> list[np.ndarray]:
+    """Returns the share of α that is left when only the tokens nearby are seen.
+
+    What is further away is hidden from attention; special tokens are seen, and
+    positions stay. That removes a token's content and presence alike, where a
+    replacement would leave word of its presence.
+
+    Args:
+      probe: the model at the layer in question.
+      targets: tokens; α must be above 0.
+      radii: how many tokens are seen on either side.
+
+    Returns:
+      [len(radii)] for each target.
+    """
+    requests = [_within(target, radii) for target in targets]
+    return [alpha[1:] / alpha[0] for alpha in probe.activations(requests)]
+
+
+def needs(
+    probe: probe_lib.Probe, targets: Sequence[target_lib.Target]
+) -> list[int]:
+    """Returns the smallest radius that keeps 90 % of α, for each target.
+
+    0 is the token alone; the largest is where the window ends.
+    """
+    requests = [
+        _within(target, range(_largest_radius(target) + 1)) for target in targets
+    ]
+    found = []
+    for alpha in probe.activations(requests):
+        enough = alpha[1:] >= _SHARE * alpha[0]
+        # At the last radius all is seen: the comparison is with itself.
+        enough[-1] = True
+        found.append(int(np.argmax(enough)))
+    return found
+
+
+def _largest_radius(target):
+    return int(np.max(np.abs(target.places - target.position)))
+
+
+def _within(target, radii):
+    length = len(target.token_ids)
+    distance = np.abs(np.arange(length) - target.position)
+    seen = distance <= np.array([length, *radii])[:, None]
+    seen |= ~target.is_text
+    token_ids = np.broadcast_to(target.token_ids, seen.shape)
+    return probe_lib.Variants(token_ids, seen, target)

@@ -1,0 +1,78 @@
+"""The hidden state of one position of a window, with nothing computed in vain.
+
+Layers below run for all tokens. Of the last one that is wanted, only keys and values
+are: query, output and feed-forward part are computed at the position alone, and nothing
+above runs. The result is that of `bert.Bert` at the position, to rounding.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from tfvis_jax.models import bert
+
+
+def word_embeddings(encoder: bert.Bert, token_ids: jax.Array) -> jax.Array:
+    """Looks up tokens, before position and layer norm are applied.
+
+    Args:
+      encoder: the BERT.
+      token_ids: [batch, length] int32.
+
+    Returns:
+      [batch, length, d_model] float32.
+    """
+    return encoder.embeddings.word[...][token_ids].astype(jnp.float32)
+
+
+def hidden_state(
+    encoder: bert.Bert,
+    words: jax.Array,
+    attention_mask: jax.Array,
+    position: jax.Array,
+    *,
+    layer: int,
+) -> jax.Array:
+    """Returns the output of a layer at one position of each window.
+
+    Args:
+      encoder: the BERT.
+      words: [batch, length, d_model], `word_embeddings` or what stands for them.
+      attention_mask: [batch, length] bool; true at the position itself.
+      position: [batch] int32.
+      layer: 0 is the embedding output; static.
+
+    Returns:
+      [batch, d_model] float32.
+    """
+    embeddings = encoder.embeddings
+    positions = embeddings.position[...][: words.shape[1]].astype(jnp.float32)
+    first_type = embeddings.token_type[...][:1].astype(jnp.float32)
+    hidden = embeddings.norm(words + (positions + first_type)[None])
+    for block in encoder.layers[: max(layer - 1, 0)]:
+        hidden = block(hidden, attention_mask)
+    row = jnp.take_along_axis(hidden, position[:, None, None], axis=1)[:, 0]
+    if layer == 0:
+        return row
+    last = encoder.layers[layer - 1]
+    attended = _attend(last.attention, row, hidden, attention_mask)
+    row = last.attention_norm(row + attended.astype(jnp.float32))
+    expanded = jax.nn.gelu(last.expand(row), approximate=False)
+    return last.output_norm(row + last.contract(expanded).astype(jnp.float32))
+
+
+def _attend(attention, row, hidden, attention_mask):
+    """Returns what one position takes from all, [batch, d_model]."""
+    batch, length, d_model = hidden.shape
+    d_head = d_model // attention.n_heads
+    heads = (batch, length, attention.n_heads, d_head)
+    query = attention.query(row).reshape(batch, attention.n_heads, d_head)
+    key = attention.key(hidden).reshape(heads)
+    value = attention.value(hidden).reshape(heads)
+    scores = jnp.einsum(
+        "bhk,bmhk->bhm", query, key, preferred_element_type=jnp.float32
+    )
+    # The position sees itself, so that no softmax is over nothing.
+    scores = jnp.where(attention_mask[:, None, :], scores * d_head**-0.5, -jnp.inf)
+    shares = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
+    mixed = jnp.einsum("bhm,bmhk->bhk", shares, value)
+    return attention.output(mixed.reshape(batch, d_model))
