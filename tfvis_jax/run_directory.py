@@ -4,7 +4,8 @@ config.json   the settings, written first
 model.json    checksum of the model's weights
 tokens/       the corpus as windows of token ids
 checkpoints/  training state; damaged ones are put into checkpoints-damaged/
-metrics.jsonl one line per logging interval
+metrics.jsonl one line per batch of windows
+profile/      profiler traces, where asked for
 dictionary.safetensors  the trained factors and layer scales
 examples/     top activations per layer and factor
 report.json   how good the dictionary is, and what the run cost
@@ -53,6 +54,10 @@ class RunDirectory:
     @property
     def metrics(self) -> pathlib.Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def profile(self) -> pathlib.Path:
+        return self.path / "profile"
 
     @property
     def dictionary(self) -> pathlib.Path:

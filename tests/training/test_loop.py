@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tfvis_jax import config, run_directory
+from tfvis_jax import config, run_directory, sharding
 from tfvis_jax.data import build_windows
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import checkpoint, dictionary_file, loop, setup
+from tfvis_jax.evaluation import reconstruction
+from tfvis_jax.training import checkpoint, dictionary_file, held_out, loop, setup
+from tfvis_jax.training import state as state_lib
 
 
 def _settings(toy_bert_folder, toy_corpus, **changes):
@@ -173,7 +177,7 @@ def test_hidden_states_that_are_not_finite_stop_the_run(
 
     def poisoned(*args, **kwargs):
         calls.append(1)
-        return real(*args, **kwargs) * (np.float32(np.nan) if len(calls) > 8 else 1)
+        return real(*args, **kwargs) * (np.float32(np.nan) if len(calls) > 9 else 1)
 
     monkeypatch.setattr(loop.hidden_states_lib, "scaled_hidden_states", poisoned)
     with pytest.raises(InputError, match="Hidden states of batch 5 are not finite"):
@@ -279,3 +283,69 @@ def test_token_weights_have_mean_one_over_the_corpus():
     np.testing.assert_allclose(np.sum(weights * counts) / counts.sum(), 1, rtol=1e-6)
     np.testing.assert_allclose(weights[2] / weights[1], np.sqrt(4 / 100), rtol=1e-6)
     np.testing.assert_array_equal(loop.token_weights(counts, enabled=False), 1)
+
+
+def test_the_log_tells_of_held_out_text_waiting_and_compiling(trained, settings):
+    state, path = trained
+    lines = _lines(path)
+    assert all(line["seconds_waiting"] >= 0 for line in lines)
+    # Nothing is compiled once every kind of step has been met.
+    assert not any(line["compilations"] for line in lines[4:])
+    told = {line["batch"]: line["held_out_fvu"] for line in lines if len(line) > 12}
+    assert sorted(told) == [*range(3, len(lines), 3), len(lines)]
+    opened, windows = _open(path, settings)
+    result = reconstruction.evaluate(
+        opened, dictionary_file.from_state(state, opened), windows, progress=_silent
+    )
+    # Eight windows of held-out text against all.
+    np.testing.assert_allclose(told[len(lines)], result.lasso.all.fvu, rtol=0.3)
+
+
+def test_the_held_out_error_of_all_windows_is_that_of_the_report(
+    trained, settings, monkeypatch
+):
+    state, path = trained
+    opened, windows = _open(path, settings)
+    mesh = sharding.make_mesh(4, 2)
+    size = -(-len(windows.held_out) // 4) * 4
+    monkeypatch.setattr(held_out, "_WINDOWS", size)
+    with jax.set_mesh(mesh):
+        sample = held_out.HeldOut(
+            opened,
+            windows,
+            encoder=sharding.place(mesh, opened.pretrained.encoder, jax.P()),
+            layer_scale=state.layer_scale,
+            mesh=mesh,
+        )
+        got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
+    result = reconstruction.evaluate(
+        opened, dictionary_file.from_state(state, opened), windows, progress=_silent
+    )
+    # Codes are within a gap of 1e-3 of optimal, by two solvers.
+    np.testing.assert_allclose(got, result.lasso.all.fvu, rtol=5e-3)
+
+
+def test_the_best_checkpoint_is_kept(tmp_path, settings):
+    shapes = state_lib.abstract(
+        n_factors=4, d_model=3, n_layers=1, config=settings.dictionary
+    )
+    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    with checkpoint.open_folder(tmp_path / "kept") as checkpoints:
+        for batch, fvu in enumerate((0.5, 0.2, 0.3, 0.4, 0.6), start=1):
+            checkpoints.save(state, batch=batch, fvu=fvu)
+    kept = sorted(int(p.name) for p in (tmp_path / "kept").iterdir())
+    assert kept == [2, 4, 5]
+
+
+def test_a_profile_is_written_where_asked_for(settings, tmp_path):
+    opened, windows = _open(tmp_path, settings)
+    calls = []
+    with pytest.raises(loop.Interrupted):
+        loop.fit(
+            opened,
+            windows,
+            progress=_silent,
+            should_stop=lambda: calls.append(1) or len(calls) == 2,
+            profile_batch=2,
+        )
+    assert list(opened.run.profile.rglob("*.xplane.pb"))

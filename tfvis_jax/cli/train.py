@@ -36,6 +36,14 @@ _MESH = flags.DEFINE_string(
     "as data=-1,factor=2; -1 takes all that are left.",
     flag_values=FLAGS,
 )
+_PROFILE = flags.DEFINE_integer(
+    "profile_batch",
+    None,
+    "Write a profiler trace of this batch of windows, from 1, into RUN/profile; "
+    "choose one after the first, which compiles.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
@@ -75,6 +83,7 @@ def run(arguments: Sequence[str]) -> None:
                 progress.Stages(quiet=not first),
                 num_workers=_NUM_WORKERS.value,
                 mesh=sharding.make_mesh(*sizes),
+                profile_batch=_PROFILE.value,
             )
     if report is None:
         print(f"saved; `tfvis train {path}` goes on", file=sys.stderr)
@@ -98,6 +107,7 @@ def train(
     *,
     num_workers: int = 1,
     mesh: jax.sharding.Mesh | None = None,
+    profile_batch: int | None = None,
 ) -> dict | None:
     """Makes the token windows, learns the dictionary, measures it; writes the report.
 
@@ -120,6 +130,7 @@ def train(
                 should_stop=lambda: bool(asked),
                 mesh=mesh,
                 notify=progress.note if first else lambda _: None,
+                profile_batch=profile_batch,
             )
         except loop.Interrupted:
             if signal.SIGINT in asked:

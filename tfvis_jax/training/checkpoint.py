@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 
 import jax
@@ -36,19 +37,29 @@ class Checkpoints:
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 
-    def save(self, state: state_lib.TrainState, *, batch: int) -> None:
+    def save(
+        self, state: state_lib.TrainState, *, batch: int, fvu: float | None = None
+    ) -> None:
         """Saves a state; it counts only once it is whole.
 
         Returns when the arrays are copied, so that ``state`` may be donated at once;
         the writing itself goes on behind the next steps. Where it fails, as on a full
         disk, a notice says so and the checkpoints before stay.
+
+        Args:
+          state: what to save.
+          batch: window batches that it has seen.
+          fvu: its held-out error; the state with the least is kept however old.
         """
         self.wait()
         if self.latest_batch == batch:
             return
         with self._failures_told():
             self._writing = self._checkpointer.save_async(
-                batch, state, custom_metadata={"checksum": checksum(state)}
+                batch,
+                state,
+                metrics=None if fvu is None else {"fvu": fvu},
+                custom_metadata={"checksum": checksum(state)},
             )
 
     def wait(self) -> None:
@@ -71,7 +82,7 @@ class Checkpoints:
           InputError: none is whole, or they have other shapes.
         """
         damaged = {}
-        for number in sorted((c.step for c in self._checkpointer.checkpoints))[::-1]:
+        for number in sorted(c.step for c in self._checkpointer.checkpoints)[::-1]:
             try:
                 state = self._load(number, abstract_state)
             except InputError as error:
@@ -133,22 +144,46 @@ class Checkpoints:
 def open_folder(
     folder: pathlib.Path, *, notify: Callable[[str], None] = lambda what: None
 ) -> Iterator[Checkpoints]:
-    """Opens the checkpoints in a folder, made if absent; the newest two are kept.
+    """Opens the checkpoints in a folder, made if absent.
+
+    The newest two are kept, and the best by held-out error.
 
     Args:
       folder: where they lie.
       notify: told in a sentence what went wrong without stopping anything.
     """
+    _drop_damaged_scores(folder)
     policies = ocp.training
+    keep = policies.preservation_policies
     with ocp.training.Checkpointer(
         folder,
         save_decision_policy=policies.save_decision_policies.FixedIntervalPolicy(1),
-        preservation_policy=policies.preservation_policies.LatestN(_NEWEST),
+        preservation_policy=keep.AnyPreservationPolicy(
+            [
+                keep.LatestN(_NEWEST),
+                keep.BestN(
+                    get_metric_fn=lambda metrics: -metrics["fvu"],
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                ),
+            ]
+        ),
         cleanup_tmp_directories=True,
     ) as checkpointer:
         checkpoints = Checkpoints(checkpointer, folder, notify)
         yield checkpoints
         checkpoints.wait()
+
+
+def _drop_damaged_scores(folder: pathlib.Path) -> None:
+    """Removes held-out errors that cannot be read; Orbax would not open the folder."""
+    if sharding.is_first_process():
+        for score in folder.glob("*/metrics/metrics"):
+            try:
+                files.read_json(score)
+            except InputError:
+                shutil.rmtree(score.parent)
+    sharding.wait_for_all("scores of checkpoints")
 
 
 def checksum(state: state_lib.TrainState) -> list[int]:

@@ -4,6 +4,7 @@ The same on one device, many, and many machines: arrays are placed on a mesh, an
 else follows their layout. What is learnt does not depend on the mesh, up to rounding.
 """
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -20,7 +21,15 @@ from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import checkpoint, initialise, metrics_log, setup, step
+from tfvis_jax.training import (
+    checkpoint,
+    initialise,
+    metrics_log,
+    setup,
+    step,
+    watch,
+)
+from tfvis_jax.training import held_out as held_out_lib
 from tfvis_jax.training import state as state_lib
 
 Progress = Callable[[int, int], None]
@@ -72,6 +81,7 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     mesh: jax.sharding.Mesh | None = None,
     notify: Callable[[str], None] = warnings.warn,
+    profile_batch: int | None = None,
 ) -> state_lib.TrainState:
     """Learns the dictionary of a run, from its newest checkpoint if there is one.
 
@@ -84,6 +94,7 @@ def fit(
         may go on with another mesh than it began with.
       notify: told what a person should know although nothing stops: a checkpoint that
         is damaged or could not be saved.
+      profile_batch: number of the batch, from 1, to write a profiler trace of.
 
     Returns:
       The state after the last batch, in the memory of every process.
@@ -114,15 +125,36 @@ def fit(
             places=sharding.local_rows(mesh, size=config.windows_per_batch),
         )
         with jax.set_mesh(mesh):
-            train_batch = _batch_trainer(opened, windows, length, mesh=mesh)
-            for done, batch in enumerate(batches, start=resumed_at + 1):
-                state, metrics = train_batch(state, batch)
-                log.write(metrics, batch=done, window_ids=batch.window_ids)
-                progress(done, length.num_batches)
+            encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
+            train_batch = _batch_trainer(
+                opened, windows, length, encoder=encoder, mesh=mesh
+            )
+            held_out = held_out_lib.HeldOut(
+                opened,
+                windows,
+                encoder=encoder,
+                layer_scale=state.layer_scale,
+                mesh=mesh,
+            )
+            looking = watch.Watch()
+            for done, batch in enumerate(looking.waiting(batches), resumed_at + 1):
+                with _traced(opened.run.profile, batch=done, wanted=profile_batch):
+                    state, metrics = train_batch(state, batch)
                 last = done == length.num_batches
                 stop = sharding.any_process(should_stop()) and not last
-                if done % config.checkpoint_every == 0 or stop or last:
-                    checkpoints.save(state, batch=done)
+                saves = done % config.checkpoint_every == 0 or stop or last
+                fvu = held_out.fvu(state) if saves else None
+                log.add(
+                    metrics,
+                    batch=done,
+                    window_ids=batch.window_ids,
+                    **looking.look(),
+                    held_out_fvu=fvu,
+                )
+                progress(done, length.num_batches)
+                if saves:
+                    log.flush()
+                    checkpoints.save(state, batch=done, fvu=fvu)
                 if stop:
                     raise Interrupted
     return sharding.fetch(state)
@@ -176,11 +208,17 @@ def _batches(config, windows, *, start=0, places=None):
     )
 
 
-def _batch_trainer(opened, windows, length, *, mesh):
+@contextlib.contextmanager
+def _traced(folder, *, batch, wanted):
+    """Writes a profiler trace of the block if its batch is the one wanted."""
+    with jax.profiler.trace(folder) if batch == wanted else contextlib.nullcontext():
+        yield
+
+
+def _batch_trainer(opened, windows, length, *, encoder, mesh):
     """Returns the function that trains on one batch of windows."""
     config, layers = opened.config, opened.layers
     key_rows = jax.random.fold_in(jax.random.key(config.seed), 0)
-    encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
     weights = token_weights(windows.token_counts, enabled=config.token_weights)
     token_weight = sharding.place(mesh, weights, jax.P())
     train_step = functools.partial(

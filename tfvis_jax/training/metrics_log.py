@@ -22,6 +22,7 @@ class MetricsLog:
         """Opens the log of a run that goes on after batch ``resumed_at``."""
         self._path = path
         self._writes = sharding.is_first_process()
+        self._held = None
         if not self._writes:
             return
         kept = [line for line in read(path) if line["batch"] <= resumed_at]
@@ -30,12 +31,34 @@ class MetricsLog:
         self._before = kept[-1]["seconds"] if kept else 0.0
         self._start = time.monotonic()
 
-    def write(
-        self, metrics: list[step.StepMetrics], *, batch: int, window_ids: np.ndarray
+    def add(
+        self,
+        metrics: list[step.StepMetrics],
+        *,
+        batch: int,
+        window_ids: np.ndarray,
+        **values: float | None,
     ) -> None:
-        """Adds a line; stops the run when the batch was not finite."""
-        if not metrics:
+        """Takes the metrics of a batch, and writes those of the batch before.
+
+        So the device already has its next work when the host reads what it has done.
+
+        Args:
+          metrics: of the batch's steps.
+          batch: its number, from 1.
+          window_ids: its windows, for a message.
+          values: more of the line; None leaves one out.
+        """
+        self.flush()
+        now = time.monotonic()
+        self._held = (metrics, batch, window_ids, values, now)
+
+    def flush(self) -> None:
+        """Writes what is held; stops the run when the batch was not finite."""
+        held, self._held = self._held, None
+        if held is None or not held[0]:
             return
+        metrics, batch, window_ids, more, now = held
         table = np.asarray(jax.device_get(metrics), np.float64)
         sums = step.StepMetrics(*table.sum(axis=0))
         check_hidden_states(
@@ -50,7 +73,7 @@ class MetricsLog:
             return
         values = {
             "batch": batch,
-            "seconds": round(self._before + time.monotonic() - self._start, 3),
+            "seconds": round(self._before + now - self._start, 3),
             "rows": int(sums.n_rows),
             "relative_error": float(sums.squared_error / max(sums.squared_norm, 1e-30)),
             "l0": float(sums.n_active / sums.n_rows),
@@ -60,6 +83,7 @@ class MetricsLog:
             "n_revived": int(sums.n_revived),
             "l1_penalty": float(sums.l1_penalty / len(metrics)),
         }
+        values |= {name: value for name, value in more.items() if value is not None}
         with self._path.open("ab") as file:
             file.write(_as_line(values))
 

@@ -1,0 +1,105 @@
+"""Held-out error while training: a small, always the same sample of the windows."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import sharding
+from tfvis_jax.data import hidden_states as hidden_states_lib
+from tfvis_jax.data import loader
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.sparse_coding import objective
+from tfvis_jax.training import inference, setup
+from tfvis_jax.training import state as state_lib
+
+# Costs as much as one or two dictionary steps on all layers of a small BERT.
+_WINDOWS = 8
+
+
+class HeldOut:
+    """Hidden states of held-out windows, spread over the mesh."""
+
+    def __init__(
+        self,
+        opened: setup.Setup,
+        windows: windows_lib.Windows,
+        *,
+        encoder,
+        layer_scale: jax.Array,
+        mesh: jax.sharding.Mesh,
+    ):
+        """Reads the sample and runs the encoder over it.
+
+        Args:
+          opened: model and settings.
+          windows: tokens of the corpus.
+          encoder: the model's, on the mesh.
+          layer_scale: [n_layers], of the state.
+          mesh: in whose context all methods are called.
+        """
+        self._solver = opened.config.solver
+        size = max(_WINDOWS, mesh.shape[sharding.DATA])
+        chosen = windows.held_out
+        if len(chosen) > size:
+            chosen = chosen[np.linspace(0, len(chosen) - 1, size).astype(int)]
+        batch = next(
+            loader.batches(
+                windows,
+                chosen,
+                batch_size=size,
+                shuffle=False,
+                places=sharding.local_rows(mesh, size=size),
+            ),
+            None,
+        )
+        self._is_empty = batch is None
+        if batch is None:
+            return
+        token_ids, token_mask, self._row_mask = sharding.place_rows(
+            mesh, (batch.token_ids, batch.token_mask, batch.row_mask), size=size
+        )
+        self._states = hidden_states_lib.scaled_hidden_states(
+            encoder, token_ids, token_mask, layer_scale, layers=opened.layers
+        )
+
+    def fvu(self, state: state_lib.TrainState) -> float | None:
+        """Returns the fraction of variance unexplained; None without held-out text."""
+        if self._is_empty:
+            return None
+        error, variance = _sums(
+            self._states,
+            self._row_mask,
+            state.dictionary,
+            state.l1_penalty,
+            solver=self._solver,
+        )
+        return float(error / variance)
+
+
+@functools.partial(jax.jit, static_argnames=("solver",))
+def _sums(
+    hidden_states: jax.Array,
+    row_mask: jax.Array,
+    dictionary: jax.Array,
+    l1_penalty: jax.Array,
+    *,
+    solver: config_lib.SolverConfig,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns Σ‖x − αD‖² and Σ‖x − mean of its layer‖²."""
+    valid = row_mask.reshape(-1)
+
+    def of_layer(states):
+        x = jnp.where(valid[:, None], states.reshape(-1, states.shape[-1]), 0)
+        codes = inference.infer(
+            x, dictionary, solver=solver, l1_penalty=l1_penalty
+        ).codes
+        residual = x - objective.decode(codes, dictionary, like=x)
+        mean = jnp.sum(x, axis=0) / jnp.maximum(jnp.sum(valid), 1).astype(x.dtype)
+        centred = jnp.where(valid[:, None], x - mean[None, :], 0)
+        return jnp.sum(residual**2), jnp.sum(centred**2)
+
+    error, variance = jax.lax.map(of_layer, hidden_states)
+    return jnp.sum(error), jnp.sum(variance)
