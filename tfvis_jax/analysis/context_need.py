@@ -35,9 +35,7 @@ def curves(
     return [alpha[1:] / alpha[0] for alpha in probe.activations(requests)]
 
 
-def needs(
-    probe: probe_lib.Probe, targets: Sequence[target_lib.Target]
-) -> list[int]:
+def needs(probe: probe_lib.Probe, targets: Sequence[target_lib.Target]) -> list[int]:
     """Returns the smallest radius that keeps 90 % of α, for each target.
 
     0 is the token alone; the largest is where the window ends.

@@ -16,7 +16,6 @@ import numpy as np
 from tfvis_jax.analysis import probe as probe_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.models import one_position
-from tfvis_jax.training import inference
 
 # Points on the path of integrated gradients.
 _STEPS = 32
@@ -53,7 +52,7 @@ def gradient_times_input(
     found = _along(probe, paths, from_baseline=False)
     return [
         weights[0, target.places]
-        for (_, weights), target in zip(found, targets, strict=True)
+        for weights, target in zip(found, targets, strict=True)
     ]
 
 
@@ -77,9 +76,7 @@ def integrated_gradients(
     points = (np.arange(_STEPS) + 0.5) / _STEPS
     paths, ends = [], []
     for target in targets:
-        none = target.replaced(
-            np.zeros((1, len(target.places)), bool), by=replacement
-        )
+        none = target.replaced(np.zeros((1, len(target.places)), bool), by=replacement)
         paths.append(_Path(target, none[0], points))
         token_ids = np.concatenate([target.token_ids[None], none])
         ends.append(
@@ -87,7 +84,7 @@ def integrated_gradients(
         )
     found = _along(probe, paths, from_baseline=True)
     results = []
-    for target, (_, weights), (alpha, baseline) in zip(
+    for target, weights, (alpha, baseline) in zip(
         targets, found, probe.activations(ends), strict=True
     ):
         mean = weights.mean(axis=0)[target.places]
@@ -105,43 +102,25 @@ class _Path(NamedTuple):
 
 
 def _along(probe, paths, *, from_baseline):
-    """Returns α [points] and contributions [points, length] of each path."""
-    results = [None] * len(paths)
-    solver = dataclasses.replace(
-        probe.solver, tolerance=probe_lib.DERIVATIVE_TOLERANCE
-    )
+    """Returns contributions [points, length] of each path."""
+    results = [np.zeros((0, 0))] * len(paths)
     lengths = [len(path.target.token_ids) for path in paths]
     for chosen in probe_lib.of_one_length(lengths):
         length = probe.padded_length(lengths[chosen[0]])
         rows = [_rows(paths[i], length) for i in chosen]
-        size = max(1, probe.rows_at_once(length) // _SMALLER)
-        alphas, weights = [], []
         joined = [np.concatenate(arrays) for arrays in zip(*rows, strict=True)]
-        for part, n in probe_lib.parts(joined, size):
-            alpha, weight = _contributions(
-                probe.setup.pretrained.encoder,
-                *part,
-                probe.dictionary,
-                probe.scale,
-                layer=probe.layer,
-                solver=solver,
-                from_baseline=from_baseline,
-            )
-            alphas.append(np.asarray(alpha[:n], np.float64))
-            weights.append(np.asarray(weight[:n], np.float64))
+        factor = np.concatenate(
+            [np.full(len(paths[i].points), paths[i].target.factor) for i in chosen]
+        )
+        found = _contributions(probe, joined, factor, from_baseline=from_baseline)
         ends = np.cumsum([len(paths[i].points) for i in chosen])[:-1]
-        for i, alpha, weight in zip(
-            chosen,
-            np.split(np.concatenate(alphas), ends),
-            np.split(np.concatenate(weights), ends),
-            strict=True,
-        ):
-            results[i] = alpha, weight
+        for i, part in zip(chosen, np.split(found, ends), strict=True):
+            results[i] = part
     return results
 
 
 def _rows(path, length):
-    """Returns arrays with one row for each point: the arguments of a contribution."""
+    """Returns the arguments of `_hidden_states`, one row for each point."""
     target, n = path.target, len(path.points)
     padding = (0, length - len(target.token_ids))
 
@@ -154,50 +133,79 @@ def _rows(path, length):
         path.points.astype(np.float32),
         repeat(np.ones_like(target.is_text)),
         np.full(n, target.position, np.int32),
-        np.full(n, target.factor, np.int32),
     )
 
 
-@functools.partial(jax.jit, static_argnames=("layer", "solver", "from_baseline"))
-def _contributions(
+def _contributions(probe, rows, factor, *, from_baseline):
+    """Returns ⟨∂α/∂e, e − e₀⟩, [rows, length], by the chain rule: α(x(e))."""
+    size = max(1, probe.rows_at_once(rows[0].shape[1]) // _SMALLER)
+    fixed = {"layer": probe.layer, "from_baseline": np.float32(from_baseline)}
+    encoder = probe.setup.pretrained.encoder
+    x = np.concatenate(
+        [
+            np.asarray(_hidden_states(encoder, *part, probe.scale, **fixed))[:n]
+            for part, n in probe_lib.parts(rows, size)
+        ]
+    )
+    outer = probe.derivatives(x, factor.astype(np.int32))
+    return np.concatenate(
+        [
+            np.asarray(_pull_back(encoder, *part, probe.scale, **fixed))[:n]
+            for part, n in probe_lib.parts((*rows, outer), size)
+        ]
+    ).astype(np.float64)
+
+
+def _start_and_direction(encoder, token_ids, baseline_ids, point, from_baseline):
+    """Returns e₀ + point·(e − e₀) and e − e₀; without a baseline, e₀ is 0."""
+    words = one_position.word_embeddings(encoder, token_ids)
+    baseline = one_position.word_embeddings(encoder, baseline_ids)
+    direction = words - from_baseline * baseline
+    return words - (1 - point)[:, None, None] * direction, direction
+
+
+@functools.partial(jax.jit, static_argnames=("layer",))
+def _hidden_states(
     encoder,
     token_ids,
     baseline_ids,
     point,
     attention,
     position,
-    factor,
-    dictionary,
     scale,
     *,
     layer,
-    solver,
     from_baseline,
 ):
-    """Returns α and ⟨∂α/∂e, e − e₀⟩ at points of the way from e₀ to e.
+    words, _ = _start_and_direction(
+        encoder, token_ids, baseline_ids, point, from_baseline
+    )
+    x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
+    return x / scale
 
-    Args:
-      token_ids: [rows, length] int32, of e.
-      baseline_ids: [rows, length] int32, of e₀, which is 0 without ``from_baseline``.
-      point: [rows], of the way.
-      attention: [rows, length] bool.
-      position, factor: [rows] int32.
 
-    Returns:
-      [rows] and [rows, length].
-    """
-    words = one_position.word_embeddings(encoder, token_ids)
-    direction = words
-    if from_baseline:
-        direction = words - one_position.word_embeddings(encoder, baseline_ids)
-    start = words - (1 - point)[:, None, None] * direction
+@functools.partial(jax.jit, static_argnames=("layer",))
+def _pull_back(
+    encoder,
+    token_ids,
+    baseline_ids,
+    point,
+    attention,
+    position,
+    outer,
+    scale,
+    *,
+    layer,
+    from_baseline,
+):
+    words, direction = _start_and_direction(
+        encoder, token_ids, baseline_ids, point, from_baseline
+    )
 
-    def activations(words):
+    def hidden_states(words):
         x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
-        codes = inference.infer(x / scale, dictionary, solver=solver).codes
-        return jnp.take_along_axis(codes, factor[:, None], axis=1)[:, 0]
+        return x / scale
 
-    # Rows do not depend on each other: one sum has all their derivatives.
-    alpha, pull = jax.vjp(activations, start)
-    [gradient] = pull(jnp.ones_like(alpha))
-    return alpha, jnp.sum(gradient * direction, axis=2)
+    _, pull = jax.vjp(hidden_states, words)
+    [gradient] = pull(outer)
+    return jnp.sum(gradient * direction, axis=2)

@@ -55,7 +55,9 @@ class LocalFit:
     def relative_error(self) -> float:
         """Largest standard error, in units of the largest weight."""
         largest = float(np.max(np.abs(self.weights), initial=0))
-        return float(np.max(self.standard_errors, initial=0)) / largest if largest else 0
+        return (
+            float(np.max(self.standard_errors, initial=0)) / largest if largest else 0
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -158,9 +160,7 @@ def explain(
     fits: list[LocalFit | None] = [None] * len(targets)
     while going := [i for i, found in enumerate(fits) if found is None]:
         requests = [
-            probe_lib.replacing(
-                targets[i], samples[i].draw(wanted[i]), by=replacement
-            )
+            probe_lib.replacing(targets[i], samples[i].draw(wanted[i]), by=replacement)
             for i in going
         ]
         for i, alpha in zip(going, probe.activations(requests), strict=True):

@@ -22,7 +22,8 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import one_position
-from tfvis_jax.training import dictionary_file, inference, setup
+from tfvis_jax.sparse_coding import encode, implicit
+from tfvis_jax.training import dictionary_file, setup
 
 # Largest relative duality gap, that of `sentence`: both show the same α.
 TOLERANCE = 1e-5
@@ -122,18 +123,49 @@ class Probe:
         ]
         # To the host only now, so that the device is never kept waiting.
         x = np.concatenate([np.asarray(rows)[:n] for rows, n in x])
+        return self.solve(x, factor)
+
+    def solve(self, x: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """Returns α of hidden states.
+
+        Args:
+          x: [rows, d_model], scaled.
+          factor: [rows] int32.
+
+        Returns:
+          [rows] float64.
+
+        Raises:
+          InputError: hidden states that are not finite.
+        """
         found = []
         for (rows, factors), n in parts((x, factor), _ROWS):
-            alpha, gap = _activations(
-                rows, factors, self.dictionary, solver=self.solver
-            )
-            if not np.isfinite(np.asarray(gap)).all():
-                raise InputError(
-                    f"Hidden states of layer {self.layer} are not finite (NaN or "
-                    "infinity). Another --dtype or model may help."
-                )
-            found.append(np.asarray(alpha, np.float64)[:n])
+            codes = self._codes(rows, tolerance=TOLERANCE)
+            alpha = np.asarray(codes)[np.arange(n), factors[:n]]
+            found.append(alpha.astype(np.float64))
         return np.concatenate(found)
+
+    def derivatives(self, x: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """Returns ∂α/∂x of the solution, [rows, d_model]; else as `solve`."""
+        found = []
+        for (rows, factors), n in parts((x, factor), _ROWS):
+            codes = self._codes(rows, tolerance=DERIVATIVE_TOLERANCE)
+            gradient = _derivatives(
+                codes, rows, factors, self.dictionary, self.solver.l1_penalty
+            )
+            found.append(np.asarray(gradient)[:n])
+        return np.concatenate(found)
+
+    def _codes(self, x, *, tolerance):
+        codes, gap = _codes(
+            x, self.dictionary, np.float32(tolerance), solver=self.solver
+        )
+        if not np.isfinite(np.asarray(gap)).all():
+            raise InputError(
+                f"Hidden states of layer {self.layer} are not finite (NaN or "
+                "infinity). Another --dtype or model may help."
+            )
+        return codes
 
 
 def open_probe(
@@ -152,7 +184,7 @@ def open_probe(
     if layer not in trained.layers:
         raise InputError(f"Expected a layer of {trained.layers}, got {layer}.")
     solver = dataclasses.replace(
-        trained.solver(opened.config.solver), tolerance=TOLERANCE, max_steps=_MAX_STEPS
+        trained.solver(opened.config.solver), max_steps=_MAX_STEPS
     )
     return Probe(
         setup=opened,
@@ -196,7 +228,26 @@ def _hidden_states(encoder, token_ids, attention, position, scale, *, layer):
 
 
 @functools.partial(jax.jit, static_argnames=("solver",))
-def _activations(x, factor, dictionary, *, solver):
-    encoding = inference.infer(x, dictionary, solver=solver)
-    alpha = jnp.take_along_axis(encoding.codes, factor[:, None], axis=1)[:, 0]
-    return alpha, encoding.gap
+def _codes(x, dictionary, tolerance, *, solver):
+    # The tolerance is traced: values and derivatives share one compilation.
+    encoding = encode.encode(
+        x,
+        dictionary,
+        l1_penalty=solver.l1_penalty,
+        solver=solver.solver,
+        tolerance=tolerance,
+        max_steps=solver.max_steps,
+    )
+    return encoding.codes, encoding.gap
+
+
+@jax.jit
+def _derivatives(codes, x, factor, dictionary, l1_penalty):
+    def activations(x):
+        solution = implicit.differentiable(codes, x, dictionary, l1_penalty=l1_penalty)
+        return jnp.take_along_axis(solution, factor[:, None], axis=1)[:, 0]
+
+    # Rows do not depend on each other: one sum has all their derivatives.
+    alpha, pull = jax.vjp(activations, x)
+    [gradient] = pull(jnp.ones_like(alpha))
+    return gradient

@@ -1,9 +1,9 @@
 """Saliency: which tokens make a factor fire at a token, and how far to trust the map.
 
-    run = tfvis_jax.load_run("runs/demo")
-    target = saliency.example(run, factor=614, layer=6)
-    [found] = saliency.explain(opened, run.trained, [target], layer=6)
-    found.maps["lime"].weights
+run = tfvis_jax.load_run("runs/demo")
+target = saliency.example(run, factor=614, layer=6)
+[found] = saliency.explain(opened, run.trained, [target], layer=6)
+found.maps["lime"].weights
 """
 
 import dataclasses
@@ -26,6 +26,8 @@ from tfvis_jax.training import dictionary_file, setup
 
 METHODS = ("lime", "occlusion", "gradient_times_input", "integrated_gradients")
 REPLACEMENTS = ("unk", "mask")
+# Of LIME's largest weight, for the largest standard error.
+_RELATIVE_ERROR = 0.05
 # Random orders that the figures of chance are the mean of.
 _RANDOM_ORDERS = 3
 
@@ -155,9 +157,6 @@ def explain(
         )
         for i, target in enumerate(targets)
     ]
-
-
-_RELATIVE_ERROR = 0.05
 
 
 def replacement_id(tokenizer: tokenizer_lib.Tokenizer, replacement: str) -> int:

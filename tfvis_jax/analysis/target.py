@@ -5,6 +5,7 @@ which may shift the token in question.
 """
 
 import dataclasses
+import itertools
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +28,7 @@ class Target:
     Attributes:
       token_ids: [length] int32, special tokens included, no padding.
       texts: [length] text of each token; "" for special ones.
+      is_spaced: [length] bool, whether white space stands before the token.
       is_text: [length] bool, false for special tokens, which are never altered.
       position: place of the token.
       factor: number of the factor.
@@ -34,6 +36,7 @@ class Target:
 
     token_ids: np.ndarray
     texts: tuple[str, ...]
+    is_spaced: np.ndarray
     is_text: np.ndarray
     position: int
     factor: int
@@ -63,13 +66,27 @@ def of_window(
 ) -> Target:
     """Returns a token of the corpus as a target."""
     length = int(windows.lengths[window])
+    texts = tuple(windows.token_texts(window)[:length])
+    context = windows.context(window, position, before=length, after=length)
     return Target(
         token_ids=windows.token_ids(np.array([window]))[0, :length],
-        texts=tuple(windows.token_texts(window)[:length]),
+        texts=texts,
+        is_spaced=_spaced(texts, context.before + context.word + context.after),
         is_text=windows.row_mask(np.array([window]))[0, :length],
         position=position,
         factor=factor,
     )
+
+
+def _spaced(texts, whole):
+    """Returns which of the texts have white space before them in the whole, [n]."""
+    spaced, end = [], 0
+    for text in texts:
+        start = whole.find(text, end)
+        spaced.append(whole[end:start].isspace())
+        # A text with a line break in it reads otherwise in the whole.
+        end = max(start, end) + len(text)
+    return np.array(spaced)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,15 +171,18 @@ def _cut(opened, text, encoded, *, factor):
     before = np.array([tokenizer.cls_id] * special, np.int32)
     after = np.array([tokenizer.sep_id] * special, np.int32)
     blank = [""] * special
+    is_spaced = np.zeros(len(texts), bool)
+    is_spaced[1:] = encoded.starts[1:] > encoded.ends[:-1]
     return [
         Target(
             token_ids=np.concatenate([before, encoded.ids[start:stop], after]),
             texts=(*blank, *texts[start:stop], *blank),
+            is_spaced=np.pad(is_spaced[start:stop], int(special)),
             is_text=np.pad(np.ones(stop - start, bool), int(special)),
             position=int(special),
             factor=factor,
         )
-        for start, stop in zip(boundaries[:-1], boundaries[1:], strict=True)
+        for start, stop in itertools.pairwise(boundaries)
     ]
 
 

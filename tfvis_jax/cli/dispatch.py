@@ -25,6 +25,7 @@ _COMMANDS = {
     "export": "write the page of a run as files that open anywhere",
     "view": "open the page of a run in the browser",
     "encode": "write a sentence of your own as sums of factors",
+    "explain": "show which tokens make a factor fire",
 }
 
 # What to say after Ctrl-C.

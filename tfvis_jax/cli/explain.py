@@ -1,0 +1,284 @@
+"""`tfvis explain`: which tokens make a factor fire."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import rich.console
+import rich.text
+from absl import flags
+
+from tfvis_jax.analysis import example_target, map_quality, saliency
+from tfvis_jax.analysis import run as run_lib
+from tfvis_jax.analysis import target as target_lib
+from tfvis_jax.cli import command
+from tfvis_jax.training import setup
+
+FLAGS = command.new_flags()
+_FACTOR = flags.DEFINE_integer(
+    "factor", None, "Number of the factor; required.", flag_values=FLAGS
+)
+_LAYER = flags.DEFINE_integer(
+    "layer",
+    None,
+    "Layer; the one where the factor peaks by default.",
+    flag_values=FLAGS,
+)
+_EXAMPLE = flags.DEFINE_integer(
+    "example",
+    None,
+    "Rank among the stored examples of factor and layer, 1, the strongest, by default.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+_TEXT = flags.DEFINE_string(
+    "text",
+    None,
+    "A text of your own in place of an example; its token that fires "
+    "the factor most is explained.",
+    flag_values=FLAGS,
+)
+_METHODS = flags.DEFINE_list(
+    "methods", list(saliency.METHODS), "Maps to make.", flag_values=FLAGS
+)
+_REPLACEMENT = flags.DEFINE_enum(
+    "replacement",
+    "unk",
+    saliency.REPLACEMENTS,
+    "What takes the place of a token.",
+    flag_values=FLAGS,
+)
+_SAMPLES = flags.DEFINE_integer(
+    "max_samples",
+    2001,
+    "Masks that LIME draws, at most.",
+    lower_bound=100,
+    flag_values=FLAGS,
+)
+_ADAPTIVE = flags.DEFINE_bool(
+    "adaptive",
+    True,
+    "Stop LIME once every weight's standard error is at most 5 % of "
+    "the largest weight.",
+    flag_values=FLAGS,
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Decides LIME's masks.", lower_bound=0, flag_values=FLAGS
+)
+_JSON = flags.DEFINE_bool("json", False, "Print JSON.", flag_values=FLAGS)
+
+# Of the largest weight: tokens below it are not coloured.
+_FAINTEST = 0.1
+_LISTED = 6
+_POSITIVE, _NEGATIVE = (255, 140, 0), (90, 140, 255)
+_NAMES = {
+    "lime": "LIME",
+    "occlusion": "occlusion",
+    "gradient_times_input": "gradient × input",
+    "integrated_gradients": "integrated gradients",
+}
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Prints maps of the tokens that make a factor fire."""
+    path = command.run_argument(arguments)
+    _check_usage()
+    opened_run = run_lib.load_run(path)
+    factor = _FACTOR.value
+    opened_run.factor(factor)  # says the range
+    layer = _LAYER.value
+    if layer is None:
+        layer = example_target.peak_layer(opened_run, factor=factor)
+    if _TEXT.value is None:
+        rank = _EXAMPLE.value or 1
+        target = example_target.of_run(
+            opened_run, factor=factor, layer=layer, rank=rank
+        )
+        source = {"example": rank, "note": f"example {rank} of the corpus"}
+        opened = setup.open_model(opened_run.directory, opened_run.config)
+    else:
+        opened = setup.open_model(opened_run.directory, opened_run.config)
+        found = target_lib.in_text(
+            opened, opened_run.trained, _TEXT.value, layer=layer, factor=factor
+        )
+        target, source = found.target, {"text": _TEXT.value, "note": _windowed(found)}
+    [explanation] = saliency.explain(
+        opened,
+        opened_run.trained,
+        [target],
+        layer=layer,
+        methods=_METHODS.value,
+        replacement=_REPLACEMENT.value,
+        max_samples=_SAMPLES.value,
+        adaptive=_ADAPTIVE.value,
+        seed=_SEED.value,
+    )
+    if _JSON.value:
+        print(json.dumps(_as_json(explanation, source), ensure_ascii=False))
+        return
+    console = rich.console.Console(highlight=False)
+    for line in _report(explanation, source["note"]):
+        console.print(line)
+
+
+def _check_usage() -> None:
+    if _FACTOR.value is None:
+        raise command.UsageError("Expected --factor=NUMBER.")
+    if _TEXT.value is not None and _EXAMPLE.value is not None:
+        raise command.UsageError("Expected --example or --text, got both.")
+    if not _METHODS.value or not set(_METHODS.value) <= set(saliency.METHODS):
+        raise command.UsageError(
+            f"Expected --methods out of {', '.join(saliency.METHODS)}; got "
+            f"{_METHODS.value}."
+        )
+
+
+def _windowed(found: target_lib.FoundInText) -> str:
+    if found.n_windows == 1:
+        return "your text"
+    return (
+        f"your text is longer than the model's positions and was cut into "
+        f"{found.n_windows} windows; this is window {found.window + 1}, where the "
+        "factor fires most"
+    )
+
+
+def _report(explanation, note) -> Iterator[rich.text.Text]:
+    target = explanation.target
+    word = _printable(target.texts[target.position])
+    yield rich.text.Text(
+        f"factor {target.factor} at layer {explanation.layer}: α = "
+        f"{explanation.activation:.3f} on “{word}” ({note})"
+    )
+    need = explanation.context_need
+    seen = "the token alone keeps" if not need else f"{need} tokens either side keep"
+    yield rich.text.Text(f"context need: {seen} 90 % of α")
+    for name, found in explanation.maps.items():
+        yield rich.text.Text()
+        yield rich.text.Text(f"{_NAMES[name]}{_facts(found.facts)}", style="bold")
+        yield _coloured(target, found.weights)
+        yield rich.text.Text("  " + _strongest(target, found.weights))
+        yield rich.text.Text("  " + _quality(found.quality))
+    yield rich.text.Text()
+    yield rich.text.Text("tokens in random order, for comparison", style="bold")
+    yield rich.text.Text("  " + _quality(explanation.chance))
+    legend = rich.text.Text()
+    legend.append("orange", style=_background(_POSITIVE, 1))
+    legend.append(" makes it fire, ")
+    legend.append("blue", style=_background(_NEGATIVE, 1))
+    legend.append(" keeps it from firing, ")
+    legend.append("underlined", style="bold underline")
+    legend.append(" is where it fires")
+    yield legend
+
+
+def _coloured(target, weights) -> rich.text.Text:
+    line = rich.text.Text("  ")
+    largest = np.max(np.abs(weights), initial=0)
+    for place in target.places.tolist():
+        share = weights[place] / largest if largest else 0
+        style = ""
+        if abs(share) >= _FAINTEST:
+            style = _background(_POSITIVE if share > 0 else _NEGATIVE, abs(share))
+        if place == target.position:
+            style += " bold underline"
+        line.append(" " if target.is_spaced[place] else "")
+        line.append(_printable(target.texts[place]), style=style.strip())
+    return line
+
+
+def _background(colour, share) -> str:
+    # From near white to the full colour, with black on it: readable on any terminal.
+    blend = [round(255 + share * (part - 255)) for part in colour]
+    return f"black on rgb({blend[0]},{blend[1]},{blend[2]})"
+
+
+def _strongest(target, weights) -> str:
+    best = np.argsort(-np.abs(weights), kind="stable")[:_LISTED]
+    return ", ".join(
+        f"{_printable(target.texts[place])} {weights[place]:+.3f}"
+        for place in best.tolist()
+        if weights[place]
+    )
+
+
+def _facts(facts) -> str:
+    if "r2" in facts:
+        return (
+            f": R² {facts['r2']:.3f}, {facts['n_samples']} masks, stability over two "
+            f"seeds {facts['stability']:.3f}, largest standard error "
+            f"{facts['relative_error']:.1%} of the largest weight"
+        )
+    if "baseline" in facts:
+        return (
+            f": α of the baseline {facts['baseline']:.3f}, missed by the sum "
+            f"{facts['error']:.1%}"
+        )
+    return ""
+
+
+def _quality(quality: map_quality.Quality) -> str:
+    kept = ", ".join(f"{k}: {share:.0%}" for k, share in quality.kept.items())
+    return (
+        f"insertion {quality.insertion_area:.2f}, deletion "
+        f"{quality.deletion_area:.2f}; α kept by the first tokens  {kept}"
+    )
+
+
+def _printable(text: str) -> str:
+    """Returns a text that cannot steer a terminal."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for letter in text
+    )
+
+
+def _as_json(explanation, source) -> dict:
+    target = explanation.target
+    return {
+        "factor": target.factor,
+        "layer": explanation.layer,
+        "activation": explanation.activation,
+        **source,
+        "token_ids": target.token_ids.tolist(),
+        "tokens": list(target.texts),
+        "position": target.position,
+        "context_need": explanation.context_need,
+        "maps": {
+            name: {
+                "weights": found.weights.tolist(),
+                **{key: _number(value) for key, value in found.facts.items()},
+                **_quality_json(found.quality),
+            }
+            for name, found in explanation.maps.items()
+        },
+        "chance": _quality_json(explanation.chance),
+    }
+
+
+def _quality_json(quality) -> dict:
+    return {
+        "insertion_area": quality.insertion_area,
+        "deletion_area": quality.deletion_area,
+        "kept": {str(k): share for k, share in quality.kept.items()},
+    }
+
+
+def _number(value):
+    """Returns a number that JSON has, null where there is none."""
+    return None if math.isnan(value) else value
+
+
+COMMAND = command.Command(
+    name="explain",
+    usage='RUN --factor=N [--layer=L] [--example=K | --text="A TEXT"] [--flags]',
+    description=(
+        "Shows which tokens of a window make a factor fire at one of them: by LIME, by "
+        "occlusion and by derivatives, each with what happens when tokens come and go "
+        "in its order. Needs the examples of the run, unless there are --text and "
+        "--layer."
+    ),
+    flags=FLAGS,
+    run=run,
+)
