@@ -15,6 +15,7 @@ def write(
     text: str,
     *,
     draw: Callable[[dict[str, Any], pathlib.Path], None],
+    announce: bool = True,
 ) -> None:
     """Writes the files and says where they are.
 
@@ -23,17 +24,20 @@ def write(
       document: content of the JSON.
       text: content of the Markdown.
       draw: makes the plot; called where matplotlib is installed.
+      announce: say so; off while more is to come.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(path, document)
     written = [path, path.with_suffix(".md")]
     written[1].write_text(text + "\n", encoding="utf-8")
     if importlib.util.find_spec("matplotlib") is None:
-        say("matplotlib is not installed, so there is no plot: see extra `bench`")
+        if announce:
+            say("matplotlib is not installed, so there is no plot: see extra `bench`")
     else:
         written.append(path.with_suffix(".png"))
         draw(document, written[2])
-    say(f"written: {', '.join(map(str, written))}")
+    if announce:
+        say(f"written: {', '.join(map(str, written))}")
 
 
 def say(text: str) -> None:

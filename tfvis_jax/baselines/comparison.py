@@ -2,7 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ from tfvis_jax.errors import InputError
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
 METHODS = ("sparse_coding", *SAE_METHODS, "sample_factors", "random_factors", "pca")
+# Their codes are least squares on their support already.
+_REFITTED = ("sparse_coding", "sample_factors", "random_factors")
 
 # Share of the training rows on which learning rates are chosen, at most so many.
 _VALIDATION = 0.1
@@ -61,9 +64,12 @@ class Candidate:
       seed: of its training.
       target_l0: what it was made for.
       method: codes and reconstructions.
-      seconds: that fitting took, tuning left out.
+      seconds: that fitting took, tuning left out; of "sparse_coding" those in which the
+        one dictionary of all L0 was learnt are counted for each.
       rows_seen: rows in all its steps; 0 for what does not learn.
       learning_rate: the one chosen; None for what has none.
+      agreement: mean cosine of its factors and those of the first seed, matched one to
+        one; None for the first seed.
     """
 
     name: str
@@ -73,42 +79,71 @@ class Candidate:
     seconds: float
     rows_seen: int
     learning_rate: float | None = None
+    agreement: float | None = None
 
 
 def candidates(
     x: np.ndarray,
     config: ComparisonConfig,
     *,
+    done: Sequence[dict] = (),
     progress: Callable[[str], None] = lambda what: None,
 ) -> Iterator[Candidate]:
     """Fits every method at every L0 and seed, one after the other.
 
+    Sparse coding learns one dictionary a seed, for the middle L0, and encodes with it
+    for each; autoencoders are trained for each L0.
+
     Args:
-      x: [rows, d_model] float32 to learn from.
+      x: [rows, d_model] float32 to learn from, in random order.
       config: what to fit.
+      done: rows of `measure` from before; methods and L0 of which there are all seeds
+        are left out, and learning rates in them are not sought again.
       progress: told what comes next.
     """
+    finished = {(row["method"], row["target_l0"], row["seed"]) for row in done}
+    rates = {row["method"]: row["learning_rate"] for row in done}
+    learnt = {}
     for name in config.methods:
-        rate = None
-        if name in SAE_METHODS:
-            progress(f"{name}: learning rates")
-            rate = _best_rate(x, name, config)
         for target_l0 in config.target_l0:
+            if finished.issuperset((name, target_l0, seed) for seed in config.seeds):
+                continue
+            if name in SAE_METHODS and name not in rates:
+                progress(f"{name}: {len(config.learning_rates)} learning rates")
+                rates[name] = _best_rate(x, name, config)
+            first = None
             for seed in config.seeds:
                 progress(f"{name}, L0 {target_l0}, seed {seed}")
+                if name == "sparse_coding" and seed not in learnt:
+                    learnt[seed] = _learn(x, config, seed=seed, progress=progress)
                 start = time.perf_counter()
                 fitted = _fit(
-                    x, name, config, target_l0=target_l0, seed=seed, rate=rate
+                    x,
+                    name,
+                    config,
+                    target_l0=target_l0,
+                    seed=seed,
+                    rate=rates.get(name),
+                    learnt=learnt.get(seed),
                 )
                 jax.block_until_ready(fitted.factors)
+                seconds = time.perf_counter() - start
+                if name == "sparse_coding":
+                    seconds += learnt[seed].seconds
+                agreement = None
+                if first is None:
+                    first = fitted.factors
+                else:
+                    agreement = method_lib.match_factors(first, fitted.factors)
                 yield Candidate(
                     name=name,
                     seed=seed,
                     target_l0=target_l0,
                     method=fitted,
-                    seconds=time.perf_counter() - start,
+                    seconds=seconds,
                     rows_seen=_rows_seen(name, fitted, x, config),
-                    learning_rate=rate,
+                    learning_rate=rates.get(name),
+                    agreement=agreement,
                 )
 
 
@@ -120,18 +155,14 @@ def measure(candidate: Candidate, held_out: np.ndarray) -> dict:
       held_out: [rows, d_model] float32.
 
     Returns:
-      ``fvu`` of the method's own codes and ``fvu_debiased`` of least-squares codes on
-      their support (NaN where codes have either sign), at the ``l0`` found.
+      ``fvu`` of the method's own codes and ``fvu_debiased`` of non-negative
+      least-squares codes on their support (None where codes have either sign), at the
+      ``l0`` found.
     """
     figures = method_lib.measure(candidate.method, held_out)
-    debiased = float("nan")
-    if candidate.name == "sparse_coding" or candidate.name.endswith("_factors"):
-        # Its codes are refitted already; what they were before is the other figure.
+    debiased = None
+    if candidate.name in _REFITTED:
         debiased = figures.fvu
-        plain = dataclasses.replace(candidate.method, debias=False)
-        figures = dataclasses.replace(
-            figures, fvu=method_lib.measure(plain, held_out).fvu
-        )
     elif candidate.name != "pca":
         debiased = method_lib.measure(_Refitted(candidate.method), held_out).fvu
     return {
@@ -145,6 +176,7 @@ def measure(candidate: Candidate, held_out: np.ndarray) -> dict:
         "seconds": candidate.seconds,
         "rows_seen": candidate.rows_seen,
         "learning_rate": candidate.learning_rate,
+        "agreement": candidate.agreement,
     }
 
 
@@ -172,17 +204,45 @@ def _best_rate(x, name, config) -> float:
     if len(config.learning_rates) == 1:
         return config.learning_rates[0]
     held = min(int(len(x) * _VALIDATION), _MAX_VALIDATION)
-    target_l0 = sorted(config.target_l0)[len(config.target_l0) // 2]
     tuned = train_sae.tune(
         jnp.asarray(x[held:]),
         validation=jnp.asarray(x[:held]),
-        config=_sae_config(name, config, target_l0=target_l0, seed=config.seeds[0]),
+        config=_sae_config(
+            name, config, target_l0=_middle_l0(config), seed=config.seeds[0]
+        ),
         learning_rates=config.learning_rates,
     )
     return tuned.best.config.learning_rate
 
 
-def _fit(x, name, config, *, target_l0, seed, rate) -> method_lib.Method:
+class _Learnt(NamedTuple):
+    """The dictionary of sparse coding, for one seed."""
+
+    factors: jax.Array
+    offset: jax.Array
+    seconds: float
+
+
+def _learn(x, config, *, seed, progress) -> _Learnt:
+    start = time.perf_counter()
+
+    def tell(done, total):
+        if done * 10 // total > (done - 1) * 10 // total:
+            progress(f"  learning: {done} of {total} steps")
+
+    fitted = sparse_coding.fit(
+        x,
+        n_factors=config.n_factors,
+        target_l0=_middle_l0(config),
+        num_passes=config.num_passes,
+        seed=seed,
+        progress=tell,
+    )
+    jax.block_until_ready(fitted.factors)
+    return _Learnt(fitted.factors, fitted.offset, time.perf_counter() - start)
+
+
+def _fit(x, name, config, *, target_l0, seed, rate, learnt) -> method_lib.Method:
     if name in SAE_METHODS:
         settings = _sae_config(name, config, target_l0=target_l0, seed=seed)
         return train_sae.train(
@@ -190,16 +250,28 @@ def _fit(x, name, config, *, target_l0, seed, rate) -> method_lib.Method:
         )
     if name == "pca":
         return pca.fit(jnp.asarray(x), n_components=min(target_l0, x.shape[1]))
-    settings = {"n_factors": config.n_factors, "target_l0": target_l0, "seed": seed}
     if name == "sparse_coding":
-        return sparse_coding.fit(x, num_passes=config.num_passes, **settings)
-    return getattr(sparse_coding, name)(x, **settings)
+        _, unseen = method_lib.keep_back(x)
+        return sparse_coding.with_target_l0(
+            unseen,
+            learnt.factors,
+            offset=np.asarray(learnt.offset),
+            target_l0=target_l0,
+        )
+    return getattr(sparse_coding, name)(
+        x, n_factors=config.n_factors, target_l0=target_l0, seed=seed
+    )
+
+
+def _middle_l0(config) -> int:
+    return sorted(config.target_l0)[len(config.target_l0) // 2]
 
 
 def _rows_seen(name, fitted, x, config) -> int:
     if name in SAE_METHODS:
         return fitted.rows_seen
-    return len(x) * config.num_passes if name == "sparse_coding" else 0
+    learnt_from, _ = method_lib.keep_back(x)
+    return len(learnt_from) * config.num_passes if name == "sparse_coding" else 0
 
 
 def _sae_config(name, config, *, target_l0, seed) -> sae.SAEConfig:

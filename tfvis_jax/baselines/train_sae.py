@@ -18,10 +18,6 @@ from tfvis_jax.baselines import method, sae, sae_loop
 from tfvis_jax.errors import InputError
 
 LEARNING_RATES = (1.5e-3, 3e-3, 6e-3)
-# More rows would not move a threshold any more.
-CALIBRATION_ROWS = 16_384
-# With fewer, the sample would miss the target by more than rows trained on do.
-_LEAST_KEPT = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,9 +78,7 @@ class Tuned(NamedTuple):
 def train(x: jax.Array, *, config: sae.SAEConfig) -> TrainedSAE:
     """Trains one autoencoder and calibrates it.
 
-    Of many rows a thirty-second is kept for the calibration: on new rows more factors
-    fire than on those trained on (a twentieth more, after ten passes over 60,000). Few
-    rows are all trained on, and calibrated on.
+    Of many rows some are kept for the calibration, as `method.keep_back` says.
 
     Args:
       x: [rows, d_model] float32; at least two rows that differ. The last are kept.
@@ -95,9 +89,7 @@ def train(x: jax.Array, *, config: sae.SAEConfig) -> TrainedSAE:
     """
     x = jnp.asarray(x)
     _check(x)
-    kept = min(x.shape[0] // 32, CALIBRATION_ROWS)
-    kept = kept if kept >= _LEAST_KEPT and config.kind != "topk" else 0
-    x, unseen = x[: x.shape[0] - kept], x[x.shape[0] - kept :]
+    x, unseen = method.keep_back(x)
     batch_size = min(config.batch_size, x.shape[0])
     mean = jnp.mean(x, axis=0)
     scale = jnp.sqrt(jnp.mean(jnp.sum((x - mean[None, :]) ** 2, axis=1)))
@@ -117,7 +109,7 @@ def train(x: jax.Array, *, config: sae.SAEConfig) -> TrainedSAE:
     model = model.scaled(scale)
     model.config = config
     trained = TrainedSAE(config, model, history, rows_seen)
-    return calibrate(trained, unseen if kept else x)
+    return calibrate(trained, unseen)
 
 
 def tune(
@@ -154,9 +146,9 @@ def calibrate(trained: TrainedSAE, x: jax.Array) -> TrainedSAE:
 
     Args:
       trained: what to calibrate; left as it is.
-      x: [rows, d_model] not trained on; the first `CALIBRATION_ROWS` are used.
+      x: [rows, d_model] not trained on; the first `method.CALIBRATION_ROWS` are used.
     """
-    model = _calibrate(trained.model, jnp.asarray(x[:CALIBRATION_ROWS]))
+    model = _calibrate(trained.model, jnp.asarray(x[: method.CALIBRATION_ROWS]))
     return dataclasses.replace(trained, model=model)
 
 

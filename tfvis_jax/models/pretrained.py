@@ -6,6 +6,7 @@ import os
 import pathlib
 
 import jax.numpy as jnp
+from flax import nnx
 
 from tfvis_jax import errors
 from tfvis_jax.models import bert, bert_config, hub, weights
@@ -64,6 +65,16 @@ def load(
         encoder=encoder,
         masked_lm=model,
     )
+
+
+def untrained(pretrained: PretrainedBert, *, seed: int) -> PretrainedBert:
+    """Returns the same architecture with random weights, drawn as Flax draws them.
+
+    What a dictionary explains of its hidden states, it does not explain because the
+    model learnt anything. There is no masked-LM head.
+    """
+    encoder = bert.Bert(pretrained.config, rngs=nnx.Rngs(seed))
+    return dataclasses.replace(pretrained, encoder=encoder, masked_lm=None)
 
 
 def read_config(name_or_folder: str | os.PathLike[str]) -> bert_config.BertConfig:
