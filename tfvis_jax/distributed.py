@@ -105,8 +105,8 @@ def _wait_for(coordinator, *, patience_s):
             if time.monotonic() > deadline:
                 raise InputError(
                     f"Nobody answered at the coordinator {coordinator} for "
-                    f"{patience_s} seconds ({error}). The process with --process_id=0 must run "
-                    "there, and its port must be open."
+                    f"{patience_s} seconds ({error}). The process with "
+                    "--process_id=0 must run there, and its port must be open."
                 ) from error
         time.sleep(0.2)
 

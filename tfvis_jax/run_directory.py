@@ -3,6 +3,7 @@
 config.json   the settings, written first
 model.json    checksum of the model's weights
 tokens/       the corpus as windows of token ids
+activations/  hidden states, where they were stored
 checkpoints/  training state; damaged ones are put into checkpoints-damaged/
 metrics.jsonl one line per batch of windows
 profile/      profiler traces, where asked for
@@ -46,6 +47,10 @@ class RunDirectory:
     @property
     def tokens(self) -> pathlib.Path:
         return self.path / "tokens"
+
+    @property
+    def activations(self) -> pathlib.Path:
+        return self.path / "activations"
 
     @property
     def checkpoints(self) -> pathlib.Path:

@@ -62,7 +62,8 @@ def test_a_share_of_each_window_is_hidden_and_nothing_special(words):
 
 def test_a_window_is_masked_alike_in_any_batch_and_otherwise_by_another_seed(words):
     whole = _batch(words, n_windows=40, first=7)
-    part = loader.Batch(*(getattr(whole, n)[10:13] for n in whole.__dataclass_fields__))
+    names = ("window_ids", "token_ids", "token_mask", "row_mask", "rows_in_part")
+    part = loader.Batch(*(getattr(whole, name)[10:13] for name in names))
     masked = masking.mask_tokens(whole, tokenizer=words, seed=3)
     again = masking.mask_tokens(part, tokenizer=words, seed=3)
     for one, other in zip(masked, again, strict=True):

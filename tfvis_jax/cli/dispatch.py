@@ -19,7 +19,9 @@ from tfvis_jax.errors import InputError
 # this list shows at once.
 _COMMANDS = {
     "demo": "the whole way once, on a small model and 96 Wikipedia articles",
+    "plan": "say what a run takes of each device, and whether it fits",
     "train": "learn a dictionary of factors from text",
+    "activations": "store the model's hidden states, to train on more than once",
     "evaluate": "measure how good the dictionary is",
     "examples": "find the tokens that fire each factor most",
     "export": "write the page of a run as files that open anywhere",
@@ -110,7 +112,7 @@ def _load(name: str) -> command.Command:
 
 
 def _overview() -> str:
-    rows = [f"  {name:<9} {summary}" for name, summary in _COMMANDS.items()]
+    rows = [f"  {name:<11} {summary}" for name, summary in _COMMANDS.items()]
     return _OVERVIEW.format(commands="\n".join(rows))
 
 

@@ -16,9 +16,10 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import distributed, files, run_directory, sharding
 from tfvis_jax.cli import command, progress, settings
 from tfvis_jax.data import build_windows
+from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as report_lib
-from tfvis_jax.training import dictionary_file, loop, metrics_log, setup
+from tfvis_jax.training import cache, dictionary_file, loop, metrics_log, setup
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
@@ -34,6 +35,13 @@ _MESH = flags.DEFINE_string(
     "data=-1",
     "How devices share the work: rows over `data`, the dictionary over `factor`, such "
     "as data=-1,factor=2; -1 takes all that are left.",
+    flag_values=FLAGS,
+)
+_ACTIVATIONS = flags.DEFINE_string(
+    "activations",
+    None,
+    "Folder of hidden states that `tfvis activations` wrote, of the same model and "
+    "text; read instead of running the model again.",
     flag_values=FLAGS,
 )
 _PROFILE = flags.DEFINE_integer(
@@ -84,6 +92,7 @@ def run(arguments: Sequence[str]) -> None:
                 num_workers=_NUM_WORKERS.value,
                 mesh=sharding.make_mesh(*sizes),
                 profile_batch=_PROFILE.value,
+                activations=_ACTIVATIONS.value,
             )
     if report is None:
         print(f"saved; `tfvis train {path}` goes on", file=sys.stderr)
@@ -108,6 +117,7 @@ def train(
     num_workers: int = 1,
     mesh: jax.sharding.Mesh | None = None,
     profile_batch: int | None = None,
+    activations: str | None = None,
 ) -> dict | None:
     """Makes the token windows, learns the dictionary, measures it; writes the report.
 
@@ -118,9 +128,12 @@ def train(
     first = sharding.is_first_process()
     if not first:
         sharding.wait_for_all("tokens")
-    opened, windows = _prepare(directory, config, stages, num_workers=num_workers)
+    opened, windows = prepare(directory, config, stages, num_workers=num_workers)
     if first:
         sharding.wait_for_all("tokens")
+    stored = None
+    if activations is not None:
+        stored = cache.open_for(pathlib.Path(activations), opened, windows)
     with _stop_on_signals() as asked, stages.stage("train", "learning") as show:
         try:
             state = loop.fit(
@@ -131,6 +144,7 @@ def train(
                 mesh=mesh,
                 notify=progress.note if first else lambda _: None,
                 profile_batch=profile_batch,
+                stored=stored,
             )
         except loop.Interrupted:
             if signal.SIGINT in asked:
@@ -143,7 +157,13 @@ def train(
     return report
 
 
-def _prepare(directory, config, stages, *, num_workers):
+def prepare(
+    directory: run_directory.RunDirectory,
+    config: config_lib.RunConfig,
+    stages: progress.Stages,
+    *,
+    num_workers: int,
+) -> tuple[setup.Setup, windows_lib.Windows]:
     """Opens model and tokens; the first process makes what is not there."""
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, config)

@@ -42,6 +42,17 @@ def scaled_hidden_states(
 
 
 @jax.jit
+def scale_stored(hidden_states: jax.Array, layer_scale: jax.Array) -> jax.Array:
+    """Returns what `scaled_hidden_states` does, from what it gave before.
+
+    Args:
+      hidden_states: [batch, n_layers, length, d_model], unscaled.
+      layer_scale: [n_layers].
+    """
+    return jnp.moveaxis(hidden_states, 1, 0) / layer_scale[:, None, None, None]
+
+
+@jax.jit
 def sum_squared_norms(hidden_states: jax.Array, row_mask: jax.Array) -> jax.Array:
     """Returns Σ ‖x‖² over the valid rows of each layer, [n_layers]."""
     norms = jnp.sum(hidden_states**2, axis=-1)

@@ -17,12 +17,15 @@ import grain
 import numpy as np
 
 from tfvis_jax import errors
+from tfvis_jax.data import activations
 from tfvis_jax.data import windows as windows_lib
 
 # Enough for all parts to have about as many rows.
 WINDOWS_PER_PART = 8
 # Reading a batch takes milliseconds: two threads stay ahead of any device.
 _READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
+# Hidden states of a batch are tens of megabytes.
+_READ_STATES = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Batch:
       row_mask: [b, length] bool, false for padding and special tokens.
       rows_in_part: [num_parts] int64, how many tokens of each part of the whole batch,
         over all processes, have a true ``row_mask``.
+      hidden_states: [b, n_layers, length, d_model] float32, unscaled, where they were
+        stored before.
     """
 
     window_ids: np.ndarray
@@ -43,6 +48,7 @@ class Batch:
     token_mask: np.ndarray
     row_mask: np.ndarray
     rows_in_part: np.ndarray
+    hidden_states: np.ndarray | None = None
 
 
 def num_parts(batch_size: int) -> int:
@@ -65,6 +71,7 @@ def batches(
     start: int = 0,
     num_epochs: int = 1,
     places: np.ndarray | None = None,
+    stored: activations.Activations | None = None,
 ) -> Iterator[Batch]:
     """Yields every window of ``rows`` once an epoch.
 
@@ -80,6 +87,7 @@ def batches(
       start: number of batches to leave out; they are not read.
       num_epochs: times that all windows are given.
       places: which places of every batch to read, from 0; all if None.
+      stored: where to read hidden states too.
 
     Raises:
       InputError: ``batch_size`` is not positive.
@@ -109,11 +117,16 @@ def batches(
             for turn in turns.tolist()
         ]
         return _read_batch(
-            windows, np.asarray(chosen, np.int64), places=places, parts=parts
+            windows,
+            np.asarray(chosen, np.int64),
+            places=places,
+            parts=parts,
+            stored=stored,
         )
 
     dataset = grain.MapDataset.range(start, total).map(read)
-    iterator = iter(dataset.to_iter_dataset(_READ_OPTIONS))
+    options = _READ_OPTIONS if stored is None else _READ_STATES
+    iterator = iter(dataset.to_iter_dataset(options))
     try:
         yield from iterator
     finally:
@@ -126,7 +139,12 @@ def _shuffle_seed(seed: int) -> int:
 
 
 def _read_batch(
-    windows: windows_lib.Windows, chosen: np.ndarray, *, places: np.ndarray, parts: int
+    windows: windows_lib.Windows,
+    chosen: np.ndarray,
+    *,
+    places: np.ndarray,
+    parts: int,
+    stored: activations.Activations | None,
 ) -> Batch:
     """Reads the windows at some places of a batch; -1 stands for an empty one."""
     ours = chosen[places]
@@ -137,6 +155,10 @@ def _read_batch(
     token_ids[real] = windows.token_ids(ours[real])
     token_mask[real] = windows.token_mask(ours[real])
     row_mask[real] = windows.row_mask(ours[real])
+    hidden_states = None
+    if stored is not None:
+        hidden_states = np.zeros((len(ours), *stored.shape[1:]), np.float32)
+        hidden_states[real] = stored.read(ours[real])
     num_rows = np.zeros(len(chosen), np.int64)
     num_rows[chosen >= 0] = windows.num_rows(chosen[chosen >= 0])
     return Batch(
@@ -145,4 +167,5 @@ def _read_batch(
         token_mask=token_mask,
         row_mask=row_mask,
         rows_in_part=num_rows.reshape(parts, -1).sum(axis=1),
+        hidden_states=hidden_states,
     )

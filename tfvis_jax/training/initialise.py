@@ -89,13 +89,7 @@ def _sample(opened, batches, *, key):
     squared_norms, n_tokens = np.zeros(n_layers), 0
     rows, layers, n_rows = [], [], 0
     for index, batch in enumerate(batches):
-        hidden_states = hidden_states_lib.scaled_hidden_states(
-            opened.pretrained.encoder,
-            batch.token_ids,
-            batch.token_mask,
-            jnp.ones((n_layers,)),
-            layers=opened.layers,
-        )
+        hidden_states = _unscaled(opened, batch)
         norms = hidden_states_lib.sum_squared_norms(hidden_states, batch.row_mask)
         metrics_log.check_hidden_states(
             float(np.sum(norms)), batch=index + 1, window_ids=batch.window_ids
@@ -120,3 +114,17 @@ def _sample(opened, batches, *, key):
     scale = np.sqrt(squared_norms / max(n_tokens, 1))
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     return np.concatenate(rows), np.concatenate(layers), scale
+
+
+def _unscaled(opened, batch):
+    """Returns hidden states, [n_layers, batch, length, d_model]."""
+    scale = jnp.ones((len(opened.layers),))
+    if batch.hidden_states is not None:
+        return hidden_states_lib.scale_stored(batch.hidden_states, scale)
+    return hidden_states_lib.scaled_hidden_states(
+        opened.pretrained.encoder,
+        batch.token_ids,
+        batch.token_mask,
+        scale,
+        layers=opened.layers,
+    )

@@ -18,8 +18,8 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
+from tfvis_jax.data import activations, loader
 from tfvis_jax.data import hidden_states as hidden_states_lib
-from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.training import (
     checkpoint,
@@ -82,6 +82,7 @@ def fit(
     mesh: jax.sharding.Mesh | None = None,
     notify: Callable[[str], None] = warnings.warn,
     profile_batch: int | None = None,
+    stored: activations.Activations | None = None,
 ) -> state_lib.TrainState:
     """Learns the dictionary of a run, from its newest checkpoint if there is one.
 
@@ -95,6 +96,7 @@ def fit(
       notify: told what a person should know although nothing stops: a checkpoint that
         is damaged or could not be saved.
       profile_batch: number of the batch, from 1, to write a profiler trace of.
+      stored: hidden states to read instead of running the encoder.
 
     Returns:
       The state after the last batch, in the memory of every process.
@@ -114,13 +116,14 @@ def fit(
         part_size=loader.WINDOWS_PER_PART,
     )
     with checkpoint.open_folder(opened.run.checkpoints, notify=notify) as checkpoints:
-        state = _first_state(opened, windows, checkpoints, mesh=mesh)
+        state = _first_state(opened, windows, checkpoints, mesh=mesh, stored=stored)
         resumed_at = int(state.batch)
         log = metrics_log.MetricsLog(opened.run.metrics, resumed_at=resumed_at)
         progress(resumed_at, length.num_batches)
         batches = _batches(
             config,
             windows,
+            stored=stored,
             start=resumed_at,
             places=sharding.local_rows(mesh, size=config.windows_per_batch),
         )
@@ -180,7 +183,7 @@ def token_weights(token_counts: np.ndarray, *, enabled: bool) -> np.ndarray:
     return (1 / np.sqrt(counts) / max(mean, 1e-30)).astype(np.float32)
 
 
-def _first_state(opened, windows, checkpoints, *, mesh):
+def _first_state(opened, windows, checkpoints, *, mesh, stored):
     """Returns the newest checkpoint's state, or a new one, on the mesh."""
     config = opened.config
     if checkpoints.latest_batch is not None:
@@ -192,11 +195,11 @@ def _first_state(opened, windows, checkpoints, *, mesh):
         )
         return checkpoints.restore(state_lib.with_layout(shapes, mesh))
     # Every process makes the whole of it from the same windows.
-    state = initialise.initial_state(opened, _batches(config, windows))
+    state = initialise.initial_state(opened, _batches(config, windows, stored=stored))
     return sharding.place(mesh, state, state_lib.partition(state, mesh))
 
 
-def _batches(config, windows, *, start=0, places=None):
+def _batches(config, windows, *, stored, start=0, places=None):
     return loader.batches(
         windows,
         windows.train,
@@ -226,14 +229,17 @@ def _batch_trainer(opened, windows, length, *, encoder, mesh):
     )
 
     def train_batch(state, batch):
-        token_ids, token_mask, row_mask = sharding.place_rows(
+        token_ids, token_mask, row_mask, stored = sharding.place_rows(
             mesh,
-            (batch.token_ids, batch.token_mask, batch.row_mask),
+            (batch.token_ids, batch.token_mask, batch.row_mask, batch.hidden_states),
             size=config.windows_per_batch,
         )
-        hidden_states = hidden_states_lib.scaled_hidden_states(
-            encoder, token_ids, token_mask, state.layer_scale, layers=layers
-        )
+        if stored is None:
+            hidden_states = hidden_states_lib.scaled_hidden_states(
+                encoder, token_ids, token_mask, state.layer_scale, layers=layers
+            )
+        else:
+            hidden_states = hidden_states_lib.scale_stored(stored, state.layer_scale)
         order = hidden_states_lib.shuffle_rows(
             jax.random.fold_in(key_rows, state.batch),
             row_mask,

@@ -87,21 +87,22 @@ def with_masked_lm_head(opened: Setup) -> Setup:
 def keep_model_identity(opened: Setup) -> None:
     """Writes which weights a run is made with; `open_model` refuses others."""
     files.write_json(
-        opened.run.model_identity, {"sha256": _weights_hash(opened.pretrained)}
+        opened.run.model_identity, {"sha256": weights_hash(opened.pretrained)}
     )
 
 
 def _check_same_weights(run, pretrained) -> None:
     if not run.model_identity.is_file():
         return
-    if files.read_json(run.model_identity)["sha256"] != _weights_hash(pretrained):
+    if files.read_json(run.model_identity)["sha256"] != weights_hash(pretrained):
         raise InputError(
             f"The weights in {pretrained.folder} are not those that {run.path} was "
             "made with. Put the old ones back, or make a new run."
         )
 
 
-def _weights_hash(pretrained: models.PretrainedBert) -> str:
+def weights_hash(pretrained: models.PretrainedBert) -> str:
+    """Returns the SHA-256 of a model's weights."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(pretrained.encoder):
         digest.update(np.asarray(leaf).tobytes())

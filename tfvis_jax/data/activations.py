@@ -1,0 +1,203 @@
+"""Hidden states on disk: one array over all windows, for training more than once.
+
+about.json   what they are of; written last, so that its presence means all is there
+states/      zarr: [num_windows, n_layers, window_length, d_model], unscaled
+
+Windows are grouped into files, each written whole and with a checksum of every window,
+so that any window is read alone and damage is noticed.
+"""
+
+import math
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorstore
+
+from tfvis_jax import files
+from tfvis_jax.errors import InputError
+
+DTYPES = ("float32", "bfloat16")
+WINDOWS_PER_FILE = 128
+_SCHEMA = "tfvis-activations/1"
+
+
+class Activations:
+    """Hidden states that are all there.
+
+    Attributes:
+      folder: where they lie.
+      layers: which hidden states, 0 being the embedding output.
+      dtype: name of the type that they are stored in.
+      shape: [num_windows, n_layers, window_length, d_model].
+    """
+
+    def __init__(self, folder: pathlib.Path, about: dict[str, Any]):
+        """Use `open`, which checks the folder."""
+        self.folder = folder
+        self.layers = tuple(about["layers"])
+        self.dtype: str = about["dtype"]
+        self.shape = tuple(about["shape"])
+        self._array = _open_array(folder, about, create=False)
+
+    def read(self, windows: np.ndarray) -> np.ndarray:
+        """Returns [n, n_layers, window_length, d_model] float32 of windows [n].
+
+        Raises:
+          InputError: the files are damaged.
+        """
+        try:
+            states = self._array[np.asarray(windows)].read().result()
+        except ValueError as error:
+            raise InputError(
+                f"The hidden states in {self.folder} are damaged "
+                f"({str(error)[:160]}). Remove that folder; `tfvis activations` makes "
+                "them anew."
+            ) from error
+        return np.asarray(states, np.float32)
+
+
+class Writer:
+    """Writes hidden states, group by group; goes on where one was interrupted."""
+
+    def __init__(self, folder: pathlib.Path, about: dict[str, Any]):
+        """Opens a folder to write to.
+
+        Args:
+          folder: made if it is not there.
+          about: from `describe`.
+
+        Raises:
+          InputError: the folder holds others.
+        """
+        self._folder, self._about = folder, about
+        folder.mkdir(parents=True, exist_ok=True)
+        begun = folder / "begun.json"
+        if begun.is_file() and files.read_json(begun) != about:
+            raise InputError(
+                f"{folder} holds hidden states of another model, text or type. Remove "
+                "it, or choose another folder."
+            )
+        files.write_json(begun, about)
+        self._array = _open_array(folder, about, create=True)
+
+    def missing(
+        self, *, process_index: int, process_count: int
+    ) -> Iterator[np.ndarray]:
+        """Yields the windows of each file that is this process's to write."""
+        num_windows = self._about["shape"][0]
+        for number in range(math.ceil(num_windows / WINDOWS_PER_FILE)):
+            path = self._folder / "states" / "c" / str(number) / "0" / "0" / "0"
+            if number % process_count == process_index and not path.is_file():
+                first = number * WINDOWS_PER_FILE
+                yield np.arange(first, min(first + WINDOWS_PER_FILE, num_windows))
+
+    def write(self, windows: np.ndarray, states: np.ndarray) -> None:
+        """Writes the windows of one file.
+
+        Args:
+          windows: from `missing`.
+          states: [n, n_layers, window_length, d_model].
+        """
+        kind = self._array.dtype.numpy_dtype
+        first, stop = int(windows[0]), int(windows[-1]) + 1
+        try:
+            self._array[first:stop].write(states.astype(kind)).result()
+        except ValueError as error:
+            if files.is_disk_full(error):
+                raise files.no_space(self._folder) from error
+            raise
+
+    def finish(self) -> None:
+        """Says that all windows are there."""
+        files.write_json(self._folder / "about.json", self._about)
+
+
+def describe(
+    *,
+    shape: tuple[int, int, int, int],
+    layers: tuple[int, ...],
+    dtype: str,
+    model: str,
+    tokens: str,
+) -> dict[str, Any]:
+    """Returns what hidden states are of, as it is stored and compared.
+
+    Args:
+      shape: [num_windows, n_layers, window_length, d_model].
+      layers: which hidden states.
+      dtype: one of `DTYPES`.
+      model: checksum of the weights.
+      tokens: checksum of the windows' tokens.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"Expected a type among {DTYPES}, got {dtype!r}.")
+    return {
+        "schema": _SCHEMA,
+        "shape": list(shape),
+        "layers": list(layers),
+        "dtype": dtype,
+        "model": model,
+        "tokens": tokens,
+    }
+
+
+def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
+    """Opens hidden states of a model and of windows.
+
+    Args:
+      folder: written by `Writer`.
+      model: checksum of the weights.
+      tokens: checksum of the windows' tokens.
+
+    Raises:
+      InputError: they are not all there, or of something else.
+    """
+    if not (folder / "about.json").is_file():
+        raise InputError(
+            f"There are no finished hidden states in {folder}. `tfvis activations RUN` "
+            "writes them, or goes on."
+        )
+    about = files.read_json(folder / "about.json")
+    if about.get("schema") != _SCHEMA:
+        raise InputError(
+            f"Expected hidden states of schema {_SCHEMA} in {folder}, got "
+            f"{about.get('schema')!r}. Remove the folder and write them anew."
+        )
+    for name, ours in (("model", model), ("tokens", tokens)):
+        if about[name] != ours:
+            what = "another model" if name == "model" else "other text or windows"
+            raise InputError(f"The hidden states in {folder} are of {what}.")
+    return Activations(folder, about)
+
+
+def _open_array(folder, about, *, create):
+    shape = about["shape"]
+    spec = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": str(folder / "states")},
+    }
+    if create:
+        spec["metadata"] = {
+            "shape": shape,
+            "data_type": about["dtype"],
+            "chunk_grid": _grid(WINDOWS_PER_FILE, shape),
+            "codecs": [
+                {
+                    "name": "sharding_indexed",
+                    "configuration": {
+                        "chunk_shape": [1, *shape[1:]],
+                        "codecs": [
+                            {"name": "bytes", "configuration": {"endian": "little"}},
+                            {"name": "crc32c"},
+                        ],
+                    },
+                }
+            ],
+        }
+    return tensorstore.open(spec, create=create, open=True).result()
+
+
+def _grid(windows, shape):
+    return {"name": "regular", "configuration": {"chunk_shape": [windows, *shape[1:]]}}
