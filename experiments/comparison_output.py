@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from benchmarks import plot_style, tables
+from benchmarks import tables
 from tfvis_jax.baselines import ratios
 
 
@@ -42,6 +42,9 @@ def table(document: dict[str, Any]) -> str:
 
 def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     """Draws the error against L0: lower and further left is better."""
+    # Here, since matplotlib may not be installed.
+    from benchmarks import plot_style
+
     figure, axes = plot_style.subplots(1, 1, figsize=(7, 4.5))
     axis = axes[0, 0]
     colours = (plot_style.BLUE, plot_style.ORANGE, plot_style.GREEN)
