@@ -14,15 +14,19 @@ def count_idle(idle: jax.Array, codes: jax.Array) -> jax.Array:
     return jnp.where(jnp.any(codes != 0, axis=0), 0, idle + 1)
 
 
+# Factors that are replaced in a step, at most; their residuals are on every device.
+_MOST = 2048
+
+
 def revive(
     dictionary: jax.Array, residual: jax.Array, *, dead: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Replaces dead factors by the residuals of the worst-explained rows.
 
     The n-th dead factor takes the direction of the n-th largest residual, so that no
-    two become the same; more dead factors than rows wait for the next step. The idea is
-    that of K-SVD (Aharon, Elad & Bruckstein, 2006, §IV-A). Only when there is a dead
-    factor are residuals that are split over devices brought together.
+    two become the same; more dead factors than rows, or than 2,048, wait for the next
+    step. The idea is that of K-SVD (Aharon, Elad & Bruckstein, 2006, §IV-A). Only when
+    there is a dead factor do devices exchange residuals, and only the largest.
 
     Args:
       dictionary: [n_factors, d_model].
@@ -42,18 +46,19 @@ def revive(
 
 def _replace(dictionary, residual, dead):
     by_factor, flags = jax.typeof(dictionary).sharding, jax.typeof(dead).sharding
-    residual, everywhere = _whole(residual), _whole(dead)
-    length = jnp.linalg.norm(residual, axis=1)
-    worst = jnp.argsort(-length)
+    everywhere = _whole(dead)
+    most = min(_MOST, dead.size, residual.shape[0])
+    length, worst = jax.lax.top_k(_whole(jnp.linalg.norm(residual, axis=1)), most)
+    directions = residual.at[worst].get(out_sharding=_layout_of_whole(residual))
+    directions = directions / jnp.where(length > 0, length, 1)[:, None]
     # From here on each device sees to its own factors: all directions together would
     # be a second dictionary on each.
     rank = _split(jnp.cumsum(everywhere) - 1, like=dead)
-    row = worst.at[jnp.clip(rank, 0, worst.size - 1)].get(out_sharding=flags)
-    own = length.at[row].get(out_sharding=flags)
-    replaced = dead & (rank < worst.size) & (own > 0)
-    directions = residual.at[row].get(out_sharding=by_factor)
-    directions = directions / jnp.where(replaced, own, 1)[:, None]
-    return jnp.where(replaced[:, None], directions, dictionary), replaced
+    place = jnp.clip(rank, 0, most - 1)
+    has_row = length.at[place].get(out_sharding=flags) > 0
+    replaced = dead & (rank < most) & has_row
+    taken = directions.at[place].get(out_sharding=by_factor)
+    return jnp.where(replaced[:, None], taken, dictionary), replaced
 
 
 def _whole(array):
@@ -64,6 +69,11 @@ def _whole(array):
 def _split(array, *, like):
     """Returns a whole array laid out as another."""
     return jax.reshard(array, jax.typeof(like).sharding) if _is_split(like) else array
+
+
+def _layout_of_whole(array):
+    layout = jax.typeof(array).sharding
+    return layout.update(spec=jax.P(*[None] * array.ndim))
 
 
 def _is_split(array):
