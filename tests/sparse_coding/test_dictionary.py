@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import updates
+from tfvis_jax.sparse_coding import encode, updates
 
 RNG = np.random.default_rng(0)
 
@@ -142,3 +142,37 @@ def test_normal_factors_are_unit():
         jax.random.key(0), n_factors=11, d_model=3
     )
     np.testing.assert_allclose(np.linalg.norm(factors, axis=1), 1, atol=1e-6)
+
+
+def test_the_step_of_older_code_under_pmap_equals_that_of_all_rows():
+    """Each device has its rows; gradient and energy are summed by their mapped axis."""
+    rng = np.random.default_rng(0)
+    factors = dictionary_lib.project_unit_norm(
+        jnp.asarray(rng.normal(size=(12, 6)), jnp.float32)
+    )
+    x = rng.normal(size=(8, 10, 6)).astype(np.float32)
+    update = updates.scale_by_code_energy(30, 1e-5, bias_correction=True)
+
+    def step(x, total=lambda local: local):
+        codes = encode.encode(x, factors, l1_penalty=0.2, tolerance=1e-6).codes
+        weights, n_rows = jnp.ones((len(x),)), jnp.float32(80)
+        gradient = dictionary_lib.reconstruction_gradient(
+            codes,
+            x - codes @ factors,
+            token_weights=weights,
+            n_rows=n_rows,
+            like=factors,
+        )
+        energy = dictionary_lib.code_energy(codes, n_rows=n_rows, token_weights=weights)
+        direction, _ = update.update(
+            total(gradient), update.init(factors), energy=total(energy)
+        )
+        return dictionary_lib.project_unit_norm(factors - 0.2 * direction)
+
+    def summed(local):
+        return jax.lax.psum(local, "rows")
+
+    expected = step(x.reshape(80, 6))
+    got = jax.pmap(lambda x: step(x, summed), axis_name="rows")(x)
+    for one in got:
+        np.testing.assert_allclose(one, expected, atol=1e-5)
