@@ -68,9 +68,7 @@ def _attend(attention, row, hidden, attention_mask):
     query = attention.query(row).reshape(batch, attention.n_heads, d_head)
     key = attention.key(hidden).reshape(heads)
     value = attention.value(hidden).reshape(heads)
-    scores = jnp.einsum(
-        "bhk,bmhk->bhm", query, key, preferred_element_type=jnp.float32
-    )
+    scores = jnp.einsum("bhk,bmhk->bhm", query, key, preferred_element_type=jnp.float32)
     # The position sees itself, so that no softmax is over nothing.
     scores = jnp.where(attention_mask[:, None, :], scores * d_head**-0.5, -jnp.inf)
     shares = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
