@@ -244,3 +244,17 @@ def layer_norm(
         use_fast_variance=False,
         rngs=rngs,
     )
+
+
+def abstract(
+    config: bert_config.BertConfig, *, dtype: jax.typing.DTypeLike = jnp.float32
+) -> Bert:
+    """Returns a BERT of shapes instead of arrays.
+
+    Args:
+      config: its sizes.
+      dtype: of the parameters and of the matrix products.
+    """
+    return nnx.eval_shape(
+        lambda: Bert(config, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0))
+    )

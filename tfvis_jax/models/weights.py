@@ -52,9 +52,7 @@ def load_bert(
     Raises:
         InputError: a file is damaged or unsafe, or the tensors do not fit `config`.
     """
-    abstract = nnx.eval_shape(
-        lambda: bert.Bert(config, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0))
-    )
+    abstract = bert.abstract(config, dtype=dtype)
     return _filled(abstract, _open(folder), name_of=_bert_name, folder=folder)
 
 

@@ -1,0 +1,163 @@
+"""`tfvis plan`: what a run takes and whether it fits, before anything runs."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+import jax
+from absl import flags
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import models, run_directory, sharding
+from tfvis_jax.cli import command, plan_text, settings
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.training import compiled, costs, metrics_log, plan, topology
+
+FLAGS = command.new_flags()
+settings.define(FLAGS)
+_MESH = flags.DEFINE_string(
+    "mesh",
+    f"{sharding.DATA}=-1,{sharding.FACTOR}=1",
+    "Devices that share the rows (data) and the dictionary (factor); -1 is what the "
+    "other leaves.",
+    flag_values=FLAGS,
+)
+_NUM_DEVICES = flags.DEFINE_integer(
+    "num_devices",
+    None,
+    "Devices in all; those at hand by default.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+_DEVICE_MEMORY = flags.DEFINE_float(
+    "device_memory",
+    None,
+    "GiB of a device; by default those of the devices at hand or of the topology.",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+_TOPOLOGY = flags.DEFINE_string(
+    "topology",
+    None,
+    "Compile for this slice of TPUs, such as v5e:16x16, which need not be at hand.",
+    flag_values=FLAGS,
+)
+_TOTAL_ROWS = flags.DEFINE_float(
+    "total_rows",
+    None,
+    "Hidden states to train on in all; those of the run's text by default.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+_MEASURED = flags.DEFINE_string(
+    "measured",
+    None,
+    "Run whose log says how fast rows are; RUN itself by default.",
+    flag_values=FLAGS,
+)
+_JSON = flags.DEFINE_bool("json", False, "Print JSON.", flag_values=FLAGS)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Prints the plan of a run or of flags."""
+    if len(arguments) > 1:
+        raise command.UsageError(f"Expected at most one run, got {list(arguments)}.")
+    directory = run_directory.RunDirectory(arguments[0]) if arguments else None
+    config = _config(directory)
+    model = models.read_config(config.model)
+    mesh = _mesh()
+    measured = _MEASURED.value or (directory and directory.path)
+    rate = _rate(measured)
+    planned = plan.make(
+        config,
+        model,
+        mesh=mesh,
+        device_memory=_device_memory(),
+        solver_steps=rate.solver_steps if rate else None,
+    )
+    document = plan_text.document(
+        planned,
+        total_rows=_TOTAL_ROWS.value or _rows_of_text(directory, config, model),
+        rate=rate,
+        rate_of=str(measured),
+        compiled=_compiled(config, model, mesh),
+    )
+    print(json.dumps(document, indent=1) if _JSON.value else plan_text.text(document))
+
+
+def _config(directory) -> config_lib.RunConfig:
+    if directory is not None and directory.config_path.is_file():
+        return settings.override(directory.read_config(), FLAGS)
+    if not FLAGS.text:
+        # No text is read, and none is needed.
+        FLAGS.text = ["-"]
+    return settings.build(FLAGS)
+
+
+def _mesh() -> costs.Mesh:
+    if _TOPOLOGY.value:
+        num_devices, platform = topology.num_chips(_TOPOLOGY.value), "tpu"
+    else:
+        num_devices = _NUM_DEVICES.value or jax.device_count()
+        platform = jax.default_backend()
+    return costs.Mesh(*sharding.parse(_MESH.value, num_devices=num_devices), platform)
+
+
+def _device_memory() -> int | None:
+    if _DEVICE_MEMORY.value is not None:
+        return int(_DEVICE_MEMORY.value * 2**30)
+    if _TOPOLOGY.value:
+        return topology.chip_memory(_TOPOLOGY.value)
+    return plan.device_memory(jax.local_devices()[0])
+
+
+def _rate(path) -> plan.Rate | None:
+    if path is None:
+        return None
+    log = metrics_log.read(run_directory.RunDirectory(path).metrics)
+    return plan.measured_rate(log)
+
+
+def _rows_of_text(directory, config, model) -> float | None:
+    """Returns the rows that a run trains on, where its text is tokens already."""
+    if directory is None or not (directory.tokens / "index.json").is_file():
+        return None
+    windows = windows_lib.open(directory.tokens)
+    tokens = int(windows.num_rows(windows.train).sum()) * config.num_epochs
+    return tokens * len(compiled.layers_of(config, model)) * config.row_fraction
+
+
+def _compiled(config, model, mesh) -> dict | None:
+    if not _TOPOLOGY.value:
+        return None
+    programs = topology.compile_programs(
+        config,
+        model,
+        topology=_TOPOLOGY.value,
+        data=mesh.data,
+        factor=mesh.factor,
+    )
+    return {
+        "topology": _TOPOLOGY.value,
+        "programs": {
+            name: each
+            if isinstance(each, str)
+            else dataclasses.asdict(each)
+            | {"collectives": [c._asdict() for c in each.collectives]}
+            for name, each in programs.items()
+        },
+    }
+
+
+COMMAND = command.Command(
+    name="plan",
+    usage="[RUN] [--model=FOLDER_OR_NAME] [--flags]",
+    description=(
+        "Says what a run takes of each device, whether that fits, and what it computes "
+        "and exchanges, from a run's settings or from flags; nothing is trained. Times "
+        "are those of a run that was measured, or none. With --topology XLA compiles "
+        "the training step for TPUs that are not at hand (one to five minutes)."
+    ),
+    flags=FLAGS,
+    run=run,
+)

@@ -1,0 +1,161 @@
+"""A plan as JSON and as lines of text."""
+
+from typing import Any
+
+from tfvis_jax.training import plan as plan_lib
+
+_MIB, _GIB = 2**20, 2**30
+# Exchanges below it are a number a row or a factor.
+_LARGE = 2**16
+_LOOPS = {0: "once", 1: "each look", 2: "each solver step"}
+_MEANING = {
+    "weights": "weights of the encoder",
+    "dictionary": "dictionary",
+    "update_state": "state of its update",
+    "hidden_states": "hidden states of a batch",
+    "rows": "rows of a step",
+    "codes": "codes in flight",
+    "activations": "inside the encoder",
+}
+
+
+def document(
+    planned: plan_lib.Plan,
+    *,
+    total_rows: float | None,
+    rate: plan_lib.Rate | None,
+    rate_of: str,
+    compiled: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Returns everything that is known, as JSON takes it.
+
+    Args:
+      planned: the plan.
+      total_rows: of the whole run, if known.
+      rate: how fast a measured run was, if one was.
+      rate_of: the path of that run.
+      compiled: what XLA says, if it was asked.
+    """
+    work = planned.work
+    devices = planned.mesh.data * planned.mesh.factor
+    result = {
+        "schema": "tfvis-plan/1",
+        "mesh": planned.mesh._asdict(),
+        "solver": planned.solver,
+        "bytes": planned.memory._asdict() | {"peak": planned.memory.peak},
+        "device_memory": planned.device_memory,
+        "fits": planned.fits,
+        "rows": planned.rows,
+        "most_rows": planned.most_rows,
+        "solver_steps": planned.solver_steps,
+        "step": work._asdict() | {"flops": work.flops},
+        "compiled": compiled,
+    }
+    if total_rows:
+        result["total_rows"] = total_rows
+        result["total_flops"] = total_rows / planned.rows * work.flops * devices
+    if rate:
+        result["measured"] = {"run": rate_of} | rate._asdict()
+        if total_rows:
+            result["seconds"] = rate.seconds_for(total_rows)
+    return result
+
+
+def text(document: dict[str, Any]) -> str:
+    """Returns a document as lines to read."""
+    mesh = document["mesh"]
+    devices = mesh["data"] * mesh["factor"]
+    lines = [
+        f"{devices} {mesh['platform']} device{'s' * (devices > 1)} "
+        f"(data={mesh['data']}, factor={mesh['factor']}), solver {document['solver']}",
+        "",
+        "memory of a device, MiB",
+    ]
+    for name, meaning in _MEANING.items():
+        lines.append(f"  {meaning:<26} {document['bytes'][name] / _MIB:>12,.1f}")
+    lines.append(
+        f"  {'at once, at most':<26} {document['bytes']['peak'] / _MIB:>12,.1f}"
+    )
+    lines += ["", _verdict(document), "", *_work(document), *_total(document)]
+    if document["compiled"]:
+        lines += ["", *_compiled(document["compiled"])]
+    return "\n".join(lines)
+
+
+def _verdict(document) -> str:
+    have = document["device_memory"]
+    if have is None:
+        return "whether it fits: unknown; --device_memory says how much a device has"
+    most = document["most_rows"]
+    remedy = (
+        f"; steps of up to {most:,} rows would" if most else "; no number of rows would"
+    )
+    return (
+        f"{'fits' if document['fits'] else 'does not fit'} the {have / _GIB:,.2f} GiB "
+        f"of a device{remedy}"
+    )
+
+
+def _work(document) -> list[str]:
+    step = document["step"]
+    exchanged = step["exchanged_rows"] + step["exchanged_gradient"]
+    return [
+        f"a dictionary step of {document['rows']:,} rows, with "
+        f"{document['solver_steps']:,.1f} solver steps, on each device",
+        f"  {'encoder, GFLOP':<26} {step['encoder_flops'] / 1e9:>12,.1f}",
+        f"  {'codes, GFLOP':<26} {step['solver_flops'] / 1e9:>12,.1f}",
+        f"  {'dictionary, GFLOP':<26} {step['update_flops'] / 1e9:>12,.1f}",
+        f"  {'exchanged, MiB':<26} {exchanged / _MIB:>12,.1f}",
+    ]
+
+
+def _total(document) -> list[str]:
+    lines = []
+    if "total_rows" in document:
+        lines += [
+            "",
+            f"the whole run: {document['total_rows']:,.0f} rows, "
+            f"{document['total_flops']:.2g} FLOP over all devices",
+        ]
+    if "measured" in document:
+        rate = document["measured"]
+        lines += [
+            "",
+            f"measured: {rate['rows'] / rate['seconds']:,.0f} rows a second in "
+            f"{rate['run']} ({rate['rows']:,} rows in {rate['seconds']:,.0f} s, on the "
+            "devices of that run)",
+        ]
+        if "seconds" in document:
+            hours = document["seconds"] / 3600
+            lines.append(f"at that rate the whole run takes {hours:,.2f} hours")
+    else:
+        lines += ["", "time: unknown until some is measured (--measured=RUN)"]
+    return lines
+
+
+def _compiled(compiled) -> list[str]:
+    lines = [f"compiled for {compiled['topology']}; loops counted once"]
+    for name, figures in compiled["programs"].items():
+        if isinstance(figures, str):
+            lines.append(f"  {name}: XLA refuses it: {figures}")
+            continue
+        held = ("arguments", "results", "temporary", "code")
+        peak = sum(figures[part] for part in held)
+        lines.append(
+            f"  {name}: {peak / _MIB:,.0f} MiB a chip ("
+            + ", ".join(f"{part} {figures[part] / _MIB:,.0f}" for part in held)
+            + f"), {figures['flops'] / 1e9:,.1f} GFLOP, "
+            f"{figures['traffic'] / _GIB:,.2f} GiB read and written"
+        )
+        small = 0
+        for each in figures["collectives"]:
+            if each["num_bytes"] < _LARGE:
+                small += 1
+                continue
+            rare = ", when factors are revived" if each["conditional"] else ""
+            lines.append(
+                f"    {each['kind']} of {each['num_bytes'] / _MIB:,.1f} MiB, "
+                f"{_LOOPS.get(each['loops'], 'in loops')}{rare}"
+            )
+        lines.append(f"    and {small} exchanges of less than 64 KiB")
+    return lines
