@@ -139,6 +139,8 @@ def in_text(
             f"Expected a text with words that {opened.pretrained.name} knows; all "
             f"{len(encoded.ids)} tokens of this one are {_piece(tokenizer)}."
         )
+    if layer not in trained.layers:
+        raise InputError(f"Expected a layer of {trained.layers}, got {layer}.")
     candidates = _cut(opened, text, encoded, factor=factor)
     strongest = [
         _codes_of(opened, trained, candidate, layer=layer) for candidate in candidates
