@@ -1,10 +1,14 @@
 """The rows of `compare_dictionaries` as a table and as a plot."""
 
 import pathlib
+import textwrap
 from typing import Any
 
 from benchmarks import tables
 from tfvis_jax.baselines import ratios
+
+# Characters of a line under the plot.
+_NOTE_WIDTH = 110
 
 
 def table(document: dict[str, Any]) -> str:
@@ -74,7 +78,8 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     axis.set_ylabel("held-out variance unexplained")
     axis.set_title(f"{document['config']['n_factors']:,} factors, equal rows seen")
     figure.legend(loc="outside right upper")
-    plot_style.footnote(figure, f"{document['source']}; {tables.where(document)}")
+    note = f"{document['source']}; {tables.where(document)}"
+    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
     plot_style.save(figure, path)
 
 
