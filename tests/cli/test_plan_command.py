@@ -1,0 +1,101 @@
+"""`tfvis plan`: a table or JSON, from flags or from a run."""
+
+import json
+
+import pytest
+
+from tfvis_jax import config, run_directory
+from tfvis_jax.cli import dispatch, plan
+from tfvis_jax.training import compiled
+
+
+def _plan(capsys, *arguments):
+    code = dispatch.main(["plan", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_from_flags(capsys, toy_bert_folder):
+    flags = (f"--model={toy_bert_folder}", "--n_factors=64", "--num_devices=8")
+    code, out, err = _plan(capsys, *flags, "--mesh=data=-1,factor=4")
+    assert code == 0, err
+    assert "data=2, factor=4" in out and "fits the" in out
+    assert "time: unknown until some is measured" in out
+    code, out, _ = _plan(capsys, *flags, "--json", "--device_memory=0.0001")
+    document = json.loads(out)
+    assert code == 0 and document["mesh"]["data"] == 8
+    assert not document["fits"]
+    assert document["bytes"]["dictionary"] == 64 * 16 * 4
+    assert document["bytes"]["peak"] > document["device_memory"] == 2**30 // 10**4
+
+
+def test_a_run_tells_its_rows_and_its_rate(capsys, toy_bert_folder, tmp_path):
+    directory = run_directory.RunDirectory(tmp_path / "run")
+    directory.open_or_create(
+        config.RunConfig(
+            model=str(toy_bert_folder), corpus=config.CorpusConfig(paths=("t",))
+        )
+    )
+    lines = [
+        {"batch": n, "seconds": 10.0 * n, "rows": 500, "solver_steps": 3.0}
+        for n in range(1, 4)
+    ]
+    directory.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, err = _plan(capsys, directory.path, "--total_rows=180000", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["solver_steps"] == 3
+    assert document["measured"]["run"] == str(directory.path)
+    # 1,000 rows in 20 seconds.
+    assert document["seconds"] == pytest.approx(3600)
+    _, out, _ = _plan(capsys, directory.path, "--total_rows=180000")
+    assert "50 rows a second" in out and "takes 1.00 hours" in out
+
+
+def test_wrong_usage(capsys, toy_bert_folder):
+    code, _, err = _plan(capsys)
+    assert code == 2 and "--model" in err
+    code, _, err = _plan(capsys, "a", "b")
+    assert code == 2 and "at most one run" in err
+    model = f"--model={toy_bert_folder}"
+    code, _, err = _plan(capsys, model, "--num_devices=8", "--mesh=data=3")
+    assert code == 1 and "multiply to the 8 devices" in err
+    code, _, err = _plan(capsys, model, "--topology=v5e")
+    assert code == 1 and "such as v5e:16x16" in err
+
+
+def test_what_xla_says_is_shown(capsys, toy_bert_folder, monkeypatch):
+    figures = compiled.Figures(
+        arguments=2**20,
+        results=0,
+        temporary=3 * 2**20,
+        code=0,
+        flops=5e9,
+        traffic=2.0**30,
+        collectives=(
+            compiled.Collective("all-reduce", 2**20, 2, False),
+            compiled.Collective("all-reduce", 2**21, 0, True),
+            compiled.Collective("all-gather", 16, 0, False),
+        ),
+    )
+    asked = []
+
+    def compile_programs(*arguments, **names):
+        asked.append(names)
+        return {"step": figures, "encoder": "Ran out of memory"}
+
+    monkeypatch.setattr(plan.topology, "compile_programs", compile_programs)
+    model = f"--model={toy_bert_folder}"
+    flags = (model, "--n_factors=64", "--topology=v5e:2x4", "--windows_per_batch=16")
+    code, out, err = _plan(capsys, *flags, "--mesh=data=2,factor=4")
+    assert code == 0, err
+    assert asked == [{"topology": "v5e:2x4", "data": 2, "factor": 4}]
+    assert "tpu devices" in out and "16.00 GiB" in out
+    assert "step: 4 MiB a chip" in out and "5.0 GFLOP" in out
+    assert "all-reduce of 1.0 MiB, each solver step" in out
+    assert "all-reduce of 2.0 MiB, once, when factors are revived" in out
+    assert "1 exchanges of less than 64 KiB" in out
+    assert "encoder: XLA refuses it: Ran out of memory" in out
+    code, out, _ = _plan(capsys, *flags, "--mesh=data=2,factor=4", "--json")
+    programs = json.loads(out)["compiled"]["programs"]
+    assert programs["step"]["collectives"][0]["loops"] == 2
