@@ -72,6 +72,11 @@ _JSON = flags.DEFINE_bool("json", False, "Print JSON.", flag_values=FLAGS)
 _FAINTEST = 0.1
 _LISTED = 6
 _POSITIVE, _NEGATIVE = (255, 140, 0), (90, 140, 255)
+_CONTEXT = {
+    0: "the token alone keeps 90 % of α",
+    1: "one token on either side keeps 90 % of α",
+}
+_MORE_CONTEXT = "{} tokens on either side keep 90 % of α"
 _NAMES = {
     "lime": "LIME",
     "occlusion": "occlusion",
@@ -151,9 +156,8 @@ def _report(explanation, note) -> Iterator[rich.text.Text]:
         f"factor {target.factor} at layer {explanation.layer}: α = "
         f"{explanation.activation:.3f} on “{word}” ({note})"
     )
-    need = explanation.context_need
-    seen = "the token alone keeps" if not need else f"{need} tokens either side keep"
-    yield rich.text.Text(f"context need: {seen} 90 % of α")
+    need = _CONTEXT.get(explanation.context_need, _MORE_CONTEXT)
+    yield rich.text.Text(f"context need: {need.format(explanation.context_need)}")
     for name, found in explanation.maps.items():
         yield rich.text.Text()
         yield rich.text.Text(f"{_NAMES[name]}{_facts(found.facts)}", style="bold")
