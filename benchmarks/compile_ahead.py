@@ -4,7 +4,7 @@ Memory of a chip, FLOPs and exchanges between chips, as XLA's compiler for TPUs 
 them, against the number of chips and of factors; nothing runs.
 
     pip install 'tfvis_jax[tpu]'
-    python -m benchmarks.compile_ahead --out=benchmarks/results/compile_ahead.json
+    python -m benchmarks.compile_ahead --out=runs/compile_ahead.json
 
 Each program takes one to three minutes. What --out holds already is kept, so that the
 same command goes on where it stopped.
@@ -17,15 +17,13 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from benchmarks import environment, outputs
-from tfvis_jax import config as config_lib
+from benchmarks import compiled_tables, environment, outputs
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import bert_config
 from tfvis_jax.training import compiled, topology
 
 _OUT = flags.DEFINE_string(
-    "out", "benchmarks/results/compile_ahead.json", "Where to write."
+    "out", "runs/compile_ahead.json", "Where to write."
 )
 _TOPOLOGIES = flags.DEFINE_list(
     "topologies", ["v5e:2x4", "v5e:16x16", "v5e:8x8", "v6e:2x4"], "Slices of TPUs."
@@ -36,13 +34,6 @@ _FACTORS = flags.DEFINE_list(
 _ROWS = flags.DEFINE_integer(
     "rows", 2048, "Rows of a step for each device of the data axis.", lower_bound=1
 )
-BERT_BASE = bert_config.BertConfig(
-    vocab_size=30522, d_model=768, n_layers=12, n_heads=12, d_hidden=3072
-)
-# From so many factors on, their codes are too large for a chip of 16 GiB.
-_SPLIT_FROM, _SPLIT_OVER = 2**20, 8
-# Below it an exchange is a number a row, a factor or a dimension.
-_LARGE = 2**20
 
 
 def main(argv: Sequence[str]) -> None:
@@ -53,18 +44,6 @@ def main(argv: Sequence[str]) -> None:
         _run(pathlib.Path(_OUT.value))
     except InputError as error:
         sys.exit(f"compile_ahead: {error}")
-
-
-def settings(*, n_factors: int, data: int, rows: int) -> config_lib.RunConfig:
-    """Returns a run with as many rows and windows for each device of the data axis."""
-    default = config_lib.RunConfig.windows_per_batch
-    return config_lib.RunConfig(
-        model="BERT-base",
-        corpus=config_lib.CorpusConfig(paths=("-",)),
-        dictionary=config_lib.DictionaryConfig(n_factors=n_factors),
-        windows_per_batch=default * data,
-        rows_per_step=rows * data,
-    )
 
 
 def _run(out):
@@ -82,14 +61,18 @@ def _run(out):
     for name in _TOPOLOGIES.value:
         for n_factors in factors:
             _compile(document, out, name, "step", n_factors=n_factors)
-    text = table(document)
+    tables = (
+        compiled_tables.programs(document),
+        compiled_tables.prediction(rows=_ROWS.value, factors=factors),
+    )
+    text = "\n\n".join(tables)
     print(text)
     out.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 
 
 def _compile(document, out, name, program, *, n_factors):
     """Adds one program to the document, unless it is there."""
-    factor = _SPLIT_OVER if n_factors >= _SPLIT_FROM else 1
+    factor = compiled_tables.split_over(n_factors)
     place = {
         "topology": name,
         "program": program,
@@ -101,8 +84,10 @@ def _compile(document, out, name, program, *, n_factors):
         return
     outputs.say(f"{program} of {n_factors:,} factors for {name}")
     figures = topology.compile_programs(
-        settings(n_factors=n_factors, data=place["data"], rows=_ROWS.value),
-        BERT_BASE,
+        compiled_tables.settings(
+            n_factors=n_factors, data=place["data"], rows=_ROWS.value
+        ),
+        compiled_tables.BERT_BASE,
         topology=name,
         data=place["data"],
         factor=factor,
@@ -113,46 +98,6 @@ def _compile(document, out, name, program, *, n_factors):
     document["programs"].append(place | {"figures": figures})
     out.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(out, document)
-
-
-def table(document: dict) -> str:
-    """Returns the document as a Markdown table, one row for each program."""
-    lines = [
-        "| slice | program | factors | mesh | MiB a chip | of it in between | GFLOP | "
-        "exchanged: each solver step | each look | once |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for each in document["programs"]:
-        figures = each["figures"]
-        cells = [
-            each["topology"],
-            each["program"],
-            f"{each['n_factors']:,}" if each["program"] == "step" else "",
-            f"data={each['data']},factor={each['factor']}",
-        ]
-        if isinstance(figures, str):
-            lines.append(f"| {' | '.join(cells)} | {figures.splitlines()[0]} ||||||")
-            continue
-        inputs = figures["arguments"] + figures["results"] + figures["code"]
-        cells += [
-            f"{(inputs + figures['temporary']) / 2**20:,.0f}",
-            f"{figures['temporary'] / 2**20:,.0f}",
-            f"{figures['flops'] / 1e9:,.0f}",
-            *(_exchanged(figures["collectives"], loops) for loops in (2, 1, 0)),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _exchanged(collectives, loops):
-    """Returns the large exchanges in so many loops; the revival's in brackets."""
-    large = [c for c in collectives if c[2] == loops and c[1] >= _LARGE]
-    texts = [f"{kind} {size / 2**20:,.1f} MiB" for kind, size, *_ in large]
-    rare = [conditional for *_, conditional in large]
-    return ", ".join(
-        f"({text})" if seldom else text
-        for text, seldom in zip(texts, rare, strict=True)
-    )
 
 
 if __name__ == "__main__":
