@@ -22,9 +22,7 @@ from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import compiled, topology
 
-_OUT = flags.DEFINE_string(
-    "out", "runs/compile_ahead.json", "Where to write."
-)
+_OUT = flags.DEFINE_string("out", "runs/compile_ahead.json", "Where to write.")
 _TOPOLOGIES = flags.DEFINE_list(
     "topologies", ["v5e:2x4", "v5e:16x16", "v5e:8x8", "v6e:2x4"], "Slices of TPUs."
 )

@@ -20,9 +20,7 @@ from tfvis_jax import files, sharding
 from tfvis_jax.models import bert_config
 from tfvis_jax.training import compiled
 
-_OUT = flags.DEFINE_string(
-    "out", "runs/weak_scaling.json", "Where to write."
-)
+_OUT = flags.DEFINE_string("out", "runs/weak_scaling.json", "Where to write.")
 _DEVICES = flags.DEFINE_list(
     "devices", ["1", "2", "4", "8", "16", "32", "64"], "Devices on the data axis."
 )
