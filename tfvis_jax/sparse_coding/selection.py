@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 
 # Enough for scores of one scale; more are taken where they span many, and a row would
-# otherwise fall short by more columns than this.
+# otherwise fall short by more than one in so many of its columns.
 _BISECTIONS = 14
 _MOST_BISECTIONS = 160
-_SHORT = 2
+_SHORT = 16
 # Prefix sums run inside groups by one small matrix product, then over groups.
 _GROUP = 32
 
@@ -46,7 +46,7 @@ def largest(score: jax.Array, *, size: int) -> jax.Array:
         (low, high, found), spent = carry
         middle = 0.5 * (low + high)
         divisible = (low < middle) & (middle < high)
-        short = jnp.any(divisible & (found < size - _SHORT))
+        short = jnp.any(divisible & (found < size - size // _SHORT))
         return short & (spent < _MOST_BISECTIONS)
 
     none = jnp.zeros_like(low, jnp.int32)
