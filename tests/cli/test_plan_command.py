@@ -57,6 +57,8 @@ def test_wrong_usage(capsys, toy_bert_folder):
     assert code == 2 and "--model" in err
     code, _, err = _plan(capsys, "a", "b")
     assert code == 2 and "at most one run" in err
+    code, _, err = _plan(capsys, "/nowhere/run")
+    assert code == 1 and "not a run directory" in err
     model = f"--model={toy_bert_folder}"
     code, _, err = _plan(capsys, model, "--num_devices=8", "--mesh=data=3")
     assert code == 1 and "multiply to the 8 devices" in err

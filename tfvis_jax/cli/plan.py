@@ -86,7 +86,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _config(directory) -> config_lib.RunConfig:
-    if directory is not None and directory.config_path.is_file():
+    if directory and (directory.config_path.is_file() or not FLAGS.model):
         return settings.override(directory.read_config(), FLAGS)
     if not FLAGS.text:
         # No text is read, and none is needed.
