@@ -19,7 +19,14 @@ from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as report_lib
-from tfvis_jax.training import cache, dictionary_file, loop, metrics_log, setup
+from tfvis_jax.training import (
+    cache,
+    dictionary_file,
+    loop,
+    metrics_log,
+    plan,
+    setup,
+)
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
@@ -128,7 +135,10 @@ def train(
     first = sharding.is_first_process()
     if not first:
         sharding.wait_for_all("tokens")
-    opened, windows = prepare(directory, config, stages, num_workers=num_workers)
+    mesh = sharding.one_device() if mesh is None else mesh
+    opened, windows = prepare(
+        directory, config, stages, num_workers=num_workers, mesh=mesh
+    )
     if first:
         sharding.wait_for_all("tokens")
     stored = None
@@ -163,10 +173,17 @@ def prepare(
     stages: progress.Stages,
     *,
     num_workers: int,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> tuple[setup.Setup, windows_lib.Windows]:
-    """Opens model and tokens; the first process makes what is not there."""
+    """Opens model and tokens; the first process makes what is not there.
+
+    Where the devices of ``mesh`` are to train it, a run that they cannot hold is refused
+    before anything is written.
+    """
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, config)
+    if mesh is not None:
+        plan.check(config, opened.pretrained.config, mesh=mesh)
     directory.open_or_create(config)
     if sharding.is_first_process():
         setup.keep_model_identity(opened)
