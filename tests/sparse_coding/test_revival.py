@@ -63,3 +63,17 @@ def test_split_factors_take_the_same_residuals_and_none_holds_all(sizes):
     whole = f"f32[{n_factors},{d_model}]"
     assert f"f32[{n_factors // sizes[1]},{d_model}]" in compiled.as_text()
     assert whole not in compiled.as_text()
+
+
+def test_a_step_replaces_2048_factors_at_most():
+    n = 2100
+    residual = RNG.normal(size=(n, 3)).astype(np.float32)
+    dictionary = jnp.ones((n, 3))
+    got, replaced = revival.revive(
+        dictionary, jnp.asarray(residual), dead=jnp.ones((n,), bool)
+    )
+    np.testing.assert_array_equal(replaced, np.arange(n) < 2048)
+    length = np.linalg.norm(residual, axis=1)
+    last = np.argsort(-length)[2047]
+    np.testing.assert_allclose(got[2047], residual[last] / length[last], rtol=1e-5)
+    np.testing.assert_array_equal(got[2048], dictionary[2048])
