@@ -28,8 +28,7 @@ def parse(text: str, *, num_devices: int) -> tuple[int, int]:
       The sizes of `DATA` and `FACTOR`.
 
     Raises:
-      InputError: another axis or no number, or the sizes do not multiply to the number
-        of devices.
+      InputError: another axis or no number, or more devices than there are.
     """
     sizes = {DATA: 1, FACTOR: 1}
     for part in text.split(","):
@@ -42,17 +41,40 @@ def parse(text: str, *, num_devices: int) -> tuple[int, int]:
     known = math.prod(size for size in sizes.values() if size != -1)
     if list(sizes.values()).count(-1) == 1 and known > 0 and num_devices % known == 0:
         sizes = {n: num_devices // known if s == -1 else s for n, s in sizes.items()}
-    if min(sizes.values()) < 1 or math.prod(sizes.values()) != num_devices:
+    if min(sizes.values()) < 1 or math.prod(sizes.values()) > num_devices:
         raise InputError(
-            f"Expected a mesh whose sizes multiply to the {num_devices} devices at "
-            f"hand, got {text!r}. `{DATA}=-1` takes all that are left."
+            f"Expected a mesh whose sizes multiply to at most {num_devices}, the "
+            f"number of devices, got {text!r}. `{DATA}=-1` takes all that are left."
         )
     return sizes[DATA], sizes[FACTOR]
 
 
 def make_mesh(data: int, factor: int) -> jax.sharding.Mesh:
-    """Returns a mesh of all devices of all processes."""
-    return jax.make_mesh((data, factor), (DATA, FACTOR))
+    """Returns a mesh of that many devices, the first ones; of all in all processes.
+
+    Raises:
+      InputError: there are several processes, and devices would be left over.
+    """
+    size = data * factor
+    if jax.process_count() > 1 and size != jax.device_count():
+        raise InputError(
+            f"Expected a mesh of all {jax.device_count()} devices of the "
+            f"{jax.process_count()} processes, got {data} × {factor}."
+        )
+    devices = jax.devices()[:size]
+    return jax.make_mesh((data, factor), (DATA, FACTOR), devices=devices)
+
+
+def widest(*, num_parts: int) -> jax.sharding.Mesh:
+    """Returns a mesh that splits the rows over as many devices as the parts allow.
+
+    Args:
+      num_parts: parts of a batch of windows; each device holds whole ones.
+    """
+    devices = jax.device_count()
+    if jax.process_count() == 1:
+        devices = max(n for n in range(1, devices + 1) if num_parts % n == 0)
+    return make_mesh(devices, 1)
 
 
 def one_device() -> jax.sharding.Mesh:

@@ -276,7 +276,7 @@ def _number(value):
 
 COMMAND = command.Command(
     name="explain",
-    usage='RUN --factor=N [--layer=L] [--example=K | --text="A TEXT"] [--flags]',
+    usage='RUN --factor=N [--layer=L] [--example=K | --text="A TEXT"]',
     description=(
         "Shows which tokens of a window make a factor fire at one of them: by LIME, by "
         "occlusion and by derivatives, each with what happens when tokens come and go "

@@ -15,7 +15,7 @@ import tfvis_jax
 from tfvis_jax import config as config_lib
 from tfvis_jax import distributed, files, run_directory, sharding
 from tfvis_jax.cli import command, progress, settings
-from tfvis_jax.data import build_windows
+from tfvis_jax.data import build_windows, loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as report_lib
@@ -39,9 +39,10 @@ _NUM_WORKERS = flags.DEFINE_integer(
 )
 _MESH = flags.DEFINE_string(
     "mesh",
-    "data=-1",
+    None,
     "How devices share the work: rows over `data`, the dictionary over `factor`, such "
-    "as data=-1,factor=2; -1 takes all that are left.",
+    "as data=-1,factor=2; -1 takes all that are left. By default rows over as many as "
+    "divide --windows_per_batch / 8.",
     flag_values=FLAGS,
 )
 _ACTIVATIONS = flags.DEFINE_string(
@@ -90,14 +91,14 @@ def run(arguments: Sequence[str]) -> None:
         else:
             config = settings.build(FLAGS)
         first = sharding.is_first_process()
-        sizes = sharding.parse(_MESH.value, num_devices=jax.device_count())
+        mesh = _mesh(config)
         with directory.lock() if first else contextlib.nullcontext():
             report = train(
                 directory,
                 config,
                 progress.Stages(quiet=not first),
                 num_workers=_NUM_WORKERS.value,
-                mesh=sharding.make_mesh(*sizes),
+                mesh=mesh,
                 profile_batch=_PROFILE.value,
                 activations=_ACTIVATIONS.value,
             )
@@ -106,6 +107,21 @@ def run(arguments: Sequence[str]) -> None:
     elif first:
         print(summary(report))
         print(f"\nreport   {directory.report}\nnext     tfvis examples {path}")
+
+
+def _mesh(config: config_lib.RunConfig) -> jax.sharding.Mesh:
+    """Returns the mesh that was asked for, or the widest that the sizes allow."""
+    if _MESH.value is not None:
+        sizes = sharding.parse(_MESH.value, num_devices=jax.device_count())
+        return sharding.make_mesh(*sizes)
+    mesh = sharding.widest(num_parts=loader.num_parts(config.windows_per_batch))
+    if mesh.size < jax.device_count():
+        every = loader.WINDOWS_PER_PART * jax.device_count()
+        progress.note(
+            f"{mesh.size} of {jax.device_count()} devices are used; a multiple of "
+            f"{every} for --windows_per_batch would use all."
+        )
+    return mesh
 
 
 def _together() -> contextlib.AbstractContextManager[None]:
@@ -177,8 +193,8 @@ def prepare(
 ) -> tuple[setup.Setup, windows_lib.Windows]:
     """Opens model and tokens; the first process makes what is not there.
 
-    Where the devices of ``mesh`` are to train it, a run that they cannot hold is refused
-    before anything is written.
+    Where the devices of ``mesh`` are to train it, a run that they cannot hold is
+    refused before anything is written.
     """
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, config)
