@@ -33,7 +33,7 @@ def settings(*, n_factors: int, data: int, rows: int) -> config_lib.RunConfig:
 
 
 def split_over(n_factors: int) -> int:
-    """Returns over how many devices a dictionary is split: 1 where its codes fit one."""
+    """Returns over how many devices a dictionary is split; 1 where codes fit."""
     return _SPLIT_OVER if n_factors >= _SPLIT_FROM else 1
 
 
