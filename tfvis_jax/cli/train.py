@@ -13,9 +13,9 @@ from absl import flags
 
 import tfvis_jax
 from tfvis_jax import config as config_lib
-from tfvis_jax import distributed, files, run_directory, sharding
-from tfvis_jax.cli import command, progress, settings
-from tfvis_jax.data import build_windows, loader
+from tfvis_jax import files, run_directory, sharding
+from tfvis_jax.cli import command, devices, progress, settings
+from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as report_lib
@@ -30,19 +30,12 @@ from tfvis_jax.training import (
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
+devices.define(FLAGS)
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers",
     1,
     "Processes that turn text into tokens.",
     lower_bound=1,
-    flag_values=FLAGS,
-)
-_MESH = flags.DEFINE_string(
-    "mesh",
-    None,
-    "How devices share the work: rows over `data`, the dictionary over `factor`, such "
-    "as data=-1,factor=2; -1 takes all that are left. By default rows over as many as "
-    "divide --windows_per_batch / 8.",
     flag_values=FLAGS,
 )
 _ACTIVATIONS = flags.DEFINE_string(
@@ -60,38 +53,19 @@ _PROFILE = flags.DEFINE_integer(
     lower_bound=1,
     flag_values=FLAGS,
 )
-_DISTRIBUTED = flags.DEFINE_bool(
-    "distributed",
-    False,
-    "Train together with the other processes of a TPU pod, of SLURM, Open MPI or GKE, "
-    "which run the same command.",
-    flag_values=FLAGS,
-)
-_COORDINATOR = flags.DEFINE_string(
-    "coordinator",
-    None,
-    "HOST:PORT of the first of several processes, where no cluster says so.",
-    flag_values=FLAGS,
-)
-_NUM_PROCESSES = flags.DEFINE_integer(
-    "num_processes", None, "How many there are.", lower_bound=1, flag_values=FLAGS
-)
-_PROCESS_ID = flags.DEFINE_integer(
-    "process_id", None, "Which one this is, from 0.", lower_bound=0, flag_values=FLAGS
-)
 
 
 def run(arguments: Sequence[str]) -> None:
     """Trains the run and prints its report."""
     path = command.run_argument(arguments)
     directory = run_directory.RunDirectory(path)
-    with _together():
+    with devices.joined(FLAGS):
         if directory.config_path.is_file() and not FLAGS.text:
             config = settings.override(directory.read_config(), FLAGS)
         else:
             config = settings.build(FLAGS)
         first = sharding.is_first_process()
-        mesh = _mesh(config)
+        mesh = devices.mesh(FLAGS, config)
         with directory.lock() if first else contextlib.nullcontext():
             report = train(
                 directory,
@@ -107,29 +81,6 @@ def run(arguments: Sequence[str]) -> None:
     elif first:
         print(summary(report))
         print(f"\nreport   {directory.report}\nnext     tfvis examples {path}")
-
-
-def _mesh(config: config_lib.RunConfig) -> jax.sharding.Mesh:
-    """Returns the mesh that was asked for, or the widest that the sizes allow."""
-    if _MESH.value is not None:
-        sizes = sharding.parse(_MESH.value, num_devices=jax.device_count())
-        return sharding.make_mesh(*sizes)
-    mesh = sharding.widest(num_parts=loader.num_parts(config.windows_per_batch))
-    if mesh.size < jax.device_count():
-        every = loader.WINDOWS_PER_PART * jax.device_count()
-        progress.note(
-            f"{mesh.size} of {jax.device_count()} devices are used; a multiple of "
-            f"{every} for --windows_per_batch would use all."
-        )
-    return mesh
-
-
-def _together() -> contextlib.AbstractContextManager[None]:
-    """Joins the other processes, if there are any."""
-    others = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    if not _DISTRIBUTED.value and all(value is None for value in others):
-        return contextlib.nullcontext()
-    return distributed.joined(*others)
 
 
 def train(

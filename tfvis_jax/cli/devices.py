@@ -1,0 +1,69 @@
+"""Flags that say which devices and processes train together."""
+
+import contextlib
+
+import jax
+from absl import flags
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import distributed, sharding
+from tfvis_jax.cli import progress
+from tfvis_jax.data import loader
+
+
+def define(values: flags.FlagValues) -> None:
+    """Adds the flags."""
+    flags.DEFINE_string(
+        "mesh",
+        None,
+        "How devices share the work: rows over `data`, the dictionary over `factor`, "
+        "such as data=-1,factor=2; -1 takes all that are left. By default rows over as "
+        "many as divide --windows_per_batch / 8.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "distributed",
+        False,
+        "Train together with the other processes of a TPU pod, of SLURM, Open MPI or "
+        "GKE, which run the same command.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "coordinator",
+        None,
+        "HOST:PORT of the first of several processes, where no cluster says so.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "num_processes", None, "How many there are.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "process_id",
+        None,
+        "Which one this is, from 0.",
+        lower_bound=0,
+        flag_values=values,
+    )
+
+
+def joined(values: flags.FlagValues) -> contextlib.AbstractContextManager[None]:
+    """Joins the other processes, if there are any; before any use of a device."""
+    others = (values.coordinator, values.num_processes, values.process_id)
+    if not values.distributed and all(value is None for value in others):
+        return contextlib.nullcontext()
+    return distributed.joined(*others)
+
+
+def mesh(values: flags.FlagValues, config: config_lib.RunConfig) -> jax.sharding.Mesh:
+    """Returns the mesh that was asked for, or the widest that the sizes allow."""
+    if values.mesh is not None:
+        sizes = sharding.parse(values.mesh, num_devices=jax.device_count())
+        return sharding.make_mesh(*sizes)
+    found = sharding.widest(num_parts=loader.num_parts(config.windows_per_batch))
+    if found.size < jax.device_count():
+        every = loader.WINDOWS_PER_PART * jax.device_count()
+        progress.note(
+            f"{found.size} of {jax.device_count()} devices are used; a multiple of "
+            f"{every} for --windows_per_batch would use all."
+        )
+    return found
