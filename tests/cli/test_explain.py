@@ -117,3 +117,22 @@ def test_what_is_wrong_is_said_in_a_sentence(run, capsys, arguments, code, messa
     found, out, err = _explain(capsys, run, *arguments)
     assert (found, out) == (code, "")
     assert message in err
+
+
+def test_a_notebook_explains_alike_and_shows_markup_as_text(run, often):
+    opened = tfvis_jax.load_run(run)
+    found = opened.factor(often).explain(layer=2, methods=("occlusion",))
+    target = example_target.of_run(opened, factor=often, layer=2, rank=1)
+    [expected] = saliency.explain(
+        opened._opened, opened.trained, [target], layer=2, methods=("occlusion",)
+    )
+    weights = found.maps["occlusion"].weights
+    np.testing.assert_allclose(weights, expected.maps["occlusion"].weights, atol=1e-5)
+    assert found.target.texts[found.target.position] in found._repr_html_()
+    text = " ".join(target.texts) + " <b>bank</b> of a river"
+    own = opened.explain(text, factor=often, layer=2, methods=("occlusion",))
+    assert "<b>bank" not in own._repr_html_() and "&lt;" in own._repr_html_()
+    page = opened.factor(often)._repr_html_()
+    assert f"Φ{often}" in page and "<script>" not in page
+    shown = opened.factor(often).examples(layer=2, n=1)
+    assert shown

@@ -1,14 +1,18 @@
 """The examples of a run as targets of saliency maps."""
 
+import typing
+
 import numpy as np
 
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.errors import InputError
 
+if typing.TYPE_CHECKING:  # A run imports this file.
+    from tfvis_jax.analysis import run as run_lib
+
 
 def of_run(
-    run: run_lib.Run, *, factor: int, layer: int, rank: int
+    run: "run_lib.Run", *, factor: int, layer: int, rank: int
 ) -> target_lib.Target:
     """Returns one of the tokens that fire a factor most.
 
@@ -51,7 +55,7 @@ def of_run(
     )
 
 
-def peak_layer(run: run_lib.Run, *, factor: int) -> int:
+def peak_layer(run: "run_lib.Run", *, factor: int) -> int:
     """Returns the layer at which a factor's importance score is largest.
 
     Raises:

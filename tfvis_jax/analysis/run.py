@@ -9,8 +9,16 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files, run_directory
+from tfvis_jax.analysis import (
+    example_target,
+    importance,
+    levels,
+    notebook_html,
+    saliency,
+    sentence,
+)
 from tfvis_jax.analysis import examples as examples_lib
-from tfvis_jax.analysis import importance, levels, sentence
+from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, setup
@@ -99,6 +107,36 @@ class Run:
         """Writes a sentence of one's own as sums of factors, at every layer."""
         return sentence.encode_sentence(self._opened, self.trained, text)
 
+    def explain(
+        self, text: str, *, factor: int, layer: int, **settings
+    ) -> saliency.Explanation:
+        """Returns what makes a factor fire in a text of one's own.
+
+        The token that fires it most is explained; of a text longer than the model's
+        positions, in the window that holds it.
+
+        Args:
+          text: any.
+          factor: number of the factor.
+          layer: one of the dictionary's.
+          **settings: of `saliency.explain`, such as ``methods=("occlusion",)``.
+
+        Raises:
+          InputError: no such factor or layer, an empty text, or one that does not fire
+            the factor.
+        """
+        self.factor(factor)
+        found = target_lib.in_text(
+            self._opened, self.trained, text, layer=layer, factor=factor
+        )
+        return self._explain(found.target, layer=layer, **settings)
+
+    def _explain(self, target, *, layer, **settings):
+        [explanation] = saliency.explain(
+            self._opened, self.trained, [target], layer=layer, **settings
+        )
+        return explanation
+
     @functools.cached_property
     def _opened(self) -> setup.Setup:
         return setup.open_model(self.directory, self.config)
@@ -148,6 +186,41 @@ class Factor:
             for activation, window, position in places
             if activation > 0
         ]
+
+    def explain(
+        self, *, layer: int | None = None, example: int = 1, **settings
+    ) -> saliency.Explanation:
+        """Returns what makes the factor fire at one of its strongest tokens.
+
+        Args:
+          layer: one of the dictionary's; where the factor peaks if None.
+          example: 1 is the strongest token of the layer.
+          **settings: of `saliency.explain`, such as ``methods=("occlusion",)``.
+
+        Raises:
+          InputError: no such layer or example, or a factor that fires nowhere.
+        """
+        if layer is None:
+            layer = example_target.peak_layer(self.run, factor=self.number)
+        target = example_target.of_run(
+            self.run, factor=self.number, layer=layer, rank=example
+        )
+        return self.run._explain(target, layer=layer, **settings)
+
+    def _repr_html_(self) -> str:
+        importance = self.importance
+        layer = max(importance, key=importance.__getitem__)
+        return notebook_html.factor(
+            self.number,
+            level=self.level.name,
+            reason=self.level.reason,
+            importance=importance,
+            examples=[
+                (example.activation, example.before, example.word, example.after)
+                for example in self.examples(layer=layer, n=10)
+            ],
+            layer=layer,
+        )
 
     def _example(self, activation: float, window: int, position: int) -> Example:
         context = self.run.windows.context(window, position)

@@ -1,9 +1,7 @@
 """Saliency: which tokens make a factor fire at a token, and how far to trust the map.
 
-run = tfvis_jax.load_run("runs/demo")
-target = saliency.example(run, factor=614, layer=6)
-[found] = saliency.explain(opened, run.trained, [target], layer=6)
-found.maps["lime"].weights
+In a notebook, `run.factor(614).explain(layer=6)` and `run.explain("text", …)` do this
+for one token; here are many at once.
 """
 
 import dataclasses
@@ -16,6 +14,7 @@ from tfvis_jax.analysis import (
     gradients,
     lime,
     map_quality,
+    notebook_html,
     occlusion,
 )
 from tfvis_jax.analysis import probe as probe_lib
@@ -71,6 +70,21 @@ class Explanation:
     maps: Mapping[str, Map]
     chance: map_quality.Quality
     context_need: int
+
+    def _repr_html_(self) -> str:
+        target = self.target
+        lines = [
+            notebook_html.token_map(
+                f"{name.replace('_', ' ')}: factor {target.factor} at layer "
+                f"{self.layer}, α = {self.activation:.3f}",
+                texts=target.texts,
+                is_spaced=target.is_spaced.tolist(),
+                weights=found.weights,
+                position=target.position,
+            )
+            for name, found in self.maps.items()
+        ]
+        return "".join(lines)
 
 
 def explain(
