@@ -61,13 +61,24 @@ def test_states_are_those_of_the_encoder(stored):
     np.testing.assert_allclose(np.moveaxis(got, 1, 0), expected, atol=2e-6)
 
 
-def test_training_from_them_equals_training_from_the_stream(stored, settings, tmp_path):
+def test_training_from_them_equals_training_from_the_stream(
+    stored, settings, tmp_path, monkeypatch
+):
     source, windows = stored
+    read, seen = activations.Activations.read, set()
+
+    def noting(self, chosen):
+        seen.update(chosen.tolist())
+        return read(self, chosen)
+
+    monkeypatch.setattr(activations.Activations, "read", noting)
     opened, windows = _open(tmp_path / "stream", settings)
     stream = loop.fit(opened, windows, progress=_silent)
+    assert not seen
     opened, windows = _open(tmp_path / "stored", settings)
     found = cache.open_for(source.run.activations, opened, windows)
     from_disk = loop.fit(opened, windows, progress=_silent, stored=found)
+    assert seen == set(windows.train.tolist())
     np.testing.assert_allclose(from_disk.dictionary, stream.dictionary, atol=1e-5)
     # On a mesh each device takes its own windows.
     opened, windows = _open(tmp_path / "mesh", settings)

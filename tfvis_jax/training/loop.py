@@ -208,6 +208,7 @@ def _batches(config, windows, *, stored, start=0, places=None):
         start=start,
         num_epochs=config.num_epochs,
         places=places,
+        stored=stored,
     )
 
 
