@@ -1,12 +1,13 @@
 """Stored hidden states: the same dictionary as from the stream, and no other's."""
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
-from tfvis_jax import config, run_directory, sharding
+from tfvis_jax import config, files, run_directory, sharding
 from tfvis_jax.data import activations, build_windows
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import cache, loop, setup
@@ -150,14 +151,36 @@ def test_states_of_something_else_are_refused(stored, settings, tmp_path):
         cache.fill(tmp_path / "x", opened, windows, dtype="float16", progress=_silent)
 
 
-def test_damage_is_noticed(settings, tmp_path):
-    opened, windows = _open(tmp_path / "run", settings)
-    folder = opened.run.activations
-    cache.fill(folder, opened, windows, dtype="float32", progress=_silent)
-    path = next(p for p in (folder / "states" / "c").rglob("*") if p.is_file())
+def test_damage_is_noticed(stored, tmp_path):
+    source, windows = stored
+
+    def damaged(name):
+        folder = tmp_path / name
+        shutil.copytree(source.run.activations, folder)
+        path = next(p for p in (folder / "states" / "c").rglob("*") if p.is_file())
+        return folder, path
+
+    def check(folder):
+        with pytest.raises(InputError, match="damaged"):
+            found = activations.open(folder, model=about["model"], tokens=tokens)
+            found.read(np.arange(len(windows)))
+
+    about = files.read_json(source.run.activations / "about.json")
+    tokens = cache.windows_hash(windows)
+    folder, path = damaged("bit")
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.write_bytes(content)
-    found = cache.open_for(folder, opened, windows)
-    with pytest.raises(InputError, match="damaged"):
-        found.read(np.arange(len(windows)))
+    check(folder)
+    folder, path = damaged("short")
+    path.write_bytes(content[:500])
+    check(folder)
+    folder, path = damaged("missing")
+    path.unlink()
+    check(folder)
+    folder, _ = damaged("array")
+    (folder / "states" / "zarr.json").unlink()
+    check(folder)
+    folder, _ = damaged("about")
+    files.write_json(folder / "about.json", {"schema": about["schema"]})
+    check(folder)

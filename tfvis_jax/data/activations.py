@@ -50,11 +50,7 @@ class Activations:
         try:
             states = self._array[np.asarray(windows)].read().result()
         except ValueError as error:
-            raise InputError(
-                f"The hidden states in {self.folder} are damaged "
-                f"({str(error)[:160]}). Remove that folder; `tfvis activations` makes "
-                "them anew."
-            ) from error
+            raise _damaged(self.folder, error) from error
         return np.asarray(states, np.float32)
 
 
@@ -160,11 +156,14 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
             "writes them, or goes on."
         )
     about = files.read_json(folder / "about.json")
-    if about.get("schema") != _SCHEMA:
+    schema = about.get("schema") if isinstance(about, dict) else None
+    if schema != _SCHEMA:
         raise InputError(
             f"Expected hidden states of schema {_SCHEMA} in {folder}, got "
-            f"{about.get('schema')!r}. Remove the folder and write them anew."
+            f"{schema!r}. Remove the folder and write them anew."
         )
+    if missing := {"shape", "layers", "dtype", "model", "tokens"} - set(about):
+        raise _damaged(folder, f"about.json has no {', '.join(sorted(missing))}")
     for name, ours in (("model", model), ("tokens", tokens)):
         if about[name] != ours:
             what = "another model" if name == "model" else "other text or windows"
@@ -177,6 +176,9 @@ def _open_array(folder, about, *, create):
     spec = {
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": str(folder / "states")},
+        # By default what is missing reads as zeros, and zeros are not written.
+        "fill_missing_data_reads": False,
+        "store_data_equal_to_fill_value": True,
     }
     if create:
         spec["metadata"] = {
@@ -196,7 +198,19 @@ def _open_array(folder, about, *, create):
                 }
             ],
         }
-    return tensorstore.open(spec, create=create, open=True).result()
+    try:
+        return tensorstore.open(spec, create=create, open=True).result()
+    except ValueError as error:
+        if files.is_disk_full(error):
+            raise files.no_space(folder) from error
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder, what):
+    return InputError(
+        f"The hidden states in {folder} are damaged ({str(what)[:160]}). Remove that "
+        "folder; `tfvis activations` makes them anew."
+    )
 
 
 def _grid(windows, shape):
