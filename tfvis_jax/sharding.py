@@ -5,6 +5,7 @@ follows the layout of the arrays that it is given.
 """
 
 import math
+import re
 from typing import Any, TypeVar
 
 import jax
@@ -15,6 +16,7 @@ from tfvis_jax.errors import InputError
 
 DATA, FACTOR = "data", "factor"
 Tree = TypeVar("Tree")
+_NUMBER = re.compile("-?[0-9]{1,9}")
 
 
 def parse(text: str, *, num_devices: int) -> tuple[int, int]:
@@ -28,18 +30,25 @@ def parse(text: str, *, num_devices: int) -> tuple[int, int]:
       The sizes of `DATA` and `FACTOR`.
 
     Raises:
-      InputError: another axis or no number, or more devices than there are.
+      InputError: another axis, one named twice, no number, or more devices than there
+        are.
     """
-    sizes = {DATA: 1, FACTOR: 1}
+    given = {}
     for part in text.split(","):
         name, _, size = part.strip().partition("=")
-        if name not in sizes or not size.removeprefix("-").isdigit():
+        if name not in (DATA, FACTOR) or name in given or not _NUMBER.fullmatch(size):
             raise InputError(
                 f"Expected a mesh such as `{DATA}=-1,{FACTOR}=2`, got {text!r}."
             )
-        sizes[name] = int(size)
+        given[name] = int(size)
+    sizes = {DATA: 1, FACTOR: 1} | given
     known = math.prod(size for size in sizes.values() if size != -1)
-    if list(sizes.values()).count(-1) == 1 and known > 0 and num_devices % known == 0:
+    if list(sizes.values()).count(-1) == 1 and known > 0:
+        if num_devices % known:
+            raise InputError(
+                f"Expected a mesh whose sizes divide {num_devices}, the number of "
+                f"devices, where one of them is -1; got {text!r}."
+            )
         sizes = {n: num_devices // known if s == -1 else s for n, s in sizes.items()}
     if min(sizes.values()) < 1 or math.prod(sizes.values()) > num_devices:
         raise InputError(

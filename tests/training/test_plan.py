@@ -46,6 +46,14 @@ def test_a_run_that_cannot_fit_is_refused_with_numbers(monkeypatch):
         plan.check(_settings(2**23), BERT, mesh=mesh)
     with pytest.raises(InputError, match="multiple of the 8 devices"):
         plan.check(_settings(2001), BERT, mesh=mesh)
+    online = config.DictionaryConfig(n_factors=2000, update="online")
+    for whole, name in (
+        (dataclasses.replace(_settings(), dictionary=online), "update=online"),
+        (_settings(solver=config.SolverConfig(solver="working_set")), "working_set"),
+    ):
+        plan.check(whole, BERT, mesh=sharding.make_mesh(8, 1))
+        with pytest.raises(InputError, match=f"factor=1 with.*{name}.*factor=8"):
+            plan.check(whole, BERT, mesh=mesh)
 
 
 def test_the_memory_of_a_cpu_is_shared_by_its_devices():

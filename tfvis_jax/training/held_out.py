@@ -41,10 +41,13 @@ class HeldOut:
           mesh: in whose context all methods are called.
         """
         self._solver = opened.config.solver
-        size = max(_WINDOWS, mesh.shape[sharding.DATA])
+        # The same windows on every mesh, so that errors can be compared; what its
+        # devices do not divide is filled up with empty ones.
+        data = mesh.shape[sharding.DATA]
+        size = -(-_WINDOWS // data) * data
         chosen = windows.held_out
-        if len(chosen) > size:
-            chosen = chosen[np.linspace(0, len(chosen) - 1, size).astype(int)]
+        if len(chosen) > _WINDOWS:
+            chosen = chosen[np.linspace(0, len(chosen) - 1, _WINDOWS).astype(int)]
         batch = next(
             loader.batches(
                 windows,

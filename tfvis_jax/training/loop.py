@@ -30,6 +30,7 @@ from tfvis_jax.training import (
     watch,
 )
 from tfvis_jax.training import held_out as held_out_lib
+from tfvis_jax.training import mesh as mesh_lib
 from tfvis_jax.training import state as state_lib
 
 Progress = Callable[[int, int], None]
@@ -103,18 +104,13 @@ def fit(
 
     Raises:
       Interrupted: ``should_stop`` said so.
-      InputError: hidden states that are not finite (names the batch), or sizes that
-        the mesh does not divide.
+      InputError: hidden states that are not finite (names the batch), or a mesh that
+        the settings do not go with.
     """
     config = opened.config
     mesh = sharding.one_device() if mesh is None else mesh
     length = schedule(config, windows, n_layers=len(opened.layers))
-    sharding.check_sizes(
-        mesh,
-        n_factors=config.dictionary.n_factors,
-        num_parts=length.num_parts,
-        part_size=loader.WINDOWS_PER_PART,
-    )
+    mesh_lib.check(config, mesh)
     with checkpoint.open_folder(opened.run.checkpoints, notify=notify) as checkpoints:
         state = _first_state(opened, windows, checkpoints, mesh=mesh, stored=stored)
         resumed_at = int(state.batch)

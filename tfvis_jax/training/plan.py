@@ -13,6 +13,7 @@ from tfvis_jax.data import loader
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
 from tfvis_jax.training import compiled, costs
+from tfvis_jax.training import mesh as mesh_lib
 
 _GIB = 2**30
 
@@ -83,14 +84,9 @@ def make(
       solver_steps: to reckon with; the most that the settings allow if None.
 
     Raises:
-      InputError: the sizes of the run do not divide by the mesh.
+      InputError: the settings of the run do not go with the mesh.
     """
-    sharding.check_sizes(
-        _abstract(mesh),
-        n_factors=config.dictionary.n_factors,
-        num_parts=loader.num_parts(config.windows_per_batch),
-        part_size=loader.WINDOWS_PER_PART,
-    )
+    mesh_lib.check(config, _abstract(mesh))
     steps = config.solver.max_steps if solver_steps is None else solver_steps
     return Plan(
         mesh=mesh,
@@ -121,7 +117,7 @@ def check(
 
     Raises:
       InputError: the run takes more memory than a device has (says which part takes
-        what, and which rows would do), or its sizes do not divide by the mesh.
+        what, and which rows would do), or its settings do not go with the mesh.
     """
     device = mesh.local_devices[0]
     sizes = costs.Mesh(

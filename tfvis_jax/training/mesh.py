@@ -1,0 +1,44 @@
+"""Whether a run can be trained on a mesh at all; asked before anything is written."""
+
+import jax
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import sharding
+from tfvis_jax.data import loader
+from tfvis_jax.errors import InputError
+
+
+def check(
+    config: config_lib.RunConfig,
+    mesh: jax.sharding.Mesh | jax.sharding.AbstractMesh,
+) -> None:
+    """Refuses a mesh that the settings of a run do not go with.
+
+    Args:
+      config: settings of the run.
+      mesh: from `sharding.make_mesh`, or its sizes alone.
+
+    Raises:
+      InputError: its sizes do not divide those of the run, or it splits the dictionary
+        where a solver or update needs whole factors on each device.
+    """
+    sharding.check_sizes(
+        mesh,
+        n_factors=config.dictionary.n_factors,
+        num_parts=loader.num_parts(config.windows_per_batch),
+        part_size=loader.WINDOWS_PER_PART,
+    )
+    if mesh.shape[sharding.FACTOR] == 1:
+        return
+    # A working set gathers columns; the surrogate moves one factor after another.
+    for name, value, whole in (
+        ("solver", config.solver.solver, "working_set"),
+        ("update", config.dictionary.update, "online"),
+    ):
+        if value == whole:
+            raise InputError(
+                f"Expected {sharding.FACTOR}=1 with --{name}={whole}, which needs the "
+                f"whole dictionary on each device, got {sharding.FACTOR}="
+                f"{mesh.shape[sharding.FACTOR]}. Split the rows only, or choose "
+                f"another {name}."
+            )
