@@ -7,6 +7,7 @@ see one file system. `sharding` says which rows each of them reads.
 import atexit
 import contextlib
 import os
+import re
 import socket
 import sys
 import time
@@ -19,6 +20,7 @@ from tfvis_jax.errors import InputError
 # A process that does not answer for so long is gone, and the others stop.
 _HEARTBEAT_S = 30
 _PATIENCE_S = 300
+_PORT = re.compile("[0-9]{1,5}")
 
 
 @contextlib.contextmanager
@@ -82,7 +84,7 @@ def _check(coordinator, num_processes, process_id):
             "none of them where the cluster knows."
         )
     host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not _PORT.fullmatch(port) or not 0 < int(port) < 2**16:
         raise InputError(
             f"Expected --coordinator as HOST:PORT, such as 10.0.0.1:1234; got "
             f"{coordinator!r}."

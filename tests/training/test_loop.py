@@ -336,6 +336,14 @@ def test_the_best_checkpoint_is_kept(tmp_path, settings):
             checkpoints.save(state, batch=batch, fvu=fvu)
     kept = sorted(int(p.name) for p in (tmp_path / "kept").iterdir())
     assert kept == [2, 4, 5]
+    # A score that is no longer one is forgotten, and nothing else.
+    for number, score in ((2, "[]"), (4, '{"fvu": '), (5, '{"other": 1.0}')):
+        (tmp_path / "kept" / f"{number}" / "metrics" / "metrics").write_text(score)
+    with checkpoint.open_folder(tmp_path / "kept", notify=pytest.fail) as checkpoints:
+        checkpoints.save(state, batch=6, fvu=0.9)
+        checkpoints.save(state, batch=7, fvu=0.95)
+    kept = sorted(int(p.name) for p in (tmp_path / "kept").iterdir())
+    assert kept == [6, 7]
 
 
 def test_a_profile_is_written_where_asked_for(settings, tmp_path):

@@ -172,6 +172,8 @@ def test_a_coordinator_that_is_not_there_is_named():
     [
         (("somewhere:99", None, 1), "together"),
         (("somewhere", 2, 1), "HOST:PORT"),
+        (("somewhere:99999", 2, 1), "HOST:PORT"),
+        (("somewhere:²", 2, 1), "HOST:PORT"),
         (("somewhere:99", 2, 2), "from 0 to 1, got 2"),
     ],
 )

@@ -32,7 +32,7 @@ _COMMANDS = {
 
 # What to say after Ctrl-C.
 _RESUMES = dict.fromkeys(
-    ("demo", "train"), "The same command goes on where it stopped."
+    ("demo", "train", "activations"), "The same command goes on where it stopped."
 )
 _HELP = ("--help", "-h", "-help")
 

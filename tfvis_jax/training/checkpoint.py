@@ -180,8 +180,10 @@ def _drop_damaged_scores(folder: pathlib.Path) -> None:
     if sharding.is_first_process():
         for score in folder.glob("*/metrics/metrics"):
             try:
-                files.read_json(score)
-            except InputError:
+                readable = isinstance(files.read_json(score).get("fvu"), float)
+            except (InputError, AttributeError):
+                readable = False
+            if not readable:
                 shutil.rmtree(score.parent)
     sharding.wait_for_all("scores of checkpoints")
 
