@@ -92,13 +92,19 @@ def one_device() -> jax.sharding.Mesh:
 
 
 def check_sizes(
-    mesh: jax.sharding.Mesh, *, n_factors: int, num_parts: int, part_size: int
+    mesh: jax.sharding.Mesh,
+    *,
+    n_factors: int,
+    batch_size: int,
+    num_parts: int,
+    part_size: int,
 ) -> None:
     """Refuses a mesh that the sizes of a run do not divide by.
 
     Args:
       mesh: from `make_mesh`.
       n_factors: in the dictionary.
+      batch_size: windows in a batch.
       num_parts: parts of a batch of windows that are drawn from alike.
       part_size: windows in a part.
 
@@ -116,12 +122,11 @@ def check_sizes(
         )
     if num_parts % data:
         step = data * part_size
-        nearest = max(1, round(num_parts / data)) * step
+        nearest = max(1, round(batch_size / step)) * step
         raise InputError(
             f"Expected `windows_per_batch` to be a multiple of {part_size} for each of "
             f"the {data} devices that share the rows, {step} in all, got "
-            f"{num_parts * part_size if num_parts > 1 else 'less or an odd number'}; "
-            f"{nearest} would do."
+            f"{batch_size}; {nearest} would do."
         )
 
 

@@ -52,6 +52,13 @@ def test_a_run_tells_its_rows_and_its_rate(capsys, toy_bert_folder, tmp_path):
     assert "50 rows a second" in out and "takes 1.00 hours" in out
 
 
+def test_layers_and_measurements_that_are_not_there(capsys, toy_bert_folder, tmp_path):
+    code, _, err = _plan(capsys, f"--model={toy_bert_folder}", "--layers=0,99")
+    assert code == 1 and "layers between 0 and" in err and "got 99" in err
+    code, _, err = _plan(capsys, f"--model={toy_bert_folder}", f"--measured={tmp_path}")
+    assert code == 1 and "two batches in its metrics.jsonl" in err
+
+
 def test_wrong_usage(capsys, toy_bert_folder):
     code, _, err = _plan(capsys)
     assert code == 2 and "--model" in err
@@ -61,7 +68,7 @@ def test_wrong_usage(capsys, toy_bert_folder):
     assert code == 1 and "not a run directory" in err
     model = f"--model={toy_bert_folder}"
     code, _, err = _plan(capsys, model, "--num_devices=8", "--mesh=data=3")
-    assert code == 1 and "multiply to the 8 devices" in err
+    assert code == 1 and "24 in all, got 64" in err
     code, _, err = _plan(capsys, model, "--topology=v5e")
     assert code == 1 and "such as v5e:16x16" in err
 

@@ -145,7 +145,7 @@ def test_states_of_something_else_are_refused(stored, settings, tmp_path):
     opened, windows = _open(tmp_path / "text", other)
     with pytest.raises(InputError, match="other text or windows"):
         cache.open_for(folder, opened, windows)
-    with pytest.raises(InputError, match="another model, text or type"):
+    with pytest.raises(InputError, match="another model, text, layers or type"):
         cache.fill(folder, opened, windows, dtype="float32", progress=_silent)
     with pytest.raises(InputError, match="among"):
         cache.fill(tmp_path / "x", opened, windows, dtype="float16", progress=_silent)

@@ -11,6 +11,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import models, run_directory, sharding
 from tfvis_jax.cli import command, plan_text, settings
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
 from tfvis_jax.training import compiled, costs, metrics_log, plan, topology
 
 FLAGS = command.new_flags()
@@ -65,9 +66,15 @@ def run(arguments: Sequence[str]) -> None:
     directory = run_directory.RunDirectory(arguments[0]) if arguments else None
     config = _config(directory)
     model = models.read_config(config.model)
+    _check_layers(config, model)
     mesh = _mesh()
     measured = _MEASURED.value or (directory and directory.path)
     rate = _rate(measured)
+    if rate is None and _MEASURED.value:
+        raise InputError(
+            f"Expected --measured to be a run with two batches in its metrics.jsonl, "
+            f"got {measured}."
+        )
     planned = plan.make(
         config,
         model,
@@ -92,6 +99,15 @@ def _config(directory) -> config_lib.RunConfig:
         # No text is read, and none is needed.
         FLAGS.text = ["-"]
     return settings.build(FLAGS)
+
+
+def _check_layers(config, model) -> None:
+    last = compiled.layers_of(config, model)[-1]
+    if last > model.n_layers:
+        raise InputError(
+            f"Expected layers between 0 and {model.n_layers} of {config.model}, got "
+            f"{last}."
+        )
 
 
 def _mesh() -> costs.Mesh:

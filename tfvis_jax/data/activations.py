@@ -72,8 +72,8 @@ class Writer:
         begun = folder / "begun.json"
         if begun.is_file() and files.read_json(begun) != about:
             raise InputError(
-                f"{folder} holds hidden states of another model, text or type. Remove "
-                "it, or choose another folder."
+                f"{folder} holds hidden states of another model, text, layers or type. "
+                "Remove it, or choose another folder."
             )
         files.write_json(begun, about)
         self._array = _open_array(folder, about, create=True)
@@ -166,7 +166,10 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
         raise _damaged(folder, f"about.json has no {', '.join(sorted(missing))}")
     for name, ours in (("model", model), ("tokens", tokens)):
         if about[name] != ours:
-            what = "another model" if name == "model" else "other text or windows"
+            what = {
+                "model": "another model, or of one with another --dtype",
+                "tokens": "other text or windows",
+            }[name]
             raise InputError(f"The hidden states in {folder} are of {what}.")
     return Activations(folder, about)
 

@@ -25,6 +25,7 @@ def check(
     sharding.check_sizes(
         mesh,
         n_factors=config.dictionary.n_factors,
+        batch_size=config.windows_per_batch,
         num_parts=loader.num_parts(config.windows_per_batch),
         part_size=loader.WINDOWS_PER_PART,
     )
