@@ -21,6 +21,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 _SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Frees what a file has compiled; thousands of programs crash XLA's compiler."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
     """The folder of real corpora and models; tests that need it skip without it."""
