@@ -81,6 +81,20 @@ def keep_back(x: np.ndarray | jax.Array) -> tuple[Any, Any]:
     return x[:-kept], x[-kept:]
 
 
+def centre_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """Returns the mean of rows [rows, d_model] and their rms distance from it.
+
+    Raises:
+      InputError: the rows are all the same.
+    """
+    centre = np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
+    squares = np.sum((x - centre).astype(np.float64) ** 2, axis=1)
+    scale = np.sqrt(np.mean(squares))
+    if not scale > 0:
+        raise InputError("Expected rows that differ from each other, got equal ones.")
+    return centre, np.float32(scale)
+
+
 def match_factors(a: jax.Array, b: jax.Array) -> float:
     """Returns the mean cosine of two dictionaries' factors, matched one to one.
 

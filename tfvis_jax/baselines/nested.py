@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.errors import InputError
+from tfvis_jax.baselines import method
 from tfvis_jax.sparse_coding import encode
 from tfvis_jax.training import nested
 
@@ -24,9 +24,8 @@ from tfvis_jax.training import nested
 _LEARNING_SHARE = 0.8
 _RARITY_OFFSET = 0.5
 _LEAST_RATE = 1e-4
-# Rows that λ and offset are found on, and how many are enough to keep for that alone.
+# Rows that λ and offset are found on, at most.
 _SAMPLE = 8192
-_LEAST_KEPT = 512
 _TOLERANCE = 1e-3
 _BISECTIONS = 14
 # λ is sought below the largest correlation of any row, where all codes are zero.
@@ -82,16 +81,10 @@ def fit(
     Raises:
       InputError: rows do not differ, or no λ gives ``target_l0``.
     """
-    centred = x - np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
-    scale = np.sqrt(np.mean(np.sum(centred.astype(np.float64) ** 2, axis=1)))
-    if not scale > 0:
-        raise InputError("Expected rows that differ from each other, got equal ones.")
-    scale = np.float32(scale)
-    # λ is found on rows not learned from: on those that were, codes are sparser.
-    kept = min(len(x) // 32, _SAMPLE)
-    kept = kept if kept >= _LEAST_KEPT else 0
+    _, scale = method.centre_and_scale(x)
+    rows, unseen = method.keep_back(x)
     state = nested.learn(
-        x[: len(x) - kept] / scale,
+        rows / scale,
         n_factors=n_factors,
         l0=_LEARNING_SHARE * target_l0,
         num_passes=num_passes,
@@ -99,7 +92,7 @@ def fit(
         progress=progress,
     )
     return with_target_l0(
-        x[-kept:] if kept else x,
+        unseen,
         state.factors,
         centre=np.asarray(state.offset) * scale,
         rates=np.asarray(state.rates),

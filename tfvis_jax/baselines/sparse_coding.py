@@ -21,7 +21,6 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.baselines import method
-from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode, penalty, refit
 from tfvis_jax.training import learn
@@ -90,13 +89,9 @@ def fit(
       progress: called with (steps done, steps in all).
     """
     rows, unseen = method.keep_back(x)
-    offset = np.mean(rows, axis=0, dtype=np.float64).astype(np.float32)
-    centred = rows - offset
-    scale = np.sqrt(np.mean(np.sum(centred.astype(np.float64) ** 2, axis=1)))
-    if not scale > 0:
-        raise InputError("Expected rows that differ from each other, got equal ones.")
+    offset, scale = method.centre_and_scale(rows)
     state = learn.learn(
-        centred / np.float32(scale),
+        (rows - offset) / scale,
         solver=config_lib.SolverConfig(
             target_l0=_learning_l0(target_l0, n_factors, x.shape[1]),
             tolerance=_TOLERANCE,
