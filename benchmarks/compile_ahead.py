@@ -12,14 +12,11 @@ same command goes on where it stopped.
 
 import dataclasses
 import pathlib
-import sys
-from collections.abc import Sequence
 
 from absl import app, flags
 
-from benchmarks import compiled_tables, environment, outputs
+from benchmarks import compiled_tables, environment, outputs, script
 from tfvis_jax import files
-from tfvis_jax.errors import InputError
 from tfvis_jax.training import compiled, topology
 
 _OUT = flags.DEFINE_string("out", "runs/compile_ahead.json", "Where to write.")
@@ -34,17 +31,10 @@ _ROWS = flags.DEFINE_integer(
 )
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Compiles what is not there yet, and prints the table."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        _run(pathlib.Path(_OUT.value))
-    except InputError as error:
-        sys.exit(f"compile_ahead: {error}")
-
-
-def _run(out):
+    out = pathlib.Path(_OUT.value)
     document = {
         "schema": "tfvis-compile-ahead/1",
         **environment.describe("benchmarks.compile_ahead"),
@@ -65,7 +55,7 @@ def _run(out):
     )
     text = "\n\n".join(tables)
     print(text)
-    out.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    outputs.write(out, document, text)
 
 
 def _compile(document, out, name, program, *, n_factors):

@@ -15,15 +15,14 @@ all. Compilation is not counted; it is told apart, as ``first_seconds`` of a fir
 import dataclasses
 import pathlib
 import resource
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from absl import app, flags
 
-from benchmarks import environment, outputs, published_saliency
+from benchmarks import environment, outputs, published_saliency, script
 from tfvis_jax import files
 from tfvis_jax.analysis import example_target, lime, saliency
 from tfvis_jax.analysis import probe as probe_lib
@@ -161,17 +160,9 @@ TASKS: dict[str, Callable[[World], dict[str, Any]]] = {
 }
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Runs the tasks, prints their rows and writes them."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        _run()
-    except InputError as error:
-        sys.exit(f"interpretation: {error}")
-
-
-def _run():
     names = list(TASKS) if _TASKS.value is None else _TASKS.value
     if not set(names) <= set(TASKS):
         raise InputError(f"Expected --tasks of {', '.join(TASKS)}; got {names}.")

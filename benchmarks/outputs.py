@@ -14,7 +14,7 @@ def write(
     document: dict[str, Any],
     text: str,
     *,
-    draw: Callable[[dict[str, Any], pathlib.Path], None],
+    draw: Callable[[dict[str, Any], pathlib.Path], None] | None = None,
     announce: bool = True,
 ) -> None:
     """Writes the files and says where they are.
@@ -23,14 +23,16 @@ def write(
       path: of the JSON; its folder is made.
       document: content of the JSON.
       text: content of the Markdown.
-      draw: makes the plot; called where matplotlib is installed.
+      draw: makes the plot, if there is one; called where matplotlib is installed.
       announce: say so; off while more is to come.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(path, document)
     written = [path, path.with_suffix(".md")]
     written[1].write_text(text + "\n", encoding="utf-8")
-    if importlib.util.find_spec("matplotlib") is None:
+    if draw is None:
+        pass
+    elif importlib.util.find_spec("matplotlib") is None:
         if announce:
             say("matplotlib is not installed, so there is no plot: see extra `bench`")
     else:

@@ -13,9 +13,8 @@ weights are left out: rows of a run do not say their tokens.
 """
 
 import dataclasses
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,9 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks import environment, inputs, outputs, tables
+from benchmarks import environment, inputs, outputs, script, tables
 from tfvis_jax import config as config_lib
-from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode
@@ -38,16 +36,6 @@ flags.adopt_module_key_flags(inputs)
 
 _ROWS_PER_STEP = 100
 _HELD_OUT = 4096
-
-
-def main(argv: Sequence[str]) -> None:
-    """Trains, prints a table, writes it with JSON."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        _run()
-    except InputError as error:
-        sys.exit(f"paper_training: {error}")
 
 
 def by_published_code(
@@ -124,7 +112,9 @@ def unexplained(x: np.ndarray, dictionary: np.ndarray, *, l1_penalty: float) -> 
     return float(np.sum(residual**2) / np.sum((x - x.mean(axis=0)) ** 2))
 
 
-def _run():
+@script.main
+def main() -> None:
+    """Trains, prints a table, writes it with JSON."""
     out = inputs.out_path("paper_training")
     num_samples = _STEPS.value * _ROWS_PER_STEP
     problem = inputs.load(num_rows=_HELD_OUT, num_samples=num_samples)
@@ -173,10 +163,7 @@ def _run():
     }
     text = _table(document)
     print(text)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(out, document)
-    out.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-    outputs.say(f"written: {out}, {out.with_suffix('.md')}")
+    outputs.write(out, document, text)
 
 
 def _measure(

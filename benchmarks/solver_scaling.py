@@ -11,12 +11,17 @@ old, against one from zero.
 Prints Markdown tables; writes them with JSON and a plot of the curves.
 """
 
-import sys
-from collections.abc import Sequence
-
 from absl import app, flags
 
-from benchmarks import environment, inputs, outputs, scaling, tables, warm_start
+from benchmarks import (
+    environment,
+    inputs,
+    outputs,
+    scaling,
+    script,
+    tables,
+    warm_start,
+)
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import encode
@@ -48,17 +53,9 @@ _SOLVERS = ("auto", "spectral")
 flags.adopt_module_key_flags(inputs)
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Measures, prints tables, writes them with JSON and a plot."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        _run()
-    except InputError as error:
-        sys.exit(f"solver_scaling: {error}")
-
-
-def _run():
     inputs.set_cpu_devices()
     out = inputs.out_path("solver_scaling")
     batches = inputs.numbers("batches", _BATCHES.value, kind=int)

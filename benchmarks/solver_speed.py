@@ -13,9 +13,6 @@ those of a finished run, or of two files:
 Prints a Markdown table; writes it with JSON and a plot of gap against time.
 """
 
-import sys
-from collections.abc import Sequence
-
 import jax
 import numpy as np
 from absl import app, flags
@@ -27,6 +24,7 @@ from benchmarks import (
     inputs,
     outputs,
     scaling,
+    script,
     tables,
     timing,
 )
@@ -55,17 +53,9 @@ _PRECISION = flags.DEFINE_string(
 flags.adopt_module_key_flags(inputs)
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Measures, prints a table, writes it with JSON and a plot."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        _run()
-    except InputError as error:
-        sys.exit(f"solver_speed: {error}")
-
-
-def _run():
     inputs.set_cpu_devices()
     out = inputs.out_path("solver_speed")
     tolerances = inputs.numbers("tolerances", _TOLERANCES.value)

@@ -15,14 +15,18 @@ written anew after every method.
 
 import dataclasses
 import pathlib
-import sys
-from collections.abc import Sequence
 
 import jax
 import numpy as np
 from absl import app, flags
 
-from benchmarks import environment, outputs, recovery_candidates, recovery_report
+from benchmarks import (
+    environment,
+    outputs,
+    recovery_candidates,
+    recovery_report,
+    script,
+)
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import recovery, synthetic, world_law
@@ -75,17 +79,9 @@ _QUICK_FLAGS = {
 _LEARNT, _SCORED = 1, 1_000_000
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Fits, scores, prints tables, writes JSON, Markdown and a plot."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        _run()
-    except InputError as error:
-        sys.exit(f"synthetic_recovery: {error}")
-
-
-def _run():
     if _OUT.value is None or not _OUT.value.endswith(".json"):
         raise InputError(f"Expected --out to end in .json, got {_OUT.value}.")
     out = pathlib.Path(_OUT.value)

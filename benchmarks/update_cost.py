@@ -11,9 +11,7 @@ states, and medians are compared. Reading text and running BERT are no part of e
 
 import functools
 import statistics
-import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -21,9 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks import environment, inputs, outputs, tables
+from benchmarks import environment, inputs, outputs, script, tables
 from tfvis_jax import config as config_lib
-from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import inference
 from tfvis_jax.training import state as state_lib
@@ -40,16 +37,6 @@ _ROWS_PER_STEP = flags.DEFINE_integer(
     lower_bound=1,
 )
 flags.adopt_module_key_flags(inputs)
-
-
-def main(argv: Sequence[str]) -> None:
-    """Measures, prints a table, writes it with JSON."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        _run()
-    except InputError as error:
-        sys.exit(f"update_cost: {error}")
 
 
 def measure(
@@ -109,7 +96,9 @@ def measure(
 _STEP_SIZES = {"energy": 0.2, "gradient": 0.2, "adam": 0.01, "online": 1.0}
 
 
-def _run():
+@script.main
+def main() -> None:
+    """Measures, prints a table, writes it with JSON."""
     out = inputs.out_path("update_cost")
     unknown = sorted(set(_UPDATES.value) - set(config_lib.UPDATES))
     if unknown:
@@ -141,10 +130,7 @@ def _run():
         )
     text = _table(document)
     print(text)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(out, document)
-    out.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-    outputs.say(f"written: {out}, {out.with_suffix('.md')}")
+    outputs.write(out, document, text)
 
 
 def _table(document):

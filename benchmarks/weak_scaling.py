@@ -9,14 +9,13 @@ for the exchange.
 """
 
 import pathlib
-from collections.abc import Sequence
 
 import jax
 from absl import app, flags
 
-from benchmarks import compiled_tables, environment, outputs
+from benchmarks import compiled_tables, environment, outputs, script
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, sharding
+from tfvis_jax import sharding
 from tfvis_jax.models import bert_config
 from tfvis_jax.training import compiled
 
@@ -33,10 +32,9 @@ _BERT = bert_config.BertConfig(
 )
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Compiles, prints the table and writes it with JSON."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
     sizes = [int(size) for size in _DEVICES.value]
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", max(sizes))
@@ -50,9 +48,7 @@ def main(argv: Sequence[str]) -> None:
         compiled_tables.weak_scaling(document["programs"]),
     )
     print(text)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(out, document)
-    out.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    outputs.write(out, document, text)
 
 
 def _measure(size: int) -> dict:

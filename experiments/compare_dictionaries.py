@@ -17,12 +17,12 @@ import dataclasses
 import itertools
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from absl import app, flags
 
-from benchmarks import environment, outputs
+from benchmarks import environment, outputs, script
 from experiments import comparison_data, comparison_output
 from tfvis_jax import files
 from tfvis_jax.baselines import comparison, train_sae
@@ -71,14 +71,10 @@ _SMALL = {
 }
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Fits, measures, prints a table, writes JSON, Markdown and a plot."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        document = _compare(pathlib.Path(_OUT.value))
-    except InputError as error:
-        raise SystemExit(f"compare_dictionaries: {error}") from error
+    document = _compare(pathlib.Path(_OUT.value))
     text = comparison_output.table(document)
     print(text)
     outputs.write(pathlib.Path(_OUT.value), document, text, draw=comparison_output.draw)

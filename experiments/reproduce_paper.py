@@ -8,10 +8,9 @@ states: about 3 GFLOP a hidden state, so take `--max_tokens` on a small machine.
 same command again goes on where it stopped.
 """
 
-from collections.abc import Sequence
-
 from absl import app, flags
 
+from benchmarks import script
 from tfvis_jax import config as config_lib
 from tfvis_jax import models, run_directory
 from tfvis_jax.analysis import run as run_lib
@@ -26,10 +25,9 @@ _TOP_N = flags.DEFINE_integer(
 )
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Trains, collects examples and writes the page."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
     config = config_lib.RunConfig.paper(
         model=_MODEL.value,
         paths=tuple(_TEXT.value),

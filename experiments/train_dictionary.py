@@ -7,16 +7,13 @@ The library does the work; this is what a program of one's own looks like. The s
 may be those of the same run, which then goes on where it stopped.
 """
 
-import sys
-from collections.abc import Sequence
-
 import jax
 from absl import app, flags
 
+from benchmarks import script
 from tfvis_jax import config as config_lib
 from tfvis_jax import run_directory, sharding
 from tfvis_jax.cli import progress, train
-from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, loop, plan
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
@@ -33,17 +30,9 @@ _MESH = flags.DEFINE_string(
 )
 
 
-def main(argv: Sequence[str]) -> None:
+@script.main
+def main() -> None:
     """Trains and writes the dictionary."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    try:
-        _run()
-    except InputError as error:
-        sys.exit(f"train_dictionary: {error}")
-
-
-def _run():
     values = config_lib.to_json(
         run_directory.RunDirectory(_SETTINGS.value).read_config()
     )
