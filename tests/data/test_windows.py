@@ -45,6 +45,25 @@ def test_every_token_lies_in_its_marked_word(built):
     assert "unlobstering" in words and "☃" in words and "things" in words
 
 
+def test_words_are_those_of_the_contexts(built):
+    words = built.words(0)
+    texts = built.token_texts(0)
+    assert words.texts[:4] == ["The", "blue", "LOBSTERS", ","]
+    assert words.is_spaced[:5].tolist() == [False, True, True, False, True]
+    for position, text in enumerate(texts):
+        number = int(words.of_position[position])
+        assert (number == -1) == (text == "")
+        if text:
+            assert words.texts[number] == built.context(0, position).word
+
+
+def test_spaced_texts_join_to_the_text(built):
+    spaced = built.spaced_texts(0)
+    assert "".join(spaced) == TEXT.replace("\n ", " ")
+    assert spaced[:5] == ["", "The", " blue", " LOBSTER", "S"]
+    assert len(spaced) == built.window_length
+
+
 def test_a_context_ends_with_its_window(small_tokenizer, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("the blue lobster " * 10)

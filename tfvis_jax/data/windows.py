@@ -29,6 +29,22 @@ class Context:
     after: str
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Words:
+    """The words of a window; punctuation marks are words of their own.
+
+    Attributes:
+      texts: [n] as the document spells them, without line breaks.
+      is_spaced: [n] bool, whether white space stands before the word; false for the
+        first.
+      of_position: [window_length] int64, the word of each token; −1 where no text is.
+    """
+
+    texts: list[str]
+    is_spaced: np.ndarray
+    of_position: np.ndarray
+
+
 def open(folder: pathlib.Path | str) -> "Windows":
     """Opens the windows that `build_windows.build` wrote.
 
@@ -186,6 +202,40 @@ class Windows:
         found = [*blank, *found, *blank]
         return found + [""] * (self.window_length - len(found))
 
+    def spaced_texts(self, window: int) -> list[str]:
+        """Returns the text of each position with the white space before it.
+
+        Joined they are the text of the window, without its line breaks; empty for
+        special tokens and padding.
+        """
+        text, encoding = self._window(window)
+        begins = [*encoding.starts[:1], *encoding.ends[:-1]]
+        found = [
+            _on_one_line(text[begin:end])
+            for begin, end in zip(begins, encoding.ends, strict=True)
+        ]
+        blank = [""] * self._offset
+        found = [*blank, *found, *blank]
+        return found + [""] * (self.window_length - len(found))
+
+    def words(self, window: int) -> Words:
+        """Returns the words of a window."""
+        text, encoding = self._window(window)
+        first = self._first_tokens(encoding)
+        starts, ends = _word_ends(encoding, first)
+        is_spaced = np.zeros(len(first), bool)
+        is_spaced[1:] = starts[1:] > ends[:-1]
+        begins_word = np.zeros(len(encoding.ids), np.int64)
+        begins_word[first] = 1
+        of_position = np.full(self.window_length, -1, np.int64)
+        inner = slice(self._offset, self._offset + len(encoding.ids))
+        of_position[inner] = np.cumsum(begins_word) - 1
+        return Words(
+            texts=[_on_one_line(text[a:b]) for a, b in zip(starts, ends, strict=True)],
+            is_spaced=is_spaced,
+            of_position=of_position,
+        )
+
     def context(
         self, window: int, position: int, *, before: int = 10, after: int = 10
     ) -> Context:
@@ -210,13 +260,8 @@ class Windows:
                 f"Position {position} of window {window} holds no text; expected "
                 f"{self._offset} to {self._offset + len(encoding.ids) - 1}."
             )
-        first = np.flatnonzero(
-            cutting.word_starts(encoding, is_continuation=self._is_continuation)
-            # A word that was cut begins anew in its second window.
-            | (np.arange(len(encoding.ids)) == 0)
-        )
-        starts = encoding.starts[first]
-        ends = encoding.ends[np.append(first[1:], len(encoding.ids)) - 1]
+        first = self._first_tokens(encoding)
+        starts, ends = _word_ends(encoding, first)
         word = int(np.searchsorted(first, token, side="right")) - 1
         left = starts[max(word - before, 0)]
         right = ends[min(word + after, len(ends) - 1)]
@@ -225,6 +270,13 @@ class Windows:
             _on_one_line(text[starts[word] : ends[word]]),
             _on_one_line(text[ends[word] : right]),
         )
+
+    def _first_tokens(self, encoding: tokenizer_lib.Encoding) -> np.ndarray:
+        """Returns the first token of each word, [n_words]."""
+        starts = cutting.word_starts(encoding, is_continuation=self._is_continuation)
+        # A word that was cut begins anew in its second window.
+        starts[:1] = True
+        return np.flatnonzero(starts)
 
     def _window(self, window: int) -> tuple[str, tokenizer_lib.Encoding]:
         """Returns the text of a window's document, and its tokens' places there."""
@@ -265,6 +317,14 @@ class Windows:
         with self._shards[shard].text.open("rb") as file:
             file.seek(first)
             return file.read(last - first).decode()
+
+
+def _word_ends(
+    encoding: tokenizer_lib.Encoding, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the characters that words begin at and end before, both [n_words]."""
+    last = np.append(first[1:], len(encoding.ids)) - 1
+    return encoding.starts[first], encoding.ends[last]
 
 
 def _on_one_line(text: str) -> str:
