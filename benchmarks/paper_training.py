@@ -32,10 +32,12 @@ from tfvis_jax.training import step as step_lib
 
 _STEPS = flags.DEFINE_integer("steps", 40, "Dictionary steps.", lower_bound=2)
 _TOLERANCE = flags.DEFINE_float("tolerance", 1e-3, "Of the third.", lower_bound=1e-6)
+_HELD_OUT = flags.DEFINE_integer(
+    "held_out_rows", 4096, "Rows that the FVU is measured on.", lower_bound=1
+)
 flags.adopt_module_key_flags(inputs)
 
 _ROWS_PER_STEP = 100
-_HELD_OUT = 4096
 
 
 def by_published_code(
@@ -117,7 +119,7 @@ def main() -> None:
     """Trains, prints a table, writes it with JSON."""
     out = inputs.out_path("paper_training")
     num_samples = _STEPS.value * _ROWS_PER_STEP
-    problem = inputs.load(num_rows=_HELD_OUT, num_samples=num_samples)
+    problem = inputs.load(num_rows=_HELD_OUT.value, num_samples=num_samples)
     if len(problem.samples) < num_samples:
         raise InputError(
             f"Expected {num_samples} rows for {_STEPS.value} steps, got "
