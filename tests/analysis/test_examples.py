@@ -61,7 +61,7 @@ def test_examples_equal_a_sort_of_the_whole_corpus(run):
 
 def test_a_factor_in_a_notebook(run):
     factor = run.factor(int(run.examples.firing.sum(axis=0).argmax()))
-    layer = max(factor.importance, key=factor.importance.get)
+    layer = factor.importance().peak
     best = factor.examples(layer=layer, n=5)
     activations = [example.activation for example in best]
     assert len(best) == 5 and activations == sorted(activations, reverse=True)
@@ -70,8 +70,8 @@ def test_a_factor_in_a_notebook(run):
     assert f"[{best[0].word}]" in str(best[0])
     assert factor.level.name in ("low", "mid", "high", "unclear")
     np.testing.assert_allclose(np.linalg.norm(factor.vector), 1, atol=1e-5)
-    curve = run.importance[:, factor.number]
-    np.testing.assert_allclose(list(factor.importance.values()), curve)
+    curve = run.importance()[:, factor.number]
+    np.testing.assert_allclose(list(factor.importance().values()), curve)
 
 
 def test_what_does_not_exist_is_named_with_the_range(run):

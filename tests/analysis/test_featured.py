@@ -4,8 +4,8 @@ import types
 
 import numpy as np
 
+from tfvis_jax.analysis import factor as factor_lib
 from tfvis_jax.analysis import featured, levels
-from tfvis_jax.analysis import run as run_lib
 
 
 class _Windows:
@@ -26,7 +26,7 @@ def _run():
     def factor(number):
         def examples(*, layer, n):
             return [
-                run_lib.Example(
+                factor_lib.Example(
                     before="",
                     word=words[number],
                     after="",
@@ -42,7 +42,7 @@ def _run():
 
     return types.SimpleNamespace(
         # The unreadable ones are stronger.
-        importance=np.array([[0.0, 0.0, 0.0], [1.0, 3.0, 2.0]]),
+        importance=lambda: np.array([[0.0, 0.0, 0.0], [1.0, 3.0, 2.0]]),
         levels=[levels.Level("high", "")] * 3,
         factor=factor,
         trained=types.SimpleNamespace(layers=(0, 6)),

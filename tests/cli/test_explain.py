@@ -49,7 +49,7 @@ def test_the_strongest_example_at_the_peak_is_explained(run, often, capsys):
     assert code == 0, err
     found = json.loads(out)
     opened = tfvis_jax.load_run(run)
-    layer = int(np.argmax(opened.importance[:, often]))
+    layer = int(np.argmax(opened.importance()[:, often]))
     assert found["layer"] == layer and found["example"] == 1
     window = int(opened.examples.window[layer, often, 0])
     stored = opened.windows.token_ids(np.array([window]))[0]
@@ -82,7 +82,7 @@ def test_a_text_of_ones_own_needs_no_examples(run, often, capsys, tmp_path):
     bare = tmp_path / "bare"
     shutil.copytree(run, bare, ignore=shutil.ignore_patterns("examples"))
     opened = tfvis_jax.load_run(run)
-    layer = int(np.argmax(opened.importance[:, often]))
+    layer = int(np.argmax(opened.importance()[:, often]))
     best = opened.factor(often).examples(layer=layer, n=1)[0]
     text = " ".join([best.before + best.word + best.after] * 12)
     arguments = [f"--factor={often}", f"--layer={layer}", "--methods=occlusion"]

@@ -62,7 +62,7 @@ def peak_layer(run: "run_lib.Run", *, factor: int) -> int:
       InputError: no such factor, one that fires nowhere, or a run without examples.
     """
     _check_alive(run, factor)
-    return run.trained.layers[int(np.argmax(run.importance[:, factor]))]
+    return run.trained.layers[int(np.argmax(run.importance()[:, factor]))]
 
 
 def _check_alive(run, factor):

@@ -4,6 +4,7 @@ import collections
 
 import numpy as np
 
+from tfvis_jax.analysis import factor as factor_lib
 from tfvis_jax.analysis import levels
 from tfvis_jax.analysis import run as run_lib
 
@@ -28,7 +29,7 @@ def choose(run: run_lib.Run, *, per_level: int = 4) -> list[int]:
     Returns:
       Factor numbers, low ones first.
     """
-    strength = run.importance.max(axis=0)
+    strength = run.importance().max(axis=0)
     chosen: list[int] = []
     for name in levels.LEVELS[:3]:
         members = [f for f, level in enumerate(run.levels) if level.name == name]
@@ -69,6 +70,6 @@ def _readability(run, number, level) -> float:
     return float(readable * rare * documents * (agreement if level == "low" else 1))
 
 
-def _peak(run, number) -> list[run_lib.Example]:
-    index = int(np.argmax(run.importance[:, number]))
+def _peak(run, number) -> list[factor_lib.Example]:
+    index = int(np.argmax(run.importance()[:, number]))
     return run.factor(number).examples(layer=run.trained.layers[index], n=_CONTEXTS)

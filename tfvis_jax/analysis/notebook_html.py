@@ -1,4 +1,8 @@
-"""How factors, examples and maps look in a notebook: HTML with every text escaped."""
+"""How runs, factors, examples and maps look in a notebook: every text is escaped.
+
+Nothing here is a script, and no colour of the notebook's own is overruled: it reads on
+light and on dark pages.
+"""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -8,7 +12,40 @@ import numpy as np
 _POSITIVE, _NEGATIVE = "255,140,0", "90,140,255"
 # Of the largest weight: tokens below it are not coloured.
 _FAINTEST = 0.1
-_CELL = "text-align:left;vertical-align:top;padding:0 .6em 0 0"
+_CELL = "text-align:left;vertical-align:top;padding:0 .8em 0 0"
+_FAINT = "opacity:.65"
+_WIDTH, _HEIGHT, _MARGIN = 260, 64, 16
+
+
+def escaped(text: str) -> str:
+    """Returns a text that can be neither markup nor turn the direction of others."""
+    return f"<bdi>{html.escape(text)}</bdi>"
+
+
+def run(
+    path: str,
+    *,
+    model: str,
+    n_factors: int,
+    layers: Sequence[int],
+    l1_penalty: float,
+) -> str:
+    """Returns a run: what it holds, and what to ask it.
+
+    Args:
+      path: of the run.
+      model: folder or hub name of the BERT.
+      n_factors: in the dictionary.
+      layers: that it describes.
+      l1_penalty: λ.
+    """
+    return (
+        f"<div><b>{escaped(path)}</b><br>{n_factors:,} factors for layers "
+        f"{', '.join(map(str, layers))} of {escaped(model)}, λ = {l1_penalty:.4g}<br>"
+        f'<span style="{_FAINT}"><code>.factor(0)</code> … '
+        f"<code>.factor({n_factors - 1})</code>, <code>.encode(text)</code>, "
+        "<code>.explain(text, factor=…, layer=…)</code></span></div>"
+    )
 
 
 def factor(
@@ -17,8 +54,9 @@ def factor(
     level: str,
     reason: str,
     importance: Mapping[int, float],
-    examples: Sequence[tuple[float, str, str, str]],
-    layer: int,
+    examples: str,
+    is_dead: bool,
+    label: str = "",
 ) -> str:
     """Returns a factor: its level, its importance over the layers, its examples.
 
@@ -26,25 +64,110 @@ def factor(
       number: of the factor.
       level, reason: low, mid, high or unclear, and why.
       importance: score of each layer.
-      examples: α, text before, word, text after.
-      layer: of the examples.
+      examples: HTML of `examples`.
+      is_dead: whether it fires nowhere.
+      label: what somebody calls it, if anybody does.
+    """
+    head = f"<b>Φ{number}</b>"
+    if label:
+        head += f" <b>{escaped(label)}</b>"
+    if is_dead:
+        return f"<div>{head} is dead: it fires at no token of the corpus.</div>"
+    return (
+        f"<div>{head} {html.escape(level)}: {html.escape(reason)}"
+        f"{curve(importance, factor=number)}{examples}</div>"
+    )
+
+
+def curve(importance: Mapping[int, float], *, factor: int) -> str:
+    """Returns the importance over the layers as a small picture.
+
+    Args:
+      importance: score of each layer.
+      factor: number of the factor.
     """
     most = max(importance.values(), default=0) or 1
-    bars = "".join(
-        f'<td style="{_CELL};vertical-align:bottom">'
-        f'<div style="background:rgb({_POSITIVE});width:1.6em;'
-        f'height:{3 * max(score, 0) / most:.2f}em"></div>{at}</td>'
-        for at, score in importance.items()
+    step = (_WIDTH - 2 * _MARGIN) / max(len(importance) - 1, 1)
+    places = [
+        (_MARGIN + i * step, _MARGIN + _HEIGHT * (1 - max(score, 0) / most))
+        for i, score in enumerate(importance.values())
+    ]
+    floor = _MARGIN + _HEIGHT
+    marks = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="rgb({_POSITIVE})">'
+        f"<title>layer {layer}: {score:.3f}</title></circle>"
+        f'<text x="{x:.1f}" y="{floor + 14}" font-size="10" fill="currentColor" '
+        f'text-anchor="middle">{layer}</text>'
+        for (x, y), (layer, score) in zip(places, importance.items(), strict=True)
     )
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    said = ", ".join(f"layer {layer} {s:.3f}" for layer, s in importance.items())
+    return (
+        f'<svg width="{_WIDTH}" height="{floor + 20}" role="img" '
+        f'aria-label="Importance of factor {factor}: {said}" '
+        'style="display:block;max-width:100%">'
+        f'<text x="0" y="10" font-size="10" fill="currentColor">importance by layer, '
+        f"at most {max(importance.values(), default=0):.3f}</text>"
+        f'<line x1="{_MARGIN}" y1="{floor}" x2="{_WIDTH - _MARGIN}" y2="{floor}" '
+        'stroke="currentColor" stroke-opacity=".3"/>'
+        f'<polyline points="{line}" fill="none" stroke="rgb({_POSITIVE})" '
+        f'stroke-width="1.5"/>{marks}</svg>'
+    )
+
+
+def examples(
+    found: Sequence[tuple[float, str, str, str, str]], *, factor: int, layer: int
+) -> str:
+    """Returns contexts, one a row.
+
+    Args:
+      found: α, text before, word, text after, document.
+      factor: number of the factor.
+      layer: where it fires on them.
+    """
+    if not found:
+        return f"<p>Φ{factor} fires at no token of the corpus at layer {layer}.</p>"
     rows = "".join(
         f'<tr><td style="{_CELL}">{activation:.3f}</td><td style="{_CELL}">'
-        f"{html.escape(before)}<b>{html.escape(word)}</b>{html.escape(after)}</td></tr>"
-        for activation, before, word, after in examples
+        f"<bdi>{html.escape(before)}<b>{html.escape(word)}</b>{html.escape(after)}"
+        f'</bdi></td><td style="{_CELL};{_FAINT}">{escaped(document)}</td></tr>'
+        for activation, before, word, after, document in found
     )
     return (
-        f"<div><b>Φ{number}</b> {html.escape(level)}: {html.escape(reason)}"
-        f"<table><tr>{bars}</tr></table>strongest at layer {layer}"
-        f"<table>{rows}</table></div>"
+        f"<p>Φ{factor} at layer {layer}, its {len(found)} strongest examples</p>"
+        f"<table>{rows}</table>"
+    )
+
+
+def sentence(
+    tokens: Sequence[str],
+    *,
+    strongest: Mapping[int, Sequence[Sequence[tuple[int, float]]]],
+    n_tokens: int,
+) -> str:
+    """Returns a sentence: a row for each token, a column for each layer.
+
+    Args:
+      tokens: texts of the tokens that are shown.
+      strongest: for each layer and token, (factor, α), the largest first.
+      n_tokens: of the whole sentence.
+    """
+    head = "".join(f'<th style="{_CELL}">layer {layer}</th>' for layer in strongest)
+    rows = []
+    for place, token in enumerate(tokens):
+        cells = "".join(
+            f'<td style="{_CELL}">'
+            + "<br>".join(f"Φ{f} {alpha:.3f}" for f, alpha in layer[place])
+            + "</td>"
+            for layer in strongest.values()
+        )
+        rows.append(f'<tr><td style="{_CELL}"><b>{escaped(token)}</b></td>{cells}</tr>')
+    rest = n_tokens - len(tokens)
+    more = f"<p>… and {rest} more tokens</p>" if rest else ""
+    return (
+        "<p>the strongest factors of each token, with their α</p>"
+        f'<table><tr><th style="{_CELL}">token</th>{head}</tr>{"".join(rows)}</table>'
+        f"{more}"
     )
 
 

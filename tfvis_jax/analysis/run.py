@@ -1,6 +1,5 @@
 """A trained run in a notebook: `run = load_run("runs/demo")`."""
 
-import dataclasses
 import functools
 import os
 import pathlib
@@ -9,45 +8,19 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files, run_directory
+from tfvis_jax.analysis import examples as examples_lib
+from tfvis_jax.analysis import factor as factor_lib
 from tfvis_jax.analysis import (
-    example_target,
     importance,
     levels,
     notebook_html,
     saliency,
     sentence,
 )
-from tfvis_jax.analysis import examples as examples_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, setup
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """One token of the corpus on which a factor fires.
-
-    Attributes:
-      before: the text before the word, in the corpus's own spelling.
-      word: the word that the token belongs to.
-      after: the text after it.
-      activation: α.
-      document: name of the document.
-      window: number of the token window.
-      position: place of the token in it.
-    """
-
-    before: str
-    word: str
-    after: str
-    activation: float
-    document: str
-    window: int
-    position: int
-
-    def __str__(self) -> str:
-        return f"{self.activation:6.3f}  {self.before}[{self.word}]{self.after}"
 
 
 class Run:
@@ -83,25 +56,23 @@ class Run:
         """The corpus as token windows."""
         return windows_lib.open(self.directory.tokens)
 
-    @functools.cached_property
     def importance(self) -> np.ndarray:
-        """Importance scores, [n_layers, n_factors]."""
-        activation = self.examples.activation
-        return importance.importance_scores(activation, n=activation.shape[2])
+        """Returns the importance scores, [n_layers, n_factors]."""
+        return self._importance
 
     @functools.cached_property
     def levels(self) -> list[levels.Level]:
         """Low, mid, high or unclear, with the reason, for every factor."""
         return levels.classify(
-            self.importance, self.examples.firing, layers=self.trained.layers
+            self.importance(), self.examples.firing, layers=self.trained.layers
         )
 
-    def factor(self, number: int) -> "Factor":
+    def factor(self, number: int) -> factor_lib.Factor:
         """Returns one factor; InputError says the range."""
         n_factors = len(self.trained.factors)
         if not 0 <= number < n_factors:
             raise InputError(f"Expected a factor in 0 … {n_factors - 1}, got {number}.")
-        return Factor(self, number)
+        return factor_lib.Factor(self, number)
 
     def encode(self, text: str) -> sentence.EncodedSentence:
         """Writes a sentence of one's own as sums of factors, at every layer."""
@@ -129,13 +100,21 @@ class Run:
         found = target_lib.in_text(
             self._opened, self.trained, text, layer=layer, factor=factor
         )
-        return self._explain(found.target, layer=layer, **settings)
+        return self.explain_target(found.target, layer=layer, **settings)
 
-    def _explain(self, target, *, layer, **settings):
+    def explain_target(
+        self, target: target_lib.Target, *, layer: int, **settings
+    ) -> saliency.Explanation:
+        """Returns what makes a factor fire at a token; else as `explain`."""
         [explanation] = saliency.explain(
             self._opened, self.trained, [target], layer=layer, **settings
         )
         return explanation
+
+    @functools.cached_property
+    def _importance(self) -> np.ndarray:
+        activation = self.examples.activation
+        return importance.importance_scores(activation, n=activation.shape[2])
 
     @functools.cached_property
     def _opened(self) -> setup.Setup:
@@ -144,94 +123,14 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.directory.path)!r})"
 
-
-@dataclasses.dataclass(frozen=True)
-class Factor:
-    """One transformer factor of a run."""
-
-    run: Run
-    number: int
-
-    @property
-    def vector(self) -> np.ndarray:
-        """The unit direction, [d_model]."""
-        return self.run.trained.factors[self.number]
-
-    @property
-    def importance(self) -> dict[int, float]:
-        """Importance score of each layer."""
-        curve = self.run.importance[:, self.number].tolist()
-        return dict(zip(self.run.trained.layers, curve, strict=True))
-
-    @property
-    def level(self) -> levels.Level:
-        """Low, mid, high or unclear, with the reason."""
-        return self.run.levels[self.number]
-
-    def examples(self, *, layer: int, n: int = 20) -> list[Example]:
-        """Returns the n strongest tokens of a layer in their contexts."""
-        layers = self.run.trained.layers
-        if layer not in layers:
-            raise InputError(f"Expected a layer of {layers}, got {layer}.")
-        found, index = self.run.examples, layers.index(layer)
-        kept = found.activation[index, self.number, :n]
-        places = zip(
-            kept.tolist(),
-            found.window[index, self.number, :n].tolist(),
-            found.position[index, self.number, :n].tolist(),
-            strict=True,
-        )
-        return [
-            self._example(activation, window, position)
-            for activation, window, position in places
-            if activation > 0
-        ]
-
-    def explain(
-        self, *, layer: int | None = None, example: int = 1, **settings
-    ) -> saliency.Explanation:
-        """Returns what makes the factor fire at one of its strongest tokens.
-
-        Args:
-          layer: one of the dictionary's; where the factor peaks if None.
-          example: 1 is the strongest token of the layer.
-          **settings: of `saliency.explain`, such as ``methods=("occlusion",)``.
-
-        Raises:
-          InputError: no such layer or example, or a factor that fires nowhere.
-        """
-        if layer is None:
-            layer = example_target.peak_layer(self.run, factor=self.number)
-        target = example_target.of_run(
-            self.run, factor=self.number, layer=layer, rank=example
-        )
-        return self.run._explain(target, layer=layer, **settings)
-
     def _repr_html_(self) -> str:
-        importance = self.importance
-        layer = max(importance, key=importance.__getitem__)
-        return notebook_html.factor(
-            self.number,
-            level=self.level.name,
-            reason=self.level.reason,
-            importance=importance,
-            examples=[
-                (example.activation, example.before, example.word, example.after)
-                for example in self.examples(layer=layer, n=10)
-            ],
-            layer=layer,
-        )
-
-    def _example(self, activation: float, window: int, position: int) -> Example:
-        context = self.run.windows.context(window, position)
-        return Example(
-            before=context.before,
-            word=context.word,
-            after=context.after,
-            activation=activation,
-            document=self.run.windows.document_name(window),
-            window=window,
-            position=position,
+        trained = self.trained
+        return notebook_html.run(
+            str(self.directory.path),
+            model=trained.model,
+            n_factors=len(trained.factors),
+            layers=trained.layers,
+            l1_penalty=trained.l1_penalty,
         )
 
 

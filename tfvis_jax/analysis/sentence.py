@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax.analysis import notebook_html
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import encode
@@ -17,6 +18,8 @@ _TOLERANCE = 1e-5
 _MAX_STEPS = 2000
 # Sentences are padded to a multiple of this, so that few lengths are compiled.
 _LENGTH_STEP = 16
+# In a notebook.
+_SHOWN_TOKENS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +79,17 @@ class EncodedSentence:
         codes = self.codes[self.layers.index(layer), token]
         best = np.argsort(-codes, kind="stable")[:n]
         return [(int(f), float(codes[f])) for f in best if codes[f] > 0]
+
+    def _repr_html_(self) -> str:
+        shown = range(min(len(self.tokens), _SHOWN_TOKENS))
+        return notebook_html.sentence(
+            [self.text[slice(*self.spans[token])] for token in shown],
+            strongest={
+                layer: [self.strongest(layer, token, n=3) for token in shown]
+                for layer in self.layers
+            },
+            n_tokens=len(self.tokens),
+        )
 
 
 def encode_sentence(

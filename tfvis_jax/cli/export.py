@@ -75,7 +75,7 @@ def site_data(opened: run_lib.Run, *, contexts: int) -> site.SiteData:
             "activations in an importance score": found.activation.shape[2],
             "held-out hidden states": report["n_held_out_rows"],
         },
-        importance=opened.importance,
+        importance=opened.importance(),
         density=found.density,
         max_activation=np.asarray(found.activation[:, :, 0]),
         levels=[level.name for level in opened.levels],

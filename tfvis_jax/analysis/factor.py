@@ -1,0 +1,201 @@
+"""One factor in a notebook: `run.factor(30)`."""
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from tfvis_jax.analysis import example_target, levels, notebook_html, saliency
+from tfvis_jax.errors import InputError
+
+if typing.TYPE_CHECKING:  # A run imports this file.
+    from tfvis_jax.analysis import run as run_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One token of the corpus on which a factor fires.
+
+    Attributes:
+      before: the text before the word, in the corpus's own spelling.
+      word: the word that the token belongs to.
+      after: the text after it.
+      activation: α.
+      document: name of the document.
+      window: number of the token window.
+      position: place of the token in it.
+    """
+
+    before: str
+    word: str
+    after: str
+    activation: float
+    document: str
+    window: int
+    position: int
+
+    def __str__(self) -> str:
+        return f"{self.activation:6.3f}  {self.before}[{self.word}]{self.after}"
+
+
+class ExampleList(list[Example]):
+    """Examples of a factor at a layer, the strongest first.
+
+    Attributes:
+      factor: number of the factor.
+      layer: where it fires on them.
+    """
+
+    def __init__(self, examples: list[Example], *, factor: int, layer: int):
+        """Lists the examples."""
+        super().__init__(examples)
+        self.factor, self.layer = factor, layer
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def _repr_html_(self) -> str:
+        return notebook_html.examples(
+            [(e.activation, e.before, e.word, e.after, e.document) for e in self],
+            factor=self.factor,
+            layer=self.layer,
+        )
+
+
+class Importance(Mapping[int, float]):
+    """Importance score of each layer, as a mapping and as a curve."""
+
+    def __init__(self, scores: Mapping[int, float], *, factor: int):
+        """Keeps the scores, by layer."""
+        self._scores, self._factor = dict(scores), factor
+
+    def __getitem__(self, layer: int) -> float:
+        return self._scores[layer]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._scores)
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    @property
+    def peak(self) -> int:
+        """The layer of the largest score; of equal ones the first."""
+        return max(self._scores, key=self._scores.__getitem__)
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{at}: {score:.3f}" for at, score in self.items())
+        return f"Importance({{{scores}}})"
+
+    def _repr_html_(self) -> str:
+        return notebook_html.curve(self._scores, factor=self._factor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Factor:
+    """One transformer factor of a run."""
+
+    run: "run_lib.Run"
+    number: int
+
+    @property
+    def vector(self) -> np.ndarray:
+        """The unit direction, [d_model]."""
+        return self.run.trained.factors[self.number]
+
+    @property
+    def level(self) -> levels.Level:
+        """Low, mid, high or unclear, with the reason."""
+        return self.run.levels[self.number]
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it fires at no token of the corpus, at no layer."""
+        return not np.any(self.run.examples.firing[:, self.number])
+
+    def importance(self) -> Importance:
+        """Returns the importance score of each layer."""
+        curve = self.run.importance()[:, self.number].tolist()
+        scores = dict(zip(self.run.trained.layers, curve, strict=True))
+        return Importance(scores, factor=self.number)
+
+    def examples(self, *, layer: int | None = None, n: int = 20) -> ExampleList:
+        """Returns the strongest tokens of a layer in their contexts.
+
+        Args:
+          layer: one of the dictionary's; where the factor peaks if None.
+          n: how many at most.
+
+        Raises:
+          InputError: no such layer; without one, a factor that fires nowhere.
+        """
+        layer = self._layer(layer)
+        found = self.run.examples
+        index = self.run.trained.layers.index(layer)
+        kept = found.activation[index, self.number, :n]
+        places = zip(
+            kept.tolist(),
+            found.window[index, self.number, :n].tolist(),
+            found.position[index, self.number, :n].tolist(),
+            strict=True,
+        )
+        return ExampleList(
+            [
+                self._example(activation, window, position)
+                for activation, window, position in places
+                if activation > 0
+            ],
+            factor=self.number,
+            layer=layer,
+        )
+
+    def explain(
+        self, *, layer: int | None = None, example: int = 1, **settings
+    ) -> saliency.Explanation:
+        """Returns what makes the factor fire at one of its strongest tokens.
+
+        Args:
+          layer: one of the dictionary's; where the factor peaks if None.
+          example: 1 is the strongest token of the layer.
+          **settings: of `saliency.explain`, such as ``methods=("occlusion",)``.
+
+        Raises:
+          InputError: no such layer or example, or a factor that fires nowhere.
+        """
+        layer = self._layer(layer)
+        target = example_target.of_run(
+            self.run, factor=self.number, layer=layer, rank=example
+        )
+        return self.run.explain_target(target, layer=layer, **settings)
+
+    def _repr_html_(self) -> str:
+        importance, dead = self.importance(), self.is_dead
+        return notebook_html.factor(
+            self.number,
+            level=self.level.name,
+            reason=self.level.reason,
+            importance=importance,
+            examples="" if dead else self.examples(n=10)._repr_html_(),
+            is_dead=dead,
+        )
+
+    def _layer(self, layer: int | None) -> int:
+        if layer is None:
+            return example_target.peak_layer(self.run, factor=self.number)
+        layers = self.run.trained.layers
+        if layer not in layers:
+            raise InputError(f"Expected a layer of {layers}, got {layer}.")
+        return layer
+
+    def _example(self, activation: float, window: int, position: int) -> Example:
+        context = self.run.windows.context(window, position)
+        return Example(
+            before=context.before,
+            word=context.word,
+            after=context.after,
+            activation=activation,
+            document=self.run.windows.document_name(window),
+            window=window,
+            position=position,
+        )
