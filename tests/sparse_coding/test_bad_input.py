@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 
 from tfvis_jax import errors
@@ -16,14 +17,7 @@ _KINDS = ["fista", "spectral", "working_set"]
 
 
 def _problem(batch=9, d_model=16, n_factors=70, seed=0):
-    rng = np.random.default_rng(seed)
-    dictionary = rng.normal(size=(n_factors, d_model))
-    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    truth = rng.exponential(size=(batch, n_factors)) * (
-        rng.random((batch, n_factors)) < 4 / n_factors
-    )
-    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
-    return np.float32(x), np.float32(dictionary)
+    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed, n_active=4)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 from sklearn import linear_model
 
@@ -18,14 +19,7 @@ _encode = jax.jit(
 
 
 def _problem(batch=12, d_model=24, n_factors=80, seed=0):
-    rng = np.random.default_rng(seed)
-    dictionary = rng.normal(size=(n_factors, d_model))
-    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    truth = rng.exponential(size=(batch, n_factors)) * (
-        rng.random((batch, n_factors)) < 6 / n_factors
-    )
-    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
-    return np.float32(x), np.float32(dictionary)
+    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed)
 
 
 def _augmented(x, dictionary, l2_penalty=_MU):

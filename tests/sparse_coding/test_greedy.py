@@ -7,6 +7,7 @@ import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 from hypothesis import strategies
 from scipy import optimize
@@ -24,15 +25,7 @@ _PURSUITS = ("omp", "gradient_pursuit")
 
 
 def _problem(batch=12, d_model=24, n_factors=60, seed=0):
-    rng = np.random.default_rng(seed)
-    dictionary = rng.normal(size=(n_factors, d_model))
-    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    # Sums of a few factors and noise, as hidden states are.
-    truth = rng.exponential(size=(batch, n_factors)) * (
-        rng.random((batch, n_factors)) < 6 / n_factors
-    )
-    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
-    return np.float32(x), np.float32(dictionary)
+    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed)
 
 
 def _omp_in_float64(x, dictionary, k):

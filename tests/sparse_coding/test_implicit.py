@@ -5,20 +5,16 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 
 from tfvis_jax.sparse_coding import implicit
 
 
 def _problem(batch=5, d_model=14, n_factors=24, seed=0):
-    rng = np.random.default_rng(seed)
-    dictionary = rng.normal(size=(n_factors, d_model))
-    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    # Sums of a few factors and noise, as hidden states are.
-    truth = rng.exponential(size=(batch, n_factors)) * (
-        rng.random((batch, n_factors)) < 4 / n_factors
+    return problems.sums_of_factors(
+        batch, d_model, n_factors, seed=seed, n_active=4, dtype=np.float64
     )
-    return truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model)), dictionary
 
 
 def _solve_in_float64(x, dictionary, l1_penalty, l2_penalty, *, non_negative):

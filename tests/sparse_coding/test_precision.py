@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 
 from tfvis_jax import errors
@@ -12,14 +13,7 @@ _DENSE = ["ista", "fista", "fista_restart", "spectral"]
 
 
 def _problem(batch=16, d_model=24, n_factors=64, seed=0):
-    rng = np.random.default_rng(seed)
-    dictionary = rng.normal(size=(n_factors, d_model))
-    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    truth = rng.exponential(size=(batch, n_factors)) * (
-        rng.random((batch, n_factors)) < 6 / n_factors
-    )
-    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
-    return np.float32(x), np.float32(dictionary)
+    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed)
 
 
 def test_product_in_bfloat16_is_that_of_rounded_operands():

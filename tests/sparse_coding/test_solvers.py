@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 import reference
 from sklearn import decomposition
@@ -29,15 +30,7 @@ def _solve(name, x, dictionary, *, num_steps=None, codes0=None, **settings):
 
 
 def _problem(batch=6, d_model=24, n_factors=60, seed=0):
-    rng = np.random.default_rng(seed)
-    dictionary = rng.normal(size=(n_factors, d_model))
-    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    # Sums of a few factors and noise, as hidden states are.
-    truth = rng.exponential(size=(batch, n_factors)) * (
-        rng.random((batch, n_factors)) < 6 / n_factors
-    )
-    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
-    return np.float32(x), np.float32(dictionary)
+    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed)
 
 
 @pytest.mark.parametrize("name", ["ista", "fista"])
