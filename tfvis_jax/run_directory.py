@@ -9,6 +9,7 @@ metrics.jsonl one line per batch of windows
 profile/      profiler traces, where asked for
 dictionary.safetensors  the trained factors and layer scales
 examples/     top activations per layer and factor
+labels.json   what people and their tools call the factors
 report.json   how good the dictionary is, and what the run cost
 evaluation.json how good it is by every measure
 site/         the page
@@ -71,6 +72,10 @@ class RunDirectory:
     @property
     def examples(self) -> pathlib.Path:
         return self.path / "examples"
+
+    @property
+    def labels(self) -> pathlib.Path:
+        return self.path / "labels.json"
 
     @property
     def report(self) -> pathlib.Path:

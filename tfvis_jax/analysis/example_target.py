@@ -26,22 +26,10 @@ def of_run(
       InputError: no such factor, layer or rank, a factor that fires nowhere or not at
         this layer, or a run without examples; says what there is.
     """
-    _check_alive(run, factor)
-    layers, examples = run.trained.layers, run.examples
-    if layer not in layers:
-        raise InputError(f"Expected a layer of {layers}, got {layer}.")
-    index = layers.index(layer)
+    check_fires(run, factor=factor, layer=layer)
+    examples = run.examples
+    index = run.trained.layers.index(layer)
     count = int(np.count_nonzero(examples.activation[index, factor] > 0))
-    if not count:
-        firing = [
-            number
-            for number, times in zip(layers, examples.firing[:, factor], strict=True)
-            if times
-        ]
-        raise InputError(
-            f"Factor {factor} fires at no token of the corpus at layer {layer}; it "
-            f"does at layers {firing}."
-        )
     if not 1 <= rank <= count:
         raise InputError(
             f"Expected an example in 1 … {count}, the stored ones of factor {factor} "
@@ -53,6 +41,29 @@ def of_run(
         position=int(examples.position[index, factor, rank - 1]),
         factor=factor,
     )
+
+
+def check_fires(run: "run_lib.Run", *, factor: int, layer: int) -> None:
+    """Refuses a layer at which a factor has no examples.
+
+    Raises:
+      InputError: no such factor or layer, a factor that fires nowhere or not at this
+        layer, or a run without examples; says what there is.
+    """
+    _check_alive(run, factor)
+    layers, examples = run.trained.layers, run.examples
+    if layer not in layers:
+        raise InputError(f"Expected a layer of {layers}, got {layer}.")
+    if not np.any(examples.activation[layers.index(layer), factor] > 0):
+        firing = [
+            number
+            for number, times in zip(layers, examples.firing[:, factor], strict=True)
+            if times
+        ]
+        raise InputError(
+            f"Factor {factor} fires at no token of the corpus at layer {layer}; it "
+            f"does at layers {firing}."
+        )
 
 
 def peak_layer(run: "run_lib.Run", *, factor: int) -> int:

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tfvis_jax.analysis import example_target, levels, notebook_html, saliency
+from tfvis_jax.analysis import (
+    description,
+    example_target,
+    labels,
+    levels,
+    notebook_html,
+    saliency,
+    terms,
+)
 from tfvis_jax.errors import InputError
 
 if typing.TYPE_CHECKING:  # A run imports this file.
@@ -169,6 +177,22 @@ class Factor:
         )
         return self.run.explain_target(target, layer=layer, **settings)
 
+    def describe(
+        self, *, layer: int | None = None, tagger: terms.Tagger | None = None
+    ) -> description.Description:
+        """Returns the factor in words; see `description.describe`.
+
+        Args:
+          layer: whose contexts are read; where the factor peaks if None.
+          tagger: returns the part of speech of each word of a window.
+        """
+        return description.describe(self.run, self.number, layer=layer, tagger=tagger)
+
+    @property
+    def label(self) -> labels.Label | None:
+        """What somebody calls it, as `tfvis labels` imported it."""
+        return self.run.labels.get(self.number)
+
     def _repr_html_(self) -> str:
         importance, dead = self.importance(), self.is_dead
         return notebook_html.factor(
@@ -178,6 +202,7 @@ class Factor:
             importance=importance,
             examples="" if dead else self.examples(n=10)._repr_html_(),
             is_dead=dead,
+            label="" if self.label is None else str(self.label),
         )
 
     def _layer(self, layer: int | None) -> int:

@@ -1,12 +1,15 @@
 """A handful of factors worth showing first: strong, spread over documents, readable."""
 
 import collections
+import typing
 
 import numpy as np
 
-from tfvis_jax.analysis import factor as factor_lib
 from tfvis_jax.analysis import levels
-from tfvis_jax.analysis import run as run_lib
+
+if typing.TYPE_CHECKING:  # A run imports this file.
+    from tfvis_jax.analysis import factor as factor_lib
+    from tfvis_jax.analysis import run as run_lib
 
 _CONTEXTS = 20
 _CANDIDATES = 150
@@ -14,7 +17,7 @@ _CANDIDATES = 150
 _MAX_FREQUENCY = 5e-4
 
 
-def choose(run: run_lib.Run, *, per_level: int = 4) -> list[int]:
+def choose(run: "run_lib.Run", *, per_level: int = 4) -> list[int]:
     """Returns factors of each level that a person is likely to recognise.
 
     Among the strongest factors of a level, those come first whose top tokens are whole
@@ -40,7 +43,7 @@ def choose(run: run_lib.Run, *, per_level: int = 4) -> list[int]:
     return chosen
 
 
-def top_words(run: run_lib.Run, number: int, *, n: int) -> list[str]:
+def top_words(run: "run_lib.Run", number: int, *, n: int) -> list[str]:
     """Returns the words that a factor marks most often at its peak layer."""
     counts = collections.Counter(e.word.casefold() for e in _peak(run, number))
     return [word for word, _ in counts.most_common(n)]
@@ -70,6 +73,6 @@ def _readability(run, number, level) -> float:
     return float(readable * rare * documents * (agreement if level == "low" else 1))
 
 
-def _peak(run, number) -> list[factor_lib.Example]:
+def _peak(run, number) -> "list[factor_lib.Example]":
     index = int(np.argmax(run.importance()[:, number]))
     return run.factor(number).examples(layer=run.trained.layers[index], n=_CONTEXTS)

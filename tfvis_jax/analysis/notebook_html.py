@@ -139,6 +139,37 @@ def examples(
     )
 
 
+def description(
+    number: int,
+    *,
+    head: str,
+    importance: Mapping[int, float],
+    lists: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+) -> str:
+    """Returns a factor in words.
+
+    Args:
+      number: of the factor.
+      head: level and reason, label.
+      importance: score of each layer.
+      lists: headings, each with pairs of an entry and what is said of it.
+    """
+    rows = "".join(
+        f'<tr><th style="{_CELL}">{html.escape(heading)}</th><td style="{_CELL}">'
+        + ", ".join(
+            f'{escaped(entry)} <span style="{_FAINT}">{html.escape(said)}</span>'
+            for entry, said in entries
+        )
+        + "</td></tr>"
+        for heading, entries in lists
+        if entries
+    )
+    return (
+        f"<div><b>Φ{number}</b> {escaped(head)}{curve(importance, factor=number)}"
+        f"<table>{rows}</table></div>"
+    )
+
+
 def sentence(
     tokens: Sequence[str],
     *,

@@ -17,7 +17,9 @@ from tfvis_jax.analysis import (
     saliency,
     sentence,
 )
+from tfvis_jax.analysis import labels as labels_lib
 from tfvis_jax.analysis import target as target_lib
+from tfvis_jax.analysis import word_counts as word_counts_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, setup
@@ -66,6 +68,22 @@ class Run:
         return levels.classify(
             self.importance(), self.examples.firing, layers=self.trained.layers
         )
+
+    @functools.cached_property
+    def labels(self) -> dict[int, labels_lib.Label]:
+        """What somebody calls the factors, as `tfvis labels` imported it."""
+        return labels_lib.load(self.directory.labels, self.trained)
+
+    @functools.cached_property
+    def word_counts(self) -> word_counts_lib.WordCounts:
+        """How often words and n-grams stand in the corpus."""
+        return word_counts_lib.of_windows(self.windows)
+
+    @functools.cached_property
+    def with_masked_lm_head(self) -> setup.Setup | None:
+        """The model with its head; None where it has none."""
+        opened = setup.with_masked_lm_head(self._opened)
+        return None if opened.pretrained.masked_lm is None else opened
 
     def factor(self, number: int) -> factor_lib.Factor:
         """Returns one factor; InputError says the range."""

@@ -1,0 +1,54 @@
+"""Factors that point where a factor points, and factors that fire where it fires."""
+
+import dataclasses
+import typing
+
+import numpy as np
+
+from tfvis_jax.analysis import examples as examples_lib
+
+if typing.TYPE_CHECKING:
+    from tfvis_jax.training import dictionary_file
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbour:
+    """Another factor.
+
+    Attributes:
+      factor: its number.
+      score: how near it is; see the function that found it.
+    """
+
+    factor: int
+    score: float
+
+
+def by_cosine(
+    trained: "dictionary_file.TrainedDictionary", factor: int, *, k: int
+) -> tuple[Neighbour, ...]:
+    """Returns the k factors of the largest cosine with a factor, the nearest first."""
+    cosine = trained.factors @ trained.factors[factor]
+    order = np.argsort(-cosine, kind="stable")
+    nearest = order[order != factor][:k]
+    return tuple(Neighbour(int(f), float(cosine[f])) for f in nearest)
+
+
+def by_firing(
+    found: examples_lib.Examples, factor: int, *, layer: int, k: int
+) -> tuple[Neighbour, ...]:
+    """Returns the k factors that fire together with a factor most, as they are stored.
+
+    Args:
+      found: the examples of the run.
+      factor: its number.
+      layer: where they fire together.
+      k: how many at most.
+    """
+    if not hasattr(found, "partner"):
+        return ()
+    index = found.layers.index(layer)
+    partner = found.partner[index, factor].tolist()
+    score = found.partner_score[index, factor].tolist()
+    pairs = zip(partner, score, strict=True)
+    return tuple(Neighbour(f, s) for f, s in pairs if f >= 0 and s > 0)[:k]

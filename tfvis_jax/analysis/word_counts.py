@@ -1,0 +1,109 @@
+"""How often words, pairs and triples of words stand in a corpus.
+
+Words are those of the windows, without regard to case. A pair or triple lies in one
+window: beyond its end stands another text.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfvis_jax.data import windows as windows_lib
+
+LONGEST = 3
+# Words that are counted at most; of a larger corpus, those of a random sample of its
+# windows.
+MAX_WORDS = 2_000_000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WordCounts:
+    """Counts of the n-grams of a corpus, n = 1, 2, 3.
+
+    Attributes:
+      numbers: of every word.
+      keys: for each n, [distinct] int64, rising: the words' numbers in one number.
+      counts: for each n, [distinct] int64.
+      totals: for each n, how many n-grams there are.
+    """
+
+    numbers: dict[str, int]
+    keys: tuple[np.ndarray, ...]
+    counts: tuple[np.ndarray, ...]
+    totals: tuple[int, ...]
+
+    def count(self, ngrams: Sequence[tuple[str, ...]]) -> np.ndarray:
+        """Returns how often each n-gram stands in the corpus, [len(ngrams)] int64.
+
+        Args:
+          ngrams: words without regard to case (`fold`), all of one length.
+        """
+        numbers = np.array(
+            [[self.numbers.get(word, -1) for word in ngram] for ngram in ngrams],
+            np.int64,
+        ).reshape(len(ngrams), -1)
+        known = np.all(numbers >= 0, axis=1)
+        place = np.zeros(len(ngrams), np.int64)
+        for n, word in enumerate(numbers.T):
+            key = _key(place, word, n_words=len(self.numbers))
+            place = _place(self.keys[n], key)
+            known &= self.keys[n][place] == key
+        return np.where(known, self.counts[numbers.shape[1] - 1][place], 0)
+
+
+def fold(word: str) -> str:
+    """Returns a word without regard to case."""
+    return word.casefold()
+
+
+def of_windows(
+    windows: windows_lib.Windows, *, max_words: int = MAX_WORDS, seed: int = 0
+) -> WordCounts:
+    """Counts the n-grams of a corpus, or of a sample of it.
+
+    Args:
+      windows: the corpus.
+      max_words: tokens to read, about; all windows where they are fewer.
+      seed: decides the sample.
+    """
+    chosen = np.arange(len(windows))
+    n_tokens = int(windows.num_rows(chosen).sum())
+    if n_tokens > max_words:
+        n_chosen = max(int(len(chosen) * max_words / n_tokens), 1)
+        rng = np.random.default_rng(seed)
+        # In the order of the text, so that each document is read once.
+        chosen = np.sort(rng.choice(chosen, n_chosen, replace=False))
+    return of_texts([windows.words(int(window)).texts for window in chosen])
+
+
+def of_texts(texts: Sequence[Sequence[str]]) -> WordCounts:
+    """Counts the n-grams of texts, each given as its words."""
+    numbers: dict[str, int] = {}
+    words = [
+        numbers.setdefault(fold(word), len(numbers)) for text in texts for word in text
+    ]
+    word = np.array(words, np.int64)
+    text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    keys, counts, totals = [], [], []
+    place = np.zeros(len(word), np.int64)
+    for n in range(1, LONGEST + 1):
+        n_starts = max(len(word) - n + 1, 0)
+        key = _key(place[:n_starts], word[n - 1 :], n_words=len(numbers))
+        inside = text_of[n - 1 :] == text_of[:n_starts]
+        distinct, count = np.unique(key[inside], return_counts=True)
+        # Where no text is that long, a key that no words have.
+        keys.append(distinct if len(distinct) else np.array([-1]))
+        counts.append(count if len(count) else np.array([0]))
+        totals.append(int(inside.sum()))
+        place = _place(keys[-1], key)
+    return WordCounts(numbers, tuple(keys), tuple(counts), tuple(totals))
+
+
+def _key(place, word, *, n_words):
+    """An n-gram is the place of its first n − 1 words among theirs, and one more."""
+    return place * n_words + word
+
+
+def _place(keys, key):
+    return np.minimum(np.searchsorted(keys, key), len(keys) - 1)
