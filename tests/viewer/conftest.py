@@ -1,9 +1,11 @@
 """A small run with English contexts, as the viewer gets it."""
 
+import shutil
+
 import numpy as np
 import pytest
 
-from tfvis_jax.viewer import site
+from tfvis_jax.viewer import bundle, site
 
 EVIL = "<script>document.title = 'broken'</script><img src=x onerror=alert(1)>"
 WORDS = ("river", "left", "bank", "quickly", "Paris", "seven")
@@ -73,3 +75,54 @@ def make_site_fixture():
 def evil() -> str:
     """What every context of the run holds: markup that must stay text."""
     return EVIL
+
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed"
+    )
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_site):
+    folder = tmp_path_factory.mktemp("run") / "site"
+    bundle.write(folder, make_site())
+    return folder
+
+
+@pytest.fixture
+def page(browser):
+    """A page; the test fails if it asked for more than files, or complained."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    requests, complaints = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    title = page.title()
+    context.close()
+    assert [url for url in requests if not url.startswith("file:")] == []
+    assert requests
+    assert complaints == []
+    assert title != "broken"
