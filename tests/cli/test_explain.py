@@ -124,7 +124,7 @@ def test_a_notebook_explains_alike_and_shows_markup_as_text(run, often):
     found = opened.factor(often).explain(layer=2, methods=("occlusion",))
     target = example_target.of_run(opened, factor=often, layer=2, rank=1)
     [expected] = saliency.explain(
-        opened._opened, opened.trained, [target], layer=2, methods=("occlusion",)
+        opened.opened, opened.trained, [target], layer=2, methods=("occlusion",)
     )
     weights = found.maps["occlusion"].weights
     np.testing.assert_allclose(weights, expected.maps["occlusion"].weights, atol=1e-5)

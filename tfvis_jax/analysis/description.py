@@ -203,12 +203,10 @@ def _relatives(run, found) -> tuple[Relative, ...]:
 
 
 def _vocabulary(run, factor, *, layer) -> vocabulary.Vocabulary | None:
-    opened = run.with_masked_lm_head
-    if opened is None:
+    head = run.masked_lm_head
+    if head is None:
         return None
     index = run.trained.layers.index(layer)
     size = run.trained.layer_scale[index] * run.importance()[index, factor]
-    change = vocabulary.changes(
-        opened.pretrained.masked_lm, size * run.trained.factors[factor]
-    )
-    return vocabulary.extremes(change, opened.tokenizer, k=_ENTRIES)
+    change = head.changes(size * run.trained.factors[factor])
+    return vocabulary.extremes(change, head.tokenizer, k=_ENTRIES)

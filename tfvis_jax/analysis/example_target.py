@@ -51,9 +51,8 @@ def check_fires(run: "run_lib.Run", *, factor: int, layer: int) -> None:
         layer, or a run without examples; says what there is.
     """
     _check_alive(run, factor)
+    run.check_layer(layer)
     layers, examples = run.trained.layers, run.examples
-    if layer not in layers:
-        raise InputError(f"Expected a layer of {layers}, got {layer}.")
     if not np.any(examples.activation[layers.index(layer), factor] > 0):
         firing = [
             number

@@ -15,7 +15,6 @@ from tfvis_jax.analysis import (
     saliency,
     terms,
 )
-from tfvis_jax.errors import InputError
 
 if typing.TYPE_CHECKING:  # A run imports this file.
     from tfvis_jax.analysis import run as run_lib
@@ -208,9 +207,7 @@ class Factor:
     def _layer(self, layer: int | None) -> int:
         if layer is None:
             return example_target.peak_layer(self.run, factor=self.number)
-        layers = self.run.trained.layers
-        if layer not in layers:
-            raise InputError(f"Expected a layer of {layers}, got {layer}.")
+        self.run.check_layer(layer)
         return layer
 
     def _example(self, activation: float, window: int, position: int) -> Example:

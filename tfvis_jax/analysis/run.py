@@ -16,6 +16,7 @@ from tfvis_jax.analysis import (
     notebook_html,
     saliency,
     sentence,
+    vocabulary,
 )
 from tfvis_jax.analysis import labels as labels_lib
 from tfvis_jax.analysis import target as target_lib
@@ -80,10 +81,14 @@ class Run:
         return word_counts_lib.of_windows(self.windows)
 
     @functools.cached_property
-    def with_masked_lm_head(self) -> setup.Setup | None:
-        """The model with its head; None where it has none."""
-        opened = setup.with_masked_lm_head(self._opened)
-        return None if opened.pretrained.masked_lm is None else opened
+    def opened(self) -> setup.Setup:
+        """The model, its tokeniser and the settings."""
+        return setup.open_model(self.directory, self.config)
+
+    @functools.cached_property
+    def masked_lm_head(self) -> vocabulary.Head | None:
+        """The model's masked-LM head; None where it has none."""
+        return vocabulary.open_head(self.opened, self.windows)
 
     def factor(self, number: int) -> factor_lib.Factor:
         """Returns one factor; InputError says the range."""
@@ -92,9 +97,14 @@ class Run:
             raise InputError(f"Expected a factor in 0 … {n_factors - 1}, got {number}.")
         return factor_lib.Factor(self, number)
 
+    def check_layer(self, layer: int) -> None:
+        """Refuses a layer that the dictionary does not have; InputError says which."""
+        if layer not in self.trained.layers:
+            raise InputError(f"Expected a layer of {self.trained.layers}, got {layer}.")
+
     def encode(self, text: str) -> sentence.EncodedSentence:
         """Writes a sentence of one's own as sums of factors, at every layer."""
-        return sentence.encode_sentence(self._opened, self.trained, text)
+        return sentence.encode_sentence(self.opened, self.trained, text)
 
     def explain(
         self, text: str, *, factor: int, layer: int, **settings
@@ -116,7 +126,7 @@ class Run:
         """
         self.factor(factor)
         found = target_lib.in_text(
-            self._opened, self.trained, text, layer=layer, factor=factor
+            self.opened, self.trained, text, layer=layer, factor=factor
         )
         return self.explain_target(found.target, layer=layer, **settings)
 
@@ -125,7 +135,7 @@ class Run:
     ) -> saliency.Explanation:
         """Returns what makes a factor fire at a token; else as `explain`."""
         [explanation] = saliency.explain(
-            self._opened, self.trained, [target], layer=layer, **settings
+            self.opened, self.trained, [target], layer=layer, **settings
         )
         return explanation
 
@@ -133,10 +143,6 @@ class Run:
     def _importance(self) -> np.ndarray:
         activation = self.examples.activation
         return importance.importance_scores(activation, n=activation.shape[2])
-
-    @functools.cached_property
-    def _opened(self) -> setup.Setup:
-        return setup.open_model(self.directory, self.config)
 
     def __repr__(self) -> str:
         return f"Run({str(self.directory.path)!r})"

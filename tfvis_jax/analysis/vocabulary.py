@@ -1,20 +1,27 @@
 """The words that a factor's direction raises and lowers, by the masked-LM head.
 
-The head of BERT reads last hidden states. It is given the factor's own part of a hidden
-state where it fires strongly, s α φ with s the scale of the layer and α the importance
-score, and no hidden state at all; the difference of the two is shown, so that the bias
-of the head, which knows how frequent words are, falls away. Two things bound what this
-says. The head's layer norm makes it nonlinear: in a whole hidden state other factors
-decide how much this one counts. And a direction of an early layer need not mean in the
-last one what it means in its own.
+The head of BERT reads last hidden states. It is given their mean over a sample of the
+corpus, once as it is and once with the factor's own part of a hidden state where it
+fires strongly, s α φ with s the scale of the layer and α the importance score; shown is
+the difference of the logits. Two things bound what this says. The head has a gelu and a
+layer norm: in another hidden state the same direction changes other logits by other
+amounts. And a direction of an early layer need not mean in the last one what it means
+in its own.
 """
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.models import masked_lm as masked_lm_lib
+from tfvis_jax.training import setup
+
+# Windows whose hidden states the mean is of, spread over the corpus.
+_SAMPLE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,16 +37,53 @@ class Vocabulary:
     lowered: tuple[tuple[str, float], ...]
 
 
-def changes(model: masked_lm_lib.BertForMaskedLM, direction: np.ndarray) -> np.ndarray:
-    """Returns the logits of a direction less those of zero, [vocab_size] float32.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Head:
+    """A masked-LM head and where it is asked.
+
+    Attributes:
+      model: with its head.
+      tokenizer: the model's.
+      state: [d_model] mean of the last hidden states.
+    """
+
+    model: masked_lm_lib.BertForMaskedLM
+    tokenizer: tokenizer_lib.Tokenizer
+    state: np.ndarray
+
+    def changes(self, direction: np.ndarray) -> np.ndarray:
+        """Returns how much a direction changes each logit, [vocab_size] float32.
+
+        Args:
+          direction: [d_model], in the units of hidden states.
+        """
+        states = np.stack([self.state + direction, self.state])
+        logits = np.asarray(self.model.logits(np.float32(states[None])))[0]
+        return logits[0] - logits[1]
+
+
+def open_head(opened: setup.Setup, windows: windows_lib.Windows) -> Head | None:
+    """Returns the head of a run's model, None where it has none.
 
     Args:
-      model: with its head.
-      direction: [d_model], in the units of hidden states.
+      opened: the model.
+      windows: the corpus.
     """
-    states = np.stack([direction, np.zeros_like(direction)])[None].astype(np.float32)
-    logits = np.asarray(model.logits(states))[0]
-    return logits[0] - logits[1]
+    opened = setup.with_masked_lm_head(opened)
+    model = opened.pretrained.masked_lm
+    if model is None:
+        return None
+    n = min(_SAMPLE, len(windows))
+    chosen = np.linspace(0, len(windows) - 1, n).astype(np.int64)
+    states = hidden_states_lib.scaled_hidden_states(
+        opened.pretrained.encoder,
+        windows.token_ids(chosen),
+        windows.token_mask(chosen),
+        jnp.ones(1),
+        layers=(opened.pretrained.config.n_layers,),
+    )
+    rows = np.asarray(states[0])[windows.row_mask(chosen)]
+    return Head(model, opened.tokenizer, rows.mean(axis=0))
 
 
 def extremes(

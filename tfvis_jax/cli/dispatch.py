@@ -28,6 +28,8 @@ _COMMANDS = {
     "view": "open the page of a run in the browser",
     "encode": "write a sentence of your own as sums of factors",
     "explain": "show which tokens make a factor fire",
+    "describe": "say a factor in words",
+    "labels": "exchange labels of factors with tools that make them",
 }
 
 # What to say after Ctrl-C.

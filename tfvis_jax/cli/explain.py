@@ -12,7 +12,7 @@ from absl import flags
 from tfvis_jax.analysis import example_target, map_quality, saliency
 from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.analysis import target as target_lib
-from tfvis_jax.cli import command
+from tfvis_jax.cli import command, terminal
 from tfvis_jax.training import setup
 
 FLAGS = command.new_flags()
@@ -151,7 +151,7 @@ def _windowed(found: target_lib.FoundInText) -> str:
 
 def _report(explanation, note) -> Iterator[rich.text.Text]:
     target = explanation.target
-    word = _printable(target.texts[target.position])
+    word = terminal.printable(target.texts[target.position])
     yield rich.text.Text(
         f"factor {target.factor} at layer {explanation.layer}: α = "
         f"{explanation.activation:.3f} on “{word}” ({note})"
@@ -188,7 +188,7 @@ def _coloured(target, weights) -> rich.text.Text:
         if place == target.position:
             style += " bold underline"
         line.append(" " if target.is_spaced[place] else "")
-        line.append(_printable(target.texts[place]), style=style.strip())
+        line.append(terminal.printable(target.texts[place]), style=style.strip())
     return line
 
 
@@ -201,7 +201,7 @@ def _background(colour, share) -> str:
 def _strongest(target, weights) -> str:
     best = np.argsort(-np.abs(weights), kind="stable")[:_LISTED]
     return ", ".join(
-        f"{_printable(target.texts[place])} {weights[place]:+.3f}"
+        f"{terminal.printable(target.texts[place])} {weights[place]:+.3f}"
         for place in best.tolist()
         if weights[place]
     )
@@ -227,14 +227,6 @@ def _quality(quality: map_quality.Quality) -> str:
     return (
         f"insertion {quality.insertion_area:.2f}, deletion "
         f"{quality.deletion_area:.2f}; α kept by the first tokens  {kept}"
-    )
-
-
-def _printable(text: str) -> str:
-    """Returns a text that cannot steer a terminal."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for letter in text
     )
 
 

@@ -1,0 +1,20 @@
+"""Text on a terminal."""
+
+import rich.console
+
+# Lines that a person can follow.
+_WIDEST = 100
+
+
+def console() -> rich.console.Console:
+    """Returns the output stream, at most 100 columns wide."""
+    found = rich.console.Console(highlight=False)
+    return rich.console.Console(highlight=False, width=min(found.width, _WIDEST))
+
+
+def printable(text: str) -> str:
+    """Returns a text that cannot steer a terminal."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for letter in text
+    )
