@@ -4,11 +4,14 @@ config.json   the settings, written first
 model.json    checksum of the model's weights
 tokens/       the corpus as windows of token ids
 activations/  hidden states, where they were stored
-checkpoints/  training state; damaged ones are put into checkpoints-damaged/
+checkpoints/  training state, unless --checkpoints names another place; damaged ones
+              are put into checkpoints-damaged/
 metrics.jsonl one line per batch of windows
 profile/      profiler traces, where asked for
 dictionary.safetensors  the trained factors and layer scales
-examples/     top activations per layer and factor
+examples/     what fires each factor, per layer
+examples-progress/  a pass for them that is not at its end
+levels.json   how much context each factor needs
 labels.json   what people and their tools call the factors
 report.json   how good the dictionary is, and what the run cost
 evaluation.json how good it is by every measure
@@ -74,8 +77,16 @@ class RunDirectory:
         return self.path / "examples"
 
     @property
+    def levels(self) -> pathlib.Path:
+        return self.path / "levels.json"
+
+    @property
     def labels(self) -> pathlib.Path:
         return self.path / "labels.json"
+
+    @property
+    def examples_progress(self) -> pathlib.Path:
+        return self.path / "examples-progress"
 
     @property
     def report(self) -> pathlib.Path:
@@ -103,7 +114,8 @@ class RunDirectory:
 
         Until the text is read nothing depends on the settings, so that a mistake in
         them can be mended by the next call. The model may be named by another path
-        later: what counts are its weights, which `training.setup` compares.
+        later: what counts are its weights, which `training.setup` compares. How often
+        a state is saved may change at any time.
 
         Raises:
           InputError: the directory was made with other settings (lists them and
@@ -114,8 +126,9 @@ class RunDirectory:
             old = self.read_config()
             if old == config:
                 return
-            moved = dataclasses.replace(old, model=config.model)
-            changed = config_lib.differences(moved, config)
+            changed = config_lib.differences(
+                old, config, ignoring=("model", "checkpoint_every")
+            )
             if changed and (self.tokens / "index.json").is_file():
                 raise InputError(
                     f"{self.path} was made with other settings:\n  "

@@ -1,120 +1,123 @@
-"""Where in the corpus each factor fires most, per layer, and how often it fires.
+"""Where in the corpus each factor fires, how often, at which words, with which others.
 
-One pass over all windows in order. Stored are references (window, position, α); words
-and contexts are read from the windows when they are shown.
+Stored are references (window, position, α); words and contexts are read from the
+windows when they are shown. `collection.collect` gathers them in one pass.
 """
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.analysis import top_lists
-from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.analysis import layer_statistics
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, encoding, setup
+from tfvis_jax.training import dictionary_file
 
-SCHEMA = "tfvis-examples/1"
-_ARRAYS = ("activation", "window", "position", "firing")
+SCHEMA = "tfvis-examples/2"
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
     """What fires each factor, over the whole corpus.
 
+    Contexts hold α of `context_length` tokens from `context_start` on: the whole window
+    where it has 64 tokens or fewer, else 64 tokens round the one in question.
+
     Attributes:
       layers: the dictionary's layers.
+      n_tokens: tokens that were encoded, the same for every layer.
+      window_length: tokens of a window.
+      seed: of the random sample.
+      dictionary_hash: `content_hash` of the dictionary that they belong to.
       activation: [n_layers, n_factors, n] float32, falling; 0 where fewer fired.
       window: [n_layers, n_factors, n] int32, −1 where fewer fired.
       position: [n_layers, n_factors, n] int32, token in the window; −1 likewise.
+      context_activation: [n_layers, n_factors, up to 50, context_length] float16, of
+        the first of these tokens.
+      random_activation: [n_layers, n_factors, n_random] float32 of tokens drawn
+        uniformly from all that fire the factor, in random order; 0 where fewer fired.
+      random_window, random_position: [n_layers, n_factors, n_random] int32, or −1.
+      random_context_activation: [n_layers, n_factors, n_random, context_length]
+        float16.
       firing: [n_layers, n_factors] int64, tokens on which the factor fires.
-      n_tokens: tokens that were encoded, the same for every layer.
-      dictionary_hash: `content_hash` of the dictionary that they belong to.
+      histogram: [n_layers, n_factors, n_bins] int64, tokens with α from one of
+        `firing_statistics.HISTOGRAM_EDGES` to below the next.
+      token_id: [n_layers, n_factors, k] int32, the token ids that fire the factor most
+        often, the most frequent first; −1 where fewer do.
+      token_count: [n_layers, n_factors, k] int64, how often they do.
+      token_mean: [n_layers, n_factors, k] float32, mean α of these.
+      strong_token_id, strong_token_count, strong_token_mean: the same, the ids with
+        the largest mean first, of those that fire it `token_tables.MIN_COUNT` times or
+        more.
+      partner: [n_layers, n_factors, k] int32, the factors that fire at the same tokens,
+        −1 where fewer do; all −1 where pairs were too many to count.
+      partner_score: [n_layers, n_factors, k] float32, tokens that fire both over tokens
+        that fire either (Jaccard).
+      mean_norm: [n_layers] float64, mean ‖x‖ of the scaled hidden states.
     """
 
     layers: tuple[int, ...]
+    n_tokens: int
+    window_length: int
+    seed: int
+    dictionary_hash: str
     activation: np.ndarray
     window: np.ndarray
     position: np.ndarray
+    context_activation: np.ndarray
+    random_activation: np.ndarray
+    random_window: np.ndarray
+    random_position: np.ndarray
+    random_context_activation: np.ndarray
     firing: np.ndarray
-    n_tokens: int
-    dictionary_hash: str
+    histogram: np.ndarray
+    token_id: np.ndarray
+    token_count: np.ndarray
+    token_mean: np.ndarray
+    strong_token_id: np.ndarray
+    strong_token_count: np.ndarray
+    strong_token_mean: np.ndarray
+    partner: np.ndarray
+    partner_score: np.ndarray
+    mean_norm: np.ndarray
 
     @property
     def density(self) -> np.ndarray:
         """Fraction of tokens on which a factor fires, [n_layers, n_factors]."""
         return self.firing / max(self.n_tokens, 1)
 
+    @property
+    def context_length(self) -> int:
+        """Tokens of a context."""
+        return self.context_activation.shape[-1]
 
-def collect(
-    opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
-    windows: windows_lib.Windows,
-    *,
-    n: int,
-    progress: Callable[[int, int], None],
-) -> Examples:
-    """Encodes every window of the corpus and keeps each factor's n best tokens.
+    def context_start(self, position: np.ndarray | int) -> np.ndarray:
+        """Returns the position in its window at which a token's context begins."""
+        return layer_statistics.context_start(
+            position,
+            window_length=self.window_length,
+            context_length=self.context_length,
+        )
 
-    Args:
-      opened: model and settings of the run.
-      trained: its dictionary.
-      windows: its tokens, training and held-out alike.
-      n: examples per layer and factor.
-      progress: called with (windows done, windows in all).
-    """
-    n_layers, n_factors = len(trained.layers), len(trained.factors)
-    lists = [top_lists.TopLists(n_factors=n_factors, n=n) for _ in trained.layers]
-    firing = np.zeros((n_layers, n_factors), np.int64)
-    n_tokens = done = 0
-    everything = np.arange(len(windows))
-    for batch, layers in encoding.encode_windows(opened, trained, windows, everything):
-        places = batch.window_ids.astype(np.int64)[:, None] * windows.window_length
-        places = (places + np.arange(windows.window_length)).reshape(-1)
-        valid = batch.row_mask.reshape(-1)
-        for index, rows in enumerate(layers):
-            codes = np.asarray(rows.codes)[valid]
-            lists[index].add(codes, places[valid])
-            firing[index] += np.count_nonzero(codes, axis=0)
-        n_tokens += int(valid.sum())
-        done += int(np.sum(batch.window_ids >= 0))
-        progress(done, len(windows))
-    activation, place = (
-        np.stack(arrays)
-        for arrays in zip(*(top.finish() for top in lists), strict=True)
-    )
-    window, position = np.divmod(place, windows.window_length)
-    return Examples(
-        layers=trained.layers,
-        activation=activation,
-        window=window.astype(np.int32),
-        position=np.where(place < 0, -1, position).astype(np.int32),
-        firing=firing,
-        n_tokens=n_tokens,
-        dictionary_hash=trained.content_hash,
-    )
+
+_FIELDS = dataclasses.fields(Examples)
+_ARRAYS = tuple(field.name for field in _FIELDS if field.type is np.ndarray)
+_REST = tuple(field.name for field in _FIELDS if field.type is not np.ndarray)
 
 
 def save(folder: pathlib.Path, examples: Examples) -> None:
     """Writes the examples; older ones stay until the new ones are whole.
 
-    Schema `tfvis-examples/1`: one .npy file for each array of `Examples`, under its
-    name, and `index.json` with `schema`, `layers`, `n_tokens` and `dictionary_hash`.
+    Schema `tfvis-examples/2`: one .npy file for each array of `Examples`, under its
+    name, and `index.json` with `schema` and what is no array. `docs/examples.md`
+    describes the files for those who read them without this program.
     """
     with files.whole_folder(folder) as partial:
         for name in _ARRAYS:
             np.save(partial / f"{name}.npy", getattr(examples, name))
-        files.write_json(
-            partial / "index.json",
-            {
-                "schema": SCHEMA,
-                "layers": list(examples.layers),
-                "n_tokens": examples.n_tokens,
-                "dictionary_hash": examples.dictionary_hash,
-            },
-        )
+        rest = {name: getattr(examples, name) for name in _REST}
+        files.write_json(partial / "index.json", {"schema": SCHEMA, **rest})
 
 
 def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Examples:
@@ -142,13 +145,9 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in _ARRAYS
         }
-    except (OSError, ValueError) as error:
+        rest = {name: index[name] for name in _REST}
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"The examples in {folder} are damaged ({error}); {again} anew."
         ) from error
-    return Examples(
-        layers=tuple(index["layers"]),
-        n_tokens=index["n_tokens"],
-        dictionary_hash=index["dictionary_hash"],
-        **arrays,
-    )
+    return Examples(**rest | {"layers": tuple(rest["layers"])}, **arrays)

@@ -1,12 +1,13 @@
 """`tfvis examples`: where in the corpus each factor fires most."""
 
 import contextlib
+import shutil
 from collections.abc import Sequence
 
 from absl import flags
 
 from tfvis_jax import run_directory
-from tfvis_jax.analysis import examples
+from tfvis_jax.analysis import collection, examples
 from tfvis_jax.cli import command, progress
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, setup
@@ -45,10 +46,16 @@ def collect(
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, directory.read_config())
     with stages.stage("examples", "examples of every factor") as show:
-        found = examples.collect(
-            opened, trained, opened.windows(), n=top_n, progress=show
+        found = collection.collect(
+            opened,
+            trained,
+            opened.windows(),
+            folder=directory.examples_progress,
+            n=top_n,
+            progress=show,
         )
         examples.save(directory.examples, found)
+        shutil.rmtree(directory.examples_progress)
     return found
 
 

@@ -1,0 +1,174 @@
+"""The n entries of lowest rank of every factor, exact, from a stream in any order."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+# A rank lies below 2^RANK_BITS; the number of the factor takes the bits above it.
+RANK_BITS = 40
+_RANK_MASK = np.uint64(2**RANK_BITS - 1)
+_HIGHEST_ALPHA = np.uint64(2**31 - 1)
+# Entries that wait at least, before they are sorted in.
+_MIN_WAITING = 20_000
+
+
+class Entries(NamedTuple):
+    """Activations of factors at tokens, m of them.
+
+    Attributes:
+      key: [m] uint64, the factor above its rank, see `keys`.
+      place: [m] int64, the token's place in the stream; decides between equal keys.
+      activation: [m] float32, α.
+      context: [m, context_length] float16, α of the tokens round it.
+    """
+
+    key: np.ndarray
+    place: np.ndarray
+    activation: np.ndarray
+    context: np.ndarray
+
+
+def keys(factor: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """Returns [m] uint64 keys that sort by factor, then by rank.
+
+    Args:
+      factor: [m] integers below 2^24.
+      rank: [m] uint64 below 2^`RANK_BITS`.
+    """
+    return (factor.astype(np.uint64) << np.uint64(RANK_BITS)) | rank
+
+
+def rank_by_activation(activation: np.ndarray) -> np.ndarray:
+    """Returns [m] uint64 ranks that fall exactly as activations [m] float32 > 0 rise.
+
+    The bits of positive floating-point numbers rise with the numbers.
+    """
+    return _HIGHEST_ALPHA - activation.view(np.uint32).astype(np.uint64)
+
+
+def rank_in_group(sorted_groups: np.ndarray) -> np.ndarray:
+    """Returns 0, 1, 2, … within each run of equal values."""
+    starts = np.flatnonzero(np.diff(sorted_groups, prepend=sorted_groups[:1]) != 0)
+    starts = np.concatenate([np.zeros(1, np.int64), starts])
+    lengths = np.diff(starts, append=len(sorted_groups))
+    return np.arange(len(sorted_groups)) - np.repeat(starts, lengths)
+
+
+class RankedLists:
+    """Keeps, for each factor, the n entries of lowest key and place.
+
+    What is kept does not depend on the order in which entries come, nor on the lists
+    that they went through before: lists of parts of a stream add up exactly.
+    """
+
+    def __init__(self, *, n_factors: int, n: int, context_length: int = 0):
+        """Starts n_factors empty lists of at most n entries."""
+        self._n, self._n_factors = n, n_factors
+        self._kept = Entries(
+            np.zeros(0, np.uint64),
+            np.zeros(0, np.int64),
+            np.zeros(0, np.float32),
+            np.zeros((0, context_length), np.float16),
+        )
+        # A full list takes nothing above its last key.
+        self._last = np.full(n_factors, np.iinfo(np.uint64).max)
+        self._waiting: list[Entries] = []
+        self._n_waiting = 0
+
+    def offer(
+        self,
+        factor: np.ndarray,
+        rank: np.ndarray,
+        place: np.ndarray,
+        activation: np.ndarray,
+        *,
+        context: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        """Offers more entries.
+
+        Args:
+          factor: [m] integers.
+          rank: [m] uint64, see `keys`.
+          place: [m] int64.
+          activation: [m] float32.
+          context: called with the numbers of the entries that may be kept, [k];
+            returns theirs, [k, context_length].
+        """
+        key = keys(factor, rank)
+        chosen = np.flatnonzero(key <= self._last[factor])
+        if not len(chosen):
+            return
+        if context is not None:
+            # Contexts cost more than sorting out those that cannot stay.
+            chosen = chosen[_best(key[chosen], place[chosen], n=self._n)]
+            found = context(chosen)
+        else:
+            found = np.zeros((len(chosen), 0), np.float16)
+        self.add(Entries(key[chosen], place[chosen], activation[chosen], found))
+
+    def add(self, entries: Entries) -> None:
+        """Adds entries of this or of other lists."""
+        self._waiting.append(entries)
+        self._n_waiting += len(entries.key)
+        if self._n_waiting > max(_MIN_WAITING, len(self._kept.key) // 2):
+            self._merge()
+
+    def entries(self) -> Entries:
+        """Returns what is kept, sorted by key and place."""
+        self._merge()
+        return self._kept
+
+    def finish(self) -> Entries:
+        """Returns what is kept, the first axis split into [n_factors, n].
+
+        Keys, activations and contexts of unused places are 0, places −1.
+        """
+        kept = self.entries()
+        factor = kept.key >> np.uint64(RANK_BITS)
+        where = factor.astype(np.int64), rank_in_group(factor)
+        result = Entries(
+            *(
+                np.zeros((self._n_factors, self._n, *array.shape[1:]), array.dtype)
+                for array in kept
+            )
+        )
+        result.place[:] = -1
+        for whole, array in zip(result, kept, strict=True):
+            whole[where] = array
+        return result
+
+    def _merge(self) -> None:
+        if not self._waiting:
+            return
+        together = Entries(
+            *(
+                np.concatenate(arrays)
+                for arrays in zip(self._kept, *self._waiting, strict=True)
+            )
+        )
+        self._waiting, self._n_waiting = [], 0
+        order = _best(together.key, together.place, n=self._n)
+        self._kept = Entries(*(array[order] for array in together))
+        factor = self._kept.key >> np.uint64(RANK_BITS)
+        last = rank_in_group(factor) == self._n - 1
+        self._last[factor[last].astype(np.int64)] = self._kept.key[last]
+
+
+def _best(key, place, *, n):
+    """Returns which entries are the n first of their factor, in order."""
+    order = _order(key, place)
+    factor = key[order] >> np.uint64(RANK_BITS)
+    return order[rank_in_group(factor) < n]
+
+
+def _order(key, place):
+    """Sorts by key, then place; equal keys are rare, and only they are sorted twice."""
+    order = np.argsort(key)
+    sorted_key = key[order]
+    same = np.flatnonzero(sorted_key[1:] == sorted_key[:-1])
+    if len(same):
+        tied = np.union1d(same, same + 1)
+        members = order[tied]
+        order[tied] = members[np.lexsort((place[members], sorted_key[tied]))]
+    return order
