@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfvis_jax.analysis import importance, levels, top_lists
+from tfvis_jax.analysis import importance, top_lists
 
 
 def _brute_force(codes, n):
@@ -53,37 +53,3 @@ def test_importance_is_the_mean_of_those_that_fire():
     np.testing.assert_allclose(
         importance.importance_scores(activation, n=3), [[3.0, 0.0, 5.0]]
     )
-
-
-@pytest.mark.parametrize(
-    ("curve", "expected"),
-    [
-        ([5, 5, 4, 3, 2, 1, 1], "low"),
-        ([1, 1, 2, 5, 5, 4, 3], "mid"),
-        ([0, 0, 1, 1, 2, 4, 9], "high"),
-        ([3, 1, 1, 1, 1, 1, 5], "low"),
-    ],
-)
-def test_level_is_where_the_curve_reaches_half_of_its_peak(curve, expected):
-    curve = np.array(curve, np.float32)[:, None]
-    firing = np.full((7, 1), 50)
-    [level] = levels.classify(curve, firing, layers=tuple(range(7)))
-    assert level.name == expected
-    assert f"peak (layer {int(curve.argmax())})" in level.reason
-
-
-def test_a_stray_token_does_not_decide_the_level():
-    curve = np.array([9, 0, 0, 0, 0, 4, 5], np.float32)[:, None]
-    firing = np.array([1, 0, 0, 0, 0, 900, 900])[:, None]
-    [level] = levels.classify(curve, firing, layers=tuple(range(7)))
-    assert level.name == "high"
-
-
-def test_a_factor_that_hardly_fires_has_no_level():
-    curve = np.ones((7, 3), np.float32)
-    firing = np.zeros((7, 3), int)
-    firing[0] = [0, 19, 20]
-    names = [
-        level.name for level in levels.classify(curve, firing, layers=tuple(range(7)))
-    ]
-    assert names == ["unclear", "unclear", "low"]

@@ -66,9 +66,7 @@ class Run:
     @functools.cached_property
     def levels(self) -> list[levels.Level]:
         """Low, mid, high or unclear, with the reason, for every factor."""
-        return levels.classify(
-            self.importance(), self.examples.firing, layers=self.trained.layers
-        )
+        return levels.of_run(self)
 
     @functools.cached_property
     def labels(self) -> dict[int, labels_lib.Label]:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "activations": "store the model's hidden states, to train on more than once",
     "evaluate": "measure how good the dictionary is",
     "examples": "find the tokens that fire each factor most",
+    "levels": "say which factors are words, patterns or of long range",
     "export": "write the page of a run as files that open anywhere",
     "view": "open the page of a run in the browser",
     "encode": "write a sentence of your own as sums of factors",

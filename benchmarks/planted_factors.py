@@ -1,0 +1,87 @@
+"""Factors made of concepts: directions in which a concept's hidden states stand out.
+
+For a word form w, mean(x | w) − mean(x). For a template or a document, the mean over
+its tokens of x less the mean of all tokens of the same form, so that the direction says
+where a token stands and not which it is.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse
+
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.training import dictionary_file, encoding, setup
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plant:
+    """A concept that is made a factor.
+
+    Attributes:
+      name: in words.
+      level: "low", "mid" or "high".
+      rows: [n] numbers of the tokens that it holds.
+      layer: index of the layer that its direction is taken from.
+    """
+
+    name: str
+    level: str
+    rows: np.ndarray
+    layer: int
+
+
+def dictionary(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    *,
+    form: np.ndarray,
+    plants: Sequence[Plant],
+) -> dictionary_file.TrainedDictionary:
+    """Returns the plants' directions in place of a run's factors.
+
+    Args:
+      opened: model and settings of the run.
+      trained: its dictionary, whose layers, scales and λ are kept.
+      windows: its tokens.
+      form: [n_tokens] number of each token's word family, in reading order.
+      plants: what to make factors of.
+    """
+    n_tokens, n_forms = len(form), int(form.max()) + 1
+    of_forms = scipy.sparse.csr_array(
+        (np.ones(n_tokens, np.float32), (form, np.arange(n_tokens))),
+        shape=(n_forms, n_tokens),
+    )
+    column = np.concatenate([plant.rows for plant in plants])
+    row = np.repeat(np.arange(len(plants)), [len(plant.rows) for plant in plants])
+    of_plants = scipy.sparse.csr_array(
+        (np.ones(len(column), np.float32), (row, column)),
+        shape=(len(plants), n_tokens),
+    )
+    width = trained.factors.shape[1]
+    used = sorted({plant.layer for plant in plants})
+    form_sums = {index: np.zeros((n_forms, width), np.float32) for index in used}
+    plant_sums = {index: np.zeros((len(plants), width), np.float32) for index in used}
+    start = 0
+    everything = np.arange(len(windows))
+    for batch, states in encoding.scaled_windows(opened, trained, windows, everything):
+        stop = start + int(batch.row_mask.sum())
+        for index in used:
+            x = np.asarray(states[index])[batch.row_mask]
+            form_sums[index] += of_forms[:, start:stop] @ x
+            plant_sums[index] += of_plants[:, start:stop] @ x
+        start = stop
+    count = np.maximum(of_forms.sum(axis=1), 1)
+    factors = []
+    for number, plant in enumerate(plants):
+        sums, n = form_sums[plant.layer], len(plant.rows)
+        if plant.level == "low":
+            expected = sums.sum(axis=0) / n_tokens
+        else:
+            weight = np.bincount(form[plant.rows], minlength=n_forms) / count
+            expected = (weight @ sums) / n
+        direction = plant_sums[plant.layer][number] / n - expected
+        factors.append(direction / np.linalg.norm(direction))
+    return dataclasses.replace(trained, factors=np.array(factors, np.float32))
