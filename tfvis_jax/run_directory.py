@@ -12,7 +12,6 @@ dictionary.safetensors  the trained factors and layer scales
 examples/     what fires each factor, per layer
 examples-progress/  a pass for them that is not at its end
 levels.json   how much context each factor needs
-levels.json   how much context each factor needs
 labels.json   what people and their tools call the factors
 report.json   how good the dictionary is, and what the run cost
 evaluation.json how good it is by every measure
@@ -76,10 +75,6 @@ class RunDirectory:
     @property
     def examples(self) -> pathlib.Path:
         return self.path / "examples"
-
-    @property
-    def levels(self) -> pathlib.Path:
-        return self.path / "levels.json"
 
     @property
     def levels(self) -> pathlib.Path:
