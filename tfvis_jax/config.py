@@ -154,6 +154,8 @@ class RunConfig:
     num_epochs: int = 1
     # Window batches between two checkpoints.
     checkpoint_every: int = 50
+    # Folder or gs://BUCKET/FOLDER that they are kept in; None is inside the run.
+    checkpoints: str | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -182,6 +184,7 @@ class RunConfig:
             "checkpoint_every",
         ):
             _check(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
+        _check_place(self.checkpoints)
         _check(0 <= self.seed < 2**31, "seed", ">= 0, < 2³¹", self.seed)
         _check(
             0 < self.row_fraction <= 1, "row_fraction", "> 0, <= 1", self.row_fraction
@@ -259,12 +262,20 @@ def from_json(values: Mapping) -> RunConfig:
         ) from error
 
 
-def differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """Returns one line for each setting in which two runs differ."""
+def differences(
+    old: RunConfig, new: RunConfig, *, ignoring: tuple[str, ...] = ()
+) -> list[str]:
+    """Returns one line for each setting in which two runs differ.
+
+    Args:
+      old: of a run that is there.
+      new: what is asked for.
+      ignoring: names that may differ, such as "corpus.paths".
+    """
     before, after = _flatten(to_json(old)), _flatten(to_json(new))
     return [
         f"{name}: {before.get(name)!r} there, {after.get(name)!r} asked for"
-        for name in sorted(before | after)
+        for name in sorted((before | after).keys() - set(ignoring))
         if before.get(name) != after.get(name)
     ]
 
@@ -289,6 +300,22 @@ def _flatten(values: Mapping, prefix: str = "") -> dict:
 def _check(holds: bool, name: str, expected: str, got: object) -> None:
     if not holds:
         raise InputError(f"Expected `{name}` {expected}, got {got}.")
+
+
+def _check_place(checkpoints: str | None) -> None:
+    scheme, found, rest = (checkpoints or "").partition("://")
+    if not found:
+        return
+    if scheme != "gs":
+        raise InputError(
+            f"Expected `checkpoints` as a folder or gs://BUCKET/FOLDER, got "
+            f"{checkpoints}. Orbax, which writes them, knows no other stores; a folder "
+            "that the system has mounted will do."
+        )
+    if not all(rest.partition("/")[::2]):
+        raise InputError(
+            f"Expected `checkpoints` as gs://BUCKET/FOLDER, got {checkpoints}."
+        )
 
 
 def _check_choice(name: str, got: str, choices: tuple[str, ...]) -> None:

@@ -4,8 +4,10 @@ Rows are split over `DATA`, the dictionary and the codes over `FACTOR`. Everythi
 follows the layout of the arrays that it is given.
 """
 
+import contextlib
 import math
 import re
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -89,6 +91,18 @@ def widest(*, num_parts: int) -> jax.sharding.Mesh:
 def one_device() -> jax.sharding.Mesh:
     """Returns the mesh of this process's first device."""
     return jax.make_mesh((1, 1), (DATA, FACTOR), devices=jax.local_devices()[:1])
+
+
+def local_rows_only(mesh: jax.sharding.Mesh | None) -> jax.sharding.Mesh:
+    """Returns the devices of a mesh that are this process's, which all share rows.
+
+    Args:
+      mesh: from `make_mesh`; the process's first device if None.
+    """
+    if mesh is None:
+        return one_device()
+    devices = mesh.local_devices
+    return jax.make_mesh((len(devices), 1), (DATA, FACTOR), devices=devices)
 
 
 def check_sizes(
@@ -190,6 +204,43 @@ def place(mesh: jax.sharding.Mesh, tree: Tree, specs: Any) -> Tree:
     return jax.tree.map(place, tree, specs)
 
 
+def read_by_factor(
+    mesh: jax.sharding.Mesh,
+    read: Callable[[np.ndarray], np.ndarray],
+    *,
+    shape: tuple[int, ...],
+) -> jax.Array:
+    """Returns an array with factors first, of which each device is given its share.
+
+    Args:
+      mesh: from `make_mesh`.
+      read: returns the rows of these numbers.
+      shape: of the whole.
+    """
+    numbers = np.arange(shape[0])
+    return jax.make_array_from_callback(
+        shape, jax.NamedSharding(mesh, factors(mesh)), lambda at: read(numbers[at[0]])
+    )
+
+
+def make_by_factor(
+    mesh: jax.sharding.Mesh, make: Callable[..., jax.Array], *inputs: jax.Array
+) -> jax.Array:
+    """Returns an array with factors first, of which each device makes its share.
+
+    Args:
+      mesh: from `make_mesh`.
+      make: returns the whole, without regard to devices; XLA splits it.
+      inputs: of `make`, with factors first.
+    """
+    # The same devices with axes that XLA may use as it likes, unlike those of `mesh`.
+    automatic = jax.NamedSharding(
+        jax.sharding.Mesh(mesh.devices, mesh.axis_names), factors(mesh)
+    )
+    made = jax.jit(make, out_shardings=automatic)(*jax.device_put(inputs, automatic))
+    return jax.device_put(made, jax.NamedSharding(mesh, factors(mesh)))
+
+
 def fetch(tree: Tree) -> Tree:
     """Returns whole arrays in the memory of every process."""
 
@@ -212,6 +263,16 @@ def any_process(flag: bool) -> bool:
     if jax.process_count() == 1:
         return flag
     return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+
+
+@contextlib.contextmanager
+def first_process_first(name: str) -> Iterator[None]:
+    """Lets the first process run the block of this name before the others do."""
+    if not is_first_process():
+        wait_for_all(name)
+    yield
+    if is_first_process():
+        wait_for_all(name)
 
 
 def wait_for_all(name: str) -> None:

@@ -14,64 +14,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toy_runs
 
-from tfvis_jax import config, run_directory, sharding
-from tfvis_jax.data import build_windows
+from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
-from tfvis_jax.training import checkpoint, dictionary_file, held_out, loop, setup
+from tfvis_jax.training import checkpoint, dictionary_file, held_out, loop
 from tfvis_jax.training import state as state_lib
 
-
-def _settings(toy_bert_folder, toy_corpus, **changes):
-    settings = config.RunConfig(
-        model=str(toy_bert_folder),
-        corpus=config.CorpusConfig(
-            paths=(str(toy_corpus),), window_length=12, held_out_fraction=0.2
-        ),
-        solver=config.SolverConfig(l1_penalty=0.1),
-        dictionary=config.DictionaryConfig(n_factors=24),
-        windows_per_batch=8,
-        rows_per_step=64,
-        checkpoint_every=3,
-    )
-    return dataclasses.replace(settings, **changes)
-
-
-def _open(path, settings):
-    directory = run_directory.RunDirectory(path)
-    opened = setup.open_model(directory, settings)
-    directory.open_or_create(settings)
-    windows = build_windows.build(
-        directory.tokens, settings.corpus, tokenizer=opened.tokenizer
-    )
-    return opened, windows
-
-
-def _silent(done, total):
-    del done, total
-
-
-def _fit(path, settings, *, stop_after=None):
-    opened, windows = _open(path, settings)
-    calls = []
-
-    def should_stop():
-        calls.append(1)
-        return stop_after is not None and len(calls) >= stop_after
-
-    return loop.fit(opened, windows, progress=_silent, should_stop=should_stop)
+SMALL = {"windows_per_batch": 8, "rows_per_step": 64, "checkpoint_every": 3}
 
 
 @pytest.fixture(scope="module")
 def settings(toy_bert_folder, toy_corpus):
-    return _settings(toy_bert_folder, toy_corpus)
+    return toy_runs.settings(toy_bert_folder, toy_corpus, **SMALL)
 
 
 @pytest.fixture(scope="module")
 def trained(settings, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole")
-    return _fit(path, settings), path
+    return toy_runs.fit(path, settings), path
 
 
 def _lines(path):
@@ -88,7 +50,7 @@ def test_training_explains_more_as_it_goes(trained):
 
 def test_every_training_row_is_counted_once(trained, settings):
     state, path = trained
-    _, windows = _open(path, settings)
+    _, windows = toy_runs.open_run(path, settings)
     n_rows = int(windows.row_mask(windows.train).sum()) * 3
     assert sum(line["rows"] for line in _lines(path)) == n_rows
     assert int(state.batch) == -(-len(windows.train) // 8)
@@ -100,10 +62,10 @@ def test_an_interrupted_run_ends_bitwise_the_same(
 ):
     state, path = trained
     with pytest.raises(loop.Interrupted):
-        _fit(tmp_path, settings, stop_after=stop_after)
+        toy_runs.fit(tmp_path, settings, stop_after=stop_after)
     with checkpoint.open_folder(tmp_path / "checkpoints") as checkpoints:
         assert checkpoints.latest_batch == stop_after
-    resumed = _fit(tmp_path, settings)
+    resumed = toy_runs.fit(tmp_path, settings)
     np.testing.assert_array_equal(resumed.dictionary, state.dictionary)
     assert [line["rows"] for line in _lines(tmp_path)] == [
         line["rows"] for line in _lines(path)
@@ -113,7 +75,7 @@ def test_an_interrupted_run_ends_bitwise_the_same(
 def test_a_finished_run_is_left_as_it_is(trained, settings):
     state, path = trained
     before = (path / "metrics.jsonl").read_bytes()
-    again = _fit(path, settings)
+    again = toy_runs.fit(path, settings)
     np.testing.assert_array_equal(again.dictionary, state.dictionary)
     assert (path / "metrics.jsonl").read_bytes() == before
 
@@ -152,26 +114,28 @@ def test_a_run_killed_in_the_middle_ends_bitwise_the_same(trained, settings, tmp
 @pytest.mark.parametrize("rows_per_step", [100, 5000])
 def test_steps_of_any_size_count_every_row_once(settings, tmp_path, rows_per_step):
     odd = dataclasses.replace(settings, rows_per_step=rows_per_step)
-    _fit(tmp_path, odd)
-    _, windows = _open(tmp_path, odd)
+    toy_runs.fit(tmp_path, odd)
+    _, windows = toy_runs.open_run(tmp_path, odd)
     n_rows = int(windows.row_mask(windows.train).sum()) * 3
     assert sum(line["rows"] for line in _lines(tmp_path)) == n_rows
 
 
 def test_rows_drawn_at_random_still_resume(toy_bert_folder, toy_corpus, tmp_path):
-    settings = _settings(toy_bert_folder, toy_corpus, row_fraction=0.3, num_epochs=2)
-    whole = _fit(tmp_path / "whole", settings)
+    settings = toy_runs.settings(
+        toy_bert_folder, toy_corpus, row_fraction=0.3, num_epochs=2, **SMALL
+    )
+    whole = toy_runs.fit(tmp_path / "whole", settings)
     with pytest.raises(loop.Interrupted):
-        _fit(tmp_path / "cut", settings, stop_after=5)
+        toy_runs.fit(tmp_path / "cut", settings, stop_after=5)
     np.testing.assert_array_equal(
-        _fit(tmp_path / "cut", settings).dictionary, whole.dictionary
+        toy_runs.fit(tmp_path / "cut", settings).dictionary, whole.dictionary
     )
 
 
 def test_hidden_states_that_are_not_finite_stop_the_run(
     settings, tmp_path, monkeypatch
 ):
-    opened, windows = _open(tmp_path, settings)
+    opened, windows = toy_runs.open_run(tmp_path, settings)
     real = loop.hidden_states_lib.scaled_hidden_states
     calls = []
 
@@ -181,7 +145,7 @@ def test_hidden_states_that_are_not_finite_stop_the_run(
 
     monkeypatch.setattr(loop.hidden_states_lib, "scaled_hidden_states", poisoned)
     with pytest.raises(InputError, match="Hidden states of batch 5 are not finite"):
-        loop.fit(opened, windows, progress=_silent)
+        loop.fit(opened, windows, progress=toy_runs.silent)
     with checkpoint.open_folder(tmp_path / "checkpoints") as checkpoints:
         assert checkpoints.latest_batch == 3
 
@@ -189,7 +153,7 @@ def test_hidden_states_that_are_not_finite_stop_the_run(
 def test_hidden_states_that_are_not_finite_from_the_start_name_the_batch(
     settings, tmp_path, monkeypatch
 ):
-    opened, windows = _open(tmp_path, settings)
+    opened, windows = toy_runs.open_run(tmp_path, settings)
     real = loop.hidden_states_lib.scaled_hidden_states
     calls = []
 
@@ -199,7 +163,7 @@ def test_hidden_states_that_are_not_finite_from_the_start_name_the_batch(
 
     monkeypatch.setattr(loop.hidden_states_lib, "scaled_hidden_states", poisoned)
     with pytest.raises(InputError, match="Hidden states of batch 2 are not finite"):
-        loop.fit(opened, windows, progress=_silent)
+        loop.fit(opened, windows, progress=toy_runs.silent)
 
 
 def _flip_a_bit(folder):
@@ -221,10 +185,10 @@ def test_an_older_checkpoint_is_used_where_the_newest_is_damaged(
     trained, settings, tmp_path, damage
 ):
     with pytest.raises(loop.Interrupted):
-        _fit(tmp_path, settings, stop_after=7)
+        toy_runs.fit(tmp_path, settings, stop_after=7)
     damage(tmp_path / "checkpoints" / "7")
     with pytest.warns(UserWarning, match=r"checkpoints/7 (is dam|cannot be r).*older"):
-        state = _fit(tmp_path, settings)
+        state = toy_runs.fit(tmp_path, settings)
     np.testing.assert_array_equal(state.dictionary, trained[0].dictionary)
     assert [line["batch"] for line in _lines(tmp_path)] == [
         line["batch"] for line in _lines(trained[1])
@@ -234,11 +198,15 @@ def test_an_older_checkpoint_is_used_where_the_newest_is_damaged(
 
 def test_a_run_whose_checkpoints_are_all_damaged_says_so(settings, tmp_path):
     with pytest.raises(loop.Interrupted):
-        _fit(tmp_path, settings, stop_after=4)
+        toy_runs.fit(tmp_path, settings, stop_after=4)
     for folder in (tmp_path / "checkpoints").iterdir():
         _ruin(folder)
-    with pytest.raises(InputError, match=r"checkpoints/4.*None of the checkpoints"):
-        _fit(tmp_path, settings)
+    with pytest.raises(InputError, match="None of the checkpoints") as told:
+        toy_runs.fit(tmp_path, settings)
+    for number in (3, 4):
+        assert f"checkpoints/{number} cannot be read." in str(told.value)
+    # A sentence for each, and not what the library says.
+    assert len(str(told.value)) < 4 * len(str(tmp_path)) + 250
     assert (tmp_path / "checkpoints" / "4").is_dir()
 
 
@@ -256,7 +224,7 @@ def test_training_goes_on_where_checkpoints_cannot_be_saved(
 
     monkeypatch.setattr(saver, "save_async", full_for_a_while)
     with pytest.warns(UserWarning, match="no space left.*goes on; .* the last is 3"):
-        state = _fit(tmp_path, settings)
+        state = toy_runs.fit(tmp_path, settings)
     assert len(calls) > 4
     np.testing.assert_array_equal(state.dictionary, trained[0].dictionary)
 
@@ -273,7 +241,7 @@ def test_settings_that_the_model_cannot_serve(settings, tmp_path, changes, messa
     if "corpus" in changes:
         changes = {"corpus": dataclasses.replace(settings.corpus, **changes["corpus"])}
     with pytest.raises(InputError, match=message):
-        _open(tmp_path / "run", dataclasses.replace(settings, **changes))
+        toy_runs.open_run(tmp_path / "run", dataclasses.replace(settings, **changes))
     assert not (tmp_path / "run").exists()
 
 
@@ -293,9 +261,12 @@ def test_the_log_tells_of_held_out_text_waiting_and_compiling(trained, settings)
     assert not any(line["compilations"] for line in lines[4:])
     told = {line["batch"]: line["held_out_fvu"] for line in lines if len(line) > 12}
     assert sorted(told) == [*range(3, len(lines), 3), len(lines)]
-    opened, windows = _open(path, settings)
+    opened, windows = toy_runs.open_run(path, settings)
     result = reconstruction.evaluate(
-        opened, dictionary_file.from_state(state, opened), windows, progress=_silent
+        opened,
+        dictionary_file.from_state(state, opened),
+        windows,
+        progress=toy_runs.silent,
     )
     # Eight windows of held-out text against all.
     np.testing.assert_allclose(told[len(lines)], result.lasso.all.fvu, rtol=0.3)
@@ -305,7 +276,7 @@ def test_the_held_out_error_of_all_windows_is_that_of_the_report(
     trained, settings, monkeypatch
 ):
     state, path = trained
-    opened, windows = _open(path, settings)
+    opened, windows = toy_runs.open_run(path, settings)
     # Three devices divide neither the number of windows nor a multiple of eight.
     mesh = sharding.make_mesh(3, 2)
     assert len(windows.held_out) % 3
@@ -320,7 +291,10 @@ def test_the_held_out_error_of_all_windows_is_that_of_the_report(
         )
         got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
     result = reconstruction.evaluate(
-        opened, dictionary_file.from_state(state, opened), windows, progress=_silent
+        opened,
+        dictionary_file.from_state(state, opened),
+        windows,
+        progress=toy_runs.silent,
     )
     # Codes are within a gap of 1e-3 of optimal, by two solvers.
     np.testing.assert_allclose(got, result.lasso.all.fvu, rtol=5e-3)
@@ -347,13 +321,13 @@ def test_the_best_checkpoint_is_kept(tmp_path, settings):
 
 
 def test_a_profile_is_written_where_asked_for(settings, tmp_path):
-    opened, windows = _open(tmp_path, settings)
+    opened, windows = toy_runs.open_run(tmp_path, settings)
     calls = []
     with pytest.raises(loop.Interrupted):
         loop.fit(
             opened,
             windows,
-            progress=_silent,
+            progress=toy_runs.silent,
             should_stop=lambda: calls.append(1) or len(calls) == 2,
             profile_batch=2,
         )

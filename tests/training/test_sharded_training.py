@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toy_runs
 
-from tfvis_jax import config, run_directory, sharding
-from tfvis_jax.data import build_windows
+from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import checkpoint, loop, setup, step
+from tfvis_jax.training import checkpoint, loop, step
 from tfvis_jax.training import state as state_lib
 
 MESHES = [(8, 1), (4, 2), (2, 4), (1, 8)]
@@ -19,17 +19,14 @@ MESHES = [(8, 1), (4, 2), (2, 4), (1, 8)]
 
 @pytest.fixture(scope="module")
 def settings(toy_bert_folder, toy_corpus):
-    return config.RunConfig(
-        model=str(toy_bert_folder),
-        corpus=config.CorpusConfig(
-            paths=(str(toy_corpus),), window_length=12, held_out_fraction=0.2
-        ),
+    return toy_runs.settings(
+        toy_bert_folder,
+        toy_corpus,
         # A fixed number of fixed steps: where rows stop at a tolerance, or choose their
         # step sizes, rounding sums in another order ends at slightly other codes.
         solver=config.SolverConfig(
             solver="fista", l1_penalty=0.1, tolerance=0.0, max_steps=60
         ),
-        dictionary=config.DictionaryConfig(n_factors=24),
         windows_per_batch=64,
         rows_per_step=1024,
         num_epochs=2,
@@ -37,35 +34,16 @@ def settings(toy_bert_folder, toy_corpus):
     )
 
 
-def _fit(path, settings, *, mesh=None, stop_after=None):
-    directory = run_directory.RunDirectory(path)
-    opened = setup.open_model(directory, settings)
-    directory.open_or_create(settings)
-    windows = build_windows.build(
-        directory.tokens, settings.corpus, tokenizer=opened.tokenizer
-    )
-    calls = []
-
-    def should_stop():
-        calls.append(1)
-        return stop_after is not None and len(calls) >= stop_after
-
-    mesh = None if mesh is None else sharding.make_mesh(*mesh)
-    return loop.fit(
-        opened, windows, progress=lambda *_: None, should_stop=should_stop, mesh=mesh
-    )
-
-
 @pytest.fixture(scope="module")
 def on_one_device(settings, tmp_path_factory):
-    return _fit(tmp_path_factory.mktemp("one"), settings)
+    return toy_runs.fit(tmp_path_factory.mktemp("one"), settings)
 
 
 @pytest.mark.parametrize("mesh", MESHES)
 def test_the_dictionary_is_the_same_on_every_mesh(
     settings, on_one_device, tmp_path, mesh
 ):
-    got = _fit(tmp_path, settings, mesh=mesh)
+    got = toy_runs.fit(tmp_path, settings, mesh=mesh)
     assert int(got.step) == int(on_one_device.step) >= 20
     np.testing.assert_allclose(got.dictionary, on_one_device.dictionary, atol=1e-5)
     np.testing.assert_array_equal(got.batch, on_one_device.batch)
@@ -74,16 +52,16 @@ def test_the_dictionary_is_the_same_on_every_mesh(
 def test_a_run_goes_on_with_other_devices(settings, on_one_device, tmp_path):
     for mesh, stop_after in (((8, 1), 1), ((2, 4), 1), ((4, 2), 2)):
         with pytest.raises(loop.Interrupted):
-            _fit(tmp_path, settings, mesh=mesh, stop_after=stop_after)
-    got = _fit(tmp_path, settings)
+            toy_runs.fit(tmp_path, settings, mesh=mesh, stop_after=stop_after)
+    got = toy_runs.fit(tmp_path, settings)
     np.testing.assert_allclose(got.dictionary, on_one_device.dictionary, atol=1e-5)
 
 
 def test_the_same_mesh_resumes_bitwise(settings, tmp_path):
-    whole = _fit(tmp_path / "whole", settings, mesh=(4, 2))
+    whole = toy_runs.fit(tmp_path / "whole", settings, mesh=(4, 2))
     with pytest.raises(loop.Interrupted):
-        _fit(tmp_path / "cut", settings, mesh=(4, 2), stop_after=2)
-    resumed = _fit(tmp_path / "cut", settings, mesh=(4, 2))
+        toy_runs.fit(tmp_path / "cut", settings, mesh=(4, 2), stop_after=2)
+    resumed = toy_runs.fit(tmp_path / "cut", settings, mesh=(4, 2))
     for got, expected in zip(
         jax.tree.leaves(resumed), jax.tree.leaves(whole), strict=True
     ):
@@ -204,7 +182,7 @@ def test_sizes_that_a_mesh_does_not_divide(settings, tmp_path):
         settings, dictionary=dataclasses.replace(settings.dictionary, n_factors=27)
     )
     with pytest.raises(InputError, match=r"multiple of the 2 devices.*26 and 28"):
-        _fit(tmp_path / "a", odd, mesh=(4, 2))
+        toy_runs.fit(tmp_path / "a", odd, mesh=(4, 2))
     small = dataclasses.replace(settings, windows_per_batch=16)
     with pytest.raises(InputError, match=r"64 in all.*64 would do"):
-        _fit(tmp_path / "b", small, mesh=(8, 1))
+        toy_runs.fit(tmp_path / "b", small, mesh=(8, 1))

@@ -16,6 +16,7 @@ _MEANING = {
     "rows": "rows of a step",
     "codes": "codes in flight",
     "activations": "inside the encoder",
+    "first_factors": "first factors being made",
 }
 
 

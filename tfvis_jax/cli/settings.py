@@ -131,6 +131,10 @@ def define(values: flags.FlagValues) -> None:
     integer(
         "checkpoint_every", f"Batches between checkpoints ({_RUN.checkpoint_every})."
     )
+    text(
+        "checkpoints",
+        "Folder or gs://BUCKET/FOLDER for them; RUN/checkpoints by default.",
+    )
     integer("seed", f"Of everything random ({_RUN.seed}).")
 
 
@@ -166,6 +170,7 @@ def override(
             dictionary=_replace(config.dictionary, values),
             model=model,
             layers=_layers(values.layers, config.layers),
+            checkpoints=_place(values.checkpoints) or config.checkpoints,
         )
     except InputError as error:
         raise command.UsageError(str(error)) from error
@@ -210,6 +215,13 @@ def _layers(given: str | None, preset: tuple[int, ...] | None):
 
 def _depth(model: str) -> int:
     return models.read_config(model).n_layers
+
+
+def _place(checkpoints: str | None) -> str | None:
+    # Not yet there, as a rule, so that `_absolute` would not know it as local.
+    if checkpoints is None or "://" in checkpoints:
+        return checkpoints
+    return os.path.abspath(checkpoints)
 
 
 def _absolute(path: str) -> str:

@@ -105,13 +105,31 @@ def initialise_from_samples(
     Returns:
       [n_factors, d_model], unit rows.
     """
-    key_rows, key_noise = jax.random.split(key)
     mean = jnp.mean(x, axis=0, keepdims=True)
-    order = jax.random.permutation(key_rows, x.shape[0])
-    rows = x[jnp.resize(order, (n_factors - 1,))] - mean
+    chosen = choose_samples(key, num_rows=len(x), n_factors=n_factors)
+    return from_samples(jnp.concatenate([mean, x[chosen] - mean]), key=key)
+
+
+def choose_samples(key: jax.Array, *, num_rows: int, n_factors: int) -> jax.Array:
+    """Returns which rows become factors after the first, [n_factors - 1] int32."""
+    key_rows, _ = jax.random.split(key)
+    return jnp.resize(jax.random.permutation(key_rows, num_rows), (n_factors - 1,))
+
+
+def from_samples(rows: jax.Array, *, key: jax.Array) -> jax.Array:
+    """Returns unit factors: the mean row, and others with a little noise.
+
+    Args:
+      rows: [n_factors, d_model], the mean and what the chosen rows have beside it.
+      key: the same as in `choose_samples`.
+
+    Returns:
+      [n_factors, d_model], unit rows.
+    """
+    _, key_noise = jax.random.split(key)
+    noise = jax.random.normal(key_noise, (rows.shape[0] - 1, rows.shape[1]))
     scale = 1e-3 * jnp.linalg.norm(rows, axis=1, keepdims=True) + 1e-6
-    rows = rows + scale * jax.random.normal(key_noise, rows.shape)
-    return project_unit_norm(jnp.concatenate([mean, rows]))
+    return project_unit_norm(rows + scale * jnp.pad(noise, ((1, 0), (0, 0))))
 
 
 def initialise_spread(x: jax.Array, *, n_factors: int, key: jax.Array) -> jax.Array:

@@ -1,20 +1,36 @@
-"""Training state on disk, by Orbax; nothing else imports it."""
+"""Training state on a disk or in a bucket, by Orbax; nothing else imports it.
+
+Folders are `epath` paths, as Orbax has them: a bucket knows no rename, no lock and no
+empty folder, and nothing here needs one there.
+"""
 
 import contextlib
-import pathlib
-import shutil
-from collections.abc import Callable, Iterator
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import tensorstore
+from etils import epath
 from orbax.checkpoint import v1 as ocp
 
 from tfvis_jax import files, sharding
 from tfvis_jax.errors import InputError
+from tfvis_jax.training import setup
 from tfvis_jax.training import state as state_lib
 
 # How many are kept.
 _NEWEST = 2
+_BUCKET = "gs://"
+# Some seconds in all; by default a bucket that does not answer is asked for minutes.
+_TRIES = 2
+_PROBE = b"tfvis\n"
+
+
+class _Damaged(Exception):
+    """A checkpoint cannot be used; says which and why."""
 
 
 class Checkpoints:
@@ -23,11 +39,14 @@ class Checkpoints:
     def __init__(
         self,
         checkpointer: ocp.training.Checkpointer,
-        folder: pathlib.Path,
+        folder: epath.Path,
+        run: Mapping[str, Any] | None,
         notify: Callable[[str], None],
     ):
+        """Use `open_folder`."""
         self._checkpointer = checkpointer
         self._folder = folder
+        self._run = run
         self._notify = notify
         self._writing = None
 
@@ -59,7 +78,7 @@ class Checkpoints:
                 batch,
                 state,
                 metrics=None if fvu is None else {"fvu": fvu},
-                custom_metadata={"checksum": checksum(state)},
+                custom_metadata={"checksum": checksum(state), "run": self._run},
             )
 
     def wait(self) -> None:
@@ -79,37 +98,49 @@ class Checkpoints:
           abstract_state: shapes and layout, from `state.with_layout`.
 
         Raises:
-          InputError: none is whole, or they have other shapes.
+          InputError: none is whole, or they are of another run.
         """
-        damaged = {}
+        damaged: dict[int, _Damaged] = {}
         for number in sorted(c.step for c in self._checkpointer.checkpoints)[::-1]:
             try:
                 state = self._load(number, abstract_state)
-            except InputError as error:
+            except _Damaged as error:
                 damaged[number] = error
                 continue
             self._put_aside(damaged)
             return state
-        newest = damaged[max(damaged)]
+        reasons = " ".join(map(str, damaged.values()))
         raise InputError(
-            f"{newest} None of the checkpoints in {self._folder} can be used. Remove "
+            f"{reasons} None of the checkpoints in {self._folder} can be used. Remove "
             "that folder to begin anew."
-        )
+        ) from damaged[max(damaged)]
 
     def _load(self, number, abstract_state):
         place = self._folder / str(number)
         try:
-            state = self._checkpointer.load(number, abstract_state)
             metadata = self._checkpointer.metadata(number).custom_metadata or {}
+            self._check_same_run(place, metadata)
+            state = self._checkpointer.load(number, abstract_state)
+        except InputError:
+            raise
         except Exception as error:  # Orbax raises a different type for each damage.
-            raise InputError(
-                f"The checkpoint {place} cannot be read ({_reason(error)})."
-            ) from error
+            # What it says fills a screen; --debug shows it.
+            why = f" ({error.strerror})" if getattr(error, "strerror", None) else ""
+            raise _Damaged(f"The checkpoint {place} cannot be read{why}.") from error
         if metadata.get("checksum") != checksum(state):
-            raise InputError(
-                f"The checkpoint {place} is damaged: its checksum differs."
-            )
+            raise _Damaged(f"The checkpoint {place} is damaged: its checksum differs.")
         return state
+
+    def _check_same_run(self, place, metadata):
+        stored = metadata.get("run")
+        if self._run is None or stored is None:
+            return
+        if changed := setup.other_run(stored, self._run):
+            raise InputError(
+                f"The checkpoint {place} is of another run:\n  "
+                + "\n  ".join(changed)
+                + "\nNothing was changed. Choose another folder with --checkpoints."
+            )
 
     def _put_aside(self, damaged):
         if not damaged:
@@ -118,9 +149,8 @@ class Checkpoints:
         for error in damaged.values():
             self._notify(f"{error} An older one is used; it is now in {aside}.")
         if sharding.is_first_process():
-            aside.mkdir(exist_ok=True)
             for number in damaged:
-                (self._folder / str(number)).rename(_free(aside / str(number)))
+                _move(self._folder / str(number), _free(aside / str(number)))
         sharding.wait_for_all("damaged checkpoints")
         self._checkpointer.reload()
 
@@ -140,18 +170,68 @@ class Checkpoints:
             )
 
 
+def check_place(folder: str | os.PathLike) -> None:
+    """Refuses a folder or bucket that cannot be written to; to ask before training.
+
+    Args:
+      folder: made if absent.
+
+    Raises:
+      InputError: it cannot be written, or a library that buckets need is missing.
+    """
+    place = epath.Path(folder)
+    probe = f".writable-{jax.process_index()}"
+    try:
+        if str(place).startswith(_BUCKET):
+            # Arrays go another way than the small files beside them, and both must.
+            _bucket(place).write(probe, _PROBE).result()
+        else:
+            place.mkdir(parents=True, exist_ok=True)
+            (place / probe).write_bytes(_PROBE)
+        (place / probe).unlink()
+    except ImportError as error:
+        raise InputError(
+            f"Expected gcsfs and google-cloud-storage for checkpoints in {place}, and "
+            "found them not: pip install 'tfvis_jax[gcs]'."
+        ) from error
+    except Exception as error:  # Of the system, tensorstore or gcsfs.
+        advice = (
+            "The bucket must exist, and this machine's credentials must let it write, "
+            "list and delete there; `gcloud auth application-default login` makes some."
+            if str(place).startswith(_BUCKET)
+            else "Choose another folder with --checkpoints."
+        )
+        raise InputError(
+            f"Checkpoints cannot be kept in {place} ({_reason(error)}). {advice}"
+        ) from error
+
+
+def _bucket(place: epath.Path) -> tensorstore.KvStore:
+    bucket, _, path = str(place).removeprefix(_BUCKET).partition("/")
+    retries = {"gcs_request_retries": {"max_retries": _TRIES}}
+    return tensorstore.KvStore.open(
+        {"driver": "gcs", "bucket": bucket, "path": f"{path}/", "context": retries}
+    ).result()
+
+
 @contextlib.contextmanager
 def open_folder(
-    folder: pathlib.Path, *, notify: Callable[[str], None] = lambda what: None
+    folder: str | os.PathLike,
+    *,
+    run: Mapping[str, Any] | None = None,
+    notify: Callable[[str], None] = lambda what: None,
 ) -> Iterator[Checkpoints]:
     """Opens the checkpoints in a folder, made if absent.
 
     The newest two are kept, and the best by held-out error.
 
     Args:
-      folder: where they lie.
+      folder: where they lie; also gs://BUCKET/FOLDER.
+      run: from `setup.identity`, kept with each and compared with that of those found;
+        None compares nothing.
       notify: told in a sentence what went wrong without stopping anything.
     """
+    folder = epath.Path(folder)
     _drop_damaged_scores(folder)
     policies = ocp.training
     keep = policies.preservation_policies
@@ -170,21 +250,21 @@ def open_folder(
         ),
         cleanup_tmp_directories=True,
     ) as checkpointer:
-        checkpoints = Checkpoints(checkpointer, folder, notify)
+        checkpoints = Checkpoints(checkpointer, folder, run, notify)
         yield checkpoints
         checkpoints.wait()
 
 
-def _drop_damaged_scores(folder: pathlib.Path) -> None:
+def _drop_damaged_scores(folder: epath.Path) -> None:
     """Removes held-out errors that cannot be read; Orbax would not open the folder."""
     if sharding.is_first_process():
         for score in folder.glob("*/metrics/metrics"):
             try:
-                readable = isinstance(files.read_json(score).get("fvu"), float)
-            except (InputError, AttributeError):
+                readable = isinstance(json.loads(score.read_text()).get("fvu"), float)
+            except (ValueError, AttributeError):
                 readable = False
             if not readable:
-                shutil.rmtree(score.parent)
+                score.parent.rmtree()
     sharding.wait_for_all("scores of checkpoints")
 
 
@@ -215,7 +295,7 @@ def _reason(error: Exception) -> str:
     return lines[0][:160]
 
 
-def _free(path: pathlib.Path) -> pathlib.Path:
+def _free(path: epath.Path) -> epath.Path:
     """Returns a name like this one that is not taken."""
     number = 0
     taken = path
@@ -223,3 +303,18 @@ def _free(path: pathlib.Path) -> pathlib.Path:
         number += 1
         taken = path.with_name(f"{path.name}.{number}")
     return taken
+
+
+def _move(source: epath.Path, target: epath.Path) -> None:
+    """Moves a folder file by file, since a bucket has only files."""
+    _copy(source, target)
+    source.rmtree()
+
+
+def _copy(source: epath.Path, target: epath.Path) -> None:
+    if not source.is_dir():
+        source.copy(target)
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        _copy(path, target / path.name)

@@ -20,6 +20,7 @@ arithmetic; the numbers below are those of its compiled programs on a CPU, from 
 test lets them not stray. On a TPU it needs one less.
 """
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.models import bert_config
 from tfvis_jax.sparse_coding import encode, problem, small_problem
-from tfvis_jax.training import compiled
+from tfvis_jax.training import compiled, initialise
 from tfvis_jax.training import state as state_lib
 
 # Arrays of codes that are alive at once in a step.
@@ -40,6 +41,8 @@ _CODES = {"ista": 3, "fista": 6, "fista_restart": 6, "spectral": 5, "working_set
 _BLOCK_ROWS = 64
 # The rows, and as many for the residual and its product.
 _ROWS = 3
+# Arrays like the dictionary, or a device's share of it, that making it takes.
+_FIRST_FACTORS = {"normal": 4, "samples": 6, "spread": 4}
 # Steps between two looks at the gap, as `encode` has it.
 _LOOK_EVERY = 10
 _FLOAT = 4
@@ -70,6 +73,7 @@ class Memory(NamedTuple):
       rows: of one step, with their residuals.
       codes: of one step, all that are alive at once, and Gram matrices.
       activations: inside the encoder.
+      first_factors: while they are made, beside the dictionary that they become.
     """
 
     weights: int
@@ -79,12 +83,14 @@ class Memory(NamedTuple):
     rows: int
     codes: int
     activations: int
+    first_factors: int
 
     @property
     def peak(self) -> int:
-        """The most that is held at once: the encoder and the solver take turns."""
+        """The most that is held at once: all that is not kept takes turns."""
         held = self.weights + self.dictionary + self.update_state + self.hidden_states
-        return held + max(self.rows + self.codes, self.activations)
+        turns = (self.rows + self.codes, self.activations, self.first_factors)
+        return held + max(turns)
 
 
 class Work(NamedTuple):
@@ -142,6 +148,7 @@ def memory(
         rows=_ROWS * rows * model.d_model * _FLOAT,
         codes=_codes_bytes(config, model, rows=rows, mesh=mesh),
         activations=max(3 * expanded + 6 * hidden, 2 * scores + 2 * hidden),
+        first_factors=_first_factors_bytes(config, model, mesh=mesh),
     )
 
 
@@ -218,6 +225,21 @@ def _state_bytes(config, model, *, layers, mesh) -> tuple[int, int]:
     )
     dictionary = _num_bytes(state.dictionary) // mesh.factor
     return dictionary, total - dictionary
+
+
+def _first_factors_bytes(config, model, *, mesh) -> int:
+    """Returns what making the first factors takes, less the factors themselves."""
+    whole = config.dictionary.n_factors * model.d_model * _FLOAT
+    kind = config.dictionary.initialisation
+    shares = 1 if kind == "spread" else mesh.factor
+    made = (_FIRST_FACTORS[kind] - 1) * whole // shares
+    if config.solver.target_l0 is None:
+        return made
+    # λ is found on the same rows on every device, by the solver that suits it.
+    rows = initialise.PENALTY_ROWS
+    config = dataclasses.replace(config, solver=config_lib.SolverConfig())
+    codes = _codes_bytes(config, model, rows=rows, mesh=mesh)
+    return max(made, codes + _ROWS * rows * model.d_model * _FLOAT)
 
 
 def _codes_bytes(config, model, *, rows, mesh) -> int:

@@ -111,7 +111,11 @@ def fit(
     mesh = sharding.one_device() if mesh is None else mesh
     length = schedule(config, windows, n_layers=len(opened.layers))
     mesh_lib.check(config, mesh)
-    with checkpoint.open_folder(opened.run.checkpoints, notify=notify) as checkpoints:
+    with checkpoint.open_folder(
+        config.checkpoints or opened.run.checkpoints,
+        run=setup.identity(opened, windows),
+        notify=notify,
+    ) as checkpoints:
         state = _first_state(opened, windows, checkpoints, mesh=mesh, stored=stored)
         resumed_at = int(state.batch)
         log = metrics_log.MetricsLog(opened.run.metrics, resumed_at=resumed_at)
@@ -190,9 +194,8 @@ def _first_state(opened, windows, checkpoints, *, mesh, stored):
             config=config.dictionary,
         )
         return checkpoints.restore(state_lib.with_layout(shapes, mesh))
-    # Every process makes the whole of it from the same windows.
-    state = initialise.initial_state(opened, _batches(config, windows, stored=stored))
-    return sharding.place(mesh, state, state_lib.partition(state, mesh))
+    batches = _batches(config, windows, stored=stored)
+    return initialise.initial_state(opened, batches, mesh=mesh)
 
 
 def _batches(config, windows, *, stored, start=0, places=None):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -89,6 +91,24 @@ def keep_model_identity(opened: Setup) -> None:
     files.write_json(
         opened.run.model_identity, {"sha256": weights_hash(opened.pretrained)}
     )
+
+
+def identity(opened: Setup, windows: windows_lib.Windows) -> dict[str, Any]:
+    """Returns what decides what a run learns, wherever its files lie; JSON takes it."""
+    return {
+        "settings": config_lib.to_json(opened.config),
+        "weights": weights_hash(opened.pretrained),
+        "text": hashlib.sha256(windows.token_counts.tobytes()).hexdigest(),
+    }
+
+
+def other_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Returns one line for each thing in which two runs, from `identity`, differ."""
+    old, new = (config_lib.from_json(each["settings"]) for each in (there, here))
+    changed = config_lib.differences(
+        old, new, ignoring=("model", "corpus.paths", "checkpoints", "checkpoint_every")
+    )
+    return changed + [f"other {n}" for n in ("weights", "text") if there[n] != here[n]]
 
 
 def _check_same_weights(run, pretrained) -> None:
