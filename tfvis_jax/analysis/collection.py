@@ -1,27 +1,28 @@
 """One pass over the corpus that gathers what `examples.Examples` holds."""
 
-import pathlib
+import time
 from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
+from tfvis_jax import sharding
 from tfvis_jax.analysis import (
+    collector,
     examples,
-    firing_statistics,
-    layer_statistics,
+    examples_progress,
     parallel_encoding,
     token_tables,
 )
+from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.training import cache, dictionary_file, setup
 
 N_RANDOM = 100
-# Strongest tokens that are kept with their contexts.
-_N_CONTEXTS = 50
-_CONTEXT_LENGTH = 64
-_N_TOKENS = 20
-_N_PARTNERS = 10
+# A killed pass loses a minute; saving takes a second or two.
+_SAVE_EVERY_S = 60.0
+# Of the time between saves, the part that saving may take.
+_SAVING_SHARE = 0.03
 
 
 def collect(
@@ -29,131 +30,119 @@ def collect(
     trained: dictionary_file.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
-    folder: pathlib.Path,
     n: int,
     progress: Callable[[int, int], None],
     n_random: int = N_RANDOM,
     seed: int = 0,
     devices: Sequence[jax.Device] | None = None,
-) -> examples.Examples:
+    save_every_s: float = _SAVE_EVERY_S,
+) -> examples.Examples | None:
     """Encodes every window of the corpus and gathers what fires each factor.
+
+    Goes on where an earlier call was interrupted, in `RunDirectory.examples_progress`,
+    which the caller removes once the result is saved. Several processes share the
+    batches; the first one puts together what they found.
 
     Args:
       opened: model and settings of the run.
       trained: its dictionary.
       windows: its tokens, training and held-out alike.
-      folder: for what is gathered on the way.
       n: strongest tokens per layer and factor.
-      progress: called with (windows done, windows in all).
+      progress: called with (windows done, windows in all), by any process.
       n_random: tokens drawn at random per layer and factor.
       seed: of the random ones.
       devices: those that encode; all of this process if None.
+      save_every_s: seconds between saves.
+
+    Returns:
+      The examples; None in all processes but the first.
+
+    Raises:
+      InputError: hidden states that are not finite, or an interrupted pass with other
+        settings.
     """
-    sizes = sizes_for(trained, windows, n=n, n_random=n_random, seed=seed)
-    layers = [
-        layer_statistics.LayerStatistics(sizes, layer=layer) for layer in trained.layers
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    tokens = token_tables.TokenTables(folder, prefix="0")
-    done = 0
+    size = opened.config.windows_per_batch
+    n_batches = loader.num_batches(len(windows), batch_size=size)
+    unfinished = examples_progress.Progress(opened.run.examples_progress)
+    settings = {"n": n, "n_random": n_random, "seed": seed}
+    if sharding.is_first_process():
+        about = {
+            "dictionary": trained.content_hash,
+            "tokens": cache.windows_hash(windows),
+            "batch_size": size,
+            "n_batches": n_batches,
+        }
+        unfinished.begin(about, settings)
+    sharding.wait_for_all("examples begun")
+    todo = np.setdiff1d(np.arange(n_batches), unfinished.done())
+    process = jax.process_index()
+    saved = unfinished.load(process)
+    # Nobody saves before everybody has seen what is there.
+    sharding.wait_for_all("examples to do")
+    tokens = token_tables.TokenTables(
+        unfinished.folder,
+        prefix=str(process),
+        names=() if saved is None else saved.names,
+    )
+    gathered = collector.Collector(
+        trained, windows, tokens=tokens, n=n, n_random=n_random, seed=seed
+    )
+    batches = np.zeros(0, np.int64)
+    if saved is not None:
+        gathered.add_arrays(saved.arrays)
+        batches = saved.batches
+        del saved
+
+    def save():
+        tokens.flush()
+        state = examples_progress.Saved(batches, tokens.names, gathered.arrays())
+        unfinished.save(process, state)
+        tokens.remove_others()
+
+    ours = todo[process :: jax.process_count()]
+    n_before = n_batches - len(todo)
+    n_done, next_save = 0, time.monotonic() + save_every_s
     for index, found in parallel_encoding.encode(
         opened,
         trained,
         windows,
-        np.arange(len(windows)),
+        _windows_of(ours, batch_size=size, n_windows=len(windows)),
         devices=jax.local_devices() if devices is None else devices,
     ):
         for encoded in found:
-            _add(layers[index], tokens, encoded, index=index, windows=windows)
-            if index == len(layers) - 1:
-                done += int(np.sum(encoded.batch.window_ids >= 0))
-                progress(done, len(windows))
+            gathered.add(index, encoded)
+        if index < len(trained.layers) - 1:
+            continue
+        batches = np.append(batches, ours[n_done : n_done + len(found)])
+        n_done += len(found)
+        # The others are about as far.
+        n_all = n_before + n_done * jax.process_count()
+        progress(min(n_all * size, len(windows)), len(windows))
+        if (start := time.monotonic()) >= next_save and n_done < len(ours):
+            save()
+            now = time.monotonic()
+            next_save = now + max(save_every_s, (now - start) / _SAVING_SHARE)
+    if jax.process_count() > 1:
+        save()
     tokens.flush()
-    paths = [folder / name for name in tokens.names]
-    return _finish(trained, windows, layers, paths, sizes=sizes)
+    sharding.wait_for_all("examples gathered")
+    if not sharding.is_first_process():
+        return None
+    return _together(gathered, unfinished, tokens, own=process)
 
 
-def sizes_for(
-    trained: dictionary_file.TrainedDictionary,
-    windows: windows_lib.Windows,
-    *,
-    n: int,
-    n_random: int,
-    seed: int,
-) -> layer_statistics.Sizes:
-    """Returns how much is kept for each layer and factor."""
-    n_factors = len(trained.factors)
-    return layer_statistics.Sizes(
-        n_factors=n_factors,
-        n=n,
-        n_contexts=min(n, _N_CONTEXTS),
-        n_random=n_random,
-        context_length=min(windows.window_length, _CONTEXT_LENGTH),
-        pairs=firing_statistics.counts_pairs(
-            n_layers=len(trained.layers), n_factors=n_factors
-        ),
-        seed=seed,
-    )
+def _together(gathered, unfinished, tokens, *, own):
+    """Adds what other processes, of this or of an earlier call, have gathered."""
+    names = list(tokens.names)
+    for process in unfinished.processes():
+        if process != own:
+            other = unfinished.load(process)
+            gathered.add_arrays(other.arrays)
+            names += other.names
+    return gathered.finish([unfinished.folder / name for name in names])
 
 
-def _add(layer, tokens, encoded, *, index, windows):
-    batch = encoded.batch
-    row, factor, activation = layer.add_windows(
-        encoded.codes,
-        encoded.norms,
-        row_mask=batch.row_mask,
-        first_places=batch.window_ids.astype(np.int64) * windows.window_length,
-    )
-    group = index * encoded.codes.shape[1] + factor
-    tokens.add(
-        group * windows.vocab_size + batch.token_ids.reshape(-1)[row],
-        firing_statistics.fixed_point(activation),
-    )
-
-
-def _finish(trained, windows, layers, paths, *, sizes):
-    """Puts the layers together; one after the other, to hold little twice."""
-    found = [
-        _of_layer(layer, paths, row=row, sizes=sizes, windows=windows)
-        for row, layer in enumerate(layers)
-    ]
-    return examples.Examples(
-        layers=trained.layers,
-        n_tokens=int(layers[0].counts.n_tokens),
-        window_length=windows.window_length,
-        seed=sizes.seed,
-        dictionary_hash=trained.content_hash,
-        **{name: np.stack([each[name] for each in found]) for name in found[0]},
-    )
-
-
-def _of_layer(layer, paths, *, row, sizes, windows):
-    result = {}
-    for name, prefix in (("top", ""), ("random", "random_")):
-        entries = layer.finish(name)
-        window, position = np.divmod(entries.place, windows.window_length)
-        result[f"{prefix}activation"] = entries.activation
-        result[f"{prefix}window"] = window.astype(np.int32)
-        result[f"{prefix}position"] = np.where(entries.place < 0, -1, position).astype(
-            np.int32
-        )
-        if name == "random":
-            result["random_context_activation"] = entries.context
-    result["context_activation"] = layer.finish("context").context
-    counts = layer.counts
-    result["histogram"] = counts.histogram
-    result["firing"] = counts.histogram.sum(axis=1)
-    result["mean_norm"] = np.float64(counts.mean_norm)
-    result["partner"], result["partner_score"] = firing_statistics.partners(
-        counts.pairs, n_factors=sizes.n_factors, k=_N_PARTNERS
-    )
-    common, strong = token_tables.top_tokens(
-        paths,
-        row=row,
-        n_factors=sizes.n_factors,
-        vocab_size=windows.vocab_size,
-        k=_N_TOKENS,
-    )
-    for prefix, top in (("", common), ("strong_", strong)):
-        result |= {f"{prefix}{name}": array for name, array in vars(top).items()}
-    return result
+def _windows_of(batches, *, batch_size, n_windows):
+    """Returns the windows of the batches; only the last of all can be short."""
+    numbers = batches[:, None] * batch_size + np.arange(batch_size)
+    return numbers[numbers < n_windows]

@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.analysis import layer_statistics
+from tfvis_jax.analysis import examples_progress, layer_statistics
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file
 
@@ -102,7 +102,7 @@ class Examples:
 
 
 _FIELDS = dataclasses.fields(Examples)
-_ARRAYS = tuple(field.name for field in _FIELDS if field.type is np.ndarray)
+ARRAYS = tuple(field.name for field in _FIELDS if field.type is np.ndarray)
 _REST = tuple(field.name for field in _FIELDS if field.type is not np.ndarray)
 
 
@@ -114,7 +114,7 @@ def save(folder: pathlib.Path, examples: Examples) -> None:
     describes the files for those who read them without this program.
     """
     with files.whole_folder(folder) as partial:
-        for name in _ARRAYS:
+        for name in ARRAYS:
             np.save(partial / f"{name}.npy", getattr(examples, name))
         rest = {name: getattr(examples, name) for name in _REST}
         files.write_json(partial / "index.json", {"schema": SCHEMA, **rest})
@@ -129,6 +129,10 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
     """
     again = f"`tfvis examples {folder.parent}` computes them"
     if not (folder / "index.json").is_file():
+        # The two folders lie side by side, see `RunDirectory`.
+        begun = folder.with_name(f"{folder.name}-progress")
+        if sentence := examples_progress.half_computed(begun):
+            raise InputError(sentence)
         raise InputError(f"There are no examples in {folder} yet; {again}.")
     index = files.read_json(folder / "index.json")
     if index.get("schema") != SCHEMA:
@@ -143,7 +147,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
     try:
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in _ARRAYS
+            for name in ARRAYS
         }
         rest = {name: index[name] for name in _REST}
     except (OSError, ValueError, KeyError) as error:

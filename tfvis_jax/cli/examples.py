@@ -1,22 +1,30 @@
 """`tfvis examples`: where in the corpus each factor fires most."""
 
 import contextlib
-import shutil
 from collections.abc import Sequence
 
+import jax
 from absl import flags
 
-from tfvis_jax import run_directory
-from tfvis_jax.analysis import collection, examples
-from tfvis_jax.cli import command, progress
+from tfvis_jax import run_directory, sharding
+from tfvis_jax.analysis import collection, examples, examples_progress
+from tfvis_jax.cli import command, devices, progress
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import dictionary_file, setup
 
 FLAGS = command.new_flags()
+devices.define(FLAGS)
 _TOP_N = flags.DEFINE_integer(
     "top_n",
     1000,
     "Activations kept per layer and factor; the importance score is their mean.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+_RANDOM_N = flags.DEFINE_integer(
+    "random_n",
+    collection.N_RANDOM,
+    "Tokens drawn at random per layer and factor, of all that fire it.",
     lower_bound=1,
     flag_values=FLAGS,
 )
@@ -27,21 +35,45 @@ def run(arguments: Sequence[str]) -> None:
     path = command.run_argument(arguments)
     directory = run_directory.RunDirectory(path)
     directory.read_config()
-    with directory.lock():
-        found = collect(directory, progress.Stages(), top_n=_TOP_N.value)
-    print(f"{found.n_tokens:,} tokens encoded at each of {len(found.layers)} layers")
-    print(f"\nexamples {directory.examples}\nnext     tfvis export {path}")
+    with devices.joined(FLAGS):
+        first = sharding.is_first_process()
+        with directory.lock() if first else contextlib.nullcontext():
+            found = collect(
+                directory,
+                progress.Stages(quiet=not first),
+                top_n=_TOP_N.value,
+                random_n=_RANDOM_N.value,
+                encoders=_encoders(),
+            )
+            # Until all is written, which the others wait for.
+            sharding.wait_for_all("examples written")
+    if found is not None and first:
+        print(
+            f"{found.n_tokens:,} tokens encoded at each of {len(found.layers)} layers"
+        )
+        print(f"\nexamples {directory.examples}\nnext     tfvis export {path}")
 
 
 def collect(
-    directory: run_directory.RunDirectory, stages: progress.Stages, *, top_n: int
-):
-    """Encodes the corpus of a run and writes `examples/`, unless they are there."""
+    directory: run_directory.RunDirectory,
+    stages: progress.Stages,
+    *,
+    top_n: int,
+    random_n: int = collection.N_RANDOM,
+    encoders: Sequence[jax.Device] | None = None,
+) -> examples.Examples | None:
+    """Encodes the corpus of a run and writes `examples/`, unless they are there.
 
+    Returns:
+      The examples; None in all processes but the first, if they were not there.
+    """
     trained = dictionary_file.load(directory.dictionary)
     with contextlib.suppress(InputError):
         found = examples.load(directory.examples, trained)
-        if found.activation.shape[2] == top_n:
+        if (found.activation.shape[2], found.random_activation.shape[2]) == (
+            top_n,
+            random_n,
+        ):
             return found
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, directory.read_config())
@@ -50,13 +82,28 @@ def collect(
             opened,
             trained,
             opened.windows(),
-            folder=directory.examples_progress,
             n=top_n,
+            n_random=random_n,
             progress=show,
+            devices=encoders,
         )
-        examples.save(directory.examples, found)
-        shutil.rmtree(directory.examples_progress)
+        if found is not None:
+            examples.save(directory.examples, found)
+            examples_progress.Progress(directory.examples_progress).remove()
     return found
+
+
+def _encoders():
+    """Returns this process's devices; those of --mesh if it is given."""
+    if FLAGS.mesh is None:
+        return None
+    data, factor = sharding.parse(FLAGS.mesh, num_devices=jax.device_count())
+    if factor > 1:
+        raise InputError(
+            "Expected a --mesh that splits the rows only, such as data=-1: each device "
+            f"encodes with the whole dictionary; got {FLAGS.mesh!r}."
+        )
+    return sharding.make_mesh(data, 1).local_devices
 
 
 COMMAND = command.Command(
@@ -64,7 +111,9 @@ COMMAND = command.Command(
     usage="RUN [--flags]",
     description=(
         "Encodes the whole corpus of a trained run and keeps, for every layer and "
-        "factor, the tokens with the largest activations."
+        "factor, the tokens with the largest activations, a random sample of those "
+        "that fire it, its words and the factors that fire with it. Interrupt it at "
+        "any time: the same command goes on where it stopped."
     ),
     flags=FLAGS,
     run=run,
