@@ -250,6 +250,7 @@ def test_one_layer_one_factor(tmp_path):
         "activation": [3],
         "density": [0.5],
         "importance": [[2]],
+        "labels": [],
         "levels": [0],
         "peak": [0],
         "vocabulary": [],

@@ -37,7 +37,10 @@ def by_cosine(
 def by_firing(
     found: examples_lib.Examples, factor: int, *, layer: int, k: int
 ) -> tuple[Neighbour, ...]:
-    """Returns the k factors that fire together with a factor most, as they are stored.
+    """Returns the k factors that fire at the same tokens as a factor most.
+
+    The score is Jaccard's: tokens that fire both over tokens that fire either. None
+    where the run has too many factors for pairs to be counted.
 
     Args:
       found: the examples of the run.
@@ -45,8 +48,6 @@ def by_firing(
       layer: where they fire together.
       k: how many at most.
     """
-    if not hasattr(found, "partner"):
-        return ()
     index = found.layers.index(layer)
     partner = found.partner[index, factor].tolist()
     score = found.partner_score[index, factor].tolist()

@@ -182,10 +182,9 @@ def _choose(run, factor, *, layer, counts, seed):
 
 
 def _sampled(found, index, factor) -> list[int]:
-    """Returns windows in which a factor fires, by falling activation."""
-    kind = "random_" if hasattr(found, "random_activation") else ""
-    activation = getattr(found, f"{kind}activation")[index, factor]
-    window = getattr(found, f"{kind}window")[index, factor]
+    """Returns windows of tokens drawn from all that fire a factor, strongest first."""
+    activation = found.random_activation[index, factor]
+    window = found.random_window[index, factor]
     order = np.argsort(-activation, kind="stable")
     order = order[activation[order] > 0]
     return list(dict.fromkeys(window[order].tolist()))

@@ -82,6 +82,10 @@ def site_data(opened: run_lib.Run, *, contexts: int) -> site.SiteData:
         level_reasons=[level.reason for level in opened.levels],
         featured=featured.choose(opened),
         contexts=contexts_of,
+        labels={
+            number: site.Label(text=label.text, remarks=" ".join(label.remarks))
+            for number, label in opened.labels.items()
+        },
     )
 
 

@@ -157,6 +157,7 @@ def _factor(
         "density": _numbers(data.density[:, factor]),
         "factor": factor,
         "importance": _numbers(data.importance[:, factor]),
+        "label_remarks": data.labels[factor].remarks if factor in data.labels else "",
         "layer_words": [site.top_words(c, limit=_LAYER_WORDS) for c in contexts],
         "reason": data.level_reasons[factor],
         "texts": list(texts),
@@ -174,6 +175,8 @@ def _index(data: site.SiteData, words: Sequence[list[tuple[str, int]]]) -> dict:
         "activation": _numbers(np.nan_to_num(data.max_activation).max(axis=0)),
         "density": _numbers(density, digits=3),
         "importance": [_numbers(layer, digits=3) for layer in data.importance],
+        # Pairs, like the report's.
+        "labels": [(f, data.labels[f].text) for f in sorted(data.labels)],
         "levels": [site.LEVELS.index(level) for level in data.levels],
         "peak": [int(p) if a else None for p, a in zip(peak, alive, strict=True)],
         "vocabulary": vocabulary,

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -27,6 +27,19 @@ class Context:
     document: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Label:
+    """What somebody calls a factor; any text.
+
+    Attributes:
+      text: the name.
+      remarks: a score, a source, or nothing.
+    """
+
+    text: str
+    remarks: str = ""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SiteData:
     """A run, ready to be shown.
@@ -47,6 +60,7 @@ class SiteData:
       levels: [n_factors] of ``LEVELS``.
       level_reasons: [n_factors] one sentence each, why the factor has its level.
       featured: Factors to begin with.
+      labels: What somebody calls factors, by number.
       contexts: Returns for a factor its contexts, one list per layer; called once per
         factor, in ascending order.
     """
@@ -65,6 +79,7 @@ class SiteData:
     level_reasons: Sequence[str]
     featured: Sequence[int]
     contexts: Callable[[int], list[list[Context]]]
+    labels: Mapping[int, Label] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         shape = (len(self.layers), self.n_factors)
@@ -91,6 +106,11 @@ class SiteData:
         if outside := [f for f in self.featured if not 0 <= f < self.n_factors]:
             raise errors.InputError(
                 f"`featured` must lie in 0 … {self.n_factors - 1}, got {outside}."
+            )
+        if outside := sorted(set(self.labels) - set(range(self.n_factors))):
+            raise errors.InputError(
+                f"`labels` must be of factors in 0 … {self.n_factors - 1}, got "
+                f"{outside}."
             )
         for name, entry in self.report.items():
             _check_report_entry(name, entry, n_layers=len(self.layers))

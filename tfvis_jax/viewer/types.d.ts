@@ -28,6 +28,8 @@ interface Index {
   /** At the peak layer. */
   density: (number | null)[];
   vocabulary: string[];
+  /** Factor, what somebody calls it. */
+  labels: [number, string][];
   /** Per factor: place in vocabulary, count. */
   words: [number, number][][];
 }
@@ -37,6 +39,8 @@ interface Factor {
   factor: number;
   /** Why it has its level. */
   reason: string;
+  /** Score and source of its label. */
+  label_remarks: string;
   /** Per layer. */
   importance: (number | null)[];
   density: (number | null)[];
@@ -87,6 +91,7 @@ interface Tfvis {
     isDead(factor: number): boolean;
     level(factor: number): string;
     importance(factor: number): (number | null)[];
+    label(factor: number): string | null;
     words(factor: number): [string, number][];
   };
   dom: {

@@ -6,6 +6,8 @@
   const KEPT_SHARDS = 12;
   /** @type {Map<number, Promise<{factors: Factor[]}>>} least recently used first */
   const shards = new Map();
+  /** @type {Map<number, string>|null} */
+  let labels = null;
 
   const data = {
     /** @type {Manifest} */ manifest: null,
@@ -49,6 +51,12 @@
 
     /** @param {number} factor @returns {(number|null)[]} per layer */
     importance: (factor) => data.index.importance.map((layer) => layer[factor]),
+
+    /** What somebody calls it; any text, null if nobody does. @param {number} factor */
+    label(factor) {
+      labels = labels || new Map(data.index.labels);
+      return labels.get(factor) ?? null;
+    },
 
     /** @param {number} factor @returns {[string, number][]} */
     words: (factor) =>

@@ -55,6 +55,7 @@
     }
     const factor = await data.factor(number);
     const dead = data.isDead(number);
+    const label = data.label(number);
     const around = list.around(number);
     /** @param {string|null} wanted @returns {number} position in layers, or -1 */
     const position = (wanted) => manifest.layers.findIndex((l) => String(l) === wanted);
@@ -110,6 +111,13 @@
         "header",
         { class: "factor-head" },
         el("h1", null, `Factor ${number}`, " ", dead ? null : glyphs.level(data.level(number))),
+        label !== null &&
+          el(
+            "p",
+            { class: "headlabel" },
+            glyphs.label(label),
+            factor.label_remarks !== "" && el("small", null, factor.label_remarks),
+          ),
         el("p", { class: "headwords" }, glyphs.words(factor.words)),
         factor.reason !== "" && el("p", { class: "reason" }, factor.reason),
       ),

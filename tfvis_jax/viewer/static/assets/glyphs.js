@@ -54,6 +54,9 @@
       );
     },
 
+    /** What somebody calls a factor. @param {string|null} text */
+    label: (text) => text !== null && [el("bdi", { class: "label", title: text }, text), " "],
+
     /**
      * Words with counts; those that a search hit come first.
      * @param {[string, number][]} words @param {{terms?: string[], limit?: number}} [options]

@@ -64,6 +64,7 @@
       el(
         "span",
         { class: "card-words" },
+        glyphs.label(data.label(factor)),
         data
           .words(factor)
           .slice(0, 3)
@@ -94,7 +95,7 @@
         "said",
         dead
           ? el("span", { class: "muted" }, "dead: it never fires on this corpus")
-          : glyphs.words(data.words(factor), { terms }),
+          : [glyphs.label(data.label(factor)), glyphs.words(data.words(factor), { terms })],
       ),
       cell("kind", dead ? null : glyphs.level(data.level(factor))),
       cell("curve", glyphs.spark(data.importance(factor), manifest.layers)),
@@ -181,7 +182,7 @@
       filters.show(choice, order.length);
       empty.hidden = order.length > 0;
       empty.textContent = choice.q
-        ? `No factor has this number, or a word among its most frequent ones that begins with “${choice.q}”.`
+        ? `No factor has this number, or a word in its label or among its most frequent ones that begins with “${choice.q}”.`
         : "No factor is like that.";
       rows.show(order);
     }

@@ -20,15 +20,21 @@
 
   /** @type {string[]|null} */
   let folded = null;
+  /** Words of the labels. @type {Map<number, string[]>|null} */
+  let called = null;
 
   /** One test per term: does it name the factor, or begin one of its words? */
   function matchers(index, q) {
     folded = folded || index.vocabulary.map(fold);
+    called =
+      called || new Map(index.labels.map(([factor, text]) => [factor, terms(text)]));
     return terms(q).map((term) => {
       const number = asNumber(term);
       const hits = Uint8Array.from(folded, (word) => (word.startsWith(term) ? 1 : 0));
       return (factor) =>
-        factor === number || index.words[factor].some(([place]) => hits[place] === 1);
+        factor === number ||
+        index.words[factor].some(([place]) => hits[place] === 1) ||
+        (called.get(factor) || []).some((word) => word.startsWith(term));
     });
   }
 
