@@ -29,7 +29,7 @@ SCHEMA = "tfvis-labels/1"
 MAX_BYTES = 64 * 2**20
 MAX_CHARACTERS = 2_000
 _MAX_SOURCE = 200
-_KEY = re.compile(r"(?:.*(?:factor|latent|feature)_?)?(\d{1,9})", re.DOTALL)
+_KEY = re.compile(r"(?:.*(?:factor|latent|feature)_?)?([0-9]{1,9})", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,14 +173,10 @@ def _label(entry: Any) -> Label:
     if not text:
         raise InputError("expected a label of at least one letter.")
     score = entry.get("score")
-    if score is not None and (
-        isinstance(score, bool)
-        or not isinstance(score, int | float)
-        or not math.isfinite(score)
-    ):
+    if score is not None and not (isinstance(score, float) and math.isfinite(score)):
         raise InputError(f"expected a finite number as score, got {_short(score)}.")
     source = _text(entry.get("source") or "", name="source", limit=_MAX_SOURCE)
-    return Label(text, None if score is None else float(score), source)
+    return Label(text, score, source)
 
 
 def _text(value, *, name, limit) -> str:
@@ -216,7 +212,10 @@ def _read_json(path: pathlib.Path) -> Any:
     _check_size(path, path.stat().st_size)
     try:
         return json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=_without_repetition
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_without_repetition,
+            # Also of whole numbers too long for Python.
+            parse_int=float,
         )
     # A deeply nested value is no set of labels either.
     except (ValueError, RecursionError) as error:

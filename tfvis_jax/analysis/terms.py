@@ -201,7 +201,8 @@ def _over_represented(found, corpus, *, at, limit) -> tuple[Term, ...]:
             continue
         y = np.array([count[key] for key in keys])
         rate = np.array([share[key] for key in keys]) / total
-        background = corpus.count(keys)
+        # Of a sampled corpus: it holds what its contexts hold.
+        background = np.maximum(corpus.count(keys), [len(shares[key]) for key in keys])
         delta, z = log_odds.compare(
             y, background, total=y / rate, background_total=corpus.totals[n - 1]
         )
