@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 import jax
 
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, Terminated
 
 # A process that does not answer for so long is gone, and the others stop.
 _HEARTBEAT_S = 30
@@ -69,11 +70,13 @@ def joined(
         raise InputError(
             f"The {num_processes} processes could not join at {coordinator}: {reason}"
         ) from error
+    # JAX listens to SIGTERM from now on; what Python did at it is to stay.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         # At its end JAX would wait for the others, and they wait for this one.
-        atexit.register(_leave)
+        atexit.register(_leave, 0 if isinstance(error, Terminated) else 1)
         raise
 
 
@@ -113,7 +116,7 @@ def _wait_for(coordinator, *, patience_s):
         time.sleep(0.2)
 
 
-def _leave():
+def _leave(code):
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(code)

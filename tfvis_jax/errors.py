@@ -1,4 +1,4 @@
-"""The one exception for mistakes in what a user gave."""
+"""Exceptions that the command line tells in a sentence."""
 
 
 class InputError(ValueError):
@@ -6,4 +6,11 @@ class InputError(ValueError):
 
     The command line prints the message alone, without a traceback, so it has to name
     what was expected, what came, and the remedy.
+    """
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asked this process to end, by SIGTERM.
+
+    Like Ctrl-C it is no failure that a library should handle.
     """

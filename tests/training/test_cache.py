@@ -1,51 +1,36 @@
 """Stored hidden states: the same dictionary as from the stream, and no other's."""
 
 import dataclasses
+import pathlib
 import shutil
 
 import jax
 import numpy as np
 import pytest
+import toy_runs
 
-from tfvis_jax import config, files, run_directory, sharding
-from tfvis_jax.data import activations, build_windows
+from tfvis_jax import files, sharding
+from tfvis_jax.data import activations
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import cache, loop, setup
+from tfvis_jax.training import cache, loop
 
 
 @pytest.fixture(scope="module")
 def settings(toy_bert_folder, toy_corpus):
-    return config.RunConfig(
-        model=str(toy_bert_folder),
-        corpus=config.CorpusConfig(
-            paths=(str(toy_corpus),), window_length=12, held_out_fraction=0.2
-        ),
-        solver=config.SolverConfig(l1_penalty=0.1),
-        dictionary=config.DictionaryConfig(n_factors=24),
-        windows_per_batch=32,
-        rows_per_step=512,
+    return toy_runs.settings(
+        toy_bert_folder, toy_corpus, windows_per_batch=32, rows_per_step=512
     )
-
-
-def _open(path, settings):
-    directory = run_directory.RunDirectory(path)
-    opened = setup.open_model(directory, settings)
-    directory.open_or_create(settings)
-    windows = build_windows.build(
-        directory.tokens, settings.corpus, tokenizer=opened.tokenizer
-    )
-    return opened, windows
-
-
-def _silent(done, total):
-    del done, total
 
 
 @pytest.fixture(scope="module")
 def stored(settings, tmp_path_factory):
-    opened, windows = _open(tmp_path_factory.mktemp("run"), settings)
+    opened, windows = toy_runs.open_run(tmp_path_factory.mktemp("run"), settings)
     cache.fill(
-        opened.run.activations, opened, windows, dtype="float32", progress=_silent
+        opened.run.activations,
+        opened,
+        windows,
+        dtype="float32",
+        progress=toy_runs.silent,
     )
     return opened, windows
 
@@ -73,20 +58,20 @@ def test_training_from_them_equals_training_from_the_stream(
         return read(self, chosen)
 
     monkeypatch.setattr(activations.Activations, "read", noting)
-    opened, windows = _open(tmp_path / "stream", settings)
-    stream = loop.fit(opened, windows, progress=_silent)
+    opened, windows = toy_runs.open_run(tmp_path / "stream", settings)
+    stream = loop.fit(opened, windows, progress=toy_runs.silent)
     assert not seen
-    opened, windows = _open(tmp_path / "stored", settings)
+    opened, windows = toy_runs.open_run(tmp_path / "stored", settings)
     found = cache.open_for(source.run.activations, opened, windows)
-    from_disk = loop.fit(opened, windows, progress=_silent, stored=found)
+    from_disk = loop.fit(opened, windows, progress=toy_runs.silent, stored=found)
     assert seen == set(windows.train.tolist())
     np.testing.assert_allclose(from_disk.dictionary, stream.dictionary, atol=1e-5)
     # On a mesh each device takes its own windows.
-    opened, windows = _open(tmp_path / "mesh", settings)
+    opened, windows = toy_runs.open_run(tmp_path / "mesh", settings)
     on_mesh = loop.fit(
         opened,
         windows,
-        progress=_silent,
+        progress=toy_runs.silent,
         stored=found,
         mesh=sharding.make_mesh(4, 2) if jax.device_count() == 8 else None,
     )
@@ -96,9 +81,28 @@ def test_training_from_them_equals_training_from_the_stream(
     assert np.median(cosine) > 0.99
 
 
-def test_an_interrupted_fill_goes_on(stored, settings, tmp_path):
+@pytest.fixture
+def written(monkeypatch):
+    """The first windows of the files that are written, as they are."""
+    write, found = activations.Writer.write, []
+
+    def noting(self, windows, states):
+        found.append(int(windows[0]))
+        write(self, windows, states)
+
+    monkeypatch.setattr(activations.Writer, "write", noting)
+    return found
+
+
+def _same_files(folder, other):
+    for path in (folder / "states").rglob("*"):
+        if path.is_file():
+            assert (other / path.relative_to(folder)).read_bytes() == path.read_bytes()
+
+
+def test_an_interrupted_fill_goes_on(stored, settings, tmp_path, written):
     whole, _ = stored
-    opened, windows = _open(tmp_path / "run", settings)
+    opened, windows = toy_runs.open_run(tmp_path / "run", settings)
     folder = opened.run.activations
 
     def stop_early(done, total):
@@ -109,24 +113,51 @@ def test_an_interrupted_fill_goes_on(stored, settings, tmp_path):
         cache.fill(folder, opened, windows, dtype="float32", progress=stop_early)
     with pytest.raises(InputError, match="no finished hidden states"):
         cache.open_for(folder, opened, windows)
-    calls = []
-    cache.fill(
-        folder, opened, windows, dtype="float32", progress=lambda *at: calls.append(at)
+    assert written == [0]
+    cache.fill(folder, opened, windows, dtype="float32", progress=toy_runs.silent)
+    assert written == list(range(0, len(windows), activations.WINDOWS_PER_FILE))
+    _same_files(whole.run.activations, folder)
+
+
+def test_devices_share_the_windows(stored, settings, tmp_path):
+    whole, _ = stored
+    # Rows are shared by all devices, whatever the mesh is for, and sizes need not fit.
+    odd = dataclasses.replace(settings, windows_per_batch=20)
+    opened, windows = toy_runs.open_run(tmp_path / "run", odd)
+    folder = opened.run.activations
+    shapes = []
+
+    def noting(mesh, tree, *, size):
+        shapes.append((dict(mesh.shape), size))
+        return place_rows(mesh, tree, size=size)
+
+    place_rows = sharding.place_rows
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharding, "place_rows", noting)
+        cache.fill(
+            folder,
+            opened,
+            windows,
+            dtype="float32",
+            progress=toy_runs.silent,
+            mesh=sharding.make_mesh(4, 2),
+        )
+    assert shapes[0] == ({sharding.DATA: 8, sharding.FACTOR: 1}, 24)
+    every = np.arange(len(windows))
+    np.testing.assert_allclose(
+        cache.open_for(folder, opened, windows).read(every),
+        cache.open_for(whole.run.activations, opened, windows).read(every),
+        # Three windows on a device, not 32: the encoder's products round otherwise,
+        # and its norms divide by small deviations.
+        atol=2e-5,
     )
-    assert calls[0] == (0, len(windows) - activations.WINDOWS_PER_FILE)
-    for path in (whole.run.activations / "states").rglob("*"):
-        if path.is_file():
-            other = (
-                folder / "states" / path.relative_to(whole.run.activations / "states")
-            )
-            assert other.read_bytes() == path.read_bytes()
 
 
 def test_half_the_space_and_three_digits(stored, settings, tmp_path):
     whole, _ = stored
-    opened, windows = _open(tmp_path / "run", settings)
+    opened, windows = toy_runs.open_run(tmp_path / "run", settings)
     folder = opened.run.activations
-    cache.fill(folder, opened, windows, dtype="bfloat16", progress=_silent)
+    cache.fill(folder, opened, windows, dtype="bfloat16", progress=toy_runs.silent)
     got = cache.open_for(folder, opened, windows).read(np.arange(9))
     exact = cache.open_for(whole.run.activations, opened, windows).read(np.arange(9))
     np.testing.assert_allclose(got, exact, rtol=2**-8)
@@ -137,50 +168,61 @@ def test_states_of_something_else_are_refused(stored, settings, tmp_path):
     source, _ = stored
     folder = source.run.activations
     fewer = dataclasses.replace(settings, layers=(0, 2))
-    opened, windows = _open(tmp_path / "layers", fewer)
+    opened, windows = toy_runs.open_run(tmp_path / "layers", fewer)
     with pytest.raises(InputError, match=r"layers \[0, 2\].*has \[0, 1, 2\]"):
         cache.open_for(folder, opened, windows)
     corpus = dataclasses.replace(settings.corpus, max_tokens=500)
     other = dataclasses.replace(settings, corpus=corpus)
-    opened, windows = _open(tmp_path / "text", other)
+    opened, windows = toy_runs.open_run(tmp_path / "text", other)
     with pytest.raises(InputError, match="other text or windows"):
         cache.open_for(folder, opened, windows)
     with pytest.raises(InputError, match="another model, text, layers or type"):
-        cache.fill(folder, opened, windows, dtype="float32", progress=_silent)
+        cache.fill(folder, opened, windows, dtype="float32", progress=toy_runs.silent)
     with pytest.raises(InputError, match="among"):
-        cache.fill(tmp_path / "x", opened, windows, dtype="float16", progress=_silent)
+        cache.fill(
+            tmp_path / "x", opened, windows, dtype="float16", progress=toy_runs.silent
+        )
 
 
-def test_damage_is_noticed(stored, tmp_path):
-    source, windows = stored
-
-    def damaged(name):
-        folder = tmp_path / name
-        shutil.copytree(source.run.activations, folder)
-        path = next(p for p in (folder / "states" / "c").rglob("*") if p.is_file())
-        return folder, path
-
-    def check(folder):
-        with pytest.raises(InputError, match="damaged"):
-            found = activations.open(folder, model=about["model"], tokens=tokens)
-            found.read(np.arange(len(windows)))
-
-    about = files.read_json(source.run.activations / "about.json")
-    tokens = cache.windows_hash(windows)
-    folder, path = damaged("bit")
+def _flip(path):
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.write_bytes(content)
-    check(folder)
-    folder, path = damaged("short")
-    path.write_bytes(content[:500])
-    check(folder)
-    folder, path = damaged("missing")
-    path.unlink()
-    check(folder)
-    folder, _ = damaged("array")
-    (folder / "states" / "zarr.json").unlink()
-    check(folder)
-    folder, _ = damaged("about")
-    files.write_json(folder / "about.json", {"schema": about["schema"]})
-    check(folder)
+
+
+def _shorten(path):
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def _empty(path):
+    files.write_json(path, {"schema": "tfvis-activations/1"})
+
+
+_SECOND = "states/c/1/0/0/0"
+
+
+@pytest.mark.parametrize(
+    ("part", "damage", "message", "anew"),
+    [
+        (_SECOND, _flip, "is damaged", [activations.WINDOWS_PER_FILE]),
+        (_SECOND, _shorten, "is damaged", [activations.WINDOWS_PER_FILE]),
+        (_SECOND, pathlib.Path.unlink, "is missing", [activations.WINDOWS_PER_FILE]),
+        ("states/zarr.json", pathlib.Path.unlink, "is missing", []),
+        ("states/zarr.json", _empty, "is damaged", []),
+        ("about.json", _empty, "is damaged", []),
+    ],
+)
+def test_a_damaged_part_is_named_and_written_anew_alone(
+    stored, tmp_path, written, part, damage, message, anew
+):
+    source, windows = stored
+    folder = tmp_path / "activations"
+    shutil.copytree(source.run.activations, folder)
+    every = np.arange(len(windows))
+    damage(folder / part)
+    with pytest.raises(InputError, match=f"{part} .*{message}.*leaves the others"):
+        cache.open_for(folder, source, windows).read(every)
+    cache.fill(folder, source, windows, dtype="float32", progress=toy_runs.silent)
+    assert written == anew
+    _same_files(source.run.activations, folder)
+    assert cache.open_for(folder, source, windows).read(every).any()

@@ -113,5 +113,5 @@ def test_a_program_for_tpus_that_are_not_here():
     # Eight windows of 64 tokens on each chip, two layers.
     assert figures.results == pytest.approx(2 * 8 * 64 * 128 * 4, rel=0.01)
     assert figures.collectives == ()
-    with pytest.raises(InputError, match=r"does not know.*v5e:3x5"):
+    with pytest.raises(InputError, match=r"does not know.*v5e:3x5.*v5p:2x2x1"):
         _compile("v5e:3x5")

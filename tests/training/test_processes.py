@@ -25,8 +25,8 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _start(run, settings, *, processes=1, devices=2):
-    """Starts `tfvis train` in that many processes with that many devices each."""
+def _start(run, settings, *, processes=1, devices=2, name="train"):
+    """Starts a command in that many processes with that many devices each."""
     environment = dict(
         os.environ, PYTHONPATH=str(ROOT), JAX_NUM_CPU_DEVICES=str(devices)
     )
@@ -38,7 +38,7 @@ def _start(run, settings, *, processes=1, devices=2):
             f"--num_processes={processes}",
             f"--process_id={number}",
         ]
-        command = [sys.executable, "-m", "tfvis_jax", "train", str(run), *settings]
+        command = [sys.executable, "-m", "tfvis_jax", name, str(run), *settings]
         log = (run.parent / f"{run.name}-{number}.log").open("w+b")
         started.append(
             subprocess.Popen(
@@ -55,10 +55,14 @@ def _finish(started, *, seconds=240):
     return [process.wait(timeout=seconds) for process in started]
 
 
-def _train(run, settings, **how):
+def _work(run, settings, **how):
     codes = _finish(_start(run, settings, **how))
     logs = [path.read_text() for path in run.parent.glob(f"{run.name}-*.log")]
     assert not any(codes), "\n".join(logs)
+
+
+def _train(run, settings, **how):
+    _work(run, settings, **how)
     return dictionary_file.load(run / "dictionary.safetensors").factors
 
 
@@ -95,6 +99,10 @@ def test_two_processes_learn_what_one_does(settings, together, tmp_path):
     factors, run = together
     alone = _train(tmp_path / "run", [*settings, "--mesh=data=2,factor=2"], devices=4)
     np.testing.assert_allclose(factors, alone, atol=1e-5)
+    # Each process holds one half of the factors, from the first ones on.
+    split = [*settings, "--mesh=data=1,factor=4"]
+    halves = _train(tmp_path / "halves", split, processes=2)
+    np.testing.assert_allclose(halves, alone, atol=1e-5)
     lines = metrics_log.read(run / "metrics.jsonl")
     for ours, theirs in zip(
         lines, metrics_log.read(tmp_path / "run" / "metrics.jsonl"), strict=True
@@ -132,6 +140,24 @@ def test_sigterm_to_one_saves_all_and_ends_well(settings, together, tmp_path):
     assert not (run / "dictionary.safetensors").exists()
     assert "goes on" in (tmp_path / "run-1.log").read_text()
     np.testing.assert_array_equal(_train(run, settings, processes=2), factors)
+
+
+def test_two_processes_store_what_one_does(settings, tmp_path):
+    for name, processes in (("two", 2), ("one", 1)):
+        _work(tmp_path / name, settings, processes=processes, name="activations")
+    first, second = (
+        _files(tmp_path / name / "activations" / "states") for name in ("two", "one")
+    )
+    assert first.keys() == second.keys() and len(first) > 2
+    assert first == second
+
+
+def _files(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_a_process_that_fails_says_why_and_stops_the_other(settings, tmp_path):

@@ -1,17 +1,19 @@
 """`tfvis activations`: the hidden states of a run's text, stored for many trainings."""
 
+import contextlib
 import pathlib
 from collections.abc import Sequence
 
 from absl import flags
 
-from tfvis_jax import run_directory
-from tfvis_jax.cli import command, progress, settings, train
+from tfvis_jax import run_directory, sharding
+from tfvis_jax.cli import command, devices, progress, settings, train
 from tfvis_jax.data import activations
 from tfvis_jax.training import cache
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
+devices.define(FLAGS)
 _STORED_DTYPE = flags.DEFINE_enum(
     "stored_dtype",
     "float32",
@@ -32,25 +34,32 @@ def run(arguments: Sequence[str]) -> None:
     """Stores the hidden states of all windows of a run."""
     path = command.run_argument(arguments)
     directory = run_directory.RunDirectory(path)
-    if directory.config_path.is_file() and not FLAGS.text:
-        config = settings.override(directory.read_config(), FLAGS)
-    else:
-        config = settings.build(FLAGS)
-    stages = progress.Stages()
-    with directory.lock():
-        opened, windows = train.prepare(
-            directory, config, stages, num_workers=_NUM_WORKERS.value
-        )
-        with stages.stage("activations", "hidden states") as show:
-            cache.fill(
-                directory.activations,
-                opened,
-                windows,
-                dtype=_STORED_DTYPE.value,
-                progress=show,
-            )
-    print(f"stored   {directory.activations} ({_gigabytes(directory.activations)})")
-    print(f"next     tfvis train {path} --activations={directory.activations}")
+    with devices.joined(FLAGS):
+        if directory.config_path.is_file() and not FLAGS.text:
+            config = settings.override(directory.read_config(), FLAGS)
+        else:
+            config = settings.build(FLAGS)
+        first = sharding.is_first_process()
+        mesh = devices.mesh(FLAGS)
+        stages = progress.Stages(quiet=not first)
+        with directory.lock() if first else contextlib.nullcontext():
+            with sharding.first_process_first("tokens"):
+                opened, windows = train.prepare(
+                    directory, config, stages, num_workers=_NUM_WORKERS.value
+                )
+            with stages.stage("activations", "hidden states") as show:
+                cache.fill(
+                    directory.activations,
+                    opened,
+                    windows,
+                    dtype=_STORED_DTYPE.value,
+                    progress=show,
+                    mesh=mesh,
+                )
+    if first:
+        size = _gigabytes(directory.activations)
+        print(f"stored   {directory.activations} ({size})")
+        print(f"next     tfvis train {path} --activations={directory.activations}")
 
 
 def _gigabytes(folder: pathlib.Path) -> str:

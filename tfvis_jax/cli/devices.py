@@ -1,4 +1,4 @@
-"""Flags that say which devices and processes train together."""
+"""Flags that say which devices and processes work together."""
 
 import contextlib
 
@@ -24,7 +24,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "distributed",
         False,
-        "Train together with the other processes of a TPU pod, of SLURM, Open MPI or "
+        "Work together with the other processes of a TPU pod, of SLURM, Open MPI or "
         "GKE, which run the same command.",
         flag_values=values,
     )
@@ -54,11 +54,20 @@ def joined(values: flags.FlagValues) -> contextlib.AbstractContextManager[None]:
     return distributed.joined(*others)
 
 
-def mesh(values: flags.FlagValues, config: config_lib.RunConfig) -> jax.sharding.Mesh:
-    """Returns the mesh that was asked for, or the widest that the sizes allow."""
+def mesh(
+    values: flags.FlagValues, config: config_lib.RunConfig | None = None
+) -> jax.sharding.Mesh:
+    """Returns the mesh that was asked for, or the widest that the sizes allow.
+
+    Args:
+      values: the flags.
+      config: settings that rows must be split by; None lets all devices share them.
+    """
     if values.mesh is not None:
         sizes = sharding.parse(values.mesh, num_devices=jax.device_count())
         return sharding.make_mesh(*sizes)
+    if config is None:
+        return sharding.make_mesh(jax.device_count(), 1)
     found = sharding.widest(num_parts=loader.num_parts(config.windows_per_batch))
     if found.size < jax.device_count():
         every = loader.WINDOWS_PER_PART * jax.device_count()

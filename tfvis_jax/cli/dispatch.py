@@ -1,8 +1,9 @@
 """Dispatch: find the command, read its flags, turn failures into a sentence.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.
+Exit codes: 0 done, or stopped by SIGTERM with nothing lost; 1 failed; 2 wrong usage.
 """
 
+import contextlib
 import importlib
 import logging
 import os
@@ -12,8 +13,8 @@ from collections.abc import Sequence
 
 import tfvis_jax
 from tfvis_jax import files
-from tfvis_jax.cli import command
-from tfvis_jax.errors import InputError
+from tfvis_jax.cli import command, signals
+from tfvis_jax.errors import InputError, Terminated
 
 # In the order in which a person meets them. Each is imported when it is called, so that
 # this list shows at once.
@@ -69,9 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except InputError as error:
         _complain(error, debug)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         onward = _RESUMES.get(name, "Nothing half-written is left.")
         print(f"\ntfvis {name}: stopped. {onward}", file=sys.stderr)
+        return 0 if isinstance(stop, Terminated) else 1
     except BrokenPipeError:  # `tfvis encode … | head`
         # Python would complain again when it closes the stream at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,7 +91,11 @@ def _dispatch(name: str, arguments: list[str]) -> int:
         return 0
     if name not in _COMMANDS:
         raise command.UsageError(f"there is no command {name!r}.\n\n{_overview()}")
-    chosen = _load(name)
+    with signals.terminating() if name in _RESUMES else contextlib.nullcontext():
+        return _run(_load(name), arguments)
+
+
+def _run(chosen: command.Command, arguments: list[str]) -> int:
     if not set(_HELP).isdisjoint(arguments):
         print(chosen.help())
         return 0

@@ -6,7 +6,7 @@ import pathlib
 import platform
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import jax
 from absl import flags
@@ -14,13 +14,14 @@ from absl import flags
 import tfvis_jax
 from tfvis_jax import config as config_lib
 from tfvis_jax import files, run_directory, sharding
-from tfvis_jax.cli import command, devices, progress, settings
+from tfvis_jax.cli import command, devices, progress, settings, signals
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as report_lib
 from tfvis_jax.training import (
     cache,
+    checkpoint,
     dictionary_file,
     loop,
     metrics_log,
@@ -100,18 +101,15 @@ def train(
       that it had learnt saved.
     """
     first = sharding.is_first_process()
-    if not first:
-        sharding.wait_for_all("tokens")
     mesh = sharding.one_device() if mesh is None else mesh
-    opened, windows = prepare(
-        directory, config, stages, num_workers=num_workers, mesh=mesh
-    )
-    if first:
-        sharding.wait_for_all("tokens")
+    with sharding.first_process_first("tokens"):
+        opened, windows = prepare(
+            directory, config, stages, num_workers=num_workers, mesh=mesh
+        )
     stored = None
     if activations is not None:
         stored = cache.open_for(pathlib.Path(activations), opened, windows)
-    with _stop_on_signals() as asked, stages.stage("train", "learning") as show:
+    with signals.asking() as asked, stages.stage("train", "learning") as show:
         try:
             state = loop.fit(
                 opened,
@@ -151,6 +149,8 @@ def prepare(
         opened = setup.open_model(directory, config)
     if mesh is not None:
         plan.check(config, opened.pretrained.config, mesh=mesh)
+        if config.checkpoints is not None:
+            checkpoint.check_place(config.checkpoints)
     directory.open_or_create(config)
     if sharding.is_first_process():
         setup.keep_model_identity(opened)
@@ -246,24 +246,6 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in libraries},
     }
-
-
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
-    """Yields the signals, Ctrl-C and SIGTERM, that came; a second one kills."""
-    asked = []
-
-    def ask(number, frame):
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    previous = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 COMMAND = command.Command(

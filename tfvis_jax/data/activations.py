@@ -45,12 +45,15 @@ class Activations:
         """Returns [n, n_layers, window_length, d_model] float32 of windows [n].
 
         Raises:
-          InputError: the files are damaged.
+          InputError: files are damaged (names the first).
         """
+        windows = np.asarray(windows)
         try:
-            states = self._array[np.asarray(windows)].read().result()
+            states = self._array[windows].read().result()
         except ValueError as error:
-            raise _damaged(self.folder, error) from error
+            numbers = np.unique(windows // WINDOWS_PER_FILE)
+            bad = (n for n in numbers if not _is_whole(self._array, n))
+            raise _damaged(_path(self.folder, next(bad, numbers[0]))) from error
         return np.asarray(states, np.float32)
 
 
@@ -70,34 +73,43 @@ class Writer:
         self._folder, self._about = folder, about
         folder.mkdir(parents=True, exist_ok=True)
         begun = folder / "begun.json"
-        if begun.is_file() and files.read_json(begun) != about:
+        if not begun.is_file():
+            files.write_json(begun, about)
+        elif files.read_json(begun) != about:
             raise InputError(
                 f"{folder} holds hidden states of another model, text, layers or type. "
                 "Remove it, or choose another folder."
             )
-        files.write_json(begun, about)
-        self._array = _open_array(folder, about, create=True)
+        try:
+            self._array = _open_array(folder, about, create=True)
+        except InputError:
+            # The description of the array alone is damaged, or it would not be ours.
+            _zarr(folder).unlink(missing_ok=True)
+            self._array = _open_array(folder, about, create=True)
 
-    def missing(
-        self, *, process_index: int, process_count: int
-    ) -> Iterator[np.ndarray]:
+    def groups(self, *, process_index: int, process_count: int) -> Iterator[np.ndarray]:
         """Yields the windows of each file that is this process's to write."""
         num_windows = self._about["shape"][0]
-        for number in range(math.ceil(num_windows / WINDOWS_PER_FILE)):
-            path = self._folder / "states" / "c" / str(number) / "0" / "0" / "0"
-            if number % process_count == process_index and not path.is_file():
-                first = number * WINDOWS_PER_FILE
-                yield np.arange(first, min(first + WINDOWS_PER_FILE, num_windows))
+        num_files = math.ceil(num_windows / WINDOWS_PER_FILE)
+        for number in range(process_index, num_files, process_count):
+            first = number * WINDOWS_PER_FILE
+            yield np.arange(first, min(first + WINDOWS_PER_FILE, num_windows))
+
+    def has(self, windows: np.ndarray) -> bool:
+        """Returns whether one of the `groups` is there and undamaged; reads it."""
+        return _is_whole(self._array, int(windows[0]) // WINDOWS_PER_FILE)
 
     def write(self, windows: np.ndarray, states: np.ndarray) -> None:
         """Writes the windows of one file.
 
         Args:
-          windows: from `missing`.
+          windows: from `groups`.
           states: [n, n_layers, window_length, d_model].
         """
         kind = self._array.dtype.numpy_dtype
         first, stop = int(windows[0]), int(windows[-1]) + 1
+        # What is damaged could not be written over.
+        _path(self._folder, first // WINDOWS_PER_FILE).unlink(missing_ok=True)
         try:
             self._array[first:stop].write(states.astype(kind)).result()
         except ValueError as error:
@@ -162,8 +174,8 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
             f"Expected hidden states of schema {_SCHEMA} in {folder}, got "
             f"{schema!r}. Remove the folder and write them anew."
         )
-    if missing := {"shape", "layers", "dtype", "model", "tokens"} - set(about):
-        raise _damaged(folder, f"about.json has no {', '.join(sorted(missing))}")
+    if {"shape", "layers", "dtype", "model", "tokens"} - set(about):
+        raise _damaged(folder / "about.json")
     for name, ours in (("model", model), ("tokens", tokens)):
         if about[name] != ours:
             what = {
@@ -206,13 +218,32 @@ def _open_array(folder, about, *, create):
     except ValueError as error:
         if files.is_disk_full(error):
             raise files.no_space(folder) from error
-        raise _damaged(folder, error) from error
+        raise _damaged(_zarr(folder)) from error
 
 
-def _damaged(folder, what):
+def _is_whole(array, number) -> bool:
+    """Returns whether the windows of a file have the checksums that they should."""
+    first = int(number) * WINDOWS_PER_FILE
+    try:
+        array[first : min(first + WINDOWS_PER_FILE, array.shape[0])].read().result()
+    except ValueError:
+        return False
+    return True
+
+
+def _path(folder, number):
+    return folder / "states" / "c" / str(number) / "0" / "0" / "0"
+
+
+def _zarr(folder):
+    return folder / "states" / "zarr.json"
+
+
+def _damaged(path):
+    what = "is damaged" if path.is_file() else "is missing"
     return InputError(
-        f"The hidden states in {folder} are damaged ({str(what)[:160]}). Remove that "
-        "folder; `tfvis activations` makes them anew."
+        f"The part {path} of stored hidden states {what}. `tfvis activations RUN` "
+        "writes it anew and leaves the others as they are."
     )
 
 

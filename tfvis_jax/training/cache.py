@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import pathlib
 from collections.abc import Callable
 
@@ -23,10 +24,12 @@ def fill(
     *,
     dtype: str,
     progress: Callable[[int, int], None],
+    mesh: jax.sharding.Mesh | None = None,
 ) -> None:
     """Writes the hidden states of all windows; goes on where it was interrupted.
 
-    Several processes share the files; each runs the encoder on its first device.
+    Several processes share the files, and the devices of each share its windows. Files
+    that are there are read, and those that are damaged written anew.
 
     Args:
       folder: where to.
@@ -34,6 +37,7 @@ def fill(
       windows: tokens of the corpus.
       dtype: one of `activations.DTYPES`.
       progress: called with (windows done, windows in all), of this process.
+      mesh: devices to use, of all processes; this process's first one if None.
     """
     layers = opened.layers
     length, d_model = windows.window_length, opened.pretrained.config.d_model
@@ -44,37 +48,51 @@ def fill(
         model=setup.weights_hash(opened.pretrained),
         tokens=windows_hash(windows),
     )
-    writer = activations.Writer(folder, about)
-    share = {
-        "process_index": jax.process_index(),
-        "process_count": jax.process_count(),
-    }
-    groups = list(writer.missing(**share))
-    total = sum(map(len, groups))
-    done = 0
+    with sharding.first_process_first("stored hidden states"):
+        writer = activations.Writer(folder, about)
+    groups = list(
+        writer.groups(
+            process_index=jax.process_index(), process_count=jax.process_count()
+        )
+    )
+    encode = _encoder(opened, windows, mesh=sharding.local_rows_only(mesh))
+    done, total = 0, sum(map(len, groups))
     progress(done, total)
     for group in groups:
-        states = []
-        for batch in loader.batches(
-            windows, group, batch_size=opened.config.windows_per_batch, shuffle=False
-        ):
-            found = hidden_states_lib.scaled_hidden_states(
-                opened.pretrained.encoder,
-                batch.token_ids,
-                batch.token_mask,
-                np.ones(len(layers), np.float32),
-                layers=layers,
-            )
-            real = np.moveaxis(np.asarray(found), 0, 1)[batch.window_ids >= 0]
-            _check_finite(real, layers=layers)
-            states.append(real)
-        writer.write(group, np.concatenate(states))
+        if not writer.has(group):
+            states = encode(group)
+            _check_finite(states, layers=layers)
+            writer.write(group, states)
         done += len(group)
         progress(done, total)
     sharding.wait_for_all("hidden states")
     if sharding.is_first_process():
         writer.finish()
     sharding.wait_for_all("all hidden states")
+
+
+def _encoder(opened, windows, *, mesh):
+    """Returns a function from windows [n] to hidden states [n, layers, length, d]."""
+    layers, num_devices = opened.layers, mesh.size
+    # Every device takes as many.
+    size = math.ceil(opened.config.windows_per_batch / num_devices) * num_devices
+    encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
+    scale = np.ones(len(layers), np.float32)
+
+    def encode(chosen):
+        states = []
+        for batch in loader.batches(windows, chosen, batch_size=size, shuffle=False):
+            token_ids, token_mask = sharding.place_rows(
+                mesh, (batch.token_ids, batch.token_mask), size=size
+            )
+            with jax.set_mesh(mesh):
+                found = hidden_states_lib.scaled_hidden_states(
+                    encoder, token_ids, token_mask, scale, layers=layers
+                )
+            states.append(np.moveaxis(np.asarray(found), 0, 1)[batch.window_ids >= 0])
+        return np.concatenate(states)
+
+    return encode
 
 
 def open_for(

@@ -116,7 +116,14 @@ def fit(
         run=setup.identity(opened, windows),
         notify=notify,
     ) as checkpoints:
-        state = _first_state(opened, windows, checkpoints, mesh=mesh, stored=stored)
+        state = _first_state(
+            opened,
+            windows,
+            checkpoints,
+            mesh=mesh,
+            stored=stored,
+            should_stop=should_stop,
+        )
         resumed_at = int(state.batch)
         log = metrics_log.MetricsLog(opened.run.metrics, resumed_at=resumed_at)
         progress(resumed_at, length.num_batches)
@@ -183,7 +190,7 @@ def token_weights(token_counts: np.ndarray, *, enabled: bool) -> np.ndarray:
     return (1 / np.sqrt(counts) / max(mean, 1e-30)).astype(np.float32)
 
 
-def _first_state(opened, windows, checkpoints, *, mesh, stored):
+def _first_state(opened, windows, checkpoints, *, mesh, stored, should_stop):
     """Returns the newest checkpoint's state, or a new one, on the mesh."""
     config = opened.config
     if checkpoints.latest_batch is not None:
@@ -194,7 +201,14 @@ def _first_state(opened, windows, checkpoints, *, mesh, stored):
             config=config.dictionary,
         )
         return checkpoints.restore(state_lib.with_layout(shapes, mesh))
-    batches = _batches(config, windows, stored=stored)
+
+    def until_stopped(batches):
+        for batch in batches:
+            if sharding.any_process(should_stop()):
+                raise Interrupted
+            yield batch
+
+    batches = until_stopped(_batches(config, windows, stored=stored))
     return initialise.initial_state(opened, batches, mesh=mesh)
 
 

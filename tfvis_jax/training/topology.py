@@ -28,6 +28,10 @@ _ENVIRONMENT = {
     "TPU_WORKER_HOSTNAMES": "localhost",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
+_NAMES = (
+    "A name is GENERATION:SIDES, the chips along each side, in hosts of 2x2: such as "
+    "v5e:16x16, v5e:2x4, v6e:2x4 or v5p:2x2x1."
+)
 # GiB of a chip, by generation, as Google's documentation of Cloud TPU gives them.
 _CHIP_GIB = {"v4": 32, "v5e": 16, "v5p": 95, "v6e": 32}
 _PROGRAMS = {"step": compiled.lower_step, "encoder": compiled.lower_encoder}
@@ -41,9 +45,7 @@ def num_chips(topology: str) -> int:
     """
     match = re.fullmatch(r"v\w+:(\d+(?:x\d+)*)", topology)
     if match is None:
-        raise InputError(
-            f"Expected a topology such as v5e:16x16 or v5p:4x4x4, got {topology!r}."
-        )
+        raise InputError(f"Expected a topology, got {topology!r}. {_NAMES}")
     chips = 1
     for side in match.group(1).split("x"):
         chips *= int(side)
@@ -108,7 +110,8 @@ def compile_programs(
     answer = json.loads(child.stdout.splitlines()[-1])
     if "refused" in answer:
         raise InputError(
-            f"libtpu does not know the topology {topology!r}: {answer['refused']}"
+            f"libtpu does not know the topology {topology!r} ({answer['refused']}). "
+            + _NAMES
         )
     return {name: _as_figures(value) for name, value in answer.items()}
 
