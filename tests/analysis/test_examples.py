@@ -8,6 +8,7 @@ import pytest
 
 import tfvis_jax
 from tfvis_jax import cli, files
+from tfvis_jax.analysis import collection
 from tfvis_jax.analysis import examples as examples_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import encoding
@@ -32,7 +33,7 @@ def test_examples_equal_a_sort_of_the_whole_corpus(run):
     codes = [[] for _ in run.trained.layers]
     places = []
     for batch, layers in encoding.encode_windows(
-        run._opened, run.trained, run.windows, everything
+        run.opened, run.trained, run.windows, everything
     ):
         valid = batch.row_mask.reshape(-1)
         window = np.repeat(batch.window_ids, run.windows.window_length)
@@ -102,7 +103,7 @@ def test_a_sentence_is_its_factors_and_the_rest(run):
     rebuilt = encoded.codes @ run.trained.factors + encoded.residual
     np.testing.assert_allclose(rebuilt, encoded.x, atol=1e-5)
     # The hidden states themselves, from the encoder without padding or batches.
-    opened = run._opened
+    opened = run.opened
     ids = np.array(
         [
             opened.tokenizer.cls_id,
@@ -152,7 +153,7 @@ def test_examples_of_another_dictionary_or_damaged_are_refused(run, tmp_path):
 
 
 def test_examples_that_are_there_are_not_computed_again(run, monkeypatch):
-    monkeypatch.setattr(examples_lib, "collect", None)
+    monkeypatch.setattr(collection, "collect", None)
     assert cli.main(["examples", str(run.directory.path), "--top_n=30"]) == 0
     assert cli.main(["examples", str(run.directory.path), "--top_n=31"]) == 1
 

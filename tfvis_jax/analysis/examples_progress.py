@@ -136,6 +136,6 @@ def half_computed(folder: pathlib.Path) -> str | None:
         return None
     run, share = folder.parent, Progress(folder).fraction()
     return (
-        f"The examples of {run} are half computed ({share:.0%}); `tfvis examples {run}` "
-        "goes on."
+        f"The examples of {run} are half computed ({share:.0%}); "
+        f"`tfvis examples {run}` goes on."
     )

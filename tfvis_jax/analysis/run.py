@@ -59,9 +59,32 @@ class Run:
         """The corpus as token windows."""
         return windows_lib.open(self.directory.tokens)
 
-    def importance(self) -> np.ndarray:
-        """Returns the importance scores, [n_layers, n_factors]."""
-        return self._importance
+    def importance(
+        self, *, n: int | None = None, norm_free: bool = False
+    ) -> np.ndarray:
+        """Returns the importance scores, [n_layers, n_factors].
+
+        Args:
+          n: largest activations that count; all that are stored if None.
+          norm_free: whether to divide by the mean ‖x‖ of the layer.
+
+        Raises:
+          InputError: fewer are stored than ``n``.
+        """
+        if n is None and not norm_free:
+            return self._importance
+        found = self.examples
+        stored = found.activation.shape[2]
+        n = stored if n is None else n
+        if not 1 <= n <= stored:
+            raise InputError(
+                f"Expected 1 … {stored} activations, as many as are stored, got {n}. "
+                f"`tfvis examples {self.directory.path} --top_n={n}` stores more."
+            )
+        scores = importance.importance_scores(found.activation, n=n)
+        if norm_free:
+            return importance.norm_free_scores(scores, found.mean_norm)
+        return scores
 
     @functools.cached_property
     def levels(self) -> list[levels.Level]:
