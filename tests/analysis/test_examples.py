@@ -24,7 +24,7 @@ def run(toy_bert_folder, toy_corpus, tmp_path_factory):
         *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8"),
     ]
     assert cli.main(train) == 0
-    assert cli.main(["examples", str(path), "--top_n=30"]) == 0
+    assert cli.main(["examples", str(path), "--top_n=30", "--random_n=50"]) == 0
     return tfvis_jax.load_run(path)
 
 
@@ -73,6 +73,62 @@ def test_a_factor_in_a_notebook(run):
     np.testing.assert_allclose(np.linalg.norm(factor.vector), 1, atol=1e-5)
     curve = run.importance()[:, factor.number]
     np.testing.assert_allclose(list(factor.importance().values()), curve)
+
+
+def test_near_duplicates_are_folded_when_they_are_read(run):
+    number = int(run.examples.firing.sum(axis=0).argmax())
+    layer = run.factor(number).importance().peak
+    index = run.trained.layers.index(layer)
+    stored = np.count_nonzero(run.examples.activation[index, number])
+    every = run.factor(number).examples(layer=layer, n=stored)
+    groups = {
+        "text": lambda e: run.windows.token_ids([e.window]).tobytes(),
+        "document": lambda e: e.document,
+    }
+    for by, group in groups.items():
+        folded = run.factor(number).examples(layer=layer, n=stored, fold=by)
+        first = {}
+        for example in every:
+            first.setdefault(group(example), []).append(example)
+        assert len(folded) == len(first) < stored
+        for example, together in zip(folded, first.values(), strict=True):
+            assert example.folded == len(together) - 1
+            assert dataclasses.replace(example, folded=0) == together[0]
+        two = run.factor(number).examples(layer=layer, n=2, fold=by)
+        assert two == folded[:2]
+    with pytest.raises(InputError, match="text"):
+        run.factor(number).examples(fold="paragraph")
+
+
+def test_random_examples_and_those_of_a_band(run):
+    examples = run.examples
+    number = int(examples.firing.sum(axis=0).argmax())
+    factor, layer = run.factor(number), run.factor(number).importance().peak
+    index = run.trained.layers.index(layer)
+    drawn = factor.random_examples(layer=layer, n=7)
+    assert [e.activation for e in drawn] == pytest.approx(
+        examples.random_activation[index, number, :7].tolist()
+    )
+    every = np.sort([e.activation for e in factor.random_examples(layer=layer, n=999)])
+    low, high = np.quantile(every, [0.45, 0.95])
+    middle = [e.activation for e in factor.band_examples((0.5, 0.9), layer=layer)]
+    assert len(middle) > 3 and low <= min(middle) and max(middle) <= high
+    firing = int(examples.firing[index, number])
+    [best] = factor.band_examples((1 - 1 / firing, 1), layer=layer)
+    assert best == factor.examples(layer=layer, n=1)[0]
+    with pytest.raises(InputError, match=r"\(0.9, 0.99\)"):
+        factor.band_examples((0.9, 0.5), layer=layer)
+
+
+def test_importance_of_fewer_activations_and_free_of_norms(run):
+    examples = run.examples
+    best = np.float64(examples.activation[:, :, :5])
+    expected = best.sum(axis=2) / np.maximum((best > 0).sum(axis=2), 1)
+    np.testing.assert_allclose(run.importance(n=5), expected, rtol=1e-6)
+    free = run.importance() / examples.mean_norm[:, None]
+    np.testing.assert_allclose(run.importance(norm_free=True), free, rtol=1e-6)
+    with pytest.raises(InputError, match="--top_n=31"):
+        run.importance(n=31)
 
 
 def test_what_does_not_exist_is_named_with_the_range(run):
@@ -152,9 +208,21 @@ def test_examples_of_another_dictionary_or_damaged_are_refused(run, tmp_path):
         examples_lib.load(folder, run.trained)
 
 
+def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
+    folder = tmp_path / "examples"
+    examples_lib.save(folder, run.examples)
+    index = json.loads((folder / "index.json").read_text())
+    files.write_json(folder / "index.json", index | {"schema": "tfvis-examples/1"})
+    with pytest.raises(InputError, match=r"examples/2.*examples/1; .tfvis examples"):
+        examples_lib.load(folder, run.trained)
+
+
 def test_examples_that_are_there_are_not_computed_again(run, monkeypatch):
     monkeypatch.setattr(collection, "collect", None)
-    assert cli.main(["examples", str(run.directory.path), "--top_n=30"]) == 0
+    assert (
+        cli.main(["examples", str(run.directory.path), "--top_n=30", "--random_n=50"])
+        == 0
+    )
     assert cli.main(["examples", str(run.directory.path), "--top_n=31"]) == 1
 
 

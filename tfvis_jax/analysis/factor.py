@@ -12,6 +12,7 @@ from tfvis_jax.analysis import (
     labels,
     levels,
     notebook_html,
+    reading,
     saliency,
     terms,
 )
@@ -32,6 +33,7 @@ class Example:
       document: name of the document.
       window: number of the token window.
       position: place of the token in it.
+      folded: near-duplicates that it stands for besides itself.
     """
 
     before: str
@@ -41,6 +43,7 @@ class Example:
     document: str
     window: int
     position: int
+    folded: int = 0
 
     def __str__(self) -> str:
         return f"{self.activation:6.3f}  {self.before}[{self.word}]{self.after}"
@@ -127,35 +130,51 @@ class Factor:
         scores = dict(zip(self.run.trained.layers, curve, strict=True))
         return Importance(scores, factor=self.number)
 
-    def examples(self, *, layer: int | None = None, n: int = 20) -> ExampleList:
+    def examples(
+        self, *, layer: int | None = None, n: int = 20, fold: str | None = None
+    ) -> ExampleList:
         """Returns the strongest tokens of a layer in their contexts.
 
         Args:
           layer: one of the dictionary's; where the factor peaks if None.
           n: how many at most.
+          fold: "text" shows one token of all windows of the same text, "document" one
+            of each document: the strongest, with the number of stored ones left out.
 
         Raises:
           InputError: no such layer; without one, a factor that fires nowhere.
         """
-        layer = self._layer(layer)
-        found = self.run.examples
-        index = self.run.trained.layers.index(layer)
-        kept = found.activation[index, self.number, :n]
-        places = zip(
-            kept.tolist(),
-            found.window[index, self.number, :n].tolist(),
-            found.position[index, self.number, :n].tolist(),
-            strict=True,
-        )
-        return ExampleList(
-            [
-                self._example(activation, window, position)
-                for activation, window, position in places
-                if activation > 0
-            ],
-            factor=self.number,
-            layer=layer,
-        )
+        layer, index = self._layer(layer)
+        stop = n if fold is None else None
+        found = reading.strongest(self.run.examples, index, self.number, stop=stop)
+        if fold is not None:
+            found = reading.fold(found, self.run.windows, by=fold).take(slice(0, n))
+        return self._in_context(found, layer=layer)
+
+    def random_examples(self, *, layer: int | None = None, n: int = 20) -> ExampleList:
+        """Returns tokens drawn uniformly from all that fire the factor at a layer.
+
+        Args:
+          layer: one of the dictionary's; where the factor peaks if None.
+          n: how many at most.
+        """
+        layer, index = self._layer(layer)
+        found = reading.drawn(self.run.examples, index, self.number, stop=n)
+        return self._in_context(found, layer=layer)
+
+    def band_examples(
+        self, band: tuple[float, float], *, layer: int | None = None, n: int = 20
+    ) -> ExampleList:
+        """Returns tokens between two quantiles of α; see `reading.in_band`.
+
+        Args:
+          band: such as (0.5, 0.9), of the tokens that fire the factor at the layer.
+          layer: one of the dictionary's; where the factor peaks if None.
+          n: how many at most.
+        """
+        layer, index = self._layer(layer)
+        found = reading.in_band(self.run.examples, index, self.number, band=band, n=n)
+        return self._in_context(found, layer=layer)
 
     def explain(
         self, *, layer: int | None = None, example: int = 1, **settings
@@ -170,7 +189,7 @@ class Factor:
         Raises:
           InputError: no such layer or example, or a factor that fires nowhere.
         """
-        layer = self._layer(layer)
+        layer, _ = self._layer(layer)
         target = example_target.of_run(
             self.run, factor=self.number, layer=layer, rank=example
         )
@@ -204,13 +223,24 @@ class Factor:
             label="" if self.label is None else str(self.label),
         )
 
-    def _layer(self, layer: int | None) -> int:
+    def _layer(self, layer: int | None) -> tuple[int, int]:
+        """Returns the layer and its place among the layers."""
         if layer is None:
-            return example_target.peak_layer(self.run, factor=self.number)
+            layer = example_target.peak_layer(self.run, factor=self.number)
         self.run.check_layer(layer)
-        return layer
+        return layer, self.run.trained.layers.index(layer)
 
-    def _example(self, activation: float, window: int, position: int) -> Example:
+    def _in_context(self, found: reading.References, *, layer: int) -> ExampleList:
+        places = zip(*(array.tolist() for array in found), strict=True)
+        return ExampleList(
+            [self._example(*place) for place in places],
+            factor=self.number,
+            layer=layer,
+        )
+
+    def _example(
+        self, activation: float, window: int, position: int, folded: int
+    ) -> Example:
         context = self.run.windows.context(window, position)
         return Example(
             before=context.before,
@@ -220,4 +250,5 @@ class Factor:
             document=self.run.windows.document_name(window),
             window=window,
             position=position,
+            folded=folded,
         )
