@@ -38,13 +38,16 @@ def split_over(n_factors: int) -> int:
 
 
 def programs(document: dict) -> str:
-    """Returns the document as Markdown: a row for each program, beside the formulae."""
+    """Returns the document as Markdown: a row for each program, beside the formulae.
+
+    The encoder comes first, then the steps: the smallest slices, and factors, first.
+    """
     lines = [
         "| slice | program | factors | mesh | MiB a chip | by formula | GFLOP | "
         "by formula | exchanged: each solver step | each look | once |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for each in document["programs"]:
+    for each in sorted(document["programs"], key=_by_size):
         figures = each["figures"]
         cells = [
             each["topology"],
@@ -96,6 +99,12 @@ def prediction(*, rows: int, factors: Sequence[int]) -> str:
                 f"{exchanged / 2**30:.3f} | {work.flops * chips * num_steps:.2g} |"
             )
     return "\n".join(lines)
+
+
+def _by_size(each):
+    generation = each["topology"].partition(":")[0]
+    chips = each["data"] * each["factor"]
+    return generation, each["program"] != "encoder", chips, each["n_factors"]
 
 
 def _formulae(each, *, rows):

@@ -15,7 +15,10 @@ _RUN = flags.DEFINE_string(
     "run", "runs/demo", "Finished run; gives hidden states, factors and λ."
 )
 _ACTIVATIONS = flags.DEFINE_string(
-    "activations", None, "Rows instead of a run's: .npy of [rows, d_model]."
+    "activations",
+    None,
+    "Rows of your own instead of a run's: a .npy file of [rows, d_model], not the "
+    "folder that `tfvis activations` writes.",
 )
 _DICTIONARY = flags.DEFINE_string(
     "dictionary", None, "Factors instead of a run's: .npy of [n_factors, d_model]."

@@ -33,7 +33,10 @@ _RANDOM_ENCODER = "random_encoder"
 
 _RUN = flags.DEFINE_string("run", None, "Finished run whose hidden states are used.")
 _ACTIVATIONS = flags.DEFINE_string(
-    "activations", None, "Rows instead of a run's: .npy of [rows, d_model]."
+    "activations",
+    None,
+    "Rows of your own instead of a run's: a .npy file of [rows, d_model], not the "
+    "folder that `tfvis activations` writes.",
 )
 _HELD_OUT = flags.DEFINE_string(
     "held_out", None, "Rows to measure on; by default the last tenth of --activations."

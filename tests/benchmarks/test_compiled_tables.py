@@ -37,6 +37,26 @@ def test_a_program_stands_beside_its_formulae():
     assert second[4].strip() == "Ran out of memory" and len(second) == len(first)
 
 
+def test_small_slices_come_first():
+    refused = {"figures": "Ran out of memory"}
+    programs = [
+        _program(topology="v6e:2x4", **refused),
+        _program(topology="v5e:16x16", data=32, **refused),
+        _program(topology="v5e:2x4", **refused),
+        _program(topology="v5e:2x4", data=8, factor=1, n_factors=2000, **refused),
+        _program(topology="v5e:2x4", program="encoder", **refused),
+    ]
+    text = compiled_tables.programs({"rows": 2048, "programs": programs})
+    found = [line.split(" | ")[:3] for line in text.splitlines()[2:]]
+    assert found == [
+        ["| v5e:2x4", "encoder", ""],
+        ["| v5e:2x4", "step", "2,000"],
+        ["| v5e:2x4", "step", "1,048,576"],
+        ["| v5e:16x16", "step", "1,048,576"],
+        ["| v6e:2x4", "step", "1,048,576"],
+    ]
+
+
 def test_a_prediction_counts_all_devices():
     text = compiled_tables.prediction(rows=2048, factors=[65536])
     rows = [line.split("|")[1:-1] for line in text.splitlines()[2:]]

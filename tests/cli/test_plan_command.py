@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import toy_runs
 
 from tfvis_jax import config, run_directory
 from tfvis_jax.cli import dispatch, plan
@@ -50,6 +51,19 @@ def test_a_run_tells_its_rows_and_its_rate(capsys, toy_bert_folder, tmp_path):
     assert document["seconds"] == pytest.approx(3600)
     _, out, _ = _plan(capsys, directory.path, "--total_rows=180000")
     assert "50 rows a second" in out and "takes 1.00 hours" in out
+
+
+def test_what_stored_hidden_states_take(capsys, toy_bert_folder, toy_corpus, tmp_path):
+    settings = toy_runs.settings(toy_bert_folder, toy_corpus)
+    _, windows = toy_runs.open_run(tmp_path / "run", settings)
+    code, out, err = _plan(capsys, tmp_path / "run", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    # Three hidden states of 16 floats.
+    assert document["stored_token"] == 3 * 16 * 4
+    assert document["stored"] == len(windows) * 12 * 3 * 16 * 4
+    _, out, _ = _plan(capsys, tmp_path / "run")
+    assert "0.2 kB a token, 0.00 GB for this text" in out
 
 
 def test_layers_and_measurements_that_are_not_there(capsys, toy_bert_folder, tmp_path):

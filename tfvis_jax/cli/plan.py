@@ -82,9 +82,12 @@ def run(arguments: Sequence[str]) -> None:
         device_memory=_device_memory(),
         solver_steps=rate.solver_steps if rate else None,
     )
+    windows = _windows(directory)
     document = plan_text.document(
         planned,
-        total_rows=_TOTAL_ROWS.value or _rows_of_text(directory, config, model),
+        total_rows=_TOTAL_ROWS.value or _rows_of_text(windows, config, model),
+        stored_token=costs.stored_token(config, model),
+        num_tokens=None if windows is None else len(windows) * windows.window_length,
         rate=rate,
         rate_of=str(measured),
         compiled=_compiled(config, model, mesh),
@@ -134,11 +137,16 @@ def _rate(path) -> plan.Rate | None:
     return plan.measured_rate(log)
 
 
-def _rows_of_text(directory, config, model) -> float | None:
-    """Returns the rows that a run trains on, where its text is tokens already."""
+def _windows(directory) -> windows_lib.Windows | None:
+    """Opens the text of a run where it is tokens already."""
     if directory is None or not (directory.tokens / "index.json").is_file():
         return None
-    windows = windows_lib.open(directory.tokens)
+    return windows_lib.open(directory.tokens)
+
+
+def _rows_of_text(windows, config, model) -> float | None:
+    if windows is None:
+        return None
     tokens = int(windows.num_rows(windows.train).sum()) * config.num_epochs
     return tokens * len(compiled.layers_of(config, model)) * config.row_fraction
 

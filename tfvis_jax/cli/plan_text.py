@@ -24,6 +24,8 @@ def document(
     planned: plan_lib.Plan,
     *,
     total_rows: float | None,
+    stored_token: int,
+    num_tokens: int | None,
     rate: plan_lib.Rate | None,
     rate_of: str,
     compiled: dict[str, Any] | None,
@@ -33,6 +35,8 @@ def document(
     Args:
       planned: the plan.
       total_rows: of the whole run, if known.
+      stored_token: bytes of a token's hidden states, where they are stored.
+      num_tokens: of the text, padding included, if known.
       rate: how fast a measured run was, if one was.
       rate_of: the path of that run.
       compiled: what XLA says, if it was asked.
@@ -50,8 +54,11 @@ def document(
         "most_rows": planned.most_rows,
         "solver_steps": planned.solver_steps,
         "step": work._asdict() | {"flops": work.flops},
+        "stored_token": stored_token,
         "compiled": compiled,
     }
+    if num_tokens:
+        result["stored"] = stored_token * num_tokens
     if total_rows:
         result["total_rows"] = total_rows
         result["total_flops"] = total_rows / planned.rows * work.flops * devices
@@ -78,6 +85,7 @@ def text(document: dict[str, Any]) -> str:
         f"  {'at once, at most':<26} {document['bytes']['peak'] / _MIB:>12,.1f}"
     )
     lines += ["", _verdict(document), "", *_work(document), *_total(document)]
+    lines += ["", _stored(document)]
     if document["compiled"]:
         lines += ["", *_compiled(document["compiled"])]
     return "\n".join(lines)
@@ -132,6 +140,15 @@ def _total(document) -> list[str]:
     else:
         lines += ["", "time: unknown until some is measured (--measured=RUN)"]
     return lines
+
+
+def _stored(document) -> str:
+    found = document.get("stored")
+    text = "" if found is None else f", {found / 1e9:,.2f} GB for this text"
+    return (
+        f"hidden states on a disk, if `tfvis activations` stores them: "
+        f"{document['stored_token'] / 1000:,.1f} kB a token{text}"
+    )
 
 
 def _compiled(compiled) -> list[str]:

@@ -43,7 +43,8 @@ _ACTIVATIONS = flags.DEFINE_string(
     "activations",
     None,
     "Folder of hidden states that `tfvis activations` wrote, of the same model and "
-    "text; read instead of running the model again.",
+    "text (no .npy of rows, as the experiments take); read instead of running the "
+    "model again.",
     flag_values=FLAGS,
 )
 _PROFILE = flags.DEFINE_integer(

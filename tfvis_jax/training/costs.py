@@ -185,6 +185,11 @@ def work(
     )
 
 
+def stored_token(config: config_lib.RunConfig, model: bert_config.BertConfig) -> int:
+    """Returns the bytes of a token's hidden states on a disk, in float32."""
+    return len(compiled.layers_of(config, model)) * model.d_model * _FLOAT
+
+
 def num_parameters(model: bert_config.BertConfig) -> int:
     """Returns the number of weights of a BERT encoder."""
     d_model, d_hidden = model.d_model, model.d_hidden
