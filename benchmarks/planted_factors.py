@@ -50,30 +50,27 @@ def dictionary(
       plants: what to make factors of.
     """
     n_tokens, n_forms = len(form), int(form.max()) + 1
-    of_forms = scipy.sparse.csr_array(
-        (np.ones(n_tokens, np.float32), (form, np.arange(n_tokens))),
-        shape=(n_forms, n_tokens),
-    )
     column = np.concatenate([plant.rows for plant in plants])
     row = np.repeat(np.arange(len(plants)), [len(plant.rows) for plant in plants])
-    of_plants = scipy.sparse.csr_array(
+    # By columns: every batch takes some.
+    of_plants = scipy.sparse.csc_array(
         (np.ones(len(column), np.float32), (row, column)),
         shape=(len(plants), n_tokens),
     )
     width = trained.factors.shape[1]
     used = sorted({plant.layer for plant in plants})
-    form_sums = {index: np.zeros((n_forms, width), np.float32) for index in used}
-    plant_sums = {index: np.zeros((len(plants), width), np.float32) for index in used}
+    form_sums = {index: np.zeros((n_forms, width)) for index in used}
+    plant_sums = {index: np.zeros((len(plants), width)) for index in used}
     start = 0
     everything = np.arange(len(windows))
     for batch, states in encoding.scaled_windows(opened, trained, windows, everything):
         stop = start + int(batch.row_mask.sum())
         for index in used:
             x = np.asarray(states[index])[batch.row_mask]
-            form_sums[index] += of_forms[:, start:stop] @ x
+            np.add.at(form_sums[index], form[start:stop], x)
             plant_sums[index] += of_plants[:, start:stop] @ x
         start = stop
-    count = np.maximum(of_forms.sum(axis=1), 1)
+    count = np.maximum(np.bincount(form, minlength=n_forms), 1)
     factors = []
     for number, plant in enumerate(plants):
         sums, n = form_sums[plant.layer], len(plant.rows)

@@ -5,7 +5,7 @@ another document where there are as many; and the mean share of α that is left 
 the tokens within a radius are seen (`context_need.curves`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,6 +32,7 @@ def measure(
     peaks: np.ndarray,
     per_factor: int,
     progress: Callable[[int, int], None],
+    factors: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Returns the mean share of α within each radius.
 
@@ -43,14 +44,17 @@ def measure(
       peaks: [n_factors] index of the layer at which each factor peaks.
       per_factor: tokens for each factor, at most.
       progress: called with (tokens done, tokens in all).
+      factors: which to measure; all if None.
 
     Returns:
-      [n_factors, len(RADII)] float64 in 0 … 1; NaN where a factor never fires.
+      [n_factors, len(RADII)] float64 in 0 … 1; NaN where a factor never fires or
+      was not to be measured.
     """
-    chosen = [
-        _chosen(examples, windows, layer=layer, factor=factor, n=per_factor)
-        for factor, layer in enumerate(peaks.tolist())
-    ]
+    chosen: list[list[tuple[int, int]]] = [[] for _ in trained.factors]
+    for factor in range(len(chosen)) if factors is None else factors:
+        chosen[factor] = _chosen(
+            examples, windows, layer=int(peaks[factor]), factor=factor, n=per_factor
+        )
     total = sum(map(len, chosen))
     sums = np.zeros((len(trained.factors), len(RADII)))
     done = 0

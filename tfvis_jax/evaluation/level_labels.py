@@ -26,8 +26,8 @@ MIN_WORD_COUNT = 10
 # the word.
 MIN_RECALL = 0.5
 # The same for all classes.
-MIN_PRECISION = 0.7
-MIN_GAIN = 0.5
+MIN_PRECISION = 0.6
+MIN_GAIN = 0.4
 # As few forms as this, if they make up MIN_PRECISION of the strongest tokens, explain
 # them as well as a template or a document would: such a factor gets no label.
 FEW_FORMS = 5
