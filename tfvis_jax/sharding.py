@@ -93,7 +93,7 @@ def one_device() -> jax.sharding.Mesh:
     return jax.make_mesh((1, 1), (DATA, FACTOR), devices=jax.local_devices()[:1])
 
 
-def local_rows_only(mesh: jax.sharding.Mesh | None) -> jax.sharding.Mesh:
+def of_this_process(mesh: jax.sharding.Mesh | None) -> jax.sharding.Mesh:
     """Returns the devices of a mesh that are this process's, which all share rows.
 
     Args:

@@ -21,10 +21,10 @@ from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as report_lib
 from tfvis_jax.training import (
     cache,
-    checkpoint,
     dictionary_file,
     loop,
     metrics_log,
+    places,
     plan,
     setup,
 )
@@ -151,7 +151,7 @@ def prepare(
     if mesh is not None:
         plan.check(config, opened.pretrained.config, mesh=mesh)
         if config.checkpoints is not None:
-            checkpoint.check_place(config.checkpoints)
+            places.check(config.checkpoints)
     directory.open_or_create(config)
     if sharding.is_first_process():
         setup.keep_model_identity(opened)

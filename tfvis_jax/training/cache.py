@@ -55,7 +55,7 @@ def fill(
             process_index=jax.process_index(), process_count=jax.process_count()
         )
     )
-    encode = _encoder(opened, windows, mesh=sharding.local_rows_only(mesh))
+    encode = _encoder(opened, windows, mesh=sharding.of_this_process(mesh))
     done, total = 0, sum(map(len, groups))
     progress(done, total)
     for group in groups:

@@ -1,8 +1,4 @@
-"""Training state on a disk or in a bucket, by Orbax; nothing else imports it.
-
-Folders are `epath` paths, as Orbax has them: a bucket knows no rename, no lock and no
-empty folder, and nothing here needs one there.
-"""
+"""Training state on a disk or in a bucket, by Orbax; nothing else imports it."""
 
 import contextlib
 import json
@@ -12,21 +8,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import tensorstore
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from tfvis_jax import files, sharding
+from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import setup
+from tfvis_jax.training import places, setup
 from tfvis_jax.training import state as state_lib
 
 # How many are kept.
 _NEWEST = 2
-_BUCKET = "gs://"
-# Some seconds in all; by default a bucket that does not answer is asked for minutes.
-_TRIES = 2
-_PROBE = b"tfvis\n"
 
 
 class _Damaged(Exception):
@@ -109,6 +100,8 @@ class Checkpoints:
                 continue
             self._put_aside(damaged)
             return state
+        # A bucket may also have gone away meanwhile, which is another matter.
+        places.check(self._folder)
         reasons = " ".join(map(str, damaged.values()))
         raise InputError(
             f"{reasons} None of the checkpoints in {self._folder} can be used. Remove "
@@ -150,7 +143,7 @@ class Checkpoints:
             self._notify(f"{error} An older one is used; it is now in {aside}.")
         if sharding.is_first_process():
             for number in damaged:
-                _move(self._folder / str(number), _free(aside / str(number)))
+                places.move(self._folder / str(number), aside / str(number))
         sharding.wait_for_all("damaged checkpoints")
         self._checkpointer.reload()
 
@@ -166,52 +159,8 @@ class Checkpoints:
             kept = "there is none yet" if last is None else f"the last is {last}"
             self._notify(
                 f"A checkpoint could not be saved in {self._folder} "
-                f"({_reason(error)}). Training goes on; of whole ones, {kept}."
+                f"({places.reason(error)}). Training goes on; of whole ones, {kept}."
             )
-
-
-def check_place(folder: str | os.PathLike) -> None:
-    """Refuses a folder or bucket that cannot be written to; to ask before training.
-
-    Args:
-      folder: made if absent.
-
-    Raises:
-      InputError: it cannot be written, or a library that buckets need is missing.
-    """
-    place = epath.Path(folder)
-    probe = f".writable-{jax.process_index()}"
-    try:
-        if str(place).startswith(_BUCKET):
-            # Arrays go another way than the small files beside them, and both must.
-            _bucket(place).write(probe, _PROBE).result()
-        else:
-            place.mkdir(parents=True, exist_ok=True)
-            (place / probe).write_bytes(_PROBE)
-        (place / probe).unlink()
-    except ImportError as error:
-        raise InputError(
-            f"Expected gcsfs and google-cloud-storage for checkpoints in {place}, and "
-            "found them not: pip install 'tfvis_jax[gcs]'."
-        ) from error
-    except Exception as error:  # Of the system, tensorstore or gcsfs.
-        advice = (
-            "The bucket must exist, and this machine's credentials must let it write, "
-            "list and delete there; `gcloud auth application-default login` makes some."
-            if str(place).startswith(_BUCKET)
-            else "Choose another folder with --checkpoints."
-        )
-        raise InputError(
-            f"Checkpoints cannot be kept in {place} ({_reason(error)}). {advice}"
-        ) from error
-
-
-def _bucket(place: epath.Path) -> tensorstore.KvStore:
-    bucket, _, path = str(place).removeprefix(_BUCKET).partition("/")
-    retries = {"gcs_request_retries": {"max_retries": _TRIES}}
-    return tensorstore.KvStore.open(
-        {"driver": "gcs", "bucket": bucket, "path": f"{path}/", "context": retries}
-    ).result()
 
 
 @contextlib.contextmanager
@@ -286,35 +235,3 @@ def _weighted_sum(array: jax.Array) -> jax.Array:
         along = jax.lax.broadcasted_iota(jnp.uint32, array.shape, axis)
         place = place * jnp.uint32(size) + along
     return jnp.sum(bits * (2 * place + 1), dtype=jnp.uint32)
-
-
-def _reason(error: Exception) -> str:
-    if files.is_disk_full(error):
-        return "no space left on the disk"
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:160]
-
-
-def _free(path: epath.Path) -> epath.Path:
-    """Returns a name like this one that is not taken."""
-    number = 0
-    taken = path
-    while taken.exists():
-        number += 1
-        taken = path.with_name(f"{path.name}.{number}")
-    return taken
-
-
-def _move(source: epath.Path, target: epath.Path) -> None:
-    """Moves a folder file by file, since a bucket has only files."""
-    _copy(source, target)
-    source.rmtree()
-
-
-def _copy(source: epath.Path, target: epath.Path) -> None:
-    if not source.is_dir():
-        source.copy(target)
-        return
-    target.mkdir(parents=True, exist_ok=True)
-    for path in source.iterdir():
-        _copy(path, target / path.name)

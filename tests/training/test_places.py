@@ -11,7 +11,7 @@ from etils import epath
 
 from tfvis_jax import config, run_directory
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import checkpoint, loop
+from tfvis_jax.training import loop, places
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def _damage(folder):
 def _stop_and_go_on(place, run, settings, expected):
     """Stops after two batches, damages the newest state, and ends the run."""
     settings = dataclasses.replace(settings, checkpoints=str(place))
-    checkpoint.check_place(place)
+    places.check(place)
     with pytest.raises(loop.Interrupted):
         toy_runs.fit(run, settings, stop_after=2)
     folder = epath.Path(place)
@@ -96,6 +96,13 @@ def test_a_folder_elsewhere(settings, expected, tmp_path):
         toy_runs.fit(tmp_path / "other", other)
 
 
+def test_a_name_that_is_taken_is_left(tmp_path):
+    for name in ("a", "b", "b.1"):
+        (tmp_path / name).mkdir()
+    places.move(epath.Path(tmp_path / "a"), epath.Path(tmp_path / "b"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "b.1", "b.2"]
+
+
 def test_a_bucket(settings, expected, tmp_path, bucket):
     _stop_and_go_on(f"{bucket}/some/run", tmp_path / "run", settings, expected)
 
@@ -103,24 +110,24 @@ def test_a_bucket(settings, expected, tmp_path, bucket):
 def test_a_bucket_that_does_not_answer_is_told_in_a_line(monkeypatch):
     pytest.importorskip("gcsfs", reason="gcsfs is not installed")
     monkeypatch.setenv("TENSORSTORE_GCS_HTTP_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(checkpoint, "_TRIES", 1)
+    monkeypatch.setattr(places, "_TRIES", 1)
     with pytest.raises(InputError, match=r"gs://bucket/x .*connect.*credentials"):
-        checkpoint.check_place("gs://bucket/x")
+        places.check("gs://bucket/x")
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_a_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"kept in .*Not a directory.*--checkpoints"):
-        checkpoint.check_place(tmp_path / "file" / "x")
+        places.check(tmp_path / "file" / "x")
 
 
 def test_what_buckets_need_is_named(monkeypatch):
     def missing(place):
         raise ImportError("Please install gcsfs")
 
-    monkeypatch.setattr(checkpoint, "_bucket", missing)
+    monkeypatch.setattr(places, "_bucket", missing)
     with pytest.raises(InputError, match=r"gcsfs.*pip install 'tfvis_jax\[gcs\]'"):
-        checkpoint.check_place("gs://bucket/x")
+        places.check("gs://bucket/x")
 
 
 @pytest.mark.parametrize("place", ["s3://bucket/x", "az://bucket/x", "gs://bucket"])
