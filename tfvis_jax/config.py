@@ -58,6 +58,8 @@ class SolverConfig:
     l1_penalty: float = 0.06
     # Mean number of active factors that training keeps by moving λ; None keeps λ.
     target_l0: float | None = None
+    # λ of the first step as a multiple of itself; it falls to 1 while training warms up.
+    l1_warmup: float = 1.0
     # Largest relative duality gap at which a row is finished; 0 runs every step.
     tolerance: float = 1e-3
     max_steps: int = 500
@@ -79,6 +81,9 @@ class SolverConfig:
                 "a finite number > 0",
                 self.target_l0,
             )
+        _check(
+            0 < self.l1_warmup < math.inf, "l1_warmup", "finite, > 0", self.l1_warmup
+        )
         _check(0 <= self.tolerance < 1, "tolerance", ">= 0, < 1", self.tolerance)
         _check(self.max_steps >= 1, "max_steps", ">= 1", self.max_steps)
 

@@ -154,6 +154,31 @@ def test_lambda_follows_the_target_l0(paper):
     assert abs(np.mean(l0[-50:]) / 4.0 - 1) < 0.05
 
 
+def test_lambda_warms_up_before_it_follows(paper):
+    settings = dataclasses.replace(
+        paper,
+        solver=config.SolverConfig(
+            l1_penalty=0.1, l1_warmup=4.0, target_l0=4.0, tolerance=1e-4
+        ),
+    )
+    rng, ones = np.random.default_rng(4), np.ones(ROWS, np.float32)
+    used, kept = [], []
+    for progress in (0, 0.15, 0.31, 0.9):
+        state, metrics = _step(
+            settings,
+            _create(settings),
+            _batch(rng)[0],
+            ones,
+            ones > 0,
+            progress=progress,
+        )
+        used.append(metrics.l1_penalty)
+        kept.append(float(state.l1_penalty))
+    np.testing.assert_allclose(used, [0.4, 0.2, 0.1, 0.1], rtol=1e-6)
+    assert kept[:2] == [np.float32(0.1)] * 2
+    assert all(abs(value - 0.1) > 1e-4 for value in kept[2:])
+
+
 def test_a_factor_that_cannot_fire_is_revived_from_the_worst_row(paper):
     settings = dataclasses.replace(
         paper,

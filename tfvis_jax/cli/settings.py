@@ -59,6 +59,11 @@ def define(values: flags.FlagValues) -> None:
         "Instead of --l1_penalty.",
     )
     number("l1_penalty", f"λ, the weight of the L1 term ({_SOLVER.l1_penalty}).")
+    number(
+        "l1_warmup",
+        "λ begins at this multiple of itself and falls to it in the first 30 % of the "
+        f"training ({_SOLVER.l1_warmup}).",
+    )
     flags.DEFINE_enum(
         "solver",
         None,

@@ -60,15 +60,18 @@ def train_step(
       x: [rows, d_model]; rows that are not valid are zero.
       token_weights: [rows].
       valid: [rows] bool.
-      progress: scalar, the share of the run that is done; decides the step size.
+      progress: scalar, the share of the run that is done; decides the step size and
+        the warm-up of λ.
       solver: how codes are inferred; static.
       dictionary: how the dictionary moves; static.
 
     Returns:
       The next state and the metrics of the codes before the step.
     """
+    warmup = penalty.warmup(solver.l1_warmup, progress=progress)
+    l1_penalty = state.l1_penalty * warmup
     encoding = inference.infer(
-        x, state.dictionary, solver=solver, l1_penalty=state.l1_penalty
+        x, state.dictionary, solver=solver, l1_penalty=l1_penalty
     )
     codes = encoding.codes
     residual = x - objective.decode(codes, state.dictionary, like=x)
@@ -99,11 +102,12 @@ def train_step(
         )
         idle = jnp.where(revived, 0, idle)
     n_active = jnp.sum(codes != 0)
-    l1_penalty = state.l1_penalty
+    next_penalty = state.l1_penalty
     if solver.target_l0 is not None:
-        l1_penalty = penalty.track(
-            l1_penalty, n_active.astype(x.dtype) / n_rows, target_l0=solver.target_l0
+        tracked = penalty.track(
+            next_penalty, n_active.astype(x.dtype) / n_rows, target_l0=solver.target_l0
         )
+        next_penalty = jnp.where(warmup == 1, tracked, next_penalty)
     metrics = StepMetrics(
         n_rows=jnp.sum(valid),
         squared_norm=jnp.sum(x**2),
@@ -113,13 +117,13 @@ def train_step(
         max_gap=jnp.max(jnp.where(valid, encoding.gap, 0)),
         num_steps=jnp.sum(jnp.where(valid, encoding.num_steps, 0)),
         n_revived=jnp.sum(revived),
-        l1_penalty=state.l1_penalty,
+        l1_penalty=l1_penalty,
     )
     state = dataclasses.replace(
         state,
         dictionary=factors,
         update_state=update_state,
-        l1_penalty=l1_penalty,
+        l1_penalty=next_penalty,
         idle=idle,
         step=state.step + 1,
     )
