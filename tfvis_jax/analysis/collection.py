@@ -20,7 +20,7 @@ from tfvis_jax.training import cache, dictionary_file, setup
 
 N_RANDOM = 100
 # A killed pass loses a minute; saving takes a second or two.
-_SAVE_EVERY_S = 60.0
+SAVE_EVERY_S = 60.0
 # Of the time between saves, the part that saving may take.
 _SAVING_SHARE = 0.03
 
@@ -35,7 +35,7 @@ def collect(
     n_random: int = N_RANDOM,
     seed: int = 0,
     devices: Sequence[jax.Device] | None = None,
-    save_every_s: float = _SAVE_EVERY_S,
+    save_every_s: float | None = None,
 ) -> examples.Examples | None:
     """Encodes every window of the corpus and gathers what fires each factor.
 
@@ -52,7 +52,7 @@ def collect(
       n_random: tokens drawn at random per layer and factor.
       seed: of the random ones.
       devices: those that encode; all of this process if None.
-      save_every_s: seconds between saves.
+      save_every_s: seconds between saves, `SAVE_EVERY_S` if None.
 
     Returns:
       The examples; None in all processes but the first.
@@ -61,6 +61,7 @@ def collect(
       InputError: hidden states that are not finite, or an interrupted pass with other
         settings.
     """
+    save_every_s = SAVE_EVERY_S if save_every_s is None else save_every_s
     size = opened.config.windows_per_batch
     n_batches = loader.num_batches(len(windows), batch_size=size)
     unfinished = examples_progress.Progress(opened.run.examples_progress)
