@@ -16,6 +16,8 @@ import tokenizers.models
 import tokenizers.normalizers
 import tokenizers.pre_tokenizers
 
+from tfvis_jax import cli
+
 # Before any JAX call: sharded code is tested on eight fake devices of one machine.
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -25,6 +27,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # imported into one process.
 _IN_ANOTHER_PROCESS = {
     "test_experiments.py",
+    "test_explain_factors.py",
     "test_synthetic_recovery.py",
     "test_update_cost.py",
 }
@@ -158,6 +161,27 @@ def toy_corpus(tmp_path_factory) -> pathlib.Path:
             words = rng.choice(_TOY_WORDS, size=250 + 7 * document)
             words[3] = "<script>alert(1)</script>" if document == 5 else words[3]
             file.write(f"= Document {document} =\n\n{' '.join(words)}\n\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_bert_folder, toy_corpus, tmp_path_factory) -> pathlib.Path:
+    """A small run with examples; factor 0 is dead, 1 silent at layer 2.
+
+    Tests that change it copy it.
+    """
+    path = tmp_path_factory.mktemp("toy_run") / "<b>toy"
+    train = [
+        *("train", str(path), f"--model={toy_bert_folder}", f"--text={toy_corpus}"),
+        *("--window_length=16", "--l1_penalty=0.1", "--max_tokens=1500"),
+        *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=64"),
+    ]
+    assert cli.main(train) == 0
+    assert cli.main(["examples", str(path), "--top_n=40"]) == 0
+    for name in ("activation", "random_activation", "firing", "histogram"):
+        array = np.load(path / "examples" / f"{name}.npy")
+        array[:, 0] = array[2, 1] = 0
+        np.save(path / "examples" / f"{name}.npy", array)
     return path
 
 

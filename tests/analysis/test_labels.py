@@ -107,7 +107,7 @@ def test_what_is_not_there_or_too_large_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="found none"):
         labels.read(tmp_path, n_factors=20)
     monkeypatch.setattr(labels, "MAX_BYTES", 2**20)
-    with pytest.raises(InputError, match="at most 1 MiB.*has 2 MiB"):
+    with pytest.raises(InputError, match=r"at most 1 MiB.*has 2 MiB"):
         _read(tmp_path, json.dumps({"3": "x" * 2**21}))
     (tmp_path / "labels.json").write_bytes(b'{"3": "\xff"}')
     with pytest.raises(InputError, match="is not JSON"):

@@ -12,23 +12,8 @@ from tfvis_jax.analysis import example_target, saliency
 
 
 @pytest.fixture(scope="module")
-def run(toy_bert_folder, toy_corpus, tmp_path_factory):
-    """A run with examples, of which factor 0 fires nowhere and 1 not at layer 2."""
-    path = tmp_path_factory.mktemp("run") / "toy"
-    train = [
-        *("train", str(path), f"--model={toy_bert_folder}", f"--text={toy_corpus}"),
-        *("--window_length=12", "--l1_penalty=0.1", "--max_tokens=1500"),
-        *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=64"),
-    ]
-    assert cli.main(train) == 0
-    assert cli.main(["examples", str(path), "--top_n=10"]) == 0
-    firing = np.load(path / "examples" / "firing.npy")
-    activation = np.load(path / "examples" / "activation.npy")
-    firing[:, 0] = activation[:, 0] = 0
-    firing[2, 1] = activation[2, 1] = 0
-    np.save(path / "examples" / "firing.npy", firing)
-    np.save(path / "examples" / "activation.npy", activation)
-    return path
+def run(toy_run):
+    return toy_run
 
 
 def _explain(capsys, run, *arguments):

@@ -182,11 +182,14 @@ def _choose(run, factor, *, layer, counts, seed):
 
 
 def _sampled(found, index, factor) -> list[int]:
-    """Returns windows of tokens drawn from all that fire a factor, strongest first."""
-    activation = found.random_activation[index, factor]
+    """Returns windows drawn from all tokens that fire a factor, strongest first.
+
+    The strength of a window is its largest activation, not that of the token drawn.
+    """
+    strength = found.random_context_activation[index, factor].max(axis=1)
     window = found.random_window[index, factor]
-    order = np.argsort(-activation, kind="stable")
-    order = order[activation[order] > 0]
+    order = np.argsort(-strength, kind="stable")
+    order = order[found.random_activation[index, factor][order] > 0]
     return list(dict.fromkeys(window[order].tolist()))
 
 

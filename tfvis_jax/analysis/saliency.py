@@ -5,7 +5,9 @@ for one token; here are many at once.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +72,28 @@ class Explanation:
     maps: Mapping[str, Map]
     chance: map_quality.Quality
     context_need: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns all of it as plain values; null where a figure does not exist."""
+        target = self.target
+        return {
+            "factor": target.factor,
+            "layer": self.layer,
+            "activation": self.activation,
+            "token_ids": target.token_ids.tolist(),
+            "tokens": list(target.texts),
+            "position": target.position,
+            "context_need": self.context_need,
+            "maps": {
+                name: {
+                    "weights": found.weights.tolist(),
+                    **{key: _or_null(value) for key, value in found.facts.items()},
+                    **_quality_json(found.quality),
+                }
+                for name, found in self.maps.items()
+            },
+            "chance": _quality_json(self.chance),
+        }
 
     def _repr_html_(self) -> str:
         target = self.target
@@ -171,6 +195,18 @@ def explain(
         )
         for i, target in enumerate(targets)
     ]
+
+
+def _quality_json(quality: map_quality.Quality) -> dict[str, Any]:
+    return {
+        "insertion_area": quality.insertion_area,
+        "deletion_area": quality.deletion_area,
+        "kept": {str(k): share for k, share in quality.kept.items()},
+    }
+
+
+def _or_null(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def replacement_id(tokenizer: tokenizer_lib.Tokenizer, replacement: str) -> int:

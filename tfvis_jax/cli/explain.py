@@ -1,7 +1,6 @@
 """`tfvis explain`: which tokens make a factor fire."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -120,7 +119,7 @@ def run(arguments: Sequence[str]) -> None:
         seed=_SEED.value,
     )
     if _JSON.value:
-        print(json.dumps(_as_json(explanation, source), ensure_ascii=False))
+        print(json.dumps(explanation.as_json() | source, ensure_ascii=False))
         return
     console = rich.console.Console(highlight=False)
     for line in _report(explanation, source["note"]):
@@ -228,42 +227,6 @@ def _quality(quality: map_quality.Quality) -> str:
         f"insertion {quality.insertion_area:.2f}, deletion "
         f"{quality.deletion_area:.2f}; α kept by the first tokens  {kept}"
     )
-
-
-def _as_json(explanation, source) -> dict:
-    target = explanation.target
-    return {
-        "factor": target.factor,
-        "layer": explanation.layer,
-        "activation": explanation.activation,
-        **source,
-        "token_ids": target.token_ids.tolist(),
-        "tokens": list(target.texts),
-        "position": target.position,
-        "context_need": explanation.context_need,
-        "maps": {
-            name: {
-                "weights": found.weights.tolist(),
-                **{key: _number(value) for key, value in found.facts.items()},
-                **_quality_json(found.quality),
-            }
-            for name, found in explanation.maps.items()
-        },
-        "chance": _quality_json(explanation.chance),
-    }
-
-
-def _quality_json(quality) -> dict:
-    return {
-        "insertion_area": quality.insertion_area,
-        "deletion_area": quality.deletion_area,
-        "kept": {str(k): share for k, share in quality.kept.items()},
-    }
-
-
-def _number(value):
-    """Returns a number that JSON has, null where there is none."""
-    return None if math.isnan(value) else value
 
 
 COMMAND = command.Command(

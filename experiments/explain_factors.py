@@ -1,0 +1,69 @@
+"""Writes all that is known of every factor of a run: words, contexts, saliency maps.
+
+    python -m experiments.explain_factors --run=runs/demo --level=high
+
+A line of JSON for each factor, see tfvis_jax/analysis/whole_dictionary.py. Interrupt it
+when you like: the same command goes on where it stopped. The run needs its examples
+(`tfvis examples`).
+"""
+
+import pathlib
+
+from absl import app, flags
+
+from benchmarks import script
+from tfvis_jax.analysis import levels, saliency, tagging, whole_dictionary
+from tfvis_jax.analysis import run as run_lib
+from tfvis_jax.cli import progress
+from tfvis_jax.errors import InputError
+
+_RUN = flags.DEFINE_string("run", None, "The run's directory.", required=True)
+_OUT = flags.DEFINE_string("out", None, "File; RUN/explanations.jsonl by default.")
+_FACTORS = flags.DEFINE_list("factors", [], "Factors, such as 3,12; all by default.")
+_LEVEL = flags.DEFINE_enum("level", None, levels.LEVELS, "Factors of one level only.")
+_EXAMPLES = flags.DEFINE_integer(
+    "examples", 10, "Strongest contexts of a factor.", lower_bound=1
+)
+_MAPS = flags.DEFINE_integer(
+    "maps", 1, "Of the first so many of them, saliency maps.", lower_bound=0
+)
+_METHODS = flags.DEFINE_list(
+    "methods", ["lime"], f"How maps are made, of {', '.join(saliency.METHODS)}."
+)
+_TAGGER = flags.DEFINE_string("tagger", None, "Folder of a tagger, for part of speech.")
+
+
+def _chosen() -> list[int]:
+    try:
+        return [int(number) for number in _FACTORS.value]
+    except ValueError:
+        raise InputError(
+            f"Expected numbers as --factors, such as 3,12; got {_FACTORS.value}."
+        ) from None
+
+
+@script.main
+def main() -> None:
+    """Chooses the factors and writes their lines."""
+    run = run_lib.load_run(_RUN.value)
+    out = pathlib.Path(_OUT.value or run.directory.path / "explanations.jsonl")
+    settings = whole_dictionary.Settings(
+        examples=_EXAMPLES.value, maps=_MAPS.value, methods=tuple(_METHODS.value)
+    )
+    factors = _chosen() or list(range(len(run.trained.factors)))
+    if _LEVEL.value is not None:
+        factors = [f for f in factors if run.factor(f).level.name == _LEVEL.value]
+    with progress.Stages().stage("explain", "factors explained") as show:
+        added = whole_dictionary.explain_factors(
+            run,
+            factors,
+            out,
+            settings=settings,
+            tagger=_TAGGER.value and tagging.load(pathlib.Path(_TAGGER.value)),
+            progress=show,
+        )
+    print(f"{added:,} factors added\nlines    {out}")
+
+
+if __name__ == "__main__":
+    app.run(main)

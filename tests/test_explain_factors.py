@@ -1,0 +1,96 @@
+"""The script that explains a whole dictionary; it runs in a process of its own."""
+
+import json
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+import tfvis_jax
+from experiments import explain_factors
+from tfvis_jax.analysis import whole_dictionary
+from tfvis_jax.errors import InputError
+
+
+def _explain(path, out, **values):
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    given = {"run": str(path), "out": str(out), "examples": 3, "methods": ["occlusion"]}
+    with flagsaver.flagsaver(**(given | values)):
+        explain_factors.main(["explain_factors"])
+
+
+def test_every_factor_gets_a_line_and_a_killed_run_goes_on(toy_run, tmp_path, capsys):
+    out = tmp_path / "lines.jsonl"
+    _explain(toy_run, out, factors=["0", "1", "5", "7"])
+    found = whole_dictionary.read(out)
+    assert found[0] == {"factor": 0, "dead": True}
+    assert set(found) == {0, 1, 5, 7}
+    run = tfvis_jax.load_run(toy_run)
+    line, factor = found[5], run.factor(5)
+    layer = factor.importance().peak
+    assert line["layer"] == layer and line["level"] == factor.level.name
+    best = factor.examples(layer=layer, n=3)
+    assert [e["word"] for e in line["examples"]] == [e.word for e in best]
+    [saliency] = line["maps"]
+    assert saliency["position"] == best[0].position
+    assert list(saliency["maps"]) == ["occlusion"]
+    # As a kill leaves it: the last line is a piece of one.
+    whole = out.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
+    assert len(whole_dictionary.read(out)) == 3
+    capsys.readouterr()
+    _explain(toy_run, out, factors=["0", "1", "5", "7"])
+    assert "1 factors added" in capsys.readouterr().out
+    assert out.read_bytes() == whole
+    # More factors come behind; what is there stays.
+    low = [f for f in range(24) if run.factor(f).level.name == "low"]
+    _explain(toy_run, out, level="low")
+    assert out.read_bytes().startswith(whole)
+    assert set(whole_dictionary.read(out)) == {0, 1, 5, 7} | set(low)
+
+
+def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
+    out = tmp_path / "lines.jsonl"
+    _explain(toy_run, out, factors=["0"])
+    before = out.read_bytes()
+    with pytest.raises(SystemExit, match="other settings"):
+        _explain(toy_run, out, factors=["0"], examples=4)
+    assert out.read_bytes() == before
+    for content in ("my thesis", "my\nthesis\n", '{"a": 1}\n[2]\n', "{}\n{}\n"):
+        out.write_text(content)
+        with pytest.raises(SystemExit, match="another"):
+            _explain(toy_run, out, factors=["0"])
+        assert out.read_text() == content
+        if "\n" in content:
+            with pytest.raises(InputError, match=r"another|schema"):
+                whole_dictionary.read(out)
+    # A first line that was cut is begun anew.
+    out.write_bytes(before[:20])
+    _explain(toy_run, out, factors=["0"])
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"factors": ["24"]}, "0 … 23"),
+        ({"factors": ["x"]}, "Expected numbers"),
+        ({"methods": ["guess"]}, "Expected methods"),
+        ({"run": "/nowhere"}, "not a run directory"),
+        ({"tagger": "/nowhere"}, "no tagger"),
+    ],
+)
+def test_mistakes_are_one_line(toy_run, tmp_path, values, message):
+    with pytest.raises(SystemExit, match=message):
+        _explain(toy_run, tmp_path / "out.jsonl", **values)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_the_file_is_json_that_any_reader_takes(toy_run, tmp_path):
+    out = tmp_path / "lines.jsonl"
+    _explain(toy_run, out, factors=["3"], maps=0)
+    head, line = map(json.loads, out.read_text().splitlines())
+    assert head["schema"] == whole_dictionary.SCHEMA and head["maps"] == 0
+    assert line["maps"] == []

@@ -1,0 +1,218 @@
+"""All that is known of every factor, one line of JSON each, in a file that grows.
+
+The first line says what the others belong to. A line is written whole; a killed process
+leaves at most a piece of one, which is cut off when the work goes on. Schema
+`tfvis-explanations/1`:
+
+    {"schema": …, "dictionary_hash": …, "examples": …, "maps": …, "methods": […]}
+    {"factor": 12, "layer": 6, "level": …, …, "examples": […], "maps": […]}
+    {"factor": 13, "dead": true}
+
+with the fields of `description.Description`, ``examples`` as `factor.Example` has them,
+and ``maps`` as `saliency.Explanation.as_json` gives them.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tfvis_jax.analysis import example_target, saliency, terms
+from tfvis_jax.errors import InputError
+
+if typing.TYPE_CHECKING:  # A run imports this file.
+    from tfvis_jax.analysis import run as run_lib
+
+SCHEMA = "tfvis-explanations/1"
+# Factors of one layer whose maps are made together, and lost together by a kill.
+_TOGETHER = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a line holds; lines of other settings are not added to a file.
+
+    Attributes:
+      examples: strongest contexts.
+      maps: of the first so many of them, saliency maps; 0 for none.
+      methods: of the maps, of `saliency.METHODS`.
+    """
+
+    examples: int = 10
+    maps: int = 1
+    methods: tuple[str, ...] = ("lime",)
+
+    def __post_init__(self):
+        if self.examples < 1 or self.maps < 0:
+            raise InputError(
+                "Expected at least one example and no negative number of maps, got "
+                f"{self.examples} and {self.maps}."
+            )
+        if not self.methods or not set(self.methods) <= set(saliency.METHODS):
+            raise InputError(
+                f"Expected methods of {saliency.METHODS}, got {self.methods}."
+            )
+
+
+def explain_factors(
+    run: "run_lib.Run",
+    factors: Sequence[int],
+    path: pathlib.Path,
+    *,
+    settings: Settings,
+    tagger: terms.Tagger | None = None,
+    progress: Callable[[int, int], None],
+) -> int:
+    """Writes a line for each factor that the file does not have yet.
+
+    Args:
+      run: with its examples.
+      factors: to be written; those of one layer come together, as their maps do.
+      path: of the file, made if it is not there.
+      settings: what a line holds.
+      tagger: returns the part of speech of each word of a window.
+      progress: called with (factors that have a line, factors asked for).
+
+    Returns:
+      How many lines were added.
+
+    Raises:
+      InputError: no such factor, a run without examples, or a file of something else.
+    """
+    for factor in factors:
+        run.factor(factor)  # says the range
+    head = {
+        "schema": SCHEMA,
+        "dictionary_hash": run.trained.content_hash,
+        **dataclasses.asdict(settings),
+    }
+    # As JSON has it.
+    head = json.loads(json.dumps(head))
+    known = _open(path, head)
+    missing = [factor for factor in dict.fromkeys(factors) if factor not in known]
+    done = total = len(set(factors))
+    done -= len(missing)
+    progress(done, total)
+    with path.open("ab") as file:
+        for together, layer in _groups(run, missing):
+            lines = _lines(run, together, layer, settings=settings, tagger=tagger)
+            text = "".join(
+                json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
+                for line in lines
+            )
+            file.write(text.encode("utf-8", "replace"))
+            file.flush()
+            os.fsync(file.fileno())
+            done += len(together)
+            progress(done, total)
+    return len(missing)
+
+
+def read(path: pathlib.Path) -> dict[int, dict[str, Any]]:
+    """Returns the lines of a file by factor; a piece of a line is left out.
+
+    Raises:
+      InputError: there is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is not there.")
+    head, lines = _parse(path, path.read_bytes())
+    if not isinstance(head, dict) or head.get("schema") != SCHEMA:
+        raise InputError(f"Expected lines of schema {SCHEMA} in {path}.")
+    return {line["factor"]: line for line in lines}
+
+
+def _open(path, head) -> set[int]:
+    """Returns the factors that have a line; makes the file fit to be added to."""
+    content = path.read_bytes() if path.is_file() else b""
+    whole = content.rfind(b"\n") + 1
+    if not whole:
+        if content and not json.dumps(head).encode().startswith(content):
+            raise InputError(f"{path} holds something else; name another file.")
+        path.write_bytes(json.dumps(head).encode() + b"\n")
+        return set()
+    found, lines = _parse(path, content[:whole])
+    if found != head:
+        raise InputError(
+            f"{path} was written of another dictionary or with other settings. Use "
+            "these, or another file."
+        )
+    os.truncate(path, whole)
+    return {line["factor"] for line in lines}
+
+
+def _parse(path, content):
+    try:
+        head, *lines = map(json.loads, content[: content.rfind(b"\n") + 1].splitlines())
+        if any(not isinstance(line["factor"], int) for line in lines):
+            raise ValueError("a line without a factor")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a file of explanations ({error}); name another."
+        ) from error
+    return head, lines
+
+
+def _groups(run, factors):
+    """Yields factors that peak at one layer, few enough together, with the layer."""
+    firing = run.examples.firing
+    of_layer: dict[int | None, list[int]] = {}
+    for factor in factors:
+        alive = firing[:, factor].any()
+        layer = example_target.peak_layer(run, factor=factor) if alive else None
+        of_layer.setdefault(layer, []).append(factor)
+    for layer in sorted(of_layer, key=lambda at: -1 if at is None else at):
+        members = of_layer[layer]
+        for start in range(0, len(members), _TOGETHER):
+            yield members[start : start + _TOGETHER], layer
+
+
+def _lines(run, factors, layer, *, settings, tagger):
+    if layer is None:
+        return [{"factor": factor, "dead": True} for factor in factors]
+    found = {
+        factor: run.factor(factor).examples(layer=layer, n=settings.examples)
+        for factor in factors
+    }
+    maps = _maps(run, found, layer=layer, settings=settings)
+    return [
+        run.factor(factor).describe(layer=layer, tagger=tagger).as_json()
+        | {
+            "examples": [dataclasses.asdict(example) for example in found[factor]],
+            "maps": maps[factor],
+        }
+        for factor in factors
+    ]
+
+
+def _maps(run, found, *, layer, settings):
+    targets = [
+        example_target.of_run(run, factor=factor, layer=layer, rank=rank)
+        for factor, examples in found.items()
+        for rank in range(1, min(settings.maps, len(examples)) + 1)
+    ]
+    maps: dict[int, list[dict[str, Any]]] = {factor: [] for factor in found}
+    for explanation in _explain(run, targets, layer=layer, methods=settings.methods):
+        maps[explanation.target.factor].append(explanation.as_json())
+    return maps
+
+
+def _explain(run, targets, *, layer, methods):
+    if not targets:
+        return []
+    try:
+        return saliency.explain(
+            run.opened, run.trained, targets, layer=layer, methods=methods
+        )
+    except InputError:
+        if len(targets) == 1:
+            # An α within the tolerance that examples are solved to may be none here.
+            return []
+    return [
+        found
+        for target in targets
+        for found in _explain(run, [target], layer=layer, methods=methods)
+    ]
