@@ -93,7 +93,7 @@ def test_a_text_of_ones_own_needs_no_examples(run, often, capsys, tmp_path):
         (["--factor=1", "--layer=2"], 1, "at layer 2; it does at layers [0, 1]"),
         (["--factor=1", "--layer=9"], 1, "Expected a layer of (0, 1, 2)"),
         (["--factor=1", "--layer=9", "--text=a"], 1, "Expected a layer of (0, 1, 2)"),
-        (["--factor=1", "--layer=1", "--example=11"], 1, "Expected an example in 1 …"),
+        (["--factor=1", "--layer=1", "--example=41"], 1, "Expected an example in 1 …"),
         (["--factor=1", "--layer=1", "--text="], 1, "at least one word"),
         (["--factor=1", "--layer=1", "--text=Ω Ψ"], 1, "[UNK]"),
     ],

@@ -114,7 +114,7 @@ class Description:
             ("round it (z)", of_terms(self.terms.around)),
             ("part of speech", [(tag, f"{share:.0%}") for tag, share in tags]),
             ("nearest (cosine)", of_relatives(self.nearest)),
-            ("fires with", of_relatives(self.together)),
+            ("fires with (Jaccard)", of_relatives(self.together)),
             ("raises (logit)", of_entries(head.raised)),
             ("lowers (logit)", of_entries(head.lowered)),
         ]
