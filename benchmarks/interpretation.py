@@ -8,8 +8,10 @@ On a finished run with examples:
 Prints a line for each task and writes them as JSON: masks a second, seconds, the
 process's largest memory so far in MB, and the seconds of the published procedure on the
 same masks. That one is timed on some batches, next to ours and as often, and scaled to
-all. Compilation is not counted; it is told apart, as ``first_seconds`` of a first run.
-``cpu_seconds`` is the processor time of all threads, which neighbours disturb less.
+all. The task `examples` is the pass that gathers them, in rows of hidden states; its
+baseline is the encoding alone, see `examples_pass`. Compilation is not counted; of the
+others it is told apart, as ``first_seconds`` of a first run. ``cpu_seconds`` is the
+processor time of all threads, which neighbours disturb less.
 """
 
 import dataclasses
@@ -22,7 +24,13 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from benchmarks import environment, outputs, published_saliency, script
+from benchmarks import (
+    environment,
+    examples_pass,
+    outputs,
+    published_saliency,
+    script,
+)
 from tfvis_jax import files
 from tfvis_jax.analysis import example_target, lime, saliency
 from tfvis_jax.analysis import probe as probe_lib
@@ -47,6 +55,12 @@ _BATCHES = flags.DEFINE_integer(
 )
 _REPEATS = flags.DEFINE_integer(
     "repeats", 3, "Timed runs; the fastest counts.", lower_bound=1
+)
+_PASS_BATCHES = flags.DEFINE_integer(
+    "pass_batches",
+    16,
+    "Batches of windows that the pass for examples is timed on.",
+    lower_bound=1,
 )
 _TASKS = flags.DEFINE_list("tasks", None, "Tasks to run; all by default.")
 
@@ -152,11 +166,23 @@ def lime_together(world: World) -> dict[str, Any]:
     )
 
 
+def examples(world: World) -> dict[str, Any]:
+    """The pass that gathers the examples, against encoding alone."""
+    return examples_pass.measure(
+        world.opened,
+        world.run.trained,
+        world.run.windows,
+        n=world.run.examples.activation.shape[2],
+        num_batches=_PASS_BATCHES.value,
+    )
+
+
 # Others' rows have no baseline of their own: it is that of the first, by masks.
 TASKS: dict[str, Callable[[World], dict[str, Any]]] = {
     "lime_2001_masks": lime_all_masks,
     "lime_adaptive": lime_adaptive,
     "lime_adaptive_together": lime_together,
+    "examples": examples,
 }
 
 
@@ -243,8 +269,9 @@ def _row(task, *, masks, spent, **more):
 
 def _fill_baseline(rows):
     """Gives a row without a baseline that of the first: all masks for each example."""
+    first = next((row for row in rows if "masks" in row), {})
     for name in ("baseline_seconds", "baseline_cpu_seconds"):
-        baseline = rows[0].get(name)
+        baseline = first.get(name)
         if rows[-1].get(name) is None and baseline is not None:
             rows[-1][name] = baseline * rows[-1].get("examples", 1)
 

@@ -99,18 +99,21 @@ class Collector:
             )
 
     def finish(self, token_paths: Sequence[pathlib.Path]) -> examples.Examples:
-        """Returns the examples.
+        """Returns the examples; nothing can be added after.
 
         Args:
           token_paths: all files of token ids.
         """
+        n_tokens = int(self._layers[0].counts.n_tokens)
+        # One layer after the other is let go: lists and arrays are never all there.
+        self._layers.reverse()
         found = [
-            self._layer(layer, token_paths, row=row)
-            for row, layer in enumerate(self._layers)
+            self._layer(self._layers.pop(), token_paths, row=row)
+            for row in range(len(self._layers))
         ]
         return examples.Examples(
             layers=self._trained.layers,
-            n_tokens=int(self._layers[0].counts.n_tokens),
+            n_tokens=n_tokens,
             window_length=self._windows.window_length,
             seed=self._sizes.seed,
             dictionary_hash=self._trained.content_hash,

@@ -111,7 +111,7 @@ class RankedLists:
         """Adds entries of this or of other lists."""
         self._waiting.append(entries)
         self._n_waiting += len(entries.key)
-        if self._n_waiting > max(_MIN_WAITING, len(self._kept.key) // 2):
+        if self._n_waiting > max(_MIN_WAITING, len(self._kept.key) // 4):
             self._merge()
 
     def entries(self) -> Entries:

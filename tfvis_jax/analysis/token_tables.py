@@ -15,12 +15,12 @@ from tfvis_jax import files
 from tfvis_jax.analysis import firing_statistics, ranked_lists
 
 RECORD = np.dtype([("key", "<i8"), ("count", "<i8"), ("sum", "<i8")])
-# Entries that wait in memory before they become a file: 32 MB.
-_MAX_WAITING = 2_000_000
+# Entries that wait in memory before they become a file: 16 MB, five times that sorted.
+_MAX_WAITING = 1_000_000
 # So many files of a level are merged into one of the next.
 _FAN_IN = 12
-# Records that are merged at a time: 24 MB.
-_PIECE = 1_000_000
+# Records that are merged at a time: 12 MB.
+_PIECE = 500_000
 # A mean of fewer tokens than this is no property of the token id.
 MIN_COUNT = 3
 
