@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tfvis_jax import distributed
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, Terminated
 from tfvis_jax.training import dictionary_file, metrics_log
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -183,6 +183,18 @@ def test_a_process_that_fails_says_why_and_stops_the_other(settings, tmp_path):
     assert all(_finish(processes, seconds=90))
     log = (tmp_path / "1.log").read_text()
     assert "made with other settings" in log and "n_factors" in log
+
+
+def test_how_a_process_leaves_the_others(monkeypatch):
+    left = []
+    monkeypatch.setattr(distributed.jax.distributed, "initialize", lambda *a, **k: None)
+    monkeypatch.setattr(
+        distributed.atexit, "register", lambda _, code: left.append(code)
+    )
+    for error in (Terminated, KeyboardInterrupt, InputError):
+        with pytest.raises(error), distributed.joined():
+            raise error
+    assert left == [0, 1, 1]
 
 
 def test_a_coordinator_that_is_not_there_is_named():
