@@ -188,7 +188,10 @@ def sentence(
     for place, token in enumerate(tokens):
         cells = "".join(
             f'<td style="{_CELL}">'
-            + "<br>".join(f"Φ{f} {alpha:.3f}" for f, alpha in layer[place])
+            + "<br>".join(
+                f'Φ{f} <span style="{_FAINT}">{alpha:.3f}</span>'
+                for f, alpha in layer[place]
+            )
             + "</td>"
             for layer in strongest.values()
         )

@@ -124,7 +124,7 @@ def records(
         }
         activations, silent = _encode(run, chosen, pool=pool)
         for factor, (at, kinds) in chosen.items():
-            negative = [w for w in pool.tolist() if factor in silent[at, w]]
+            negative = [w for w in pool.tolist() if silent[at, w][factor]]
             shown = [
                 _example(run, window, kind, activations[factor, window])
                 for kind, windows in kinds.items()
@@ -219,8 +219,7 @@ def _encode(run, chosen, *, pool):
                 for factor in of_window.get(window, ()):
                     activations[factor, window] = codes[place, :, factor].copy()
                 if window in in_pool:
-                    quiet = np.flatnonzero(~codes[place].any(axis=0))
-                    silent[layer, window] = frozenset(quiet.tolist())
+                    silent[layer, window] = ~codes[place].any(axis=0)
     return activations, silent
 
 
