@@ -134,7 +134,7 @@ def examples(
         for activation, before, word, after, document in found
     )
     return (
-        f"<p>Φ{factor} at layer {layer}, its {len(found)} strongest examples</p>"
+        f"<p>Φ{factor} at layer {layer}, examples: {len(found)}</p>"
         f"<table>{rows}</table>"
     )
 
