@@ -34,16 +34,17 @@ def open_run(path, settings):
 def fit(path, settings, *, mesh=None, stop_after=None, **how):
     """Trains a run on a mesh of these sizes; stops it after that many batches."""
     opened, windows = open_run(path, settings)
-    calls = []
+    # It is asked before the first batch as well, when no progress was told yet.
+    told, calls = [], []
 
     def should_stop():
-        calls.append(1)
+        calls.extend(told[:1])
         return stop_after is not None and len(calls) >= stop_after
 
     return loop.fit(
         opened,
         windows,
-        progress=silent,
+        progress=lambda done, total: told.append(done),
         should_stop=should_stop,
         mesh=None if mesh is None else sharding.make_mesh(*mesh),
         **how,

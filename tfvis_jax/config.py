@@ -58,7 +58,7 @@ class SolverConfig:
     l1_penalty: float = 0.06
     # Mean number of active factors that training keeps by moving λ; None keeps λ.
     target_l0: float | None = None
-    # λ of the first step as a multiple of itself; it falls to 1 while training warms up.
+    # λ of the first step as a multiple of itself; falls to 1 as training warms up.
     l1_warmup: float = 1.0
     # Largest relative duality gap at which a row is finished; 0 runs every step.
     tolerance: float = 1e-3
@@ -157,6 +157,8 @@ class RunConfig:
     # Share of a batch's rows that is trained on; the rest is encoded by BERT only.
     row_fraction: float = 1.0
     num_epochs: int = 1
+    # Checkpoints without a lower held-out error at which training ends; None goes on.
+    patience: int | None = None
     # Window batches between two checkpoints.
     checkpoint_every: int = 50
     # Folder or gs://BUCKET/FOLDER that they are kept in; None is inside the run.
@@ -190,6 +192,8 @@ class RunConfig:
         ):
             _check(getattr(self, name) >= 1, name, ">= 1", getattr(self, name))
         _check_place(self.checkpoints)
+        if self.patience is not None:
+            _check(self.patience >= 1, "patience", ">= 1", self.patience)
         _check(0 <= self.seed < 2**31, "seed", ">= 0, < 2³¹", self.seed)
         _check(
             0 < self.row_fraction <= 1, "row_fraction", "> 0, <= 1", self.row_fraction

@@ -113,6 +113,11 @@ def define(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     integer("num_epochs", f"Passes over the text ({_RUN.num_epochs}).")
+    integer(
+        "patience",
+        "End when the held-out error has not fallen for so many checkpoints; by "
+        "default training goes on to its end.",
+    )
     number("row_fraction", "Share of the hidden states that is trained on (1.0).")
     integer(
         "windows_per_batch", f"Windows encoded together ({_RUN.windows_per_batch})."

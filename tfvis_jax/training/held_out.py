@@ -1,6 +1,7 @@
 """Held-out error while training: a small, always the same sample of the windows."""
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,8 @@ from tfvis_jax.training import state as state_lib
 
 # Costs as much as one or two dictionary steps on all layers of a small BERT.
 _WINDOWS = 8
+# What an error must fall by to count as fallen.
+_LEAST_FALL = 1e-3
 
 
 class HeldOut:
@@ -80,6 +83,18 @@ class HeldOut:
             solver=self._solver,
         )
         return float(error / variance)
+
+
+def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:
+    """Returns whether none of the last errors is below all before, by 0.1 %.
+
+    Args:
+      errors: of checkpoints at equal distances, in order.
+      patience: how many are the last; None never settles.
+    """
+    if patience is None or len(errors) <= patience:
+        return False
+    return min(errors[-patience:]) > (1 - _LEAST_FALL) * min(errors[:-patience])
 
 
 @functools.partial(jax.jit, static_argnames=("solver",))

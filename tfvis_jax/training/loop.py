@@ -10,13 +10,11 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import activations, loader
 from tfvis_jax.data import hidden_states as hidden_states_lib
@@ -25,6 +23,7 @@ from tfvis_jax.training import (
     checkpoint,
     initialise,
     metrics_log,
+    schedule,
     setup,
     step,
     watch,
@@ -38,40 +37,6 @@ Progress = Callable[[int, int], None]
 
 class Interrupted(Exception):
     """Training was asked to stop; what it had learnt is saved."""
-
-
-class Schedule(NamedTuple):
-    """How long a run is; a function of settings and corpus.
-
-    Attributes:
-      num_batches: window batches over all epochs.
-      num_parts: parts of a batch, from each of which a step draws as many rows.
-      rows_per_part: rows that a step draws from a part.
-      steps_per_batch: dictionary steps, at most.
-    """
-
-    num_batches: int
-    num_parts: int
-    rows_per_part: int
-    steps_per_batch: int
-
-
-def schedule(
-    config: config_lib.RunConfig, windows: windows_lib.Windows, *, n_layers: int
-) -> Schedule:
-    """Returns the length of a run."""
-    num_batches = loader.num_batches(
-        len(windows.train),
-        batch_size=config.windows_per_batch,
-        num_epochs=config.num_epochs,
-    )
-    num_parts = loader.num_parts(config.windows_per_batch)
-    rows_per_part = math.ceil(config.rows_per_step / num_parts)
-    tokens = config.windows_per_batch // num_parts * windows.window_length
-    rows = math.ceil(n_layers * tokens * config.row_fraction)
-    return Schedule(
-        num_batches, num_parts, rows_per_part, math.ceil(rows / rows_per_part)
-    )
 
 
 def fit(
@@ -109,7 +74,7 @@ def fit(
     """
     config = opened.config
     mesh = sharding.one_device() if mesh is None else mesh
-    length = schedule(config, windows, n_layers=len(opened.layers))
+    length = schedule.of_run(config, windows, n_layers=len(opened.layers))
     mesh_lib.check(config, mesh)
     with checkpoint.open_folder(
         config.checkpoints or opened.run.checkpoints,
@@ -125,8 +90,11 @@ def fit(
             should_stop=should_stop,
         )
         resumed_at = int(state.batch)
+        errors = _held_out_errors(opened, resumed_at)
         log = metrics_log.MetricsLog(opened.run.metrics, resumed_at=resumed_at)
         progress(resumed_at, length.num_batches)
+        if held_out_lib.has_settled(errors, patience=config.patience):
+            return sharding.fetch(state)
         batches = _batches(
             config,
             windows,
@@ -152,7 +120,8 @@ def fit(
                     state, metrics = train_batch(state, batch)
                 last = done == length.num_batches
                 stop = sharding.any_process(should_stop()) and not last
-                saves = done % config.checkpoint_every == 0 or stop or last
+                on_schedule = done % config.checkpoint_every == 0
+                saves = on_schedule or stop or last
                 fvu = held_out.fvu(state) if saves else None
                 log.add(
                     metrics,
@@ -167,7 +136,27 @@ def fit(
                     checkpoints.save(state, batch=done, fvu=fvu)
                 if stop:
                     raise Interrupted
+                if on_schedule and fvu is not None:
+                    errors.append(fvu)
+                if held_out_lib.has_settled(errors, patience=config.patience):
+                    notify(
+                        f"The held-out error has not fallen for {config.patience} "
+                        f"checkpoints: training ends after batch {done} of "
+                        f"{length.num_batches}."
+                    )
+                    break
     return sharding.fetch(state)
+
+
+def _held_out_errors(opened, resumed_at) -> list[float]:
+    """Returns the errors at the checkpoints that were not due to an interruption."""
+    return [
+        line["held_out_fvu"]
+        for line in metrics_log.read(opened.run.metrics)
+        if line["batch"] <= resumed_at
+        and line["batch"] % opened.config.checkpoint_every == 0
+        and "held_out_fvu" in line
+    ]
 
 
 def token_weights(token_counts: np.ndarray, *, enabled: bool) -> np.ndarray:
