@@ -8,7 +8,7 @@ import pytest
 
 import tfvis_jax
 from tfvis_jax import cli, files
-from tfvis_jax.analysis import collection
+from tfvis_jax.analysis import collection, examples_progress
 from tfvis_jax.analysis import examples as examples_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.training import encoding
@@ -218,6 +218,15 @@ def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
 
 
 def test_examples_that_are_there_are_not_computed_again(run, monkeypatch):
+    # What a pass leaves that was killed when all was written, and one of other flags.
+    unfinished = examples_progress.Progress(run.directory.examples_progress)
+    for n, stays in ((30, False), (29, True)):
+        settings = collection.settings_of(n=n, n_random=50, seed=0)
+        unfinished.begin({"n_batches": 3}, settings)
+        arguments = ["--top_n=30", "--random_n=50"]
+        assert cli.main(["examples", str(run.directory.path), *arguments]) == 0
+        assert unfinished.folder.exists() == stays
+    unfinished.remove()
     monkeypatch.setattr(collection, "collect", None)
     assert (
         cli.main(["examples", str(run.directory.path), "--top_n=30", "--random_n=50"])

@@ -65,7 +65,7 @@ def collect(
     size = opened.config.windows_per_batch
     n_batches = loader.num_batches(len(windows), batch_size=size)
     unfinished = examples_progress.Progress(opened.run.examples_progress)
-    settings = {"n": n, "n_random": n_random, "seed": seed}
+    settings = settings_of(n=n, n_random=n_random, seed=seed)
     if sharding.is_first_process():
         about = {
             "dictionary": trained.content_hash,
@@ -130,6 +130,11 @@ def collect(
     if not sharding.is_first_process():
         return None
     return _together(gathered, unfinished, tokens, own=process)
+
+
+def settings_of(*, n: int, n_random: int, seed: int) -> dict[str, int]:
+    """Returns what a pass is asked for; arguments are those of `collect`."""
+    return {"n": n, "n_random": n_random, "seed": seed}
 
 
 def _together(gathered, unfinished, tokens, *, own):

@@ -113,6 +113,12 @@ class Progress:
         if self.folder.exists():
             shutil.rmtree(self.folder)
 
+    def remove_if_for(self, settings: dict[str, Any]) -> None:
+        """Removes the folder if its pass was asked for the same."""
+        path = self.folder / "settings.json"
+        if path.is_file() and files.read_json(path).get("settings") == settings:
+            self.remove()
+
     def _states(self):
         return list(self.folder.glob("*.npz"))
 

@@ -68,12 +68,16 @@ def collect(
       The examples; None in all processes but the first, if they were not there.
     """
     trained = dictionary_file.load(directory.dictionary)
+    unfinished = examples_progress.Progress(directory.examples_progress)
     with contextlib.suppress(InputError):
         found = examples.load(directory.examples, trained)
-        if (found.activation.shape[2], found.random_activation.shape[2]) == (
-            top_n,
-            random_n,
-        ):
+        sizes = found.activation.shape[2], found.random_activation.shape[2]
+        if sizes == (top_n, random_n):
+            if sharding.is_first_process():
+                # A pass that was killed when all was written.
+                unfinished.remove_if_for(
+                    collection.settings_of(n=top_n, n_random=random_n, seed=found.seed)
+                )
             return found
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, directory.read_config())
@@ -89,7 +93,7 @@ def collect(
         )
         if found is not None:
             examples.save(directory.examples, found)
-            examples_progress.Progress(directory.examples_progress).remove()
+            unfinished.remove()
     return found
 
 
