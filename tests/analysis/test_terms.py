@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfvis_jax.analysis import log_odds, terms, word_counts
+from tfvis_jax.errors import InputError
 
 
 def _context(text, *, document, place=0):
@@ -120,3 +121,16 @@ def test_parts_of_speech_weigh_documents_alike():
 
     assert terms.part_of_speech(found, tagger) == pytest.approx({"VB": 0.5, "NN": 0.5})
     assert seen[-1] == ["the", "run"]
+    with pytest.raises(InputError, match="2 words a tag, got 1 tags"):
+        terms.part_of_speech(found, lambda words: words[:1])
+
+
+def test_of_nested_terms_one_is_shown(corpus):
+    always = [_context(f"old town w{d}", document=d, place=1) for d in range(12)]
+    got = terms.find(always, corpus, counted_by="document", limit=9)
+    # "town" never stands without "old" …
+    assert [term.text for term in got.at] == ["old town"]
+    # … and here it does.
+    alone = [_context(f"w{d} town w9", document=d, place=1) for d in range(12, 36)]
+    got = terms.find([*always, *alone], corpus, counted_by="document", limit=9)
+    assert [term.text for term in got.at] == ["town"]

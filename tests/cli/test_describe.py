@@ -67,7 +67,7 @@ def test_its_terms_are_those_of_a_count_by_hand(run, often):
         words = windows.words(example.window)
         place = words.of_position[example.position]
         folded = [word.casefold() for word in words.texts]
-        nearby = tuple(folded[max(place - 10, 0) : place + 11])
+        nearby = min(place, 10), *folded[max(place - 10, 0) : place + 11]
         if nearby not in seen:
             seen.add(nearby)
             weight.setdefault(example.window, []).append(folded[place])

@@ -16,6 +16,7 @@ import numpy as np
 
 from tfvis_jax.analysis import log_odds, word_counts
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
 
 if typing.TYPE_CHECKING:  # A run imports this file.
     from tfvis_jax.analysis import run as run_lib
@@ -112,7 +113,7 @@ def contexts(run: "run_lib.Run", *, factor: int, layer: int) -> list[FiringConte
     index = run.trained.layers.index(layer)
     firing = found.activation[index, factor] > 0
     windows = run.windows
-    seen: set[tuple[str, ...]] = set()
+    seen: set[tuple[int, tuple[str, ...]]] = set()
     kept = []
     for window, position in zip(
         found.window[index, factor][firing].tolist(),
@@ -127,9 +128,10 @@ def contexts(run: "run_lib.Run", *, factor: int, layer: int) -> list[FiringConte
             document=windows.document(window) if by_document(windows) else window,
         )
         # Of a word's several tokens the strongest counts.
-        text = tuple(word_counts.fold(words.texts[i]) for i in context.nearby)
-        if text not in seen:
-            seen.add(text)
+        nearby = context.nearby
+        text = tuple(word_counts.fold(words.texts[i]) for i in nearby)
+        if (context.place - nearby.start, text) not in seen:
+            seen.add((context.place - nearby.start, text))
             kept.append(context)
     return kept
 
@@ -173,11 +175,20 @@ def part_of_speech(found: Sequence[FiringContext], tagger: Tagger) -> dict[str, 
     Args:
       found: contexts, the strongest first.
       tagger: returns a tag for each word of a window.
+
+    Raises:
+      InputError: it returns another number of tags than it gets words.
     """
     found = found[:_MAX_TAGGED]
     shares = collections.Counter[str]()
     for context, weight in zip(found, weights(found), strict=True):
-        shares[tagger(list(context.words))[context.place]] += weight
+        tags = tagger(list(context.words))
+        if len(tags) != len(context.words):
+            raise InputError(
+                f"Expected a tagger that gives each of {len(context.words)} words a "
+                f"tag, got {len(tags)} tags."
+            )
+        shares[tags[context.place]] += weight
     total = shares.total()
     return {tag: share / total for tag, share in shares.most_common()}
 
@@ -259,7 +270,10 @@ def _effective(shares: Collection[float]) -> float:
 
 
 def _without_nested(ranked, *, limit) -> Iterator[Term]:
-    """Yields the best terms, one of any that lie in one another."""
+    """Yields the best terms, of any that lie in one another the best.
+
+    But a longer one that has nearly all of its weight takes its place.
+    """
     kept: list[tuple[tuple[str, ...], float, Term]] = []
     for key, weight, term in ranked:
         for i, (other, other_weight, _) in enumerate(kept):
