@@ -38,9 +38,9 @@ def test_the_most_rows_fit_and_no_more_do():
 
 def test_a_run_that_cannot_fit_is_refused_with_numbers(monkeypatch):
     mesh = sharding.make_mesh(1, 8)
-    monkeypatch.setattr(plan, "device_memory", lambda device: 2 * GIB)
+    monkeypatch.setattr(plan, "device_memory", lambda device: 3 * GIB)
     plan.check(_settings(), BERT, mesh=mesh)
-    with pytest.raises(InputError, match=r"2\.00 GiB.*codes 5\.\d+.*=\d+ would fit"):
+    with pytest.raises(InputError, match=r"3\.00 GiB.*codes 5\.\d+.*=\d+ would fit"):
         plan.check(_settings(2**20), BERT, mesh=mesh)
     with pytest.raises(InputError, match=r"No number of rows.*factor=16"):
         plan.check(_settings(2**23), BERT, mesh=mesh)
