@@ -46,7 +46,7 @@ def _chosen() -> list[int]:
 def main() -> None:
     """Chooses the factors and writes their lines."""
     run = run_lib.load_run(_RUN.value)
-    out = pathlib.Path(_OUT.value or run.directory.path / "explanations.jsonl")
+    out = pathlib.Path(_OUT.value or run.directory.explanations)
     settings = whole_dictionary.Settings(
         examples=_EXAMPLES.value, maps=_MAPS.value, methods=tuple(_METHODS.value)
     )

@@ -13,6 +13,7 @@ examples/     what fires each factor, per layer
 examples-progress/  a pass for them that is not at its end
 levels.json   how much context each factor needs
 labels.json   what people and their tools call the factors
+explanations.jsonl  a line on each factor, where it was asked for
 report.json   how good the dictionary is, and what the run cost
 evaluation.json how good it is by every measure
 site/         the page
@@ -83,6 +84,10 @@ class RunDirectory:
     @property
     def labels(self) -> pathlib.Path:
         return self.path / "labels.json"
+
+    @property
+    def explanations(self) -> pathlib.Path:
+        return self.path / "explanations.jsonl"
 
     @property
     def examples_progress(self) -> pathlib.Path:

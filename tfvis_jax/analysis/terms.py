@@ -113,6 +113,7 @@ def contexts(run: "run_lib.Run", *, factor: int, layer: int) -> list[FiringConte
     index = run.trained.layers.index(layer)
     firing = found.activation[index, factor] > 0
     windows = run.windows
+    document_of = windows.document if by_document(windows) else int
     seen: set[tuple[int, tuple[str, ...]]] = set()
     kept = []
     for window, position in zip(
@@ -125,7 +126,7 @@ def contexts(run: "run_lib.Run", *, factor: int, layer: int) -> list[FiringConte
             words=words.texts,
             is_spaced=words.is_spaced,
             place=int(words.of_position[position]),
-            document=windows.document(window) if by_document(windows) else window,
+            document=document_of(window),
         )
         # Of a word's several tokens the strongest counts.
         nearby = context.nearby
