@@ -4,7 +4,7 @@ The first line says what the others belong to. A line is written whole; a killed
 leaves at most a piece of one, which is cut off when the work goes on. Schema
 `tfvis-explanations/1`:
 
-    {"schema": …, "dictionary_hash": …, "examples": …, "maps": …, "methods": […]}
+    {"schema": …, "dictionary_hash": …, "tagged": …, "examples": …, "maps": …, …}
     {"factor": 12, "layer": 6, "level": …, …, "examples": […], "maps": […]}
     {"factor": 13, "dead": true}
 
@@ -87,6 +87,7 @@ def explain_factors(
     head = {
         "schema": SCHEMA,
         "dictionary_hash": run.trained.content_hash,
+        "tagged": tagger is not None,
         **dataclasses.asdict(settings),
     }
     # As JSON has it.
