@@ -161,7 +161,7 @@ def test_material_has_the_activations_of_every_token(run, often, tmp_path, capsy
         *("--top=4", "--per_quantile=2", "--negative=3"),
     )
     assert code == 0, err
-    assert "2 factors; 1 fire nowhere" in printed
+    assert "2 factors; 1 do not fire" in printed
     [record, _] = json.loads(out.read_text())["factors"]
     opened = tfvis_jax.load_run(run)
     factor = opened.factor(often)

@@ -86,7 +86,7 @@ def _export(opened) -> None:
             progress=show,
         )
     silent = len(factors) - n_written
-    left_out = f"; {silent:,} fire nowhere and are left out" if silent else ""
+    left_out = f"; {silent:,} do not fire and are left out" if silent else ""
     print(f"{n_written:,} factors{left_out}\nprompts {target}")
 
 
