@@ -126,8 +126,9 @@ class Collector:
     def _layer(self, layer, token_paths, *, row):
         top, chance = layer.finish("top"), layer.finish("random")
         counts = layer.counts
+        firing = counts.histogram.sum(axis=1)
         partner, score = firing_statistics.partners(
-            counts.pairs, n_factors=self._sizes.n_factors, k=_N_PARTNERS
+            counts.pairs, firing=firing, k=_N_PARTNERS
         )
         common, strong = token_tables.top_tokens(
             token_paths,
@@ -141,7 +142,7 @@ class Collector:
             "context_activation": layer.finish("context").context,
             **{f"random_{k}": v for k, v in self._references(chance).items()},
             "random_context_activation": chance.context,
-            "firing": counts.histogram.sum(axis=1),
+            "firing": firing,
             "histogram": counts.histogram,
             **vars(common),
             **{f"strong_{name}": array for name, array in vars(strong).items()},

@@ -19,7 +19,7 @@ import numpy as np
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
 
-_SCHEMA = "tfvis-examples-progress/1"
+_SCHEMA = "tfvis-examples-progress/2"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,10 @@ HISTOGRAM_EDGES = np.array(
         np.inf,
     ]
 )
+# A pair that is counted costs as much as 1,000 products of a matrix product.
+_DENSE_ABOVE = 1e-3
+# Pairs that are counted at a time: 32 MB.
+_MAX_KEYS = 4_000_000
 # Counting pairs takes 8 bytes for each pair of factors at each layer.
 MAX_PAIR_BYTES = 512 * 2**20
 
@@ -53,7 +57,8 @@ class Counts:
 
     Attributes:
       histogram: [n_factors, `N_BINS`] int64, tokens by activation.
-      pairs: [n_factors, n_factors] int64, tokens that fire both; None if not counted.
+      pairs: [n_factors, n_factors] int64, tokens that fire both, above the diagonal;
+        None if not counted.
       norm: [] int64, Σ ‖x‖ of all tokens in units of `FIXED_POINT`.
       n_tokens: [] int64.
     """
@@ -75,29 +80,27 @@ class Counts:
 
     def add_rows(
         self,
-        codes: np.ndarray,
         norms: np.ndarray,
         *,
+        row: np.ndarray,
         factor: np.ndarray,
         activation: np.ndarray,
     ) -> None:
         """Counts more tokens.
 
         Args:
-          codes: [rows, n_factors].
-          norms: [rows], ‖x‖.
-          factor: [m], those of the positive codes.
-          activation: [m] float32, these codes.
+          norms: [rows], ‖x‖ of the tokens.
+          row: [m] rising, whose code each of the positive ones is.
+          factor: [m], its factor; rising within a row.
+          activation: [m] float32, the code.
         """
         flat = factor * N_BINS + bins(activation)
         found = np.bincount(flat, minlength=self.histogram.size)
         self.histogram += found.reshape(self.histogram.shape)
         if self.pairs is not None:
-            fires = (codes > 0).astype(np.float32)
-            # Exact: float32 counts to 2²⁴. NumPy computes half of it, by symmetry.
-            self.pairs += (fires.T @ fires).astype(np.int64)
+            self.pairs += count_pairs(row, factor, n_factors=len(self.pairs))
         self.norm += fixed_point(norms).sum()
-        self.n_tokens += len(codes)
+        self.n_tokens += len(norms)
 
     def add(self, other: "Counts") -> None:
         """Adds the counts of other tokens."""
@@ -113,8 +116,40 @@ class Counts:
         return float(self.norm) * FIXED_POINT / max(int(self.n_tokens), 1)
 
 
+def count_pairs(row: np.ndarray, factor: np.ndarray, *, n_factors: int) -> np.ndarray:
+    """Counts the rows in which two factors stand together.
+
+    Args:
+      row: [m] rising.
+      factor: [m], rising within a row.
+      n_factors: how many there are.
+
+    Returns:
+      [n_factors, n_factors] int64, zero on and below the diagonal.
+    """
+    per_row = np.bincount(row)
+    n_pairs = np.sum(per_row**2) // 2
+    if n_pairs > _DENSE_ABOVE * len(per_row) * n_factors**2:
+        fires = np.zeros((len(per_row), n_factors), np.float32)
+        fires[row, factor] = 1
+        # Exact: float32 counts to 2²⁴. NumPy computes half of it, by symmetry.
+        return np.triu(fires.T @ fires, 1).astype(np.int64)
+    found = np.zeros(n_factors**2, np.int64)
+    left, last = np.arange(len(row)), np.repeat(np.cumsum(per_row), per_row) - 1
+    keys: list[np.ndarray] = []
+    turns = range(1, int(per_row.max(initial=0)))
+    for apart in turns:
+        # Entries of the same row, so many places apart.
+        left = left[last[left] - left >= apart]
+        keys.append(factor[left] * n_factors + factor[left + apart])
+        if apart == turns[-1] or sum(map(len, keys)) > _MAX_KEYS:
+            found += np.bincount(np.concatenate(keys), minlength=len(found))
+            keys = []
+    return found.reshape(n_factors, n_factors)
+
+
 def partners(
-    pairs: np.ndarray | None, *, n_factors: int, k: int
+    pairs: np.ndarray | None, *, firing: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the k factors with which each fires together most.
 
@@ -122,21 +157,20 @@ def partners(
     ones come by number.
 
     Args:
-      pairs: [n_factors, n_factors] counts; the diagonal has each factor's own. None
-        where they were not counted.
-      n_factors: factors in the dictionary.
+      pairs: [n_factors, n_factors] counts above the diagonal; None where they were not
+        counted.
+      firing: [n_factors], tokens that fire each.
       k: partners.
 
     Returns:
       Factors [n_factors, k] int32, −1 where fewer fire with it; scores float32.
     """
-    partner = np.full((n_factors, k), -1, np.int32)
-    partner_score = np.zeros((n_factors, k), np.float32)
+    partner = np.full((len(firing), k), -1, np.int32)
+    partner_score = np.zeros((len(firing), k), np.float32)
     if pairs is None:
         return partner, partner_score
-    own = np.diag(pairs)
-    score = pairs / np.maximum(own[:, None] + own[None] - pairs, 1)
-    np.fill_diagonal(score, 0)
+    both = pairs + pairs.T
+    score = both / np.maximum(firing[:, None] + firing[None] - both, 1)
     order = np.argsort(-score, axis=1, kind="stable")[:, :k]
     best = np.take_along_axis(score, order, axis=1)
     partner[:, : order.shape[1]] = np.where(best > 0, order, -1)

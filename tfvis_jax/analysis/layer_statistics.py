@@ -110,7 +110,7 @@ class LayerStatistics:
         )
         self._lists["random"].offer(factor, chance, place, activation, context=context)
         self.counts.add_rows(
-            codes[valid], norms[valid], factor=factor, activation=activation
+            norms[valid], row=row, factor=factor, activation=activation
         )
         return row, factor, activation
 
