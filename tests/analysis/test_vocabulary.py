@@ -7,7 +7,7 @@ import types
 import numpy as np
 from flax import nnx
 
-from tfvis_jax import config
+from tfvis_jax import config, models
 from tfvis_jax.analysis import vocabulary
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import tokenizer as tokenizer_lib
@@ -102,3 +102,5 @@ def test_a_model_with_a_head_is_asked_at_its_mean(
     assert found.raised[0][1] > 0 > found.lowered[0][1]
     without, _ = opened(toy_bert_folder)
     assert vocabulary.open_head(without, windows) is None
+    assert models.has_masked_lm_head(tiny_bert_folder)
+    assert not models.has_masked_lm_head(toy_bert_folder)

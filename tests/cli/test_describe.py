@@ -141,6 +141,16 @@ def test_a_run_without_examples_is_named(run, tmp_path, capsys):
     assert not (tmp_path / "p.json").exists()
 
 
+def test_the_model_need_not_be_at_hand(run, often, tmp_path, capsys):
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved)
+    config = json.loads((moved / "config.json").read_text())
+    (moved / "config.json").write_text(json.dumps(config | {"model": "/nowhere"}))
+    code, out, err = _tfvis(capsys, "describe", moved, f"--factor={often}", "--json")
+    assert code == 0, err
+    assert json.loads(out)["vocabulary"] is None
+
+
 def test_parts_of_speech_by_a_folder_of_weights(run, often, shared_data, capsys):
     pytest.importorskip("nltk", reason="NLTK is not installed")
     code, out, err = _tfvis(

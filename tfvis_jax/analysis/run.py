@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, run_directory
+from tfvis_jax import files, models, run_directory
 from tfvis_jax.analysis import examples as examples_lib
 from tfvis_jax.analysis import factor as factor_lib
 from tfvis_jax.analysis import (
@@ -108,8 +108,12 @@ class Run:
 
     @functools.cached_property
     def masked_lm_head(self) -> vocabulary.Head | None:
-        """The model's masked-LM head; None where it has none."""
-        return vocabulary.open_head(self.opened, self.windows)
+        """The model's masked-LM head; None where it has none or is not at hand."""
+        try:
+            has_head = models.has_masked_lm_head(self.config.model)
+        except InputError:
+            return None
+        return vocabulary.open_head(self.opened, self.windows) if has_head else None
 
     def factor(self, number: int) -> factor_lib.Factor:
         """Returns one factor; InputError says the range."""

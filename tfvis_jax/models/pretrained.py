@@ -67,6 +67,15 @@ def load(
     )
 
 
+def has_masked_lm_head(name_or_folder: str | os.PathLike[str]) -> bool:
+    """Whether a trained BERT comes with a masked language model head; loads nothing.
+
+    Raises:
+        InputError: the model cannot be had or is damaged.
+    """
+    return weights.has_masked_lm_head(hub.resolve(name_or_folder))
+
+
 def untrained(pretrained: PretrainedBert, *, seed: int) -> PretrainedBert:
     """Returns the same architecture with random weights, drawn as Flax draws them.
 

@@ -80,6 +80,17 @@ def load_masked_lm(
     return _filled(abstract, tensors, name_of=_masked_lm_name, folder=folder)
 
 
+def has_masked_lm_head(folder: pathlib.Path) -> bool:
+    """Whether the weights in a folder have a masked language model head.
+
+    Only the names of the tensors are read.
+
+    Raises:
+        InputError: no weights, or damaged ones.
+    """
+    return _HEAD_BIAS in _open(folder)
+
+
 def _open(folder: pathlib.Path) -> _Tensors:
     """The tensors of `folder` under the names of a bare, current BertModel.
 
