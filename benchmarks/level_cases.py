@@ -13,6 +13,9 @@ from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.evaluation import level_labels
 from tfvis_jax.training import dictionary_file
 
+# Strongest tokens of a planted factor: of as many are words told.
+_PLANTED_TOP = 400
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -80,24 +83,26 @@ class World:
 
 
 def trained(world: World, *, max_low: int, per_factor: int) -> list[Case]:
-    """Returns the factors of a run that a concept explains.
+    """Returns the factors of a run that a concept explains, where each peaks.
 
     Args:
       world: the run.
       max_low: factors of class low, at most; drawn with seed 0.
       per_factor: tokens of each on which context is measured.
     """
-    trained, examples = world.run.trained, world.run.examples
-    found = _labels(world, examples)
+    run = world.run
+    curves, firing = _curves(run.examples)
+    peaks = levels.peaks(curves, firing)
+    found = labels(world, run.examples, peaks)
     low = [factor for factor, label in found.items() if label[0] == "low"]
     low = np.random.default_rng(0).permutation(low)[:max_low].tolist()
     chosen = sorted({f for f, label in found.items() if label[0] != "low"} | {*low})
-    return _cases(
-        world.run,
-        trained,
-        examples,
-        chosen,
-        found,
+    return cases(
+        run,
+        run.trained,
+        run.examples,
+        {factor: found[factor] for factor in chosen},
+        layers=peaks,
         kind="trained",
         per_factor=per_factor,
     )
@@ -106,8 +111,8 @@ def trained(world: World, *, max_low: int, per_factor: int) -> list[Case]:
 def planted(world: World, *, per_class: int, per_factor: int) -> list[Case]:
     """Returns concepts that were made factors, and whose tokens do fire these.
 
-    A direction that other tokens fire more is dropped, by the rule that labels trained
-    factors.
+    Each is looked at in the layer that its direction is from. One that other tokens
+    fire more is dropped, by the rule that labels trained factors.
     """
     run = world.run
     plants = planted_set.choose(
@@ -120,35 +125,44 @@ def planted(world: World, *, per_class: int, per_factor: int) -> list[Case]:
     made = planted_factors.dictionary(
         run.opened, run.trained, run.windows, form=world.form, plants=plants
     )
-    examples = examples_lib.collect(
-        run.opened, made, run.windows, n=400, progress=lambda done, total: None
-    )
+    examples = planted_factors.strongest(run.opened, made, run.windows, n=_PLANTED_TOP)
+    return of_plants(world, plants, made, examples, per_factor=per_factor)
+
+
+def of_plants(
+    world: World,
+    plants: Sequence[planted_factors.Plant],
+    made: dictionary_file.TrainedDictionary,
+    examples: examples_lib.Examples | planted_factors.Strongest,
+    *,
+    per_factor: int,
+) -> list[Case]:
+    """Returns the plants that keep their class; else as `planted`."""
+    layers = np.array([plant.layer for plant in plants])
     found = {
-        factor: label
-        for factor, label in _labels(world, examples).items()
+        factor: (label[0], plants[factor].name)
+        for factor, label in labels(world, examples, layers).items()
         if label[0] == plants[factor].level
     }
-    return _cases(
-        run,
+    return cases(
+        world.run,
         made,
         examples,
-        sorted(found),
         found,
+        layers=layers,
         kind="planted",
         per_factor=per_factor,
     )
 
 
-def of_factors(
-    run: run_lib.Run, factors: Sequence[int], *, per_factor: int
-) -> list[Case]:
-    """Returns factors of a run in this order, without labels."""
-    return _cases(
+def matched(run: run_lib.Run, factors: Sequence[int], *, per_factor: int) -> list[Case]:
+    """Returns factors of a run, without labels, where each peaks."""
+    return cases(
         run,
         run.trained,
         run.examples,
-        factors,
-        {},
+        dict.fromkeys(factors, ("", "")),
+        layers=levels.peaks(*_curves(run.examples)),
         kind="matched",
         per_factor=per_factor,
     )
@@ -157,15 +171,23 @@ def of_factors(
 def _curves(examples):
     activation = np.asarray(examples.activation)
     curves = importance.importance_scores(activation, n=activation.shape[2])
-    firing = np.asarray(examples.firing)
-    return curves, firing, levels.peaks(curves, firing)
+    return curves, np.asarray(examples.firing)
 
 
-def _labels(world, examples) -> dict[int, tuple[str, str]]:
-    """Returns class and name of the concept that explains each factor."""
-    _, _, peaks = _curves(examples)
+def labels(
+    world: World,
+    examples: examples_lib.Examples | planted_factors.Strongest,
+    layers: np.ndarray,
+) -> dict[int, tuple[str, str]]:
+    """Returns class and name of the concept that explains each factor.
+
+    Args:
+      world: the text.
+      examples: of any dictionary on it.
+      layers: [n_factors] index of the layer to look at.
+    """
     found = {}
-    for factor, layer in enumerate(peaks.tolist()):
+    for factor, layer in enumerate(layers.tolist()):
         n = int(np.count_nonzero(examples.activation[layer, factor] > 0))
         if n < level_labels.MIN_WORD_COUNT:
             continue
@@ -178,42 +200,53 @@ def _labels(world, examples) -> dict[int, tuple[str, str]]:
     return found
 
 
-def _cases(
+def cases(
     run: run_lib.Run,
     trained: dictionary_file.TrainedDictionary,
-    examples: examples_lib.Examples,
-    chosen: Sequence[int],
-    labels: dict[int, tuple[str, str]],
+    examples: examples_lib.Examples | planted_factors.Strongest,
+    chosen: dict[int, tuple[str, str]],
     *,
+    layers: np.ndarray,
     kind: str,
     per_factor: int,
 ) -> list[Case]:
-    curves, firing, peaks = _curves(examples)
-    forms = word_forms.of_examples(run.windows, examples, peaks=peaks)
+    """Measures the evidence of factors.
+
+    Args:
+      run: gives the model and the text.
+      trained: a dictionary on it.
+      examples: of that dictionary.
+      chosen: class and concept of the factors to measure.
+      layers: [n_factors] index of the layer to look at.
+      kind: of `Case`.
+      per_factor: tokens of each on which context is measured.
+    """
+    curves, firing = _curves(examples)
+    forms = word_forms.of_examples(run.windows, examples, peaks=layers)
     shares = context_shares.measure(
         run.opened,
         trained,
         run.windows,
         examples,
-        peaks=peaks,
+        peaks=layers,
         per_factor=per_factor,
         progress=lambda done, total: None,
-        factors=chosen,
+        factors=list(chosen),
     )
     return [
         Case(
             source=run.directory.path.name,
             kind=kind,
             factor=factor,
-            concept=labels.get(factor, ("", ""))[1],
-            label=labels.get(factor, ("", ""))[0],
+            concept=concept,
+            label=label,
             layers=list(trained.layers),
             importance=curves[:, factor].tolist(),
             firing=firing[:, factor].tolist(),
             forms=dataclasses.asdict(forms[factor]),
             shares=shares[factor].tolist(),
         )
-        for factor in chosen
+        for factor, (label, concept) in chosen.items()
         if forms[factor] is not None
     ]
 

@@ -137,7 +137,7 @@ def _measure_matched(*, n, per_factor) -> dict:
     chosen = np.random.default_rng(0).permutation(len(pairs[0]))[:n]
     sides = []
     for run, factors in zip((first, second), pairs, strict=True):
-        cases = level_cases.of_factors(
+        cases = level_cases.matched(
             run, factors[chosen].tolist(), per_factor=per_factor
         )
         sides.append({case.factor: dataclasses.asdict(case) for case in cases})

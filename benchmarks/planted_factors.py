@@ -32,6 +32,16 @@ class Plant:
     layer: int
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Strongest:
+    """What fires each factor most: those fields of `examples.Examples`."""
+
+    activation: np.ndarray
+    window: np.ndarray
+    position: np.ndarray
+    firing: np.ndarray
+
+
 def dictionary(
     opened: setup.Setup,
     trained: dictionary_file.TrainedDictionary,
@@ -82,3 +92,45 @@ def dictionary(
         direction = plant_sums[plant.layer][number] / n - expected
         factors.append(direction / np.linalg.norm(direction))
     return dataclasses.replace(trained, factors=np.array(factors, np.float32))
+
+
+def strongest(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    *,
+    n: int,
+) -> Strongest:
+    """Returns the n tokens that fire each factor most, at every layer.
+
+    Args:
+      opened: model and settings of the run.
+      trained: any dictionary on its layers.
+      windows: the tokens.
+      n: tokens of each factor.
+    """
+    n_layers, n_factors = len(trained.layers), len(trained.factors)
+    activation = np.zeros((n_layers, n, n_factors), np.float32)
+    place = np.full((n_layers, n, n_factors), -1, np.int64)
+    firing = np.zeros((n_layers, n_factors), np.int64)
+    everything = np.arange(len(windows))
+    for batch, layers in encoding.encode_windows(opened, trained, windows, everything):
+        window, position = np.nonzero(batch.row_mask)
+        places = batch.window_ids[window].astype(np.int64) * windows.window_length
+        for index, rows in enumerate(layers):
+            codes = np.asarray(rows.codes)[batch.row_mask.reshape(-1)]
+            firing[index] += np.count_nonzero(codes, axis=0)
+            new = np.broadcast_to((places + position)[:, None], codes.shape)
+            found = np.concatenate([activation[index], codes])
+            found_at = np.concatenate([place[index], np.where(codes > 0, new, -1)])
+            # Stable: of equal ones the first in the text.
+            order = np.argsort(-found, axis=0, kind="stable")[:n]
+            activation[index] = np.take_along_axis(found, order, axis=0)
+            place[index] = np.take_along_axis(found_at, order, axis=0)
+    activation, place = (np.swapaxes(a, 1, 2) for a in (activation, place))
+    return Strongest(
+        activation=activation,
+        window=np.where(place < 0, -1, place // windows.window_length),
+        position=np.where(place < 0, -1, place % windows.window_length),
+        firing=firing,
+    )

@@ -10,9 +10,11 @@ of evidence are weighed, all of them numbers in 0 … 1:
     reach   mean of  far     share of α that a few neighbours do not bring back
                      late    depth of the layer at which its importance sets on
 
-A factor is low if ``word`` is at least a half; else high if ``reach`` is at least a
-half; else mid. Evidence that is missing is left out of the mean, and the reason says
-so. A factor that hardly fires, or of a model with fewer than three layers, is unclear.
+A factor is low if ``word`` is above a half; else high if ``reach`` is above a half;
+else mid. Where context has not been measured the means are of what there is, and the
+reason says so. A factor is unclear that hardly fires, that is too close to a half, or
+that has fewer than three layers. How often that agrees with labels made from text is in
+docs/interpretation.md.
 """
 
 import dataclasses
@@ -31,17 +33,21 @@ if typing.TYPE_CHECKING:  # A run imports this file.
 LEVELS = ("low", "mid", "high", "unclear")
 # A mean over fewer firing tokens than this says nothing.
 MIN_FIRING = 20
-# Depth is a matter of first, middle and last.
+# With two layers there is no middle.
 MIN_LAYERS = 3
-# The onset is where importance reaches this share of its peak: half the height.
+# The onset is where importance reaches this share of its peak: half the height, so that
+# a tail of weak layers does not count.
 ONSET_SHARE = 0.5
-# So many word forms, equally frequent, are no longer few: above, ``few`` is 0.
+# Of so many equally frequent word forms ``few`` is 0, and of four, as many as a verb
+# has, it is a half.
 MANY_FORMS = 16
-# Share of α that is lost within `NEAR` tokens at which ``far`` is 1.
-FAR_LOSS = 0.3
+# Tokens on either side within which a pattern is whole, one of `context_shares.RADII`.
 NEAR = 3
-# Both questions are decided at a half; this close to it nothing is.
-MARGIN = 0.03
+# Share of α that is missing within `NEAR` tokens at which ``far`` is 1. Patterns miss a
+# tenth of it, factors of documents a quarter: a fifth is between them.
+FAR_LOSS = 0.4
+# Both questions are decided at a half; as close to it as this, nothing is.
+MARGIN = 0.02
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ A concept beyond word forms explains them when it holds most of them, and more t
 their word forms let one expect: with p the share of the strongest tokens that the
 concept holds, and e the mean share of *other* tokens of the same forms that it holds,
 
-    p ≥ MIN_PRECISION  and  (p − e) / (1 − e) ≥ MIN_GAIN.
+    p ≥ MIN_PRECISION,  e ≤ MAX_EXPECTED  and  (p − e) / (1 − e) ≥ MIN_GAIN.
 
 So a factor of the word "thou" is not taken for one of novels.
 """
@@ -28,9 +28,11 @@ MIN_RECALL = 0.5
 # The same for all classes.
 MIN_PRECISION = 0.6
 MIN_GAIN = 0.4
-# As few forms as this, if they make up MIN_PRECISION of the strongest tokens, explain
-# them as well as a template or a document would: such a factor gets no label.
-FEW_FORMS = 5
+# Where e is larger the words nearly say it by themselves.
+MAX_EXPECTED = 0.5
+# As few forms as this, if they make up MIN_PRECISION of the strongest tokens, are words
+# and a context at once: such a factor gets no label.
+FEW_FORMS = 2
 # Of the strongest tokens, those whose form stands elsewhere too.
 MIN_TOLD = 0.5
 # A template seen in fewer documents may be theirs.
@@ -126,7 +128,9 @@ def _concept(corpus, strongest) -> Label | None:
     expected = (corpus.held[:, forms] - held) / (corpus.count[forms] - 1)
     expected = expected.mean(axis=1)
     gain = (precision - expected) / np.maximum(1 - expected, 1e-9)
-    explains = (precision >= MIN_PRECISION) & (gain >= MIN_GAIN)
+    explains = (
+        (precision >= MIN_PRECISION) & (expected <= MAX_EXPECTED) & (gain >= MIN_GAIN)
+    )
     n_documents = len(np.unique(corpus.document[strongest]))
     for level in ("mid", "high"):
         of_level = np.array([name == level for name in corpus.levels])
