@@ -10,6 +10,7 @@ import pytest
 import tfvis_jax
 from tfvis_jax import cli
 from tfvis_jax.analysis import log_odds
+from tfvis_jax.training import encoding
 
 EVIL = "<script>alert(1)</script>\x1b[31m"
 
@@ -186,7 +187,19 @@ def test_material_has_the_activations_of_every_token(run, often, tmp_path, capsy
     # Codes are solved to the run's tolerance in other batches.
     assert top["max_activation"] == pytest.approx(best.activation, rel=0.02)
     windows = opened.windows
+    codes = {}
+    for batch, layers in encoding.encode_windows(
+        opened.opened, opened.trained, windows, np.arange(len(windows))
+    ):
+        rows = list(layers)[opened.trained.layers.index(layer)]
+        of_batch = np.asarray(rows.codes).reshape(*batch.row_mask.shape, -1)
+        for place, window in enumerate(batch.window_ids.tolist()):
+            codes[window] = of_batch[place, batch.row_mask[place], often]
     for example in record["examples"]:
+        # Half precision, and codes within the run's tolerance.
+        np.testing.assert_allclose(
+            example["activations"], codes[example["window"]], atol=2e-3
+        )
         window = example["window"]
         first = int(np.flatnonzero(windows.row_mask(np.array([window]))[0])[0])
         whole = windows.context(window, first, before=99, after=99)

@@ -11,11 +11,12 @@ fire. As a file, schema `tfvis-prompts/1`, one factor a line:
         "max_activation": 0.41, "document": "Finance", "window": 31}, …]},
     …]}
 
-Tokens joined are the text. ``quantile`` is "top", "q1" (the strongest quarter) to "q4",
-or "negative". `labels` reads what comes back.
+Tokens joined are the text: the window, or 64 tokens of a longer one round the token
+that fires. Their activations are those of the stored examples, in half precision.
+``quantile`` is "top", "q1" (the strongest quarter) to "q4", or "negative". `labels`
+reads what comes back.
 """
 
-import collections
 import dataclasses
 import json
 import pathlib
@@ -35,10 +36,8 @@ if typing.TYPE_CHECKING:  # A run imports this file.
 
 SCHEMA = "tfvis-prompts/1"
 QUANTILES = 4
-# Windows that negative examples are drawn from, and factors that are done together:
-# what bounds the memory.
+# Windows that negative examples are drawn from.
 _POOL = 128
-_TOGETHER = 1024
 _DIGITS = 4
 
 
@@ -114,34 +113,29 @@ def records(
       seed: decides which windows stand for a quarter and which are negative.
     """
     counts = counts or Counts()
+    layer_of = {factor: _layer_of(run, factor, layer=layer) for factor in factors}
     rng = np.random.default_rng(seed)
     n_windows = len(run.windows)
     pool = rng.choice(n_windows, min(_POOL, n_windows), replace=False)
-    for start in range(0, len(factors), _TOGETHER):
-        chosen = {
-            factor: _choose(run, factor, layer=layer, counts=counts, seed=seed)
-            for factor in factors[start : start + _TOGETHER]
+    silent = _silent(run, set(layer_of.values()), pool) if counts.negative else {}
+    for factor, at in layer_of.items():
+        index = run.trained.layers.index(at)
+        quiet = [w for w in pool.tolist() if silent and silent[at, w][factor]]
+        zero = np.zeros(run.examples.context_length)
+        yield {
+            "name": f"layer{at}_factor{factor}",
+            "layer": at,
+            "factor": factor,
+            "density": _rounded(run.examples.density[index, factor]),
+            "max_activation": _rounded(run.examples.activation[index, factor, 0]),
+            "examples": [
+                *_firing(run, index, factor, counts=counts, seed=seed),
+                *(
+                    _example(run, "negative", w, 0, zero)
+                    for w in quiet[: counts.negative]
+                ),
+            ],
         }
-        activations, silent = _encode(run, chosen, pool=pool)
-        for factor, (at, kinds) in chosen.items():
-            negative = [w for w in pool.tolist() if silent[at, w][factor]]
-            shown = [
-                _example(run, window, kind, activations[factor, window])
-                for kind, windows in kinds.items()
-                for window in windows
-            ] + [
-                _example(run, w, "negative", np.zeros(run.windows.window_length))
-                for w in negative[: counts.negative]
-            ]
-            index = run.trained.layers.index(at)
-            yield {
-                "name": f"layer{at}_factor{factor}",
-                "layer": at,
-                "factor": factor,
-                "density": _rounded(run.examples.density[index, factor]),
-                "max_activation": _rounded(run.examples.activation[index, factor, 0]),
-                "examples": shown,
-            }
 
 
 def _alive(run, factors, *, layer) -> list[int]:
@@ -163,70 +157,70 @@ def _layer_of(run, factor, *, layer) -> int:
     return layer
 
 
-def _choose(run, factor, *, layer, counts, seed):
-    """Returns the layer, and the windows of each kind but the negative one."""
-    layer = _layer_of(run, factor, layer=layer)
-    index, found = run.trained.layers.index(layer), run.examples
-    kept = found.activation[index, factor] > 0
-    strongest = list(dict.fromkeys(found.window[index, factor][kept].tolist()))
-    top = strongest[: counts.top]
-    rest = [w for w in _sampled(found, index, factor) if w not in set(top)]
-    rng = np.random.default_rng([seed, factor])
-    kinds = {"top": top}
-    for number, part in enumerate(np.array_split(rest, QUANTILES), start=1):
-        n = min(counts.per_quantile, len(part))
-        # In the order of their activations.
-        places = np.sort(rng.choice(len(part), n, replace=False))
-        kinds[f"q{number}"] = [int(part[place]) for place in places]
-    return layer, kinds
-
-
-def _sampled(found, index, factor) -> list[int]:
-    """Returns windows drawn from all tokens that fire a factor, strongest first.
-
-    The strength of a window is its largest activation, not that of the token drawn.
-    """
-    strength = found.random_context_activation[index, factor].max(axis=1)
-    window = found.random_window[index, factor]
-    order = np.argsort(-strength, kind="stable")
-    order = order[found.random_activation[index, factor][order] > 0]
-    return list(dict.fromkeys(window[order].tolist()))
-
-
-def _encode(run, chosen, *, pool):
-    """Returns activations of (factor, window), and who is silent at (layer, window)."""
-    opened, trained = run.opened, run.trained
-    wanted: dict = collections.defaultdict(lambda: collections.defaultdict(list))
-    for factor, (layer, kinds) in chosen.items():
-        for window in {w for windows in kinds.values() for w in windows}:
-            wanted[layer][window].append(factor)
-    windows = np.unique([*pool, *(w for at in wanted.values() for w in at)])
-    dictionary, solver = (
-        jnp.asarray(trained.factors),
-        trained.solver(opened.config.solver),
+def _firing(run, index, factor, *, counts, seed) -> Iterator[dict[str, Any]]:
+    """Yields the examples in which a factor fires."""
+    found = run.examples
+    n = found.context_activation.shape[2]
+    top = _in_windows(
+        found.window[index, factor, :n],
+        found.position[index, factor, :n],
+        found.activation[index, factor, :n],
+        found.context_activation[index, factor],
+    )[: counts.top]
+    drawn = _in_windows(
+        found.random_window[index, factor],
+        found.random_position[index, factor],
+        found.random_activation[index, factor],
+        found.random_context_activation[index, factor],
     )
-    in_pool, activations, silent = set(pool.tolist()), {}, {}
-    for batch, states in encoding.scaled_windows(opened, trained, run.windows, windows):
-        for layer, of_window in wanted.items():
-            rows = encoding.encode_layer(
-                states[trained.layers.index(layer)],
-                batch.row_mask,
-                dictionary,
-                solver=solver,
-            )
-            codes = np.asarray(rows.codes).reshape(*batch.row_mask.shape, -1)
+    # The strength of a context is its largest activation, not that of the token drawn.
+    drawn.sort(key=lambda context: -context[2].max())
+    used = {window for window, _, _ in top}
+    drawn = [context for context in drawn if context[0] not in used]
+    kinds = {"top": top}
+    rng = np.random.default_rng([seed, factor])
+    for number, part in enumerate(np.array_split(np.arange(len(drawn)), QUANTILES)):
+        chosen = rng.choice(part, min(counts.per_quantile, len(part)), replace=False)
+        # In the order of their strength.
+        kinds[f"q{number + 1}"] = [drawn[place] for place in np.sort(chosen)]
+    for kind, contexts in kinds.items():
+        for window, position, activation in contexts:
+            start = int(found.context_start(position))
+            yield _example(run, kind, window, start, activation)
+
+
+def _in_windows(window, position, activation, contexts):
+    """Returns (window, position, α of its context), the first of each window."""
+    first: dict[int, tuple[int, int, np.ndarray]] = {}
+    for place in np.flatnonzero(np.asarray(activation) > 0).tolist():
+        at = int(window[place])
+        if at not in first:
+            first[at] = (at, int(position[place]), np.asarray(contexts[place]))
+    return list(first.values())
+
+
+def _silent(run, layers, pool) -> dict[tuple[int, int], np.ndarray]:
+    """Returns which factors do not fire at a layer in a window, [n_factors] bool."""
+    opened, trained = run.opened, run.trained
+    dictionary = jnp.asarray(trained.factors)
+    solver = trained.solver(opened.config.solver)
+    found = {}
+    for batch, states in encoding.scaled_windows(opened, trained, run.windows, pool):
+        for layer in sorted(layers):
+            at = states[trained.layers.index(layer)]
+            rows = encoding.encode_layer(at, batch.row_mask, dictionary, solver=solver)
+            fires = np.asarray(rows.codes > 0).reshape(*batch.row_mask.shape, -1)
             for place, window in enumerate(batch.window_ids.tolist()):
-                for factor in of_window.get(window, ()):
-                    activations[factor, window] = codes[place, :, factor].copy()
-                if window in in_pool:
-                    silent[layer, window] = ~codes[place].any(axis=0)
-    return activations, silent
+                if window >= 0:
+                    found[layer, window] = ~fires[place].any(axis=0)
+    return found
 
 
-def _example(run, window, kind, activation) -> dict[str, Any]:
+def _example(run, kind, window, start, activation) -> dict[str, Any]:
     windows = run.windows
-    is_text = windows.row_mask(np.array([window]))[0]
-    tokens = windows.spaced_texts(window)
+    stop = start + len(activation)
+    is_text = windows.row_mask(np.array([window]))[0, start:stop]
+    tokens = windows.spaced_texts(window)[start:stop]
     activation = activation[is_text]
     return {
         "quantile": kind,
