@@ -51,19 +51,28 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
 
     figure, axes = plot_style.subplots(1, 1, figsize=(7, 4.5))
     axis = axes[0, 0]
-    colours = (plot_style.BLUE, plot_style.ORANGE, plot_style.GREEN)
-    colours += (plot_style.VERMILION, plot_style.PURPLE, plot_style.SKY)
-    for index, name in enumerate(dict.fromkeys(r["method"] for r in document["rows"])):
-        rows = [row for row in document["rows"] if row["method"] == name]
+    colours = {
+        "sparse_coding": plot_style.BLUE,
+        "sae_batchtopk": plot_style.ORANGE,
+        "sae_jumprelu": plot_style.GREEN,
+        "sae_topk": plot_style.VERMILION,
+        "sae_matryoshka": plot_style.PURPLE,
+        "sae_relu": plot_style.SKY,
+    }
+    # Those that do not learn are grey.
+    lines = {"random_factors": ":", "pca": "-."}
+    # An untrained model has other hidden states.
+    shown = [row for row in document["rows"] if row["method"] != "random_encoder"]
+    for name in dict.fromkeys(row["method"] for row in shown):
+        rows = [row for row in shown if row["method"] == name]
         rows = sorted(rows, key=lambda row: row["l0"])
-        ours = name == "sparse_coding"
         axis.plot(
             [row["l0"] for row in rows],
             [row["fvu"] for row in rows],
             marker="o",
-            color=(*colours, *[plot_style.GREY] * 9)[index],
-            linewidth=2.6 if ours else 1.4,
-            linestyle="-" if index < len(colours) else ("--", ":", "-.")[index % 3],
+            color=colours.get(name, plot_style.GREY),
+            linewidth=2.6 if name == "sparse_coding" else 1.4,
+            linestyle="-" if name in colours else lines.get(name, "--"),
             label=name.replace("_", " ").replace("sae", "SAE"),
         )
     axis.set_xscale("log", base=2)
@@ -71,7 +80,7 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     ticks = sorted({row["target_l0"] for row in document["rows"]})
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
-    values = [row["fvu"] for row in document["rows"]]
+    values = [row["fvu"] for row in shown]
     shares = [s for s in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8) if min(values) / 2 < s]
     axis.set_yticks(shares, [f"{share:.0%}" for share in shares])
     axis.set_xlabel("active factors in a hidden state (L0)")
