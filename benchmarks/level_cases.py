@@ -1,6 +1,7 @@
 """Factors with a label and the evidence for their level, as JSON keeps them."""
 
 import dataclasses
+import os
 import zlib
 from collections.abc import Sequence
 
@@ -63,7 +64,7 @@ class Case:
 class World:
     """A run, its text and the concepts in it."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str | os.PathLike[str]):
         """Reads the text of a run that has examples."""
         self.run = run_lib.load_run(path)
         windows = self.run.windows

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import tfvis_jax
-from benchmarks import planted_factors
+from benchmarks import level_cases, planted_factors
 from tfvis_jax import cli
+from tfvis_jax.evaluation import level_labels
 from tfvis_jax.training import encoding
 
 
@@ -65,3 +66,27 @@ def test_directions_are_differences_of_means(run):
             direction, difference / np.linalg.norm(difference), atol=1e-4
         )
     assert made.layers == run.trained.layers
+
+
+def test_cases_of_a_run_are_labelled_and_measured(run, monkeypatch):
+    # Bars that a toy run reaches.
+    for name, value in (
+        ("MIN_WORD_COUNT", 1),
+        ("NUM_STRONGEST", 10),
+        ("MIN_PRECISION", 0.1),
+        ("MIN_RECALL", 0),
+    ):
+        monkeypatch.setattr(level_labels, name, value)
+    world = level_cases.World(run.directory.path)
+    assert len(world.form) == run.examples.n_tokens
+    cases = level_cases.trained(world, max_low=3, per_factor=1)
+    assert cases and {case.label for case in cases} <= {"low", "mid", "high"}
+    for case in cases:
+        assert case.concept
+        evidence = case.evidence
+        np.testing.assert_array_equal(
+            evidence.importance, run.importance()[:, case.factor]
+        )
+        assert evidence.forms.word and np.all(evidence.shares <= 1)
+    [again] = level_cases.matched(run, [cases[0].factor], per_factor=1)
+    assert again.shares == cases[0].shares and not again.label

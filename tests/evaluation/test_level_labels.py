@@ -83,3 +83,9 @@ def test_precision_and_gain_are_those_of_their_definition(corpus):
     # As many from elsewhere that the gain falls below the bar.
     strongest[:28] = _draw(corpus, ~corpus.holds[1] & ~corpus.holds[0], n=28)
     assert level_labels.label(corpus, strongest) is None
+
+
+def test_a_text_may_hold_no_concept(corpus):
+    bare = level_labels.Corpus(corpus.form, corpus.document, [], corpus.holds[:0])
+    assert level_labels.label(bare, _draw(corpus, corpus.holds[0])) is None
+    assert level_labels.label(bare, _draw(corpus, corpus.form == 7, n=200)).concept == 7

@@ -74,13 +74,9 @@ class Corpus:
         n_forms = int(self.form.max()) + 1
         count = np.bincount(self.form, minlength=n_forms)
         object.__setattr__(self, "count", count)
-        object.__setattr__(
-            self,
-            "held",
-            np.stack(
-                [np.bincount(self.form[h], minlength=n_forms) for h in self.holds]
-            ),
-        )
+        held = [np.bincount(self.form[h], minlength=n_forms) for h in self.holds]
+        held = np.array(held, np.int64).reshape(len(self.holds), n_forms)
+        object.__setattr__(self, "held", held)
 
 
 def label(corpus: Corpus, strongest: np.ndarray) -> Label | None:
@@ -133,7 +129,7 @@ def _concept(corpus, strongest) -> Label | None:
     )
     n_documents = len(np.unique(corpus.document[strongest]))
     for level in ("mid", "high"):
-        of_level = np.array([name == level for name in corpus.levels])
+        of_level = np.array([name == level for name in corpus.levels], bool)
         if level == "mid" and n_documents < MIN_DOCUMENTS:
             continue
         found = np.flatnonzero(explains & of_level)
