@@ -58,6 +58,8 @@ class SolverConfig:
     l1_penalty: float = 0.06
     # Mean number of active factors that training keeps by moving λ; None keeps λ.
     target_l0: float | None = None
+    # Scale layers so that all have the same mean number of active factors.
+    equal_l0: bool = False
     # λ of the first step as a multiple of itself; falls to 1 as training warms up.
     l1_warmup: float = 1.0
     # Largest relative duality gap at which a row is finished; 0 runs every step.
@@ -176,6 +178,10 @@ class RunConfig:
                 "Expected `layers` as increasing numbers from 0, such as 0,2,4; "
                 f"got {self.layers}."
             )
+        if self.solver.equal_l0 and not self.layer_scale:
+            raise InputError(
+                "Expected `equal_l0` with scaled layers, got `layer_scale` off."
+            )
         target_l0, n_factors = self.solver.target_l0, self.dictionary.n_factors
         if target_l0 is not None:
             _check(
@@ -287,6 +293,11 @@ def differences(
         for name in sorted((before | after).keys() - set(ignoring))
         if before.get(name) != after.get(name)
     ]
+
+
+def of_saving(config: RunConfig) -> tuple[str, ...]:
+    """Returns the settings that decide when a state is saved, not what is learnt."""
+    return () if config.patience is not None else ("checkpoint_every",)
 
 
 def _with_tuples(values: Mapping) -> dict:

@@ -120,7 +120,7 @@ class RunDirectory:
         Until the text is read nothing depends on the settings, so that a mistake in
         them can be mended by the next call. The model may be named by another path
         later: what counts are its weights, which `training.setup` compares. How often
-        a state is saved may change at any time.
+        a state is saved may change at any time, where it does not decide the end.
 
         Raises:
           InputError: the directory was made with other settings (lists them and
@@ -132,7 +132,7 @@ class RunDirectory:
             if old == config:
                 return
             changed = config_lib.differences(
-                old, config, ignoring=("model", "checkpoint_every")
+                old, config, ignoring=("model", *config_lib.of_saving(config))
             )
             if changed and (self.tokens / "index.json").is_file():
                 raise InputError(

@@ -53,13 +53,14 @@ def test_every_valid_row_is_taken_exactly_once(size, n_padding, num_parts):
     mask = _mask(n_padding)
     token_weights = jnp.arange(1.0, BATCH * LENGTH + 1)
     taken = []
-    for x, weights, valid in _steps(
+    for x, weights, valid, layer in _steps(
         mask, num_parts=num_parts, size=size, token_weights=token_weights
     ):
         assert x.shape == (num_parts * size, 1)
         np.testing.assert_array_equal(x[~valid], 0)
         rows = np.asarray(x[valid, 0]).astype(int) - 1
         np.testing.assert_array_equal(weights[valid], rows % (BATCH * LENGTH) + 1)
+        np.testing.assert_array_equal(layer[valid], rows // (BATCH * LENGTH))
         taken += rows.tolist()
     expected = np.flatnonzero(np.tile(mask.reshape(-1), N_LAYERS))
     assert sorted(taken) == expected.tolist()
@@ -69,7 +70,7 @@ def test_every_valid_row_is_taken_exactly_once(size, n_padding, num_parts):
 
 def test_a_step_draws_alike_from_every_part():
     token_weights = jnp.ones((BATCH * LENGTH,))
-    for _, _, valid in _steps(
+    for _, _, valid, _ in _steps(
         _mask(0), num_parts=3, size=5, token_weights=token_weights
     ):
         drawn = valid.reshape(3, 5).sum(axis=1)

@@ -286,7 +286,6 @@ def test_the_held_out_error_of_all_windows_is_that_of_the_report(
             opened,
             windows,
             encoder=sharding.place(mesh, opened.pretrained.encoder, jax.P()),
-            layer_scale=state.layer_scale,
             mesh=mesh,
         )
         got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
@@ -364,3 +363,31 @@ def test_an_error_settles_when_none_of_the_last_is_the_lowest(
     errors, patience, settled
 ):
     assert held_out.has_settled(errors, patience=patience) == settled
+
+
+def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
+    solver = dataclasses.replace(settings.solver, equal_l0=True)
+    equal = dataclasses.replace(settings, solver=solver)
+
+    def l0_of_layers(path, wanted, state):
+        opened, windows = toy_runs.open_run(path, wanted)
+        found = reconstruction.evaluate(
+            opened,
+            dictionary_file.from_state(state, opened),
+            windows,
+            progress=toy_runs.silent,
+        )
+        return [layer.l0 for layer in found.lasso.per_layer]
+
+    state = toy_runs.fit(tmp_path / "equal", equal)
+    held = l0_of_layers(tmp_path / "equal", equal, state)
+    free = l0_of_layers(trained[1], settings, trained[0])
+    assert np.ptp(held) < 0.5 * np.ptp(free)
+    # Resumed or on a mesh, the scales come out the same.
+    with pytest.raises(loop.Interrupted):
+        toy_runs.fit(tmp_path / "stopped", equal, stop_after=4)
+    resumed = toy_runs.fit(tmp_path / "stopped", equal)
+    np.testing.assert_array_equal(resumed.layer_scale, state.layer_scale)
+    split = toy_runs.fit(tmp_path / "split", equal, mesh=(1, 4))
+    # By another solver: within a gap of 1e-3 some codes are just above zero or not.
+    np.testing.assert_allclose(split.layer_scale, state.layer_scale, rtol=0.03)

@@ -9,6 +9,7 @@ import pytest
 import reference
 
 from tfvis_jax import config
+from tfvis_jax.sparse_coding import encode, penalty
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step
 
@@ -177,6 +178,60 @@ def test_lambda_warms_up_before_it_follows(paper):
     np.testing.assert_allclose(used, [0.4, 0.2, 0.1, 0.1], rtol=1e-6)
     assert kept[:2] == [np.float32(0.1)] * 2
     assert all(abs(value - 0.1) > 1e-4 for value in kept[2:])
+
+
+def test_layers_come_to_have_as_many_active_factors(paper):
+    """Layer 1 begins with rows four times as long as layer 0; layer 2 has no rows."""
+    settings = dataclasses.replace(
+        paper, solver=config.SolverConfig(l1_penalty=0.5, tolerance=1e-4)
+    )
+    x = np.random.default_rng(5).normal(size=(400, D_MODEL)).astype(np.float32)
+    layer = np.arange(400, dtype=np.int32) % 2
+    ones = np.ones(400, np.float32)
+    scale = jnp.array([2.0, 0.5, 3.0])
+
+    def l0(scale):
+        found = encode.encode(
+            x / np.asarray(scale)[layer][:, None], _first_dictionary(), l1_penalty=0.5
+        )
+        n_active = np.count_nonzero(found.codes, axis=1)
+        return n_active[layer == 0].mean(), n_active[layer == 1].mean()
+
+    few, many = l0(scale)
+    assert many > 2 * few
+    for _ in range(60):
+        state = state_lib.create(
+            jnp.asarray(_first_dictionary()),
+            scale,
+            l1_penalty=0.5,
+            config=settings.dictionary,
+        )
+        state, _ = step.train_step(
+            state,
+            x / np.asarray(scale)[layer][:, None],
+            ones,
+            ones > 0,
+            progress=jnp.float32(0),
+            solver=settings.solver,
+            dictionary=settings.dictionary,
+            layer=layer,
+        )
+        scale = state.layer_scale
+    np.testing.assert_allclose(*l0(scale), rtol=0.03)
+    np.testing.assert_allclose(np.prod(scale), 3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layers", [3, 1])
+def test_equal_numbers_of_active_factors_leave_the_scales(layers):
+    rng = np.random.default_rng(0)
+    codes = np.zeros((12, 5), np.float32)
+    codes[:, 0] = rng.exponential(size=12)
+    layer, valid = np.arange(12, dtype=np.int32) % layers, np.arange(12) < 9
+    # Padding does not count.
+    codes[9:] = 1
+    scale = jnp.linspace(1.0, 2.0, layers)
+    got = penalty.equalise(scale, jnp.asarray(codes), layer, valid)
+    np.testing.assert_allclose(got, scale, rtol=1e-6)
 
 
 def test_a_factor_that_cannot_fire_is_revived_from_the_worst_row(paper):

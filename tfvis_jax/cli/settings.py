@@ -58,6 +58,12 @@ def define(values: flags.FlagValues) -> None:
         "Mean number of active factors per token; training finds the λ for it. "
         "Instead of --l1_penalty.",
     )
+    flags.DEFINE_bool(
+        "equal_l0",
+        None,
+        "Scale the layers so that tokens have as many active factors in each.",
+        flag_values=values,
+    )
     number("l1_penalty", f"λ, the weight of the L1 term ({_SOLVER.l1_penalty}).")
     number(
         "l1_warmup",

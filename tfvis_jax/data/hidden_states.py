@@ -106,7 +106,7 @@ def take_rows(
     step: jax.Array,
     n_steps: jax.Array,
     size: int,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Gathers the rows of one of the steps that share the rows of a batch evenly.
 
     Args:
@@ -121,7 +121,8 @@ def take_rows(
 
     Returns:
       x [num_parts · size, d_model], zero where not valid; token weights [num_parts ·
-      size]; valid [num_parts · size] bool.
+      size]; valid [num_parts · size] bool; layer [num_parts · size] int32, the place of
+      each row's layer among ``n_layers``.
     """
 
     def take(states, ids, order, n_valid, step, n_steps, token_weights):
@@ -131,7 +132,8 @@ def take_rows(
         valid = start + jnp.arange(size, dtype=jnp.int32) < stop
         x = states.reshape(-1, states.shape[-1])[rows]
         x = jnp.where(valid[:, None], x, 0)
-        return x, token_weights[ids.reshape(-1)[rows % ids.size]], valid
+        weights = token_weights[ids.reshape(-1)[rows % ids.size]]
+        return x, weights, valid, rows // ids.size
 
     def take_parts(by_layer, ids, order, n_valid, *shared):
         n_layers, n_windows, length, d_model = by_layer.shape

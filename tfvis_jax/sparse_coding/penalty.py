@@ -21,6 +21,8 @@ _SMALLEST = 1e-4
 # Share of a relative error in L0 that one step corrects, in log λ; the mean over some
 # tens of steps decides, not the noise of one batch.
 _GAIN = 0.05
+# The same for the scale of a layer, which moves once a batch.
+_GAIN_OF_LAYERS = 0.2
 # Share of the training in which λ warms up.
 _WARMUP = 0.3
 
@@ -79,6 +81,32 @@ def track(
     """
     error = jnp.clip(l0 / target_l0 - 1, -1, 1)
     return l1_penalty * jnp.exp(_GAIN * error)
+
+
+def equalise(
+    layer_scale: jax.Array, codes: jax.Array, layer: jax.Array, valid: jax.Array
+) -> jax.Array:
+    """Returns scales of layers for the next batch: larger where codes were too dense.
+
+    A row that is divided by more has fewer active factors at the same λ. Their
+    geometric mean stays.
+
+    Args:
+      layer_scale: [n_layers], what rows were divided by.
+      codes: [batch, n_factors].
+      layer: [batch] int32.
+      valid: [batch] bool.
+    """
+    layers = jnp.arange(len(layer_scale), dtype=layer.dtype)
+    belongs = (layer[:, None] == layers[None, :]) & valid[:, None]
+    n_active = jnp.sum(codes != 0, axis=1).astype(layer_scale.dtype)
+    n_rows = jnp.sum(belongs, axis=0).astype(layer_scale.dtype)
+    l0 = jnp.sum(jnp.where(belongs, n_active[:, None], 0), axis=0)
+    l0 = l0 / jnp.maximum(n_rows, 1)
+    mean = jnp.sum(l0) / jnp.maximum(jnp.sum(n_rows > 0), 1).astype(l0.dtype)
+    error = jnp.clip(l0 / jnp.maximum(mean, 1e-9) - 1, -1, 1)
+    change = _GAIN_OF_LAYERS * jnp.where(n_rows > 0, error, 0)
+    return layer_scale * jnp.exp(change - jnp.mean(change))
 
 
 def warmup(first: float, *, progress: jax.Array) -> jax.Array:

@@ -31,7 +31,6 @@ class HeldOut:
         windows: windows_lib.Windows,
         *,
         encoder,
-        layer_scale: jax.Array,
         mesh: jax.sharding.Mesh,
     ):
         """Reads the sample and runs the encoder over it.
@@ -40,7 +39,6 @@ class HeldOut:
           opened: model and settings.
           windows: tokens of the corpus.
           encoder: the model's, on the mesh.
-          layer_scale: [n_layers], of the state.
           mesh: in whose context all methods are called.
         """
         self._solver = opened.config.solver
@@ -68,7 +66,11 @@ class HeldOut:
             mesh, (batch.token_ids, batch.token_mask, batch.row_mask), size=size
         )
         self._states = hidden_states_lib.scaled_hidden_states(
-            encoder, token_ids, token_mask, layer_scale, layers=opened.layers
+            encoder,
+            token_ids,
+            token_mask,
+            jnp.ones((len(opened.layers),)),
+            layers=opened.layers,
         )
 
     def fvu(self, state: state_lib.TrainState) -> float | None:
@@ -77,6 +79,7 @@ class HeldOut:
             return None
         error, variance = _sums(
             self._states,
+            state.layer_scale,
             self._row_mask,
             state.dictionary,
             state.l1_penalty,
@@ -100,6 +103,7 @@ def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:
 @functools.partial(jax.jit, static_argnames=("solver",))
 def _sums(
     hidden_states: jax.Array,
+    layer_scale: jax.Array,
     row_mask: jax.Array,
     dictionary: jax.Array,
     l1_penalty: jax.Array,
@@ -109,8 +113,10 @@ def _sums(
     """Returns Σ‖x − αD‖² and Σ‖x − mean of its layer‖²."""
     valid = row_mask.reshape(-1)
 
-    def of_layer(states):
-        x = jnp.where(valid[:, None], states.reshape(-1, states.shape[-1]), 0)
+    def of_layer(layer):
+        states, scale = layer
+        x = states.reshape(-1, states.shape[-1]) / scale
+        x = jnp.where(valid[:, None], x, 0)
         codes = inference.infer(
             x, dictionary, solver=solver, l1_penalty=l1_penalty
         ).codes
@@ -119,5 +125,5 @@ def _sums(
         centred = jnp.where(valid[:, None], x - mean[None, :], 0)
         return jnp.sum(residual**2), jnp.sum(centred**2)
 
-    error, variance = jax.lax.map(of_layer, hidden_states)
+    error, variance = jax.lax.map(of_layer, (hidden_states, layer_scale))
     return jnp.sum(error), jnp.sum(variance)

@@ -111,7 +111,6 @@ def fit(
                 opened,
                 windows,
                 encoder=encoder,
-                layer_scale=state.layer_scale,
                 mesh=mesh,
             )
             looking = watch.Watch()
@@ -257,7 +256,7 @@ def _batch_trainer(opened, windows, length, *, encoder, mesh):
         progress = state.batch / length.num_batches
         metrics = []
         for number in range(n_steps):
-            x, weights, valid = hidden_states_lib.take_rows(
+            x, weights, valid, layer = hidden_states_lib.take_rows(
                 hidden_states,
                 token_ids,
                 order,
@@ -267,8 +266,15 @@ def _batch_trainer(opened, windows, length, *, encoder, mesh):
                 n_steps=jnp.int32(n_steps),
                 size=length.rows_per_part,
             )
+            # Hidden states are scaled once a batch: so the scale moves once a batch.
+            equalises = config.solver.equal_l0 and number == n_steps - 1
             state, step_metrics = train_step(
-                state, x, weights, valid, progress=progress
+                state,
+                x,
+                weights,
+                valid,
+                progress=progress,
+                layer=layer if equalises else None,
             )
             metrics.append(step_metrics)
         return dataclasses.replace(state, batch=state.batch + 1), metrics

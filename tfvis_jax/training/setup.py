@@ -105,8 +105,9 @@ def identity(opened: Setup, windows: windows_lib.Windows) -> dict[str, Any]:
 def other_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Returns one line for each thing in which two runs, from `identity`, differ."""
     old, new = (config_lib.from_json(each["settings"]) for each in (there, here))
+    places = ("model", "corpus.paths", "checkpoints")
     changed = config_lib.differences(
-        old, new, ignoring=("model", "corpus.paths", "checkpoints", "checkpoint_every")
+        old, new, ignoring=(*places, *config_lib.of_saving(new))
     )
     return changed + [f"other {n}" for n in ("weights", "text") if there[n] != here[n]]
 

@@ -19,7 +19,8 @@ class TrainState:
     Attributes:
       dictionary: [n_factors, d_model], unit rows.
       update_state: of the dictionary's optax transformation.
-      layer_scale: [n_layers], root-mean-square row norm of each layer, or ones.
+      layer_scale: [n_layers], what the rows of each layer are divided by: their
+        root-mean-square norm, ones, or what makes L0 equal.
       l1_penalty: scalar, λ.
       idle: [n_factors] int32, steps since each factor last fired.
       batch: scalar int32, window batches consumed.

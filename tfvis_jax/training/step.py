@@ -52,6 +52,7 @@ def train_step(
     progress: jax.Array,
     solver: config_lib.SolverConfig,
     dictionary: config_lib.DictionaryConfig,
+    layer: jax.Array | None = None,
 ) -> tuple[state_lib.TrainState, StepMetrics]:
     """Takes one dictionary step.
 
@@ -64,6 +65,8 @@ def train_step(
         the warm-up of λ.
       solver: how codes are inferred; static.
       dictionary: how the dictionary moves; static.
+      layer: [rows] int32, where the scale of layers is to move towards an equal number
+        of active factors.
 
     Returns:
       The next state and the metrics of the codes before the step.
@@ -108,6 +111,9 @@ def train_step(
             next_penalty, n_active.astype(x.dtype) / n_rows, target_l0=solver.target_l0
         )
         next_penalty = jnp.where(warmup == 1, tracked, next_penalty)
+    layer_scale = state.layer_scale
+    if layer is not None:
+        layer_scale = penalty.equalise(layer_scale, codes, layer, valid)
     metrics = StepMetrics(
         n_rows=jnp.sum(valid),
         squared_norm=jnp.sum(x**2),
@@ -123,6 +129,7 @@ def train_step(
         state,
         dictionary=factors,
         update_state=update_state,
+        layer_scale=layer_scale,
         l1_penalty=next_penalty,
         idle=idle,
         step=state.step + 1,
