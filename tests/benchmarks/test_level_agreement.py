@@ -20,7 +20,6 @@ _CASE = level_cases.Case(
         "effective": 1.0,
         "commonest": 0,
         "share": 1.0,
-        "n_documents": 3,
         "word": "left",
     },
     shares=[1.0, 1.0],

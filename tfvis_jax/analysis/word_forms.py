@@ -27,14 +27,12 @@ class WordForms:
         have n, one form alone has 1.
       commonest: index of the strongest token of the most frequent form.
       share: of the pairs, that it has.
-      n_documents: in which they stand.
       word: the text of the commonest, "" where it was not looked up.
     """
 
     effective: float
     commonest: int
     share: float
-    n_documents: int
     word: str = ""
 
 
@@ -53,7 +51,6 @@ def of_tokens(token_id: np.ndarray, document: np.ndarray) -> WordForms:
         effective=float(2 ** -np.sum(share * np.log2(share))),
         commonest=int(np.flatnonzero(token_id == forms[largest])[0]),
         share=float(share[largest]),
-        n_documents=len(np.unique(document)),
     )
 
 
