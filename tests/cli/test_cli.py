@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 
 from tfvis_jax import cli
+from tfvis_jax.analysis import parallel_encoding
 from tfvis_jax.cli import demo, dispatch
 from tfvis_jax.training import encoding
 from tfvis_jax.viewer import bundle
@@ -278,7 +279,10 @@ def test_hidden_states_that_are_not_finite_are_named_after_training_too(
         return real(*args, **kwargs).at[1, 2, 3].set(np.nan)
 
     monkeypatch.setattr(encoding.hidden_states_lib, "scaled_hidden_states", poisoned)
+    # What was compiled before does not know of it, nor may anything later.
+    parallel_encoding._programs.cache_clear()
     code, _, err = _run(capsys, "examples", tmp_path / "run")
+    parallel_encoding._programs.cache_clear()
     assert code == 1
     assert "layer 1 are not finite" in err and "windows [2]" in err
     assert not (tmp_path / "run" / "examples").exists()
