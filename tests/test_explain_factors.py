@@ -1,7 +1,10 @@
 """The script that explains a whole dictionary; it runs in a process of its own."""
 
+import fcntl
 import json
+import shutil
 
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
@@ -72,9 +75,56 @@ def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
     assert out.read_bytes() == before
 
 
+def test_a_map_that_cannot_be_made_is_named_with_its_reason(toy_run, tmp_path):
+    moved = tmp_path / "run"
+    shutil.copytree(toy_run, moved)
+    run = tfvis_jax.load_run(toy_run)
+    factor, layer = 5, run.factor(5).importance().peak
+    # The second strongest token of the copy is one that does not fire it.
+    positions = np.load(moved / "examples" / "position.npy")
+    index = run.trained.layers.index(layer)
+    window = int(run.examples.window[index, factor, 1])
+    fires = {
+        int(run.examples.position[index, factor, place])
+        for place in np.flatnonzero(run.examples.window[index, factor] == window)
+    }
+    n_text = int(run.windows.row_mask(np.array([window])).sum())
+    positions[index, factor, 1] = next(p for p in range(1, n_text) if p not in fires)
+    np.save(moved / "examples" / "position.npy", positions)
+    out = tmp_path / "lines.jsonl"
+    _explain(moved, out, factors=["5", "7"], maps=3)
+    found = whole_dictionary.read(out)
+    first, second, third = found[5]["maps"]
+    assert set(second) == {"rank", "missing"} and second["rank"] == 2
+    assert second["missing"].startswith("Factor 5 does not fire at token")
+    assert (first["rank"], third["rank"]) == (1, 3)
+    assert set(first["maps"]) == set(third["maps"]) == {"occlusion"}
+    assert [each["rank"] for each in found[7]["maps"]] == [1, 2, 3]
+    # A model that is gone is no fault of the examples.
+    config = json.loads((moved / "config.json").read_text())
+    (moved / "config.json").write_text(json.dumps(config | {"model": "/nowhere"}))
+    before = out.read_bytes()
+    with pytest.raises(SystemExit, match="/nowhere"):
+        _explain(moved, out, factors=["9"], maps=3)
+    assert out.read_bytes() == before
+
+
+def test_two_processes_do_not_add_to_one_file(toy_run, tmp_path):
+    out = tmp_path / "lines.jsonl"
+    _explain(toy_run, out, factors=["0"])
+    before = out.read_bytes()
+    with out.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit, match="Another process"):
+            _explain(toy_run, out, factors=["1"])
+    assert out.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"out": "/nowhere/out.jsonl"}, "/nowhere/out.jsonl: No such file"),
+        ({"out": "/"}, "/ is no file"),
         ({"factors": ["24"]}, "0 … 23"),
         ({"factors": ["x"]}, "Expected numbers"),
         ({"methods": ["guess"]}, "Expected methods"),
@@ -84,7 +134,7 @@ def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
 )
 def test_mistakes_are_one_line(toy_run, tmp_path, values, message):
     with pytest.raises(SystemExit, match=message):
-        _explain(toy_run, tmp_path / "out.jsonl", **values)
+        _explain(toy_run, values.pop("out", tmp_path / "out.jsonl"), **values)
     assert not (tmp_path / "out.jsonl").exists()
 
 

@@ -9,16 +9,19 @@ leaves at most a piece of one, which is cut off when the work goes on. Schema
     {"factor": 13, "dead": true}
 
 with the fields of `description.Description`, ``examples`` as `factor.Example` has them,
-and ``maps`` as `saliency.Explanation.as_json` gives them.
+and ``maps`` as `saliency.Explanation.as_json` gives them, each with the ``rank`` of its
+example; one that could not be made is `{"rank": 2, "missing": "why"}`.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
 import typing
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
 
 from tfvis_jax.analysis import example_target, saliency, terms
 from tfvis_jax.errors import InputError
@@ -80,7 +83,8 @@ def explain_factors(
       How many lines were added.
 
     Raises:
-      InputError: no such factor, a run without examples, or a file of something else.
+      InputError: no such factor, a run without examples, a file of something else, or
+        one that another process is adding to.
     """
     for factor in factors:
         run.factor(factor)  # says the range
@@ -92,12 +96,12 @@ def explain_factors(
     }
     # As JSON has it.
     head = json.loads(json.dumps(head))
-    known = _open(path, head)
-    missing = [factor for factor in dict.fromkeys(factors) if factor not in known]
-    done = total = len(set(factors))
-    done -= len(missing)
-    progress(done, total)
-    with path.open("ab") as file:
+    with _alone(path) as file:
+        known = _begin(path, file, head)
+        missing = [factor for factor in dict.fromkeys(factors) if factor not in known]
+        done = total = len(set(factors))
+        done -= len(missing)
+        progress(done, total)
         for together, layer in _groups(run, missing):
             lines = _lines(run, together, layer, settings=settings, tagger=tagger)
             text = "".join(
@@ -126,14 +130,32 @@ def read(path: pathlib.Path) -> dict[int, dict[str, Any]]:
     return {line["factor"]: line for line in lines}
 
 
-def _open(path, head) -> set[int]:
+@contextlib.contextmanager
+def _alone(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """Opens a file to be added to by one process; the system frees it when we die."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file; name another.")
+    with path.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"Another process is adding to {path}. Wait for it, or stop it; "
+                "nothing was changed."
+            ) from None
+        yield file
+
+
+def _begin(path, file, head) -> set[int]:
     """Returns the factors that have a line; makes the file fit to be added to."""
-    content = path.read_bytes() if path.is_file() else b""
+    file.seek(0)
+    content = file.read()
     whole = content.rfind(b"\n") + 1
     if not whole:
         if content and not json.dumps(head).encode().startswith(content):
             raise InputError(f"{path} holds something else; name another file.")
-        path.write_bytes(json.dumps(head).encode() + b"\n")
+        file.truncate(0)
+        file.write(json.dumps(head).encode() + b"\n")
         return set()
     found, lines = _parse(path, content[:whole])
     if found != head:
@@ -141,16 +163,16 @@ def _open(path, head) -> set[int]:
             f"{path} was written of another dictionary or with other settings. Use "
             "these, or another file."
         )
-    os.truncate(path, whole)
+    file.truncate(whole)
     return {line["factor"] for line in lines}
 
 
 def _parse(path, content):
     try:
         head, *lines = map(json.loads, content[: content.rfind(b"\n") + 1].splitlines())
-        if any(not isinstance(line["factor"], int) for line in lines):
+        if any(type(line["factor"]) is not int for line in lines):
             raise ValueError("a line without a factor")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} is not a file of explanations ({error}); name another."
         ) from error
@@ -190,30 +212,35 @@ def _lines(run, factors, layer, *, settings, tagger):
 
 
 def _maps(run, found, *, layer, settings):
-    targets = [
-        example_target.of_run(run, factor=factor, layer=layer, rank=rank)
+    targets = {
+        (factor, rank): example_target.of_run(
+            run, factor=factor, layer=layer, rank=rank
+        )
         for factor, examples in found.items()
         for rank in range(1, min(settings.maps, len(examples)) + 1)
-    ]
+    }
+    made = _explain(run, list(targets.values()), layer=layer, methods=settings.methods)
     maps: dict[int, list[dict[str, Any]]] = {factor: [] for factor in found}
-    for explanation in _explain(run, targets, layer=layer, methods=settings.methods):
-        maps[explanation.target.factor].append(explanation.as_json())
+    for (factor, rank), of_target in zip(targets, made, strict=True):
+        maps[factor].append({"rank": rank} | of_target)
     return maps
 
 
-def _explain(run, targets, *, layer, methods):
+def _explain(run, targets, *, layer, methods) -> list[dict[str, Any]]:
+    """Returns the maps of each target, or why there are none."""
     if not targets:
         return []
+    # What is wrong with the model or the dictionary is no fault of a target.
+    opened, trained = run.opened, run.trained
     try:
-        return saliency.explain(
-            run.opened, run.trained, targets, layer=layer, methods=methods
-        )
-    except InputError:
+        found = saliency.explain(opened, trained, targets, layer=layer, methods=methods)
+    except InputError as error:
         if len(targets) == 1:
             # An α within the tolerance that examples are solved to may be none here.
-            return []
-    return [
-        found
-        for target in targets
-        for found in _explain(run, [target], layer=layer, methods=methods)
-    ]
+            return [{"missing": str(error)}]
+        return [
+            alone
+            for target in targets
+            for alone in _explain(run, [target], layer=layer, methods=methods)
+        ]
+    return [each.as_json() for each in found]
