@@ -74,6 +74,34 @@ def whole_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         shutil.rmtree(previous)
 
 
+def check_replaceable(path: pathlib.Path, *, schema: str) -> None:
+    """Refuses a name at which a file of ours cannot stand; to ask before long work.
+
+    Args:
+      path: where JSON shall be written that begins with its schema.
+      schema: of it, such as "tfvis-prompts/1"; an earlier file of the same kind may be
+        there, of any version.
+
+    Raises:
+      InputError: its folder is not there, or something else is there under this name.
+    """
+    if not path.name or path.is_dir():
+        raise InputError(f"Expected the name of a file to write, got {str(path)!r}.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder of {path} is not there; make it first.")
+    if not path.exists():
+        return
+    start = f'{{"schema": "{schema.partition("/")[0]}/'.encode()
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(start)) in (b"", start):
+                return
+    raise InputError(
+        f"{path} is there and holds something else; it was left as it is. Name another "
+        "file."
+    )
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether an exception, of the system or of a library, says that the disk is."""
     return (
@@ -103,7 +131,8 @@ def read_json(path: pathlib.Path) -> Any:
     """Reads a JSON file; InputError names the file when it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    # A deeply nested value is nothing that this program writes.
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged: it is not JSON ({error}). Remove it and run again the "
             "command that wrote it."

@@ -112,6 +112,29 @@ def test_all_factors_go_into_a_file(run, tmp_path, capsys):
     numbers = [each["factor"] for each in factors]
     assert 0 not in numbers and numbers == sorted(numbers)
     assert f"{len(numbers)} factors" in printed
+    # An earlier file of the same kind is replaced.
+    whole = out.read_bytes()
+    out.write_bytes(whole[:50])
+    assert _tfvis(capsys, "describe", run, f"--out={out}")[0] == 0
+    assert out.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"), [("describe", "--out"), ("labels", "--export")]
+)
+def test_what_is_not_ours_is_not_written_over(run, tmp_path, capsys, command, flag):
+    foreign = tmp_path / "thesis.json"
+    foreign.write_text('{"my": "thesis"}')
+    for path, message in (
+        (foreign, "holds something else"),
+        (tmp_path, "name of a file"),
+        (tmp_path / "none" / "x.json", "folder"),
+        ("", "name of a file"),
+    ):
+        code, _, err = _tfvis(capsys, command, run, f"{flag}={path}")
+        assert code == 1 and message in err and "unexpectedly" not in err
+    assert foreign.read_text() == '{"my": "thesis"}'
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["thesis.json"]
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,10 @@ def write(
       progress: called with (factors written, factors in all).
 
     Raises:
-      InputError: no such layer, or a single factor that does not fire.
+      InputError: no such layer, a single factor that does not fire, or a path at which
+        something else stands.
     """
+    files.check_replaceable(path, schema=SCHEMA)
     alive = _alive(run, factors, layer=layer)
     head = {
         "schema": SCHEMA,

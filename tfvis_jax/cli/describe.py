@@ -71,6 +71,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _write(opened, path, tagger) -> int:
+    files.check_replaceable(path, schema=SCHEMA)
     firing = opened.examples.firing
     if _LAYER.value is not None:
         opened.check_layer(_LAYER.value)
