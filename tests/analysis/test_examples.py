@@ -208,6 +208,76 @@ def test_examples_of_another_dictionary_or_damaged_are_refused(run, tmp_path):
         examples_lib.load(folder, run.trained)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("window", lambda a: a[:, :5]),
+        ("activation", lambda a: a.astype(str)),
+        ("random_window", lambda a: a[..., :2]),
+        ("firing", lambda a: a * 1.5),
+        ("context_activation", lambda a: a[0]),
+        ("partner", lambda a: np.array(3)),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(run, tmp_path, name, content):
+    folder = tmp_path / "examples"
+    examples_lib.save(folder, run.examples)
+    np.save(folder / f"{name}.npy", content(getattr(run.examples, name)))
+    with pytest.raises(InputError, match=f"damaged .{name} of.*anew"):
+        examples_lib.load(folder, run.trained)
+    (folder / f"{name}.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"damaged.*anew"):
+        examples_lib.load(folder, run.trained)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"layers": [9]}, {"layers": None}, {"n_tokens": "x"}, {"window_length": -1}],
+)
+def test_an_index_of_something_else_is_refused(run, tmp_path, change):
+    folder = tmp_path / "examples"
+    examples_lib.save(folder, run.examples)
+    index = json.loads((folder / "index.json").read_text())
+    files.write_json(folder / "index.json", index | change)
+    with pytest.raises(InputError, match=r"damaged.*anew"):
+        examples_lib.load(folder, run.trained)
+    for content in ("[]", "null", "[" * 100_000):
+        (folder / "index.json").write_text(content)
+        with pytest.raises(InputError, match=r"got None|not JSON"):
+            examples_lib.load(folder, run.trained)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("settings.json", b"[]"),
+        ("settings.json", b'{"settings": {}, "about": {"n_batches": "x"}}'),
+        ("0.npz", b""),
+        ("0.npz", b"PK\x03\x04"),
+        ("0.npz", None),
+    ],
+)
+def test_a_damaged_pass_is_named(tmp_path, name, content):
+    unfinished = examples_progress.Progress(tmp_path / "run" / "examples-progress")
+    unfinished.begin({"n_batches": 3}, {"n": 2})
+    arrays = {"state": np.arange(999)}
+    saved = examples_progress.Saved(np.arange(2), ["0-1.tokens"], arrays)
+    unfinished.save(0, saved)
+    # Something of somebody else is not read.
+    (unfinished.folder / "photo.npz").write_bytes(b"x")
+    assert unfinished.fraction() == 2 / 3 and unfinished.processes() == [0]
+    path = unfinished.folder / name
+    if content is None:
+        # A bit of the last array; the batches before it are whole.
+        damaged = bytearray(path.read_bytes())
+        damaged[damaged.index(np.arange(999).tobytes()) + 3000] ^= 1
+        content = bytes(damaged)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} is damaged"):
+        unfinished.begin({"n_batches": 3}, {"n": 2})
+        unfinished.load(0)
+
+
 def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
     folder = tmp_path / "examples"
     examples_lib.save(folder, run.examples)

@@ -101,6 +101,12 @@ def test_what_is_malformed_is_named(tmp_path, value, message):
         _read(tmp_path, value)
 
 
+def test_a_repeated_key_among_many_is_found_at_once(tmp_path):
+    many = ", ".join(f'"{number}": 1' for number in [*range(300_000), 299_999])
+    with pytest.raises(InputError, match='"299999" stands there twice'):
+        _read(tmp_path, f"{{{many}}}")
+
+
 def test_what_is_not_there_or_too_large_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="not there"):
         labels.read(tmp_path / "none.json", n_factors=20)

@@ -104,6 +104,10 @@ class Examples:
 _FIELDS = dataclasses.fields(Examples)
 ARRAYS = tuple(field.name for field in _FIELDS if field.type is np.ndarray)
 _REST = tuple(field.name for field in _FIELDS if field.type is not np.ndarray)
+# How names of arrays begin that have as many entries; those of the rest are `n`.
+_GROUPS = ("random", "histogram", "token", "strong_token", "partner")
+# How names of arrays end that do not hold whole numbers.
+_FRACTIONS = ("activation", "mean", "score", "norm")
 
 
 def save(folder: pathlib.Path, examples: Examples) -> None:
@@ -135,10 +139,11 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
             raise InputError(sentence)
         raise InputError(f"There are no examples in {folder} yet; {again}.")
     index = files.read_json(folder / "index.json")
-    if index.get("schema") != SCHEMA:
+    schema = index.get("schema") if isinstance(index, dict) else None
+    if schema != SCHEMA:
         raise InputError(
-            f"Expected examples of schema {SCHEMA} in {folder}, got "
-            f"{index.get('schema')}; {again} anew."
+            f"Expected examples of schema {SCHEMA} in {folder}, got {schema}; {again} "
+            "anew."
         )
     if index.get("dictionary_hash") != trained.content_hash:
         raise InputError(
@@ -150,8 +155,44 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
             for name in ARRAYS
         }
         rest = {name: index[name] for name in _REST}
-    except (OSError, ValueError, KeyError) as error:
+        rest["layers"] = tuple(rest["layers"])
+        _check(arrays, rest, trained)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"The examples in {folder} are damaged ({error}); {again} anew."
         ) from error
-    return Examples(**rest | {"layers": tuple(rest["layers"])}, **arrays)
+    return Examples(**rest, **arrays)
+
+
+def _check(arrays, rest, trained):
+    """Raises ValueError unless all belongs together."""
+    if rest["layers"] != tuple(trained.layers):
+        raise ValueError(f"layers {rest['layers']} of {trained.layers}")
+    for name in ("n_tokens", "window_length", "seed"):
+        if type(rest[name]) is not int or rest[name] < 0:
+            raise ValueError(f"{name} {rest[name]!r}")
+    sizes = {"layer": len(trained.layers), "factor": len(trained.factors)}
+    for name, array in arrays.items():
+        axes = _axes(name)
+        expected = tuple(
+            sizes.setdefault(axis, size)
+            for axis, size in zip(axes, array.shape, strict=False)
+        )
+        if array.shape != expected or len(axes) != array.ndim:
+            raise ValueError(f"{name} of shape {array.shape}")
+        kind = "f" if name.endswith(_FRACTIONS) else "i"
+        if array.dtype.kind != kind:
+            raise ValueError(f"{name} of type {array.dtype}")
+
+
+def _axes(name) -> tuple[str, ...]:
+    """Returns names for the axes of an array; equal ones have equal sizes."""
+    if name == "mean_norm":
+        return ("layer",)
+    if name == "firing":
+        return ("layer", "factor")
+    if name.endswith("context_activation"):
+        of = "random" if name.startswith("random") else "context"
+        return ("layer", "factor", of, "place")
+    of = next((group for group in _GROUPS if name.startswith(group)), "stored")
+    return ("layer", "factor", of)

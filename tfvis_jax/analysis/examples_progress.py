@@ -12,6 +12,7 @@ import dataclasses
 import pathlib
 import shutil
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Progress:
         path = self.folder / "settings.json"
         wanted = {"schema": _SCHEMA, "about": about, "settings": settings}
         if path.is_file():
-            found = files.read_json(path)
+            found = self._settings()
             if found == wanted:
                 return
             same = all(found.get(name) == wanted[name] for name in ("schema", "about"))
@@ -80,12 +81,12 @@ class Progress:
 
     def fraction(self) -> float:
         """Returns the share of the batches that are done."""
-        about = files.read_json(self.folder / "settings.json").get("about", {})
-        return len(self.done()) / max(about.get("n_batches", 0), 1)
+        n_batches = self._settings()["about"].get("n_batches", 0)
+        return len(self.done()) / max(n_batches, 1)
 
     def done(self) -> np.ndarray:
         """Returns the numbers of the batches that any process has done, rising."""
-        found = [self._read(path)["batches"] for path in self._states()]
+        found = [self._read(path, "batches")["batches"] for path in self._states()]
         return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
     def processes(self) -> list[int]:
@@ -103,8 +104,7 @@ class Progress:
         path = self.folder / f"{process}.npz"
         if not path.is_file():
             return None
-        with self._read(path) as content:
-            arrays = {name: content[name] for name in content.files}
+        arrays = self._read(path)
         batches, names = arrays.pop("batches"), arrays.pop("names")
         return Saved(batches=batches, names=names.tolist(), arrays=arrays)
 
@@ -116,20 +116,42 @@ class Progress:
     def remove_if_for(self, settings: dict[str, Any]) -> None:
         """Removes the folder if its pass was asked for the same."""
         path = self.folder / "settings.json"
-        if path.is_file() and files.read_json(path).get("settings") == settings:
+        if path.is_file() and self._settings()["settings"] == settings:
             self.remove()
 
-    def _states(self):
-        return list(self.folder.glob("*.npz"))
-
-    def _read(self, path):
+    def _settings(self):
+        path = self.folder / "settings.json"
+        found = files.read_json(path)
         try:
-            return np.load(path, allow_pickle=False)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path} is damaged ({error}). Remove {self.folder}; `tfvis examples "
-                f"{self.folder.parent}` begins anew."
-            ) from error
+            found["settings"].items()
+            int(found["about"].get("n_batches", 0))
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise self._damaged(path, error) from error
+        return found
+
+    def _states(self):
+        return [p for p in self.folder.glob("*.npz") if p.stem.isdecimal()]
+
+    def _read(self, path, *names):
+        """Returns the arrays of a state; those of the names if any are given."""
+        needed = {"batches", *names} if names else {"batches", "names"}
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                found = {name: content[name] for name in names or content.files}
+            if not needed <= found.keys() or found["batches"].ndim != 1:
+                raise ValueError("no state of a pass")
+        except (
+            *(OSError, EOFError, ValueError, KeyError, AttributeError, TypeError),
+            *(zipfile.BadZipFile, zlib.error),
+        ) as error:
+            raise self._damaged(path, error) from error
+        return found
+
+    def _damaged(self, path, error):
+        return InputError(
+            f"{path} is damaged ({error}). Remove {self.folder}; `tfvis examples "
+            f"{self.folder.parent}` begins anew."
+        )
 
 
 def half_computed(folder: pathlib.Path) -> str | None:

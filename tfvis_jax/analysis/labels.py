@@ -12,6 +12,7 @@ A factor is a number, alone or at the end of a name after "factor", "latent" or
 "feature".
 """
 
+import collections
 import dataclasses
 import json
 import math
@@ -197,7 +198,7 @@ def _text(value, *, name, limit) -> str:
 
 
 def _read_folder(folder: pathlib.Path) -> dict[str, Any]:
-    found = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    found = {p.stem: p for p in sorted(folder.glob("*.txt")) if p.is_file()}
     if not found:
         raise InputError(
             f"Expected files such as layer6_latent12.txt in {folder}, found none."
@@ -233,8 +234,8 @@ def _check_size(path, n_bytes):
 def _without_repetition(pairs):
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = collections.Counter(key for key, _ in pairs)
+        [(twice, _)] = counts.most_common(1)
         raise ValueError(f"the key {_short(twice)} stands there twice")
     return found
 

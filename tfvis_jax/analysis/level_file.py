@@ -84,7 +84,7 @@ def load(path: pathlib.Path, examples: examples_lib.Examples) -> Measured:
             raise ValueError(f"shares of shape {shares.shape}, expected {expected}")
         per_factor = int(content["per_factor"])
         same_examples = content["examples_hash"] == _hash(examples, per_factor)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is damaged ({error}); {again} anew.") from error
     if not same_examples:
         raise InputError(
