@@ -36,7 +36,8 @@ _COMMANDS = {
 
 # What to say after Ctrl-C.
 _RESUMES = dict.fromkeys(
-    ("demo", "train", "activations"), "The same command goes on where it stopped."
+    ("demo", "train", "activations", "examples"),
+    "The same command goes on where it stopped.",
 )
 _HELP = ("--help", "-h", "-help")
 
