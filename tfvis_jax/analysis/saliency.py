@@ -1,6 +1,6 @@
 """Saliency: which tokens make a factor fire at a token, and how far to trust the map.
 
-In a notebook, `run.factor(614).explain(layer=6)` and `run.explain("text", …)` do this
+In a notebook, `run.factor(294).explain()` and `run.explain("text", …)` do this
 for one token; here are many at once.
 """
 
