@@ -319,6 +319,18 @@ def test_the_best_checkpoint_is_kept(tmp_path, settings):
     assert kept == [6, 7]
 
 
+def test_folders_of_somebody_else_are_left_as_they_are(tmp_path):
+    theirs = tmp_path / "photos" / "7" / "metrics" / "metrics"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    with (
+        pytest.raises(InputError, match="Choose another folder with --checkpoints"),
+        checkpoint.open_folder(tmp_path / "photos"),
+    ):
+        pass
+    assert theirs.read_text() == "mine"
+
+
 def test_a_profile_is_written_where_asked_for(settings, tmp_path):
     with pytest.raises(loop.Interrupted):
         toy_runs.fit(tmp_path, settings, stop_after=2, profile_batch=2)

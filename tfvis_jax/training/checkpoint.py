@@ -18,6 +18,8 @@ from tfvis_jax.training import state as state_lib
 
 # How many are kept.
 _NEWEST = 2
+# What Orbax puts into each checkpoint.
+_MARK = "_CHECKPOINT_METADATA"
 
 
 class _Damaged(Exception):
@@ -105,7 +107,7 @@ class Checkpoints:
         reasons = " ".join(map(str, damaged.values()))
         raise InputError(
             f"{reasons} None of the checkpoints in {self._folder} can be used. Remove "
-            "that folder to begin anew."
+            "these to begin anew, or choose another folder with --checkpoints."
         ) from damaged[max(damaged)]
 
     def _load(self, number, abstract_state):
@@ -179,6 +181,9 @@ def open_folder(
       run: from `setup.identity`, kept with each and compared with that of those found;
         None compares nothing.
       notify: told in a sentence what went wrong without stopping anything.
+
+    Raises:
+      InputError: something else is there that cannot be told from checkpoints.
     """
     folder = epath.Path(folder)
     _drop_damaged_scores(folder)
@@ -212,8 +217,14 @@ def _drop_damaged_scores(folder: epath.Path) -> None:
                 readable = isinstance(json.loads(score.read_text()).get("fvu"), float)
             except (ValueError, AttributeError):
                 readable = False
-            if not readable:
-                score.parent.rmtree()
+            if readable:
+                continue
+            if not (score.parent.parent / _MARK).exists():
+                raise InputError(
+                    f"{score} is of no checkpoint. Choose another folder with "
+                    "--checkpoints; nothing was changed."
+                )
+            score.parent.rmtree()
     sharding.wait_for_all("scores of checkpoints")
 
 
