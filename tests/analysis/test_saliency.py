@@ -284,6 +284,9 @@ def test_what_cannot_be_explained_is_refused(world):
         )
         == 0
     ]
+    silent = dataclasses.replace(target, position=int(quiet[0]))
+    [curve] = context_need.curves(world.probe, [silent], radii=[0, 12])
+    assert np.isnan(curve).all()
     for changed, changes, message in (
         ({"factor": 24}, {}, "0 … 23"),
         ({"position": int(quiet[0])}, {}, "does not fire"),

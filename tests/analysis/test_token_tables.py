@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfvis_jax.analysis import firing_statistics, token_tables
+from tfvis_jax.errors import InputError
 
 N_FACTORS, VOCAB, K = 130, 50, 4
 
@@ -61,6 +62,21 @@ def test_pieces_of_merged_files_are_one_sorted_table(tmp_path):
     pieces = list(token_tables.merge_pieces(tmp_path, names, piece=100))
     assert len(pieces) > 5 and max(map(len, pieces)) < 300
     np.testing.assert_array_equal(np.concatenate(pieces), token_tables.merged(parts))
+
+
+@pytest.mark.parametrize("cut", [1, None])
+def test_a_damaged_file_is_named(tmp_path, cut):
+    path = tmp_path / "0-0-0.tokens"
+    stream = _stream(np.random.default_rng(0), size=90)
+    path.write_bytes(token_tables.table(*stream).tobytes())
+    if cut is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(InputError, match=r"0-0-0.tokens is damaged.*begins anew"):
+        token_tables.top_tokens(
+            [path], row=0, n_factors=N_FACTORS, vocab_size=VOCAB, k=K
+        )
 
 
 def test_a_state_goes_on_with_the_files_that_it_names(tmp_path):

@@ -25,14 +25,17 @@ def curves(
 
     Args:
       probe: the model at the layer in question.
-      targets: tokens; α must be above 0.
+      targets: tokens.
       radii: how many tokens are seen on either side.
 
     Returns:
-      [len(radii)] for each target.
+      [len(radii)] for each target; NaN where α is 0 when all is seen.
     """
     requests = [_within(target, radii) for target in targets]
-    return [alpha[1:] / alpha[0] for alpha in probe.activations(requests)]
+    return [
+        alpha[1:] / alpha[0] if alpha[0] > 0 else np.full(len(radii), np.nan)
+        for alpha in probe.activations(requests)
+    ]
 
 
 def needs(probe: probe_lib.Probe, targets: Sequence[target_lib.Target]) -> list[int]:

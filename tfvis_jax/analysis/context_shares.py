@@ -50,7 +50,8 @@ def measure(
 
     Returns:
       [n_factors, len(RADII)] float64 in 0 … 1; NaN where a factor never fires or
-      was not to be measured.
+      was not to be measured. Tokens that do not fire it when encoded again are left
+      out.
     """
     chosen: list[list[tuple[int, int]]] = [[] for _ in trained.factors]
     for factor in range(len(chosen)) if factors is None else factors:
@@ -59,6 +60,7 @@ def measure(
         )
     total = sum(map(len, chosen))
     sums = np.zeros((len(trained.factors), len(RADII)))
+    count = np.zeros((len(trained.factors), 1), np.int64)
     done = 0
     for index, layer in enumerate(trained.layers):
         probe = probe_lib.open_probe(opened, trained, layer=layer)
@@ -78,11 +80,13 @@ def measure(
             ]
             shares = context_need.curves(probe, targets, radii=RADII)
             for target, share in zip(targets, shares, strict=True):
-                # Other tokens may hold a factor down: alone it then fires more.
-                sums[target.factor] += np.clip(share, 0, 1)
+                # An α within the tolerance of examples may be none here.
+                if not np.isnan(share).any():
+                    # Other tokens may hold a factor down: alone it then fires more.
+                    sums[target.factor] += np.clip(share, 0, 1)
+                    count[target.factor] += 1
             done += len(part)
             progress(done, total)
-    count = np.array([len(found) for found in chosen])[:, None]
     return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 

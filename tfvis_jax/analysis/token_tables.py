@@ -13,6 +13,7 @@ import numpy as np
 
 from tfvis_jax import files
 from tfvis_jax.analysis import firing_statistics, ranked_lists
+from tfvis_jax.errors import InputError
 
 RECORD = np.dtype([("key", "<i8"), ("count", "<i8"), ("sum", "<i8")])
 # Entries that wait in memory before they become a file: 16 MB, five times that sorted.
@@ -205,7 +206,13 @@ def _between(path, first, stop):
 
 
 def _map(path):
-    return np.memmap(path, RECORD, mode="r")
+    try:
+        return np.memmap(path, RECORD, mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}). Remove {path.parent}; `tfvis examples "
+            f"{path.parent.parent}` begins anew."
+        ) from error
 
 
 def _level(name):
