@@ -107,6 +107,8 @@ def match(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _measure() -> dict:
+    if not (_RUNS.value or _PLANTED.value or _MATCHED.value):
+        raise InputError("Expected --runs, --planted or --matched, got none of them.")
     share = 10 if _QUICK.value else 1
     per_factor = 2 if _QUICK.value else _PER_FACTOR.value
     cases = []

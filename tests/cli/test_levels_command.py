@@ -42,6 +42,8 @@ def test_levels_are_measured_kept_and_used(path, capsys, monkeypatch):
         count = sum(level.name == name for level in run.levels)
         assert f"{name:<8} {count:>6,} factors" in printed
     assert not any("not been measured" in level.reason for level in run.levels)
+    words = [line for line in printed.splitlines() if str(path) not in line]
+    assert max(map(len, words)) <= 100
 
     measured = level_file.load(run.directory.levels, run.examples)
     fires = np.asarray(run.examples.firing).any(axis=0)

@@ -1,6 +1,7 @@
 """A factor in words: what stands where it fires, where it lives, what is near it."""
 
 import dataclasses
+import textwrap
 import typing
 from typing import Any
 
@@ -118,6 +119,17 @@ class Description:
             ("raises (logit)", of_entries(head.raised)),
             ("lowers (logit)", of_entries(head.lowered)),
         ]
+
+    def __str__(self) -> str:
+        label = "" if self.label is None else f"{self.label} · "
+        lines = [f"Φ{self.factor}  {label}{self.level}: {self.reason}"]
+        for heading, entries in self.lists:
+            if entries:
+                said = ", ".join(f"{entry} {figure}" for entry, figure in entries)
+                lines.append(f"{heading}: {said}")
+        return "\n".join(
+            textwrap.fill(line, 88, subsequent_indent="  ") for line in lines
+        )
 
     def _repr_html_(self) -> str:
         label = "" if self.label is None else f"{self.label} · "

@@ -80,6 +80,13 @@ class EncodedSentence:
         best = np.argsort(-codes, kind="stable")[:n]
         return [(int(f), float(codes[f])) for f in best if codes[f] > 0]
 
+    def __repr__(self) -> str:
+        # Not the arrays, which are thousands of numbers.
+        return (
+            f"EncodedSentence({self.text!r}, {len(self.tokens)} tokens, "
+            f"layers {self.layers})"
+        )
+
     def _repr_html_(self) -> str:
         shown = range(min(len(self.tokens), _SHOWN_TOKENS))
         return notebook_html.sentence(

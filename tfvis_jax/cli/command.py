@@ -57,7 +57,8 @@ class Command:
         try:
             return self.flags([f"tfvis {self.name}", *arguments])[1:]
         except flags.Error as error:
-            raise UsageError(str(error)) from error
+            message = str(error).replace(_NO_INTEGER, "expected a whole number, got")
+            raise UsageError(message) from error
 
 
 def run_argument(arguments: Sequence[str]) -> pathlib.Path:
@@ -79,6 +80,8 @@ def new_flags() -> flags.FlagValues:
     return values
 
 
+# What Python says of it.
+_NO_INTEGER = "invalid literal for int() with base 10:"
 _INDENT = {"initial_indent": " " * 6, "subsequent_indent": " " * 6}
 
 

@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
+import rich.text
 from absl import flags
 
 from tfvis_jax.analysis import run as run_lib
-from tfvis_jax.cli import command
+from tfvis_jax.cli import command, terminal
 
 FLAGS = command.new_flags()
 _TOP = flags.DEFINE_integer(
@@ -36,7 +37,7 @@ def run(arguments: Sequence[str]) -> None:
         return
     for layer in layers:
         print("\n".join(_table(encoded, layer, top=_TOP.value)))
-    print(encoded.solve)
+    terminal.console().print(rich.text.Text(str(encoded.solve)))
 
 
 def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:

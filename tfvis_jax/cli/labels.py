@@ -120,8 +120,8 @@ def _import(opened, path) -> None:
 def _list(opened, path) -> None:
     if not opened.labels:
         print(
-            f"No factor has a label. `tfvis labels {path} --export=FILE.json` writes "
-            "what a tool needs to make some; --import=FILE.json reads them."
+            f"No factor has a label. `tfvis labels {path} --export=FILE.json`\n"
+            "writes what a tool needs to make some; --import=FILE.json reads them."
         )
         return
     table = rich.table.Table.grid(padding=(0, 2))

@@ -5,11 +5,13 @@ import contextlib
 from collections.abc import Sequence
 
 import numpy as np
+import rich.table
+import rich.text
 from absl import flags
 
 from tfvis_jax.analysis import context_shares, level_file, levels
 from tfvis_jax.analysis import run as run_lib
-from tfvis_jax.cli import command, progress
+from tfvis_jax.cli import command, progress, terminal
 from tfvis_jax.errors import InputError
 
 FLAGS = command.new_flags()
@@ -32,12 +34,17 @@ def run(arguments: Sequence[str]) -> None:
     opened = run_lib.load_run(path)
     found = opened.levels
     count = collections.Counter(level.name for level in found)
+    console = terminal.console()
     for name in levels.LEVELS:
         print(f"{name:<8} {count[name]:>6,} factors")
         of_level = [n for n, level in enumerate(found) if level.name == name]
         of_level.sort(key=lambda n: -found[n].score)
+        table = rich.table.Table.grid(padding=(0, 1))
         for number in of_level[:_FACTORS_SHOWN] if name != "unclear" else ():
-            print(f"    Φ{number:<5} {found[number].reason}")
+            reason = rich.text.Text(terminal.printable(found[number].reason))
+            table.add_row(f"    Φ{number:<5}", reason)
+        if table.row_count:
+            console.print(table)
     print(f"\nlevels   {opened.directory.levels}\nnext     tfvis export {path}")
 
 
