@@ -119,10 +119,15 @@ def test_examples_are_a_list_that_shows_itself(factor):
 def test_a_factor_and_its_description_show_themselves(run, factor):
     text = _text(factor._repr_html_())
     assert f"Φ{factor.number}" in text and factor.level.reason in text
-    description = factor.describe()
-    text = _text(description._repr_html_())
-    assert "nearest (cosine)" in text and description.terms.at[0].text in text
-    assert description.factor == factor.number
+    # A factor that fires nearly everywhere has no words of its own.
+    alive = run.examples.firing.any(axis=0).nonzero()[0].tolist()
+    found = [run.factor(number).describe() for number in alive]
+    description = next(each for each in found if each.terms.at)
+    word = description.terms.at[0].text
+    for text in (_text(description._repr_html_()), str(description)):
+        assert "nearest (cosine)" in text and word in text
+    assert max(map(len, str(description).splitlines())) <= 88
+    assert description.factor in alive
 
 
 def test_a_dead_or_silent_factor_says_so(run):
@@ -140,6 +145,7 @@ def test_a_sentence_shows_its_factors(run):
     [(number, alpha), *_] = encoded.strongest(2, 4, n=1)
     assert encoded.text[slice(*encoded.spans[4])] in text
     assert f"Φ{number} {alpha:.3f}" in text
+    assert len(repr(encoded)) < 100 and encoded.text in repr(encoded)
     assert "layer 0" in text and "more tokens" not in text
     shortened = notebook_html.sentence(["a"], strongest={0: [[]]}, n_tokens=5)
     assert "and 4 more tokens" in _text(shortened)
