@@ -53,6 +53,10 @@ def main() -> None:
     factors = _chosen() or list(range(len(run.trained.factors)))
     if _LEVEL.value is not None:
         factors = [f for f in factors if run.factor(f).level.name == _LEVEL.value]
+        if not factors:
+            raise InputError(
+                f"Expected factors of level {_LEVEL.value}; there is none."
+            )
     with progress.Stages().stage("explain", "factors explained") as show:
         added = whole_dictionary.explain_factors(
             run,

@@ -131,12 +131,16 @@ def _total(document) -> list[str]:
         lines += [
             "",
             f"measured: {rate['rows'] / rate['seconds']:,.0f} rows a second in "
-            f"{rate['run']} ({rate['rows']:,} rows in {rate['seconds']:,.0f} s, on the "
-            "devices of that run)",
+            f"{rate['run']}",
+            f"  ({rate['rows']:,} rows in {rate['seconds']:,.0f} s, on the devices of "
+            "that run)",
         ]
         if "seconds" in document:
-            hours = document["seconds"] / 3600
-            lines.append(f"at that rate the whole run takes {hours:,.2f} hours")
+            minutes = document["seconds"] / 60
+            said = f"{minutes:.1f} minutes"
+            if minutes >= 60:
+                said = f"{minutes / 60:,.2f} hours"
+            lines.append(f"at that rate the whole run takes {said}")
     else:
         lines += ["", "time: unknown until some is measured (--measured=RUN)"]
     return lines
@@ -146,7 +150,7 @@ def _stored(document) -> str:
     found = document.get("stored")
     text = "" if found is None else f", {found / 1e9:,.2f} GB for this text"
     return (
-        f"hidden states on a disk, if `tfvis activations` stores them: "
+        "hidden states on a disk, if `tfvis activations` stores them:\n  "
         f"{document['stored_token'] / 1000:,.1f} kB a token{text}"
     )
 
