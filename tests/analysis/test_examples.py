@@ -1,6 +1,7 @@
 """Examples against a sort of all codes, and the notebook's view of them."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -141,6 +142,21 @@ def test_what_does_not_exist_is_named_with_the_range(run):
         encoded.strongest(7, 0, n=1)
     with pytest.raises(InputError, match=r"0 … 1, got 2"):
         encoded.strongest(0, 2, n=1)
+
+
+def test_numbers_in_a_notebook_are_whole_and_not_negative(run):
+    for number in (True, "3", 2.0, None):
+        with pytest.raises(InputError, match="Expected a factor in 0"):
+            run.factor(number)
+    assert run.factor(np.int64(3)) == run.factor(3)
+    factor = run.factor(3)
+    for read in (
+        factor.examples,
+        factor.random_examples,
+        functools.partial(factor.band_examples, (0.5, 0.9)),
+    ):
+        with pytest.raises(InputError, match="from 0 on, got -1"):
+            read(n=-1)
 
 
 def test_a_sentence_is_its_factors_and_the_rest(run):

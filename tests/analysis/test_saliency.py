@@ -292,6 +292,7 @@ def test_what_cannot_be_explained_is_refused(world):
         ({"position": int(quiet[0])}, {}, "does not fire"),
         ({}, {"layer": 3}, "Expected a layer of"),
         ({}, {"methods": ["shap"]}, "Expected methods"),
+        ({}, {"max_samples": 0}, "at least one sample"),
         ({}, {"replacement": "pad"}, "Expected a replacement"),
     ):
         with pytest.raises(InputError, match=message):

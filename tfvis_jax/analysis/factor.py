@@ -16,6 +16,7 @@ from tfvis_jax.analysis import (
     saliency,
     terms,
 )
+from tfvis_jax.errors import InputError
 
 if typing.TYPE_CHECKING:  # A run imports this file.
     from tfvis_jax.analysis import run as run_lib
@@ -144,6 +145,7 @@ class Factor:
         Raises:
           InputError: no such layer; without one, a factor that fires nowhere.
         """
+        _check_count(n)
         layer, index = self._layer(layer)
         stop = n if fold is None else None
         found = reading.strongest(self.run.examples, index, self.number, stop=stop)
@@ -158,6 +160,7 @@ class Factor:
           layer: one of the dictionary's; where the factor peaks if None.
           n: how many at most.
         """
+        _check_count(n)
         layer, index = self._layer(layer)
         found = reading.drawn(self.run.examples, index, self.number, stop=n)
         return self._in_context(found, layer=layer)
@@ -172,6 +175,7 @@ class Factor:
           layer: one of the dictionary's; where the factor peaks if None.
           n: how many at most.
         """
+        _check_count(n)
         layer, index = self._layer(layer)
         found = reading.in_band(self.run.examples, index, self.number, band=band, n=n)
         return self._in_context(found, layer=layer)
@@ -252,3 +256,8 @@ class Factor:
             position=position,
             folded=folded,
         )
+
+
+def _check_count(n: int) -> None:
+    if n < 0:
+        raise InputError(f"Expected a number of examples from 0 on, got {n}.")

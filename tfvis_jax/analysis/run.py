@@ -118,9 +118,10 @@ class Run:
     def factor(self, number: int) -> factor_lib.Factor:
         """Returns one factor; InputError says the range."""
         n_factors = len(self.trained.factors)
-        if not 0 <= number < n_factors:
+        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not is_whole or not 0 <= number < n_factors:
             raise InputError(f"Expected a factor in 0 … {n_factors - 1}, got {number}.")
-        return factor_lib.Factor(self, number)
+        return factor_lib.Factor(self, int(number))
 
     def check_layer(self, layer: int) -> None:
         """Refuses a layer that the dictionary does not have; InputError says which."""

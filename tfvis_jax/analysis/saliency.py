@@ -140,10 +140,12 @@ def explain(
       seed: decides masks and random orders.
 
     Raises:
-      InputError: no such layer, factor, method or replacement, or a factor that does
-        not fire at its target.
+      InputError: no such layer, factor, method or replacement, no samples, or a factor
+        that does not fire at its target.
     """
     _check(trained, targets, methods=methods, replacement=replacement)
+    if max_samples < 1:
+        raise InputError(f"Expected at least one sample for LIME, got {max_samples}.")
     probe = probe_lib.open_probe(opened, trained, layer=layer)
     by = replacement_id(opened.tokenizer, replacement)
     whole = [
