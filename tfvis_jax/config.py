@@ -53,8 +53,8 @@ class SolverConfig:
     """How a code is inferred; hashable, so it may be a static argument of a jit."""
 
     solver: str = "auto"
-    # λ, the weight of the L1 term, on rows scaled as `layer_scale` says; where
-    # `target_l0` is given, only a first guess.
+    # λ, the weight of the L1 term, on rows scaled as `layer_scale` says; not used where
+    # `target_l0` is given.
     l1_penalty: float = 0.06
     # Mean number of active factors that training keeps by moving λ; None keeps λ.
     target_l0: float | None = None

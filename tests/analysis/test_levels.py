@@ -37,7 +37,7 @@ def _evidence(*, curve=_MIDDLE, forms=1.0, shares=_ALONE, firing=50, n_layers=7)
         (
             {"curve": _MIDDLE, "forms": 15.0, "shares": _NEARBY},
             "mid",
-            ["More than a word", "15.0 equally", "nearby", "97% of α", "at layer 4"],
+            ["More than a word", "about 15 words", "nearby", "97% of α", "at layer 4"],
         ),
         (
             {"curve": _LATE, "forms": 15.0, "shares": _DISTANT},

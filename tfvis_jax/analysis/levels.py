@@ -202,7 +202,7 @@ def _few(evidence):
     if forms.effective < 1.05:
         return 1.0, f"its strongest tokens are all {forms.word!r}"
     return max(number, 0.0), (
-        f"its strongest tokens are like {forms.effective:.1f} equally frequent words "
+        f"its strongest tokens spread over about {forms.effective:.0f} words "
         f"(most often {forms.word!r}, {forms.share:.0%})"
     )
 

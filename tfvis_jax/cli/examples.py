@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> None:
         print(
             f"{found.n_tokens:,} tokens encoded at each of {len(found.layers)} layers"
         )
-        print(f"\nexamples {directory.examples}\nnext     tfvis export {path}")
+        print(f"\nexamples {directory.examples}\nnext     tfvis levels {path}")
 
 
 def collect(

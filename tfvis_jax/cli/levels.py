@@ -9,7 +9,7 @@ import rich.table
 import rich.text
 from absl import flags
 
-from tfvis_jax.analysis import context_shares, level_file, levels
+from tfvis_jax.analysis import context_shares, featured, level_file, levels
 from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import command, progress, terminal
 from tfvis_jax.errors import InputError
@@ -23,6 +23,7 @@ _PER_FACTOR = flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 _FACTORS_SHOWN = 3
+_WORDS_SHOWN = 4
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -35,14 +36,15 @@ def run(arguments: Sequence[str]) -> None:
     found = opened.levels
     count = collections.Counter(level.name for level in found)
     console = terminal.console()
+    shown = featured.choose(opened, per_level=_FACTORS_SHOWN)
     for name in levels.LEVELS:
         print(f"{name:<8} {count[name]:>6,} factors")
-        of_level = [n for n, level in enumerate(found) if level.name == name]
-        of_level.sort(key=lambda n: -found[n].score)
         table = rich.table.Table.grid(padding=(0, 1))
-        for number in of_level[:_FACTORS_SHOWN] if name != "unclear" else ():
-            reason = rich.text.Text(terminal.printable(found[number].reason))
-            table.add_row(f"    Φ{number:<5}", reason)
+        for number in shown:
+            if found[number].name == name:
+                words = ", ".join(featured.top_words(opened, number, n=_WORDS_SHOWN))
+                said = terminal.printable(f"{words}. {found[number].reason}")
+                table.add_row(f"    Φ{number:<5}", rich.text.Text(said))
         if table.row_count:
             console.print(table)
     print(f"\nlevels   {opened.directory.levels}\nnext     tfvis export {path}")
