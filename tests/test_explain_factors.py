@@ -61,6 +61,13 @@ def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
     with pytest.raises(SystemExit, match="other settings"):
         _explain(toy_run, out, factors=["0"], examples=4)
     assert out.read_bytes() == before
+    # Levels measured since then would stand beside those that were not.
+    measured = tmp_path / "run"
+    shutil.copytree(toy_run, measured)
+    (measured / "levels.json").write_text("{}")
+    with pytest.raises(SystemExit, match="other examples or levels"):
+        _explain(measured, out, factors=["0", "1"])
+    assert out.read_bytes() == before
     for content in ("my thesis", "my\nthesis\n", '{"a": 1}\n[2]\n', "{}\n{}\n"):
         out.write_text(content)
         with pytest.raises(SystemExit, match="another"):

@@ -4,7 +4,7 @@ The first line says what the others belong to. A line is written whole; a killed
 leaves at most a piece of one, which is cut off when the work goes on. Schema
 `tfvis-explanations/1`:
 
-    {"schema": …, "dictionary_hash": …, "tagged": …, "examples": …, "maps": …, …}
+    {"schema": …, "dictionary_hash": …, "levels_measured": …, "examples": …, …}
     {"factor": 12, "layer": 6, "level": …, …, "examples": […], "maps": […]}
     {"factor": 13, "dead": true}
 
@@ -91,6 +91,8 @@ def explain_factors(
     head = {
         "schema": SCHEMA,
         "dictionary_hash": run.trained.content_hash,
+        "stored_examples": run.examples.activation.shape[2],
+        "levels_measured": run.directory.levels.is_file(),
         "tagged": tagger is not None,
         **dataclasses.asdict(settings),
     }
@@ -160,8 +162,8 @@ def _begin(path, file, head) -> set[int]:
     found, lines = _parse(path, content[:whole])
     if found != head:
         raise InputError(
-            f"{path} was written of another dictionary or with other settings. Use "
-            "these, or another file."
+            f"{path} was written of another dictionary, of other examples or levels, "
+            "or with other settings. Use these, or another file."
         )
     file.truncate(whole)
     return {line["factor"] for line in lines}

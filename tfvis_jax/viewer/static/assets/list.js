@@ -68,7 +68,7 @@
         data
           .words(factor)
           .slice(0, 3)
-          .map(([word], i) => [i > 0 ? " · " : null, el("bdi", null, word)]),
+          .map(([word], i) => [i > 0 ? "\u00a0· " : null, el("bdi", null, word)]),
       ),
       glyphs.spark(data.importance(factor), data.manifest.layers),
     );
