@@ -268,6 +268,9 @@ def test_an_explanation_has_every_map_with_its_quality(world):
             )
             assert np.all(drawn.weights[~target.is_text] == 0)
             assert np.any(drawn.weights)
+            text, weight = each.strongest(name, n=1)[0]
+            assert abs(weight) == np.abs(drawn.weights).max()
+            assert f"{text} {weight:+.3f}" in str(each)
         facts = each.maps["lime"].facts
         assert {"r2", "n_samples", "stability"} <= facts.keys()
         best = max(m.quality.insertion_area for m in each.maps.values())

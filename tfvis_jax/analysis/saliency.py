@@ -95,6 +95,31 @@ class Explanation:
             "chance": _quality_json(self.chance),
         }
 
+    def strongest(self, method: str, *, n: int = 6) -> list[tuple[str, float]]:
+        """Returns the n tokens of the largest weights, of either sign, and these."""
+        weights = self.maps[method].weights
+        order = np.argsort(-np.abs(weights), kind="stable")[:n].tolist()
+        return [
+            (self.target.texts[place], float(weights[place]))
+            for place in order
+            if weights[place]
+        ]
+
+    def __str__(self) -> str:
+        """The strongest weights of each map, as text."""
+        target = self.target
+        lines = [
+            f"factor {target.factor} at layer {self.layer}: α = "
+            f"{self.activation:.3f} on {target.texts[target.position]!r}; "
+            f"{self.context_need} tokens on either side keep 90 %"
+        ]
+        for name in self.maps:
+            weights = ", ".join(
+                f"{text} {weight:+.3f}" for text, weight in self.strongest(name)
+            )
+            lines.append(f"  {name.replace('_', ' '):<20} {weights}")
+        return "\n".join(lines)
+
     def _repr_html_(self) -> str:
         target = self.target
         lines = [

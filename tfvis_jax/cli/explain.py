@@ -69,7 +69,6 @@ _JSON = flags.DEFINE_bool("json", False, "Print JSON.", flag_values=FLAGS)
 
 # Of the largest weight: tokens below it are not coloured.
 _FAINTEST = 0.1
-_LISTED = 6
 _POSITIVE, _NEGATIVE = (255, 140, 0), (90, 140, 255)
 _CONTEXT = {
     0: "the token alone keeps 90 % of α",
@@ -161,7 +160,7 @@ def _report(explanation, note) -> Iterator[rich.text.Text]:
         yield rich.text.Text()
         yield rich.text.Text(f"{_NAMES[name]}{_facts(found.facts)}", style="bold")
         yield _coloured(target, found.weights)
-        yield rich.text.Text("  " + _strongest(target, found.weights))
+        yield rich.text.Text("  " + _strongest(explanation, name))
         yield rich.text.Text("  " + _quality(found.quality))
     yield rich.text.Text()
     yield rich.text.Text("tokens in random order, for comparison", style="bold")
@@ -197,12 +196,10 @@ def _background(colour, share) -> str:
     return f"black on rgb({blend[0]},{blend[1]},{blend[2]})"
 
 
-def _strongest(target, weights) -> str:
-    best = np.argsort(-np.abs(weights), kind="stable")[:_LISTED]
+def _strongest(explanation, method) -> str:
     return ", ".join(
-        f"{terminal.printable(target.texts[place])} {weights[place]:+.3f}"
-        for place in best.tolist()
-        if weights[place]
+        f"{terminal.printable(text)} {weight:+.3f}"
+        for text, weight in explanation.strongest(method)
     )
 
 
