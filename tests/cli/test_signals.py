@@ -47,6 +47,9 @@ def test_a_signal_before_or_after_learning_loses_nothing(
         time.sleep(0.1)
         return real(*arguments, **settings)
 
+    if number == signal.SIGINT:
+        # Tests that a shell runs in the background are born deaf to it.
+        signal.signal(number, signal.default_int_handler)
     before = signal.getsignal(number)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(place, name, told_to_end)
