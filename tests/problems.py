@@ -10,6 +10,7 @@ def sums_of_factors(
     *,
     seed: int,
     n_active: float = 6,
+    noise: float = 0.1,
     dtype: type = np.float32,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns rows and unit factors: sums of a few and noise, as hidden states are.
@@ -18,6 +19,7 @@ def sums_of_factors(
       batch, d_model, n_factors: sizes.
       seed: of all numbers.
       n_active: factors in a row, on average.
+      noise: standard deviation of what is added to each number.
       dtype: of both.
     """
     rng = np.random.default_rng(seed)
@@ -26,5 +28,5 @@ def sums_of_factors(
     truth = rng.exponential(size=(batch, n_factors)) * (
         rng.random((batch, n_factors)) < n_active / n_factors
     )
-    x = truth @ dictionary + 0.1 * rng.normal(size=(batch, d_model))
+    x = truth @ dictionary + noise * rng.normal(size=(batch, d_model))
     return x.astype(dtype), dictionary.astype(dtype)

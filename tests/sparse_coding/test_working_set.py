@@ -3,20 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 
 from tfvis_jax.sparse_coding import fista, objective, problem, working_set
 
 
 def _problem(batch=70, d_model=48, n_factors=600, active=8, seed=0):
-    rng = np.random.default_rng(seed)
-    dictionary = rng.normal(size=(n_factors, d_model))
-    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
-    truth = rng.exponential(size=(batch, n_factors)) * (
-        rng.random((batch, n_factors)) < active / n_factors
+    return problems.sums_of_factors(
+        batch, d_model, n_factors, seed=seed, n_active=active, noise=0.02
     )
-    x = truth @ dictionary + 0.02 * rng.normal(size=(batch, d_model))
-    return np.float32(x), np.float32(dictionary)
 
 
 def _solve(x, dictionary, *, tolerance=1e-5, codes0=None, **settings):
