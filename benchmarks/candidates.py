@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from benchmarks import timing
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 
 # Solvers whose steps take two products with the whole dictionary.
 _DENSE = ("ista", "fista", "fista_restart", "spectral")

@@ -26,7 +26,7 @@ from benchmarks import environment, inputs, outputs, script, tables
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step as step_lib
 

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks import candidates, timing
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import penalty
+from tfvis_jax.sparse_coding import target_l0 as penalty
 
 # Relative gap of every solve here: the one that training asks for.
 TOLERANCE = 1e-3

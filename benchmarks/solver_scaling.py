@@ -24,7 +24,7 @@ from benchmarks import (
 )
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 
 _BATCHES = flags.DEFINE_list(
     "batches",

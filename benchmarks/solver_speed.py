@@ -29,7 +29,7 @@ from benchmarks import (
     timing,
 )
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 
 _L1_PENALTY = flags.DEFINE_list(
     "l1_penalty", None, "Values of λ; by default the run's own and half of it."

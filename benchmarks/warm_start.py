@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import scaling
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step as step_lib
 

@@ -8,7 +8,8 @@ import pytest
 import reference
 
 from benchmarks import competitor_processes, competitors
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import objective
 
 L1_PENALTY = 0.1
 COMPETITORS = {

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import published_saliency
 from tfvis_jax import models
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 
 
 def test_it_finds_the_same_activations(toy_bert_folder):

@@ -14,7 +14,7 @@ from benchmarks import (
     solver_speed,
     timing,
 )
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 
 PROMISED = {
     *("solver", "device", "dtype", "batch", "rows_per_s", "gap_mean", "gap_max"),

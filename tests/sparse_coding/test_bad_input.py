@@ -9,7 +9,8 @@ import problems
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import objective
 
 _SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
 # One for each way of going through the rows; each costs a compilation a test.

@@ -7,7 +7,8 @@ import optax
 import pytest
 
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, updates
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import updates
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,8 @@ import pytest
 from sklearn import linear_model
 
 from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, objective, problem
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import objective, problem
 
 _SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
 _MU = 0.3

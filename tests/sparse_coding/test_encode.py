@@ -7,7 +7,8 @@ import problems
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import objective
 
 
 def _problem(batch=16, d_model=24, n_factors=64, seed=0):

@@ -9,7 +9,8 @@ import problems
 import pytest
 from sklearn import linear_model
 
-from tfvis_jax.sparse_coding import encode, implicit
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import implicit
 
 _L1_PENALTY = 0.1
 

@@ -9,7 +9,7 @@ import problems
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 
 _SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
 

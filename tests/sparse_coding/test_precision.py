@@ -7,7 +7,8 @@ import problems
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, objective, precision
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import objective, precision
 
 _DENSE = ["ista", "fista", "fista_restart", "spectral"]
 

@@ -9,7 +9,8 @@ import pytest
 from scipy import optimize
 
 from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, refit
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import refitting as refit
 
 
 def _problem(batch=12, d_model=40, n_factors=100, seed=0):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import strategies as st
 from sklearn import linear_model
 
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import objective
 
 _SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
 _SHAPES = [(1, 1, 1), (3, 7, 5), (5, 6, 70)]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, summary
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import summary
 
 
 def _encoding(gap, num_steps, *, tolerance=1e-3):

@@ -9,7 +9,8 @@ import pytest
 import reference
 
 from tfvis_jax import config
-from tfvis_jax.sparse_coding import encode, penalty
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import target_l0 as penalty
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step
 

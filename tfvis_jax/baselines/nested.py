@@ -18,7 +18,7 @@ import numpy as np
 
 from tfvis_jax.baselines import method
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 from tfvis_jax.training import nested
 
 # L0 while learning, as a share of what is wanted: more costs variance, less F1.

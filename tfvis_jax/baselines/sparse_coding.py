@@ -22,7 +22,9 @@ import numpy as np
 from tfvis_jax import config as config_lib
 from tfvis_jax.baselines import method
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, penalty, refit
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import refitting as refit
+from tfvis_jax.sparse_coding import target_l0 as penalty
 from tfvis_jax.training import learn
 
 # How many more factors than wanted the lasso finds, in learning. On hidden states of

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encode
 
 
 class Summary(NamedTuple):

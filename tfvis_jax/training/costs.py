@@ -30,7 +30,8 @@ import jax.numpy as jnp
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.models import bert_config
-from tfvis_jax.sparse_coding import encode, problem, small_problem
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import problem, small_problem
 from tfvis_jax.training import compiled, initialise
 from tfvis_jax.training import state as state_lib
 

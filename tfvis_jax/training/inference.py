@@ -3,7 +3,8 @@
 import jax
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.sparse_coding import encode, lipschitz
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import lipschitz
 
 
 def solver_name(solver: config_lib.SolverConfig, *, n_factors: int) -> str:

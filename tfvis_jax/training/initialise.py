@@ -13,7 +13,7 @@ from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import penalty
+from tfvis_jax.sparse_coding import target_l0 as penalty
 from tfvis_jax.training import metrics_log, setup
 from tfvis_jax.training import state as state_lib
 

@@ -37,7 +37,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, penalty, updates
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import target_l0 as penalty
+from tfvis_jax.sparse_coding import updates
 
 # Share of the factors in each prefix, as published for Matryoshka autoencoders.
 _PREFIXES = (1 / 32, 3 / 32, 7 / 32, 15 / 32, 1.0)

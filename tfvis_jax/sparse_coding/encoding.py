@@ -28,11 +28,11 @@ from tfvis_jax.sparse_coding import (
     implicit,
     layout,
     objective,
-    refit,
     working_set,
 )
 from tfvis_jax.sparse_coding import precision as precision_lib
 from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding import refitting as refit
 
 SOLVERS = config.SOLVERS
 GREEDY_SOLVERS = {

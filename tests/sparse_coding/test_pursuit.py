@@ -9,7 +9,9 @@ import problems
 import pytest
 
 from tfvis_jax import config, errors
-from tfvis_jax.sparse_coding import encode, objective, refit
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding import refitting as refit
 
 _NAMES = tuple(encode.GREEDY_SOLVERS)
 

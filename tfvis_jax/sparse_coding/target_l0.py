@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import objective
 
 _BISECTIONS = 12
 # A sample of some thousand rows knows its L0 no better than this.

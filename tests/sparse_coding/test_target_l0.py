@@ -6,7 +6,8 @@ import pytest
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, penalty
+from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import target_l0 as penalty
 
 RNG = np.random.default_rng(0)
 
