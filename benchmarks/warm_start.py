@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import scaling
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encoding as encode
+from tfvis_jax.sparse_coding import encode
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step as step_lib
 
@@ -28,7 +28,7 @@ _TOLERANCES = (scaling.TOLERANCE, 1e-4)
 _MAX_STEPS = 3000
 
 _solve = jax.jit(
-    functools.partial(encode.encode, max_steps=_MAX_STEPS), static_argnames=("solver",)
+    functools.partial(encode, max_steps=_MAX_STEPS), static_argnames=("solver",)
 )
 
 

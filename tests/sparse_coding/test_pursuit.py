@@ -1,4 +1,4 @@
-"""Greedy solvers by the entry."""
+"""Greedy codes by the entry."""
 
 import re
 
@@ -8,49 +8,50 @@ import numpy as np
 import problems
 import pytest
 
-from tfvis_jax import config, errors
-from tfvis_jax.sparse_coding import encoding as encode
-from tfvis_jax.sparse_coding import objective
-from tfvis_jax.sparse_coding import refitting as refit
+from tfvis_jax import config, errors, sparse_coding
 
-_NAMES = tuple(encode.GREEDY_SOLVERS)
-
-
-def _problem(batch=16, d_model=24, n_factors=64, seed=0):
-    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed)
+_VALUES = {
+    "omp": sparse_coding.Omp(),
+    "gradient_pursuit": sparse_coding.GradientPursuit(),
+    "top_k": sparse_coding.TopK(),
+}
 
 
-@pytest.mark.parametrize("name", _NAMES)
-def test_codes_come_with_the_gap_of_the_penalised_problem(name):
-    x, dictionary = _problem()
-    got = encode.encode(x, dictionary, l1_penalty=0.2, solver=name, k=5)
-    codes = encode.GREEDY_SOLVERS[name](x, dictionary, k=5)
-    np.testing.assert_allclose(got.codes, codes, atol=1e-6)
-    assert np.all(np.sum(got.codes != 0, axis=1) <= 5)
-    gap = objective.duality_gap(x, dictionary, codes, l1_penalty=0.2)
-    np.testing.assert_allclose(got.gap, gap, rtol=1e-5, atol=1e-6)
-    # They minimise something else, and are not said to have converged.
-    assert float(jnp.min(got.gap)) > 1e-4
-    assert not np.any(got.converged)
-    np.testing.assert_array_equal(got.num_steps, 5)
+@pytest.mark.parametrize("name", config.PURSUITS)
+def test_a_name_stands_for_a_value(name):
+    x, dictionary = problems.sums_of_factors()
+    got = sparse_coding.pursue(x, dictionary, k=5, method=name)
+    expected = _VALUES[name].codes(
+        jnp.asarray(x), jnp.asarray(dictionary), k=5, non_negative=True
+    )
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    np.testing.assert_array_equal(
+        got, sparse_coding.pursue(x, dictionary, k=5, method=_VALUES[name])
+    )
+    assert np.all(np.sum(got != 0, axis=1) <= 5)
+    # They minimise something else than the lasso.
+    gap = sparse_coding.duality_gap(x, dictionary, got, l1_penalty=0.2)
+    assert float(jnp.min(gap)) > 1e-4
 
 
-def test_debias_refits_what_was_picked():
-    x, dictionary = _problem()
-    settings = {"l1_penalty": 0.2, "k": 5}
-    picked = encode.encode(x, dictionary, solver="top_k", **settings).codes
-    got = encode.encode(x, dictionary, solver="top_k", debias=True, **settings).codes
-    expected = refit.refit(x, dictionary, picked)
-    np.testing.assert_allclose(got, expected, atol=1e-5)
+def test_refit_mends_what_was_picked():
+    x, dictionary = problems.sums_of_factors()
+    picked = sparse_coding.pursue(x, dictionary, k=5, method="top_k")
+    got = sparse_coding.refit(x, dictionary, picked)
     assert np.max(np.abs(got - picked)) > 0.1
+    assert np.all(got[picked == 0] == 0)
+    before, after = (
+        np.sum((x - codes @ dictionary) ** 2, axis=1) for codes in (picked, got)
+    )
+    assert np.all(after < before)
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("name", config.PURSUITS)
 def test_rows_split_over_devices_give_the_same_and_no_traffic(name):
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
 
     def solve(x, dictionary):
-        return encode.encode(x, dictionary, l1_penalty=0.2, solver=name, k=5)
+        return sparse_coding.pursue(x, dictionary, k=5, method=name)
 
     expected = solve(x, dictionary)
     with jax.set_mesh(jax.make_mesh((8,), ("rows",))):
@@ -59,19 +60,32 @@ def test_rows_split_over_devices_give_the_same_and_no_traffic(name):
         got = compiled(x, dictionary)
         with pytest.raises(errors.InputError, match="whole factors"):
             solve(x, jax.device_put(dictionary, jax.P("rows")))
-    np.testing.assert_allclose(got.codes, expected.codes, atol=1e-5)
-    np.testing.assert_allclose(got.gap, expected.gap, rtol=1e-4)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
     assert not re.search("all-(reduce|gather|to-all)", compiled.as_text())
 
 
-@pytest.mark.parametrize("name", _NAMES)
-def test_k_is_needed(name):
-    x, dictionary = _problem()
-    with pytest.raises(errors.InputError, match=f"Expected `k`.*{name}"):
-        encode.encode(x, dictionary, l1_penalty=0.2, solver=name)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 0}, "`k` to be a whole number, at least 1"),
+        ({"k": 2.5}, "`k` to be a whole number, at least 1"),
+        ({"method": "spectral"}, "`method` to be one of"),
+        ({"x": np.full((16, 24), np.nan, np.float32)}, "16 of 16 rows"),
+        ({"x": np.zeros((16, 4), np.float32)}, "`x` of shape"),
+    ],
+)
+def test_mistakes_are_refused(change, message):
+    x, dictionary = problems.sums_of_factors()
+    given = {"x": x, "dictionary": dictionary, "k": 5} | change
+    arrays = given.pop("x"), given.pop("dictionary")
+    with pytest.raises(errors.InputError, match=message):
+        sparse_coding.pursue(*arrays, **given)
 
 
-@pytest.mark.parametrize("name", _NAMES)
-def test_a_dictionary_is_not_learned_with_greedy_codes(name):
+@pytest.mark.parametrize("name", config.PURSUITS)
+def test_neither_the_lasso_nor_training_takes_a_pursuit(name):
+    x, dictionary = problems.sums_of_factors()
+    with pytest.raises(errors.InputError, match=f"'{name}'; `pursue` takes that"):
+        sparse_coding.encode(x, dictionary, l1_penalty=0.2, solver=name)
     with pytest.raises(errors.InputError, match=name):
         config.SolverConfig(solver=name)

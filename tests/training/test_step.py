@@ -9,8 +9,8 @@ import pytest
 import reference
 
 from tfvis_jax import config
-from tfvis_jax.sparse_coding import encoding as encode
-from tfvis_jax.sparse_coding import target_l0 as penalty
+from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step
 
@@ -192,7 +192,7 @@ def test_layers_come_to_have_as_many_active_factors(paper):
     scale = jnp.array([2.0, 0.5, 3.0])
 
     def l0(scale):
-        found = encode.encode(
+        found = encode(
             x / np.asarray(scale)[layer][:, None], _first_dictionary(), l1_penalty=0.5
         )
         n_active = np.count_nonzero(found.codes, axis=1)
@@ -231,7 +231,7 @@ def test_equal_numbers_of_active_factors_leave_the_scales(layers):
     # Padding does not count.
     codes[9:] = 1
     scale = jnp.linspace(1.0, 2.0, layers)
-    got = penalty.equalise(scale, jnp.asarray(codes), layer, valid)
+    got = target_l0_lib.equalise(scale, jnp.asarray(codes), layer, valid)
     np.testing.assert_allclose(got, scale, rtol=1e-6)
 
 

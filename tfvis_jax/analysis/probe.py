@@ -22,8 +22,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import one_position
-from tfvis_jax.sparse_coding import encoding as encode
-from tfvis_jax.sparse_coding import implicit
+from tfvis_jax.sparse_coding import encode, implicit
 from tfvis_jax.training import dictionary_file, setup
 
 # Largest relative duality gap, that of `sentence`: both show the same α.
@@ -231,7 +230,7 @@ def _hidden_states(encoder, token_ids, attention, position, scale, *, layer):
 @functools.partial(jax.jit, static_argnames=("solver",))
 def _codes(x, dictionary, tolerance, *, solver):
     # The tolerance is traced: values and derivatives share one compilation.
-    encoding = encode.encode(
+    encoding = encode(
         x,
         dictionary,
         l1_penalty=solver.l1_penalty,

@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import sparse_coding
 from tfvis_jax.analysis import notebook_html
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encoding as encode
-from tfvis_jax.sparse_coding import summary as summary_lib
 from tfvis_jax.training import dictionary_file, encoding, inference, setup
 
 # Tighter than training needs: these codes are read one by one.
@@ -46,7 +45,7 @@ class EncodedSentence:
     codes: np.ndarray
     residual: np.ndarray
     gap: np.ndarray
-    solve: summary_lib.Summary
+    solve: sparse_coding.Summary
 
     @property
     def l0(self) -> np.ndarray:
@@ -167,8 +166,8 @@ def encode_sentence(
         codes=codes,
         residual=stack("residual"),
         gap=gap,
-        solve=summary_lib.summarise(
-            encode.Encoding(codes, gap, stack("num_steps"), stack("converged")),
+        solve=sparse_coding.summarise(
+            sparse_coding.Encoding(codes, gap, stack("num_steps"), stack("converged")),
             solver=inference.solver_name(solver, n_factors=len(trained.factors)),
         ),
     )

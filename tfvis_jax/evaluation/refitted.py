@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.sparse_coding import objective
-from tfvis_jax.sparse_coding import refitting as refit
+from tfvis_jax.sparse_coding import objective, refit
 from tfvis_jax.training import dictionary_file, encoding
 
 LASSO, DEBIASED, K_LARGEST = "lasso", "debiased", "k_largest"
@@ -33,13 +32,10 @@ def refitted(
     Returns:
       [rows, n_factors] for each name.
     """
-    found = {LASSO: codes, DEBIASED: _refit(x, dictionary, codes)}
+    found = {LASSO: codes, DEBIASED: refit(x, dictionary, codes)}
     if k is not None:
-        found[K_LARGEST] = _refit(x, dictionary, codes, max_active=k)
+        found[K_LARGEST] = refit(x, dictionary, codes, k=k)
     return found
-
-
-_refit = jax.jit(refit.refit, static_argnames=("max_active",))
 
 
 def reconstructions(

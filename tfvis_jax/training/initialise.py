@@ -13,7 +13,7 @@ from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import target_l0 as penalty
+from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 from tfvis_jax.training import metrics_log, setup
 from tfvis_jax.training import state as state_lib
 
@@ -85,7 +85,7 @@ def from_sample(
     if solver.target_l0 is not None:
         with jax.set_mesh(where):
             rows = sharding.place(where, x[:PENALTY_ROWS], jax.P())
-            l1_penalty = penalty.for_l0(rows, factors, target_l0=solver.target_l0)
+            l1_penalty = target_l0_lib.for_l0(rows, factors, target_l0=solver.target_l0)
 
     def create(factors, layer_scale, l1_penalty):
         return state_lib.create(

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import checks
 from tfvis_jax.training import initialise, step
 from tfvis_jax.training import state as state_lib
 
@@ -95,6 +96,5 @@ def _batches(
 
 def _finite(rows: np.ndarray) -> np.ndarray:
     rows = np.asarray(rows, np.float32)
-    if not np.isfinite(rows).all():
-        raise InputError("Expected finite rows, got NaN or infinity; leave them out.")
+    checks.check_values({"x": rows})
     return rows
