@@ -27,6 +27,7 @@ check: $(VENV)/.dev
 # The docs site, into site/: any warning, such as a broken link or anchor, is an error.
 docs: $(VENV)/.docs
 	$(BIN)/zensical build --clean --strict
+	$(BIN)/python .ci/check_site.py site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tfvis_jax needs Python 3.11 or newer; PYTHON=python3.12 make … picks one"'
