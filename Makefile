@@ -28,7 +28,7 @@ check: $(VENV)/.dev check-js
 # shipped as it is written.
 check-js:
 	@if command -v npm >/dev/null && node --eval 'process.exit(+(parseInt(process.versions.node) < 20))'; then \
-	  $(MAKE) --no-print-directory node_modules/.installed && \
+	  $(MAKE) --silent node_modules/.installed && \
 	  node_modules/.bin/tsc && \
 	  node_modules/.bin/biome check; \
 	else \
