@@ -4,7 +4,7 @@
   const { el } = tfvis.dom;
   const { format } = tfvis;
   const WHAT =
-    "A transformer factor is a direction in the hidden states, shared by all layers: " +
+    "A transformer factor is a direction in hidden-state space, shared by all layers: " +
     "each hidden state is approximated by a sparse, non-negative sum of factors.";
 
   /** A number and what it counts. @param {string} value @param {string} label @param {string} title */
