@@ -88,8 +88,7 @@ _FLAGS = [
 ]
 
 
-# Of this folder, not of the session: Playwright leaves a running event loop in the
-# thread, in which later tests could not start one.
+# Not "session": while Playwright runs, no other test can start an event loop.
 @pytest.fixture(scope="package")
 def browser():
     api = pytest.importorskip(

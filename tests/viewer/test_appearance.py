@@ -1,7 +1,8 @@
 """How the page looks in a real browser: layout, contrast, themes."""
 
-import browsing
 import pytest
+
+from viewer import browsing
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,7 +1,8 @@
 """The page of a factor in a real browser."""
 
-import browsing
 import pytest
+
+from viewer import browsing
 
 
 def test_the_curve_and_the_table_have_the_values(page, folder):

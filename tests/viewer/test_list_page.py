@@ -1,8 +1,7 @@
 """The list of factors in a real browser."""
 
-import browsing
-
 from tfvis_jax.viewer import bundle
+from viewer import browsing
 
 
 def test_the_list_says_what_the_run_is(page, folder):

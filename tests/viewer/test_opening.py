@@ -5,9 +5,8 @@ import re
 import shutil
 import threading
 
-import browsing
-
 from tfvis_jax.viewer import bundle, server
+from viewer import browsing
 
 
 def test_a_missing_or_damaged_file_is_named(browser, folder, tmp_path):
