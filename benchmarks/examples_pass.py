@@ -23,7 +23,7 @@ from tfvis_jax.analysis import (
     token_tables,
 )
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import dictionary_file, encoding, setup
+from tfvis_jax.runs import dictionary_file, encoding, setup
 
 # Batches that each of the two takes in its turn.
 _TURN = 2

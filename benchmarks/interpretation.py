@@ -37,7 +37,7 @@ from tfvis_jax.analysis import probe as probe_lib
 from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import setup
+from tfvis_jax.runs import setup
 
 _RUN = flags.DEFINE_string("run", "runs/demo", "Finished run with its examples.")
 _OUT = flags.DEFINE_string("out", None, "JSON to write.")

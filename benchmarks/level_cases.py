@@ -12,7 +12,7 @@ from tfvis_jax.analysis import context_shares, importance, levels, word_forms
 from tfvis_jax.analysis import examples as examples_lib
 from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.evaluation import level_labels
-from tfvis_jax.training import dictionary_file
+from tfvis_jax.runs import dictionary_file
 
 # Strongest tokens of a planted factor: of as many are words told.
 _PLANTED_TOP = 400

@@ -11,12 +11,13 @@ ORDER = (
     "__main__ cli",
     "viewer",
     "interop analysis evaluation baselines",
+    "planning",
     "training",
+    "runs",
     "data",
     "models",
     "sharding distributed",
     "sparse_coding",
-    "run_directory",
     "files",
     "config",
     "errors",
@@ -64,7 +65,7 @@ def test_imports_point_one_way(path):
 
 
 def test_settings_need_no_jax():
-    for name in ("config", "files", "run_directory", "errors"):
+    for name in ("config", "files", "runs/directory", "errors"):
         modules = {m.split(".")[0] for m in _imports(ROOT / f"tfvis_jax/{name}.py")}
         assert not modules & {"jax", "flax", "optax", "orbax"}, name
 

@@ -16,7 +16,7 @@ from tfvis_jax.analysis import (
     token_tables,
 )
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, encoding
+from tfvis_jax.runs import dictionary_file, encoding
 
 N, N_RANDOM = 40, 12
 DEAD = 3

@@ -12,7 +12,7 @@ from tfvis_jax import cli, files
 from tfvis_jax.analysis import collection, examples_progress
 from tfvis_jax.analysis import examples as examples_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import encoding
+from tfvis_jax.runs import encoding
 
 
 @pytest.fixture(scope="module")

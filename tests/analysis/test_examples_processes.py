@@ -13,7 +13,7 @@ import toy_runs
 
 import tfvis_jax
 from tfvis_jax import config
-from tfvis_jax.training import dictionary_file
+from tfvis_jax.runs import dictionary_file
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Stops in the middle of the pass, as a killed process does, after a save.

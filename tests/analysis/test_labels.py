@@ -7,7 +7,7 @@ import pytest
 
 from tfvis_jax.analysis import labels
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file
+from tfvis_jax.runs import dictionary_file
 
 
 def _trained(n_factors=20):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import run_directory
 from tfvis_jax.analysis import (
     context_need,
     gradients,
@@ -20,7 +19,7 @@ from tfvis_jax.analysis import (
 from tfvis_jax.analysis import probe as probe_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, directory, setup
 
 _LAYER = 2
 _TEXTS = (
@@ -79,7 +78,7 @@ def world(toy_bert_folder, tmp_path_factory):
         corpus=config_lib.CorpusConfig(paths=("none",)),
         solver=config_lib.SolverConfig(l1_penalty=0.1),
     )
-    run = run_directory.RunDirectory(tmp_path_factory.mktemp("run"))
+    run = directory.RunDirectory(tmp_path_factory.mktemp("run"))
     opened = setup.open_model(run, config)
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(24, 16)).astype(np.float32)

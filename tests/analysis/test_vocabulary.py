@@ -12,7 +12,7 @@ from tfvis_jax.analysis import vocabulary
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.models import bert_config, masked_lm
-from tfvis_jax.training import setup
+from tfvis_jax.runs import setup
 
 _VOCABULARY = 24
 

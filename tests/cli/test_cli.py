@@ -13,7 +13,7 @@ import safetensors.numpy
 from tfvis_jax import cli
 from tfvis_jax.analysis import parallel_encoding
 from tfvis_jax.cli import demo, dispatch
-from tfvis_jax.training import encoding
+from tfvis_jax.runs import encoding
 from tfvis_jax.viewer import bundle
 
 

@@ -16,7 +16,7 @@ from tfvis_jax.analysis import (
 )
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import cache, dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
 
 N_RANDOM = 100
 # A killed pass loses a minute; saving takes a second or two.
@@ -69,7 +69,7 @@ def collect(
     if sharding.is_first_process():
         about = {
             "dictionary": trained.content_hash,
-            "tokens": cache.windows_hash(windows),
+            "tokens": stored_hidden_states.windows_hash(windows),
             "batch_size": size,
             "n_batches": n_batches,
         }

@@ -13,7 +13,7 @@ from tfvis_jax.analysis import (
     token_tables,
 )
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import dictionary_file
+from tfvis_jax.runs import dictionary_file
 
 # Strongest tokens that are kept with their contexts.
 _N_CONTEXTS = 50

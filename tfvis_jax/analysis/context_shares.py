@@ -14,7 +14,7 @@ from tfvis_jax.analysis import examples as examples_lib
 from tfvis_jax.analysis import probe as probe_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup
 
 # The token alone, and as far as an n-gram goes. Radii of 1 and 8 tell patterns from
 # longer ranges no better than 3 does, and each costs a window for every token.

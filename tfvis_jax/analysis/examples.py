@@ -12,7 +12,7 @@ import numpy as np
 from tfvis_jax import files
 from tfvis_jax.analysis import examples_progress, layer_statistics
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file
+from tfvis_jax.runs import dictionary_file
 
 SCHEMA = "tfvis-examples/2"
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file
+from tfvis_jax.runs import dictionary_file
 
 SCHEMA = "tfvis-labels/1"
 MAX_BYTES = 64 * 2**20

@@ -8,7 +8,7 @@ import numpy as np
 from tfvis_jax.analysis import examples as examples_lib
 
 if typing.TYPE_CHECKING:
-    from tfvis_jax.training import dictionary_file
+    from tfvis_jax.runs import dictionary_file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,8 +22,8 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import one_position
+from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.sparse_coding import encode, implicit
-from tfvis_jax.training import dictionary_file, setup
 
 # Largest relative duality gap, that of `sentence`: both show the same α.
 TOLERANCE = 1e-5

@@ -29,7 +29,7 @@ import numpy as np
 
 from tfvis_jax import files
 from tfvis_jax.analysis import example_target
-from tfvis_jax.training import encoding
+from tfvis_jax.runs import encoding
 
 if typing.TYPE_CHECKING:  # A run imports this file.
     from tfvis_jax.analysis import run as run_lib

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, models, run_directory
+from tfvis_jax import files, models
 from tfvis_jax.analysis import examples as examples_lib
 from tfvis_jax.analysis import factor as factor_lib
 from tfvis_jax.analysis import (
@@ -23,7 +23,7 @@ from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.analysis import word_counts as word_counts_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, directory, setup
 
 
 class Run:
@@ -31,7 +31,7 @@ class Run:
 
     def __init__(self, path: str | os.PathLike[str]):
         """Opens a run directory; InputError where it is none."""
-        self.directory = run_directory.RunDirectory(pathlib.Path(path))
+        self.directory = directory.RunDirectory(pathlib.Path(path))
         self.config: config_lib.RunConfig = self.directory.read_config()
 
     @functools.cached_property

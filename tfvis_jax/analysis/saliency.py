@@ -23,7 +23,7 @@ from tfvis_jax.analysis import probe as probe_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup
 
 METHODS = ("lime", "occlusion", "gradient_times_input", "integrated_gradients")
 REPLACEMENTS = ("unk", "mask")

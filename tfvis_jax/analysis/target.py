@@ -15,7 +15,7 @@ from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, encoding, setup
+from tfvis_jax.runs import dictionary_file, encoding, setup
 
 # Windows are padded to a multiple of this, so that few lengths are compiled.
 LENGTH_STEP = 16

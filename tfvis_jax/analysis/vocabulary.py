@@ -18,7 +18,7 @@ from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.models import masked_lm as masked_lm_lib
-from tfvis_jax.training import setup
+from tfvis_jax.runs import setup
 
 # Windows whose hidden states the mean is of, spread over the corpus.
 _SAMPLE = 64

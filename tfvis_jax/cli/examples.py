@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import jax
 from absl import flags
 
-from tfvis_jax import run_directory, sharding
+from tfvis_jax import sharding
 from tfvis_jax.analysis import collection, examples, examples_progress
 from tfvis_jax.cli import command, devices, progress
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import directory as directory_lib
 
 FLAGS = command.new_flags()
 devices.define(FLAGS)
@@ -33,7 +34,7 @@ _RANDOM_N = flags.DEFINE_integer(
 def run(arguments: Sequence[str]) -> None:
     """Collects the examples of a run."""
     path = command.run_argument(arguments)
-    directory = run_directory.RunDirectory(path)
+    directory = directory_lib.RunDirectory(path)
     directory.read_config()
     with devices.joined(FLAGS):
         first = sharding.is_first_process()
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def collect(
-    directory: run_directory.RunDirectory,
+    directory: directory_lib.RunDirectory,
     stages: progress.Stages,
     *,
     top_n: int,

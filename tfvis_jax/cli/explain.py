@@ -12,7 +12,7 @@ from tfvis_jax.analysis import example_target, map_quality, saliency
 from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.cli import command, terminal
-from tfvis_jax.training import setup
+from tfvis_jax.runs import setup
 
 FLAGS = command.new_flags()
 _FACTOR = flags.DEFINE_integer(

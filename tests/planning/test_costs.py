@@ -8,7 +8,7 @@ import pytest
 
 from tfvis_jax import config, sharding
 from tfvis_jax.models import bert, bert_config
-from tfvis_jax.training import compiled, costs
+from tfvis_jax.planning import compiled, costs
 
 # d_model and factors so large that products outweigh what is done element by element.
 BERT = bert_config.BertConfig(

@@ -9,9 +9,10 @@ import pytest
 import toy_runs
 from etils import epath
 
-from tfvis_jax import config, run_directory
+from tfvis_jax import config
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import loop, places
+from tfvis_jax.runs import directory
+from tfvis_jax.training import checkpoint_storage, loop
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def _damage(folder):
 def _stop_and_go_on(place, run, settings, expected):
     """Stops after two batches, damages the newest state, and ends the run."""
     settings = dataclasses.replace(settings, checkpoints=str(place))
-    places.check(place)
+    checkpoint_storage.check(place)
     with pytest.raises(loop.Interrupted):
         toy_runs.fit(run, settings, stop_after=2)
     folder = epath.Path(place)
@@ -78,7 +79,7 @@ def _stop_and_go_on(place, run, settings, expected):
     aside = folder.with_name(folder.name + "-damaged")
     assert [path.name for path in aside.iterdir()] == ["2"]
     assert [path.name for path in (aside / "2").iterdir()]
-    assert run_directory.RunDirectory(run).read_config() == settings
+    assert directory.RunDirectory(run).read_config() == settings
     assert not (run / "checkpoints").exists()
 
 
@@ -99,7 +100,7 @@ def test_a_folder_elsewhere(settings, expected, tmp_path):
 def test_a_name_that_is_taken_is_left(tmp_path):
     for name in ("a", "b", "b.1"):
         (tmp_path / name).mkdir()
-    places.move(epath.Path(tmp_path / "a"), epath.Path(tmp_path / "b"))
+    checkpoint_storage.move(epath.Path(tmp_path / "a"), epath.Path(tmp_path / "b"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "b.1", "b.2"]
 
 
@@ -110,24 +111,24 @@ def test_a_bucket(settings, expected, tmp_path, bucket):
 def test_a_bucket_that_does_not_answer_is_told_in_a_line(monkeypatch):
     pytest.importorskip("gcsfs", reason="gcsfs is not installed")
     monkeypatch.setenv("TENSORSTORE_GCS_HTTP_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr(places, "_TRIES", 1)
+    monkeypatch.setattr(checkpoint_storage, "_TRIES", 1)
     with pytest.raises(InputError, match=r"gs://bucket/x .*connect.*credentials"):
-        places.check("gs://bucket/x")
+        checkpoint_storage.check("gs://bucket/x")
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_a_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"kept in .*Not a directory.*--checkpoints"):
-        places.check(tmp_path / "file" / "x")
+        checkpoint_storage.check(tmp_path / "file" / "x")
 
 
 def test_what_buckets_need_is_named(monkeypatch):
     def missing(place):
         raise ImportError("Please install gcsfs")
 
-    monkeypatch.setattr(places, "_bucket", missing)
+    monkeypatch.setattr(checkpoint_storage, "_bucket", missing)
     with pytest.raises(InputError, match=r"gcsfs.*pip install 'tfvis_jax\[gcs\]'"):
-        places.check("gs://bucket/x")
+        checkpoint_storage.check("gs://bucket/x")
 
 
 @pytest.mark.parametrize("place", ["s3://bucket/x", "az://bucket/x", "gs://bucket"])
@@ -137,7 +138,7 @@ def test_places_that_are_no_place(settings, place):
 
 
 def test_how_often_is_no_other_run(settings, tmp_path):
-    run = run_directory.RunDirectory(tmp_path)
+    run = directory.RunDirectory(tmp_path)
     toy_runs.open_run(tmp_path, settings)
     rarely = dataclasses.replace(settings, checkpoint_every=9)
     run.open_or_create(rarely)

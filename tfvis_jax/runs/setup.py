@@ -9,10 +9,11 @@ import jax
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, models, run_directory
+from tfvis_jax import files, models
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.runs import directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Setup:
       layers: hidden states that are used, resolved.
     """
 
-    run: run_directory.RunDirectory
+    run: directory.RunDirectory
     config: config_lib.RunConfig
     pretrained: models.PretrainedBert
     tokenizer: tokenizer_lib.Tokenizer
@@ -38,7 +39,7 @@ class Setup:
         return windows_lib.open(self.run.tokens)
 
 
-def open_model(run: run_directory.RunDirectory, config: config_lib.RunConfig) -> Setup:
+def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Setup:
     """Loads model and tokeniser and checks the settings against them.
 
     Raises:

@@ -8,7 +8,7 @@ import pytest
 from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
-from tfvis_jax.training import costs, plan, topology
+from tfvis_jax.planning import costs, plan, topology
 
 BERT = bert_config.BertConfig(
     vocab_size=30522, d_model=768, n_layers=12, n_heads=12, d_hidden=3072

@@ -12,7 +12,7 @@ from tfvis_jax import sharding
 from tfvis_jax.data import loader
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
-from tfvis_jax.training import compiled, costs
+from tfvis_jax.planning import compiled, costs
 from tfvis_jax.training import mesh as mesh_lib
 
 _GIB = 2**30

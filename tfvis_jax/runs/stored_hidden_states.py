@@ -10,11 +10,11 @@ import jax
 import numpy as np
 
 from tfvis_jax import sharding
-from tfvis_jax.data import activations, loader
 from tfvis_jax.data import hidden_states as hidden_states_lib
+from tfvis_jax.data import hidden_states_folder, loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import setup
+from tfvis_jax.runs import setup
 
 
 def fill(
@@ -35,13 +35,13 @@ def fill(
       folder: where to.
       opened: model and layers.
       windows: tokens of the corpus.
-      dtype: one of `activations.DTYPES`.
+      dtype: one of `hidden_states_folder.DTYPES`.
       progress: called with (windows done, windows in all), of this process.
       mesh: devices to use, of all processes; this process's first one if None.
     """
     layers = opened.layers
     length, d_model = windows.window_length, opened.pretrained.config.d_model
-    about = activations.describe(
+    about = hidden_states_folder.describe(
         shape=(len(windows), len(layers), length, d_model),
         layers=layers,
         dtype=dtype,
@@ -49,7 +49,7 @@ def fill(
         tokens=windows_hash(windows),
     )
     with sharding.first_process_first("stored hidden states"):
-        writer = activations.Writer(folder, about)
+        writer = hidden_states_folder.Writer(folder, about)
     groups = list(
         writer.groups(
             process_index=jax.process_index(), process_count=jax.process_count()
@@ -97,13 +97,13 @@ def _encoder(opened, windows, *, mesh):
 
 def open_for(
     folder: pathlib.Path, opened: setup.Setup, windows: windows_lib.Windows
-) -> activations.Activations:
+) -> hidden_states_folder.Activations:
     """Opens hidden states for a run.
 
     Raises:
       InputError: they are of another model, text or layers.
     """
-    found = activations.open(
+    found = hidden_states_folder.open(
         folder,
         model=setup.weights_hash(opened.pretrained),
         tokens=windows_hash(windows),

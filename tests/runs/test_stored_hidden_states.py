@@ -10,9 +10,10 @@ import pytest
 import toy_runs
 
 from tfvis_jax import files, sharding
-from tfvis_jax.data import activations
+from tfvis_jax.data import hidden_states_folder
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import cache, loop
+from tfvis_jax.runs import stored_hidden_states
+from tfvis_jax.training import loop
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def settings(toy_bert_folder, toy_corpus):
 @pytest.fixture(scope="module")
 def stored(settings, tmp_path_factory):
     opened, windows = toy_runs.open_run(tmp_path_factory.mktemp("run"), settings)
-    cache.fill(
+    stored_hidden_states.fill(
         opened.run.activations,
         opened,
         windows,
@@ -37,7 +38,7 @@ def stored(settings, tmp_path_factory):
 
 def test_states_are_those_of_the_encoder(stored):
     opened, windows = stored
-    found = cache.open_for(opened.run.activations, opened, windows)
+    found = stored_hidden_states.open_for(opened.run.activations, opened, windows)
     chosen = np.array([3, len(windows) - 1, 0])
     got = found.read(chosen)
     expected = opened.pretrained.encoder(
@@ -51,18 +52,18 @@ def test_training_from_them_equals_training_from_the_stream(
     stored, settings, tmp_path, monkeypatch
 ):
     source, windows = stored
-    read, seen = activations.Activations.read, set()
+    read, seen = hidden_states_folder.Activations.read, set()
 
     def noting(self, chosen):
         seen.update(chosen.tolist())
         return read(self, chosen)
 
-    monkeypatch.setattr(activations.Activations, "read", noting)
+    monkeypatch.setattr(hidden_states_folder.Activations, "read", noting)
     opened, windows = toy_runs.open_run(tmp_path / "stream", settings)
     stream = loop.fit(opened, windows, progress=toy_runs.silent)
     assert not seen
     opened, windows = toy_runs.open_run(tmp_path / "stored", settings)
-    found = cache.open_for(source.run.activations, opened, windows)
+    found = stored_hidden_states.open_for(source.run.activations, opened, windows)
     from_disk = loop.fit(opened, windows, progress=toy_runs.silent, stored=found)
     assert seen == set(windows.train.tolist())
     np.testing.assert_allclose(from_disk.dictionary, stream.dictionary, atol=1e-5)
@@ -84,13 +85,13 @@ def test_training_from_them_equals_training_from_the_stream(
 @pytest.fixture
 def written(monkeypatch):
     """The first windows of the files that are written, as they are."""
-    write, found = activations.Writer.write, []
+    write, found = hidden_states_folder.Writer.write, []
 
     def noting(self, windows, states):
         found.append(int(windows[0]))
         write(self, windows, states)
 
-    monkeypatch.setattr(activations.Writer, "write", noting)
+    monkeypatch.setattr(hidden_states_folder.Writer, "write", noting)
     return found
 
 
@@ -110,12 +111,18 @@ def test_an_interrupted_fill_goes_on(stored, settings, tmp_path, written):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cache.fill(folder, opened, windows, dtype="float32", progress=stop_early)
+        stored_hidden_states.fill(
+            folder, opened, windows, dtype="float32", progress=stop_early
+        )
     with pytest.raises(InputError, match="no finished hidden states"):
-        cache.open_for(folder, opened, windows)
+        stored_hidden_states.open_for(folder, opened, windows)
     assert written == [0]
-    cache.fill(folder, opened, windows, dtype="float32", progress=toy_runs.silent)
-    assert written == list(range(0, len(windows), activations.WINDOWS_PER_FILE))
+    stored_hidden_states.fill(
+        folder, opened, windows, dtype="float32", progress=toy_runs.silent
+    )
+    assert written == list(
+        range(0, len(windows), hidden_states_folder.WINDOWS_PER_FILE)
+    )
     _same_files(whole.run.activations, folder)
 
 
@@ -134,7 +141,7 @@ def test_devices_share_the_windows(stored, settings, tmp_path):
     place_rows = sharding.place_rows
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sharding, "place_rows", noting)
-        cache.fill(
+        stored_hidden_states.fill(
             folder,
             opened,
             windows,
@@ -145,8 +152,10 @@ def test_devices_share_the_windows(stored, settings, tmp_path):
     assert shapes[0] == ({sharding.DATA: 8, sharding.FACTOR: 1}, 24)
     every = np.arange(len(windows))
     np.testing.assert_allclose(
-        cache.open_for(folder, opened, windows).read(every),
-        cache.open_for(whole.run.activations, opened, windows).read(every),
+        stored_hidden_states.open_for(folder, opened, windows).read(every),
+        stored_hidden_states.open_for(whole.run.activations, opened, windows).read(
+            every
+        ),
         # Three windows on a device, not 32: the encoder's products round otherwise,
         # and its norms divide by small deviations.
         atol=2e-5,
@@ -157,9 +166,13 @@ def test_half_the_space_and_three_digits(stored, settings, tmp_path):
     whole, _ = stored
     opened, windows = toy_runs.open_run(tmp_path / "run", settings)
     folder = opened.run.activations
-    cache.fill(folder, opened, windows, dtype="bfloat16", progress=toy_runs.silent)
-    got = cache.open_for(folder, opened, windows).read(np.arange(9))
-    exact = cache.open_for(whole.run.activations, opened, windows).read(np.arange(9))
+    stored_hidden_states.fill(
+        folder, opened, windows, dtype="bfloat16", progress=toy_runs.silent
+    )
+    got = stored_hidden_states.open_for(folder, opened, windows).read(np.arange(9))
+    exact = stored_hidden_states.open_for(whole.run.activations, opened, windows).read(
+        np.arange(9)
+    )
     np.testing.assert_allclose(got, exact, rtol=2**-8)
     assert (got != exact).any()
 
@@ -170,16 +183,18 @@ def test_states_of_something_else_are_refused(stored, settings, tmp_path):
     fewer = dataclasses.replace(settings, layers=(0, 2))
     opened, windows = toy_runs.open_run(tmp_path / "layers", fewer)
     with pytest.raises(InputError, match=r"layers \[0, 2\].*has \[0, 1, 2\]"):
-        cache.open_for(folder, opened, windows)
+        stored_hidden_states.open_for(folder, opened, windows)
     corpus = dataclasses.replace(settings.corpus, max_tokens=500)
     other = dataclasses.replace(settings, corpus=corpus)
     opened, windows = toy_runs.open_run(tmp_path / "text", other)
     with pytest.raises(InputError, match="other text or windows"):
-        cache.open_for(folder, opened, windows)
+        stored_hidden_states.open_for(folder, opened, windows)
     with pytest.raises(InputError, match="another model, text, layers or type"):
-        cache.fill(folder, opened, windows, dtype="float32", progress=toy_runs.silent)
+        stored_hidden_states.fill(
+            folder, opened, windows, dtype="float32", progress=toy_runs.silent
+        )
     with pytest.raises(InputError, match="among"):
-        cache.fill(
+        stored_hidden_states.fill(
             tmp_path / "x", opened, windows, dtype="float16", progress=toy_runs.silent
         )
 
@@ -204,9 +219,14 @@ _SECOND = "states/c/1/0/0/0"
 @pytest.mark.parametrize(
     ("part", "damage", "message", "anew"),
     [
-        (_SECOND, _flip, "is damaged", [activations.WINDOWS_PER_FILE]),
-        (_SECOND, _shorten, "is damaged", [activations.WINDOWS_PER_FILE]),
-        (_SECOND, pathlib.Path.unlink, "is missing", [activations.WINDOWS_PER_FILE]),
+        (_SECOND, _flip, "is damaged", [hidden_states_folder.WINDOWS_PER_FILE]),
+        (_SECOND, _shorten, "is damaged", [hidden_states_folder.WINDOWS_PER_FILE]),
+        (
+            _SECOND,
+            pathlib.Path.unlink,
+            "is missing",
+            [hidden_states_folder.WINDOWS_PER_FILE],
+        ),
         ("states/zarr.json", pathlib.Path.unlink, "is missing", []),
         ("states/zarr.json", _empty, "is damaged", []),
         ("about.json", _empty, "is damaged", []),
@@ -221,8 +241,10 @@ def test_a_damaged_part_is_named_and_written_anew_alone(
     every = np.arange(len(windows))
     damage(folder / part)
     with pytest.raises(InputError, match=f"{part} .*{message}.*leaves the others"):
-        cache.open_for(folder, source, windows).read(every)
-    cache.fill(folder, source, windows, dtype="float32", progress=toy_runs.silent)
+        stored_hidden_states.open_for(folder, source, windows).read(every)
+    stored_hidden_states.fill(
+        folder, source, windows, dtype="float32", progress=toy_runs.silent
+    )
     assert written == anew
     _same_files(source.run.activations, folder)
-    assert cache.open_for(folder, source, windows).read(every).any()
+    assert stored_hidden_states.open_for(folder, source, windows).read(every).any()

@@ -19,7 +19,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
-from tfvis_jax.training import compiled
+from tfvis_jax.planning import compiled
 
 # Without these libtpu looks for the machine that it believes to be on.
 _ENVIRONMENT = {

@@ -6,14 +6,15 @@ import sys
 
 import pytest
 
-from tfvis_jax import config, files, run_directory
+from tfvis_jax import config, files
 from tfvis_jax.errors import InputError
+from tfvis_jax.runs import directory
 
 SETTINGS = config.RunConfig(model="m", corpus=config.CorpusConfig(paths=("a",)))
 
 
 def test_settings_come_back_and_other_settings_change_nothing(tmp_path):
-    run = run_directory.RunDirectory(tmp_path / "run")
+    run = directory.RunDirectory(tmp_path / "run")
     run.open_or_create(SETTINGS)
     run.open_or_create(SETTINGS)
     run.tokens.mkdir()
@@ -26,7 +27,7 @@ def test_settings_come_back_and_other_settings_change_nothing(tmp_path):
 
 
 def test_settings_may_be_mended_until_the_text_is_read(tmp_path):
-    run = run_directory.RunDirectory(tmp_path / "run")
+    run = directory.RunDirectory(tmp_path / "run")
     run.open_or_create(SETTINGS)
     run.tokens.mkdir()
     (run.tokens / "00000.json").write_text("{}")
@@ -41,7 +42,7 @@ def test_a_file_or_a_foreign_folder_is_not_locked(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.tex").write_text("")
     for name in ("file", "folder"):
-        run = run_directory.RunDirectory(tmp_path / name)
+        run = directory.RunDirectory(tmp_path / name)
         with pytest.raises(InputError, match=r"file|not empty"), run.lock():
             pass
     assert [p.name for p in (tmp_path / "folder").iterdir()] == ["thesis.tex"]
@@ -50,18 +51,18 @@ def test_a_file_or_a_foreign_folder_is_not_locked(tmp_path):
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match=r"thesis\.tex"):
-        run_directory.RunDirectory(tmp_path).open_or_create(SETTINGS)
+        directory.RunDirectory(tmp_path).open_or_create(SETTINGS)
     with pytest.raises(InputError, match="not a run directory"):
-        run_directory.RunDirectory(tmp_path).read_config()
+        directory.RunDirectory(tmp_path).read_config()
 
 
 def test_a_second_process_is_refused_by_name(tmp_path):
-    run = run_directory.RunDirectory(tmp_path)
+    run = directory.RunDirectory(tmp_path)
     program = (
         "import pathlib, sys\n"
         "from tfvis_jax import errors, run_directory\n"
         "try:\n"
-        "    with run_directory.RunDirectory(pathlib.Path(sys.argv[1])).lock():\n"
+        "    with directory.RunDirectory(pathlib.Path(sys.argv[1])).lock():\n"
         "        print('locked')\n"
         "except errors.InputError as error:\n"
         "    print(error)\n"

@@ -30,8 +30,9 @@ import jax.numpy as jnp
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.models import bert_config
+from tfvis_jax.planning import compiled
 from tfvis_jax.sparse_coding import encode, problem, small_problem
-from tfvis_jax.training import compiled, initialise
+from tfvis_jax.training import initialise
 from tfvis_jax.training import state as state_lib
 
 # Arrays of codes that are alive at once in a step.
