@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfvis_jax import models
-from tfvis_jax.baselines import comparison
+from tfvis_jax.comparison import methods
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered
 from tfvis_jax.runs import dictionary_file, encoding, setup
@@ -31,7 +31,7 @@ class Data:
     x: np.ndarray
     held_out: np.ndarray
     source: str
-    loss: Callable[[comparison.Candidate], loss_recovered.Recovered] | None = None
+    loss: Callable[[methods.Candidate], loss_recovered.Recovered] | None = None
 
 
 def from_files(activations: str, held_out: str | None, *, num_rows: int) -> Data:
@@ -129,7 +129,7 @@ def _loss(opened, trained, windows, n_windows):
         windows_per_batch=min(32, n_windows),
     )
 
-    def measure(candidate: comparison.Candidate) -> loss_recovered.Recovered:
+    def measure(candidate: methods.Candidate) -> loss_recovered.Recovered:
         return loss_recovered.measure(
             subject,
             windows,

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 ORDER = (
     "__main__ cli",
     "viewer",
-    "interop analysis evaluation baselines",
+    "interop analysis evaluation comparison",
     "planning",
     "training",
     "runs",
@@ -24,7 +24,7 @@ ORDER = (
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
 ONLY_IN = {
-    "flax": ("models/", "baselines/"),
+    "flax": ("models/", "comparison/"),
     "orbax": ("training/checkpoint.py",),
     "transformers": ("data/", "models/"),
     "absl": ("cli/",),

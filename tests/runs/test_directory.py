@@ -60,7 +60,8 @@ def test_a_second_process_is_refused_by_name(tmp_path):
     run = directory.RunDirectory(tmp_path)
     program = (
         "import pathlib, sys\n"
-        "from tfvis_jax import errors, run_directory\n"
+        "from tfvis_jax import errors\n"
+        "from tfvis_jax.runs import directory\n"
         "try:\n"
         "    with directory.RunDirectory(pathlib.Path(sys.argv[1])).lock():\n"
         "        print('locked')\n"

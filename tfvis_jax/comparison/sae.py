@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from tfvis_jax.baselines import activations
+from tfvis_jax.comparison import nonlinearities
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary
 
@@ -127,21 +127,21 @@ class SparseAutoencoder(nnx.Module):
         if config.kind == "relu":
             return jax.nn.relu(p)
         if config.kind == "jumprelu":
-            return activations.jump_relu(
+            return nonlinearities.jump_relu(
                 p, self._jump()[None, :], bandwidth=config.bandwidth
             )
         if config.kind == "topk":
-            mask = activations.top_k_mask(p, k=int(config.target_l0))
+            mask = nonlinearities.top_k_mask(p, k=int(config.target_l0))
             return jnp.where(mask, jax.nn.relu(p), 0)
         count = max(1, round(config.target_l0 * p.shape[0]))
-        least = activations.kth_largest(
+        least = nonlinearities.kth_largest(
             jax.lax.stop_gradient(jax.nn.relu(p)), count=count
         )
         return jnp.where(p >= least, jax.nn.relu(p), 0)
 
     def soft_l0(self, p: jax.Array) -> jax.Array:
         """Returns the mean L0 of "jumprelu", differentiable in its thresholds."""
-        fires = activations.step(
+        fires = nonlinearities.step(
             p, self._jump()[None, :], bandwidth=self.config.bandwidth
         )
         return jnp.mean(jnp.sum(fires, axis=1))
@@ -188,14 +188,18 @@ class SparseAutoencoder(nnx.Module):
         count = max(1, round(self.config.target_l0 * x.shape[0]))
         if self.config.kind == "relu":
             least = jnp.min(p)
-            bound = activations.kth_largest(p - least, count=count) + least
+            bound = nonlinearities.kth_largest(p - least, count=count) + least
             self.encoder_bias[...] = self.encoder_bias[...] - bound
         elif self.config.kind == "jumprelu":
             relative = jax.nn.relu(p) / self._jump()[None, :]
-            factor = jnp.maximum(activations.kth_largest(relative, count=count), 1e-6)
+            factor = jnp.maximum(
+                nonlinearities.kth_largest(relative, count=count), 1e-6
+            )
             self.log_threshold[...] = self.log_threshold[...] + jnp.log(factor)
         elif self.config.kind != "topk":
-            self.threshold[...] = activations.kth_largest(jax.nn.relu(p), count=count)
+            self.threshold[...] = nonlinearities.kth_largest(
+                jax.nn.relu(p), count=count
+            )
 
     def _jump(self):
         """Returns θ of every factor, [n_factors]."""

@@ -13,7 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from tfvis_jax.baselines import method, sae, train_sae
+from tfvis_jax.comparison import method, sae, train_sae
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from tfvis_jax.baselines import method, nested
+from tfvis_jax.comparison import method, nested
 from tfvis_jax.errors import InputError
 
 

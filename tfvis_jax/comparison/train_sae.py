@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from tfvis_jax.baselines import method, sae, sae_loop
+from tfvis_jax.comparison import method, sae, sae_loop
 from tfvis_jax.errors import InputError
 
 LEARNING_RATES = (1.5e-3, 3e-3, 6e-3)

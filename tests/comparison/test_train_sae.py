@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.baselines import method, sae, sae_loop, train_sae
+from tfvis_jax.comparison import method, sae, sae_loop, train_sae
 
 
 @functools.cache

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.baselines import method as method_lib
-from tfvis_jax.baselines import pca, sae, sparse_coding, train_sae
+from tfvis_jax.comparison import method as method_lib
+from tfvis_jax.comparison import pca, sae, sparse_coding, train_sae
 from tfvis_jax.errors import InputError
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.baselines import method
+from tfvis_jax.comparison import method
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import encode
 from tfvis_jax.training import nested

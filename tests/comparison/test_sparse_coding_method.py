@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from tfvis_jax.baselines import comparison, method, sparse_coding
+from tfvis_jax.comparison import method, methods, sparse_coding
 from tfvis_jax.errors import InputError
 
 
@@ -78,21 +78,18 @@ def test_sample_factors_are_centred_rows_and_their_mean():
 
 def test_a_comparison_has_a_row_for_every_method_l0_and_seed():
     x = _rows(900)
-    config = comparison.ComparisonConfig(
+    config = methods.ComparisonConfig(
         n_factors=24,
         target_l0=(2, 4),
         seeds=(0, 1),
         num_passes=2,
         learning_rates=(3e-3,),
     )
-    found = list(comparison.candidates(x[:800], config))
-    rows = [comparison.measure(candidate, x[800:]) for candidate in found]
-    assert not list(comparison.candidates(x[:800], config, done=rows))
+    found = list(methods.candidates(x[:800], config))
+    rows = [methods.measure(candidate, x[800:]) for candidate in found]
+    assert not list(methods.candidates(x[:800], config, done=rows))
     assert [(r["method"], r["target_l0"], r["seed"]) for r in rows] == [
-        (name, l0, seed)
-        for name in comparison.METHODS
-        for l0 in (2, 4)
-        for seed in (0, 1)
+        (name, l0, seed) for name in methods.METHODS for l0 in (2, 4) for seed in (0, 1)
     ]
     for row in rows:
         learns = row["method"].startswith("sae") or row["method"] == "sparse_coding"
@@ -126,7 +123,7 @@ def test_a_comparison_has_a_row_for_every_method_l0_and_seed():
 )
 def test_bad_comparisons_are_refused(values, message):
     with pytest.raises(InputError, match=message):
-        comparison.ComparisonConfig(**values)
+        methods.ComparisonConfig(**values)
 
 
 def test_rows_that_are_equal_are_refused():

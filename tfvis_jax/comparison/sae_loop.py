@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from tfvis_jax.baselines import losses, sae
+from tfvis_jax.comparison import losses, sae
 from tfvis_jax.sparse_coding import dictionary
 
 _WARM_UP = 1 / 20

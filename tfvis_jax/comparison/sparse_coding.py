@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.baselines import method
+from tfvis_jax.comparison import method
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode, penalty, refit
 from tfvis_jax.training import learn

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfvis_jax.baselines import ratios
+from tfvis_jax.comparison import ratios
 
 
 def _row(method, target_l0, l0, fvu, debiased=None, seed=0):

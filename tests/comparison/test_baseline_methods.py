@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.baselines import method, sparse_coding
-from tfvis_jax.baselines import pca as pca_lib
+from tfvis_jax.comparison import method, sparse_coding
+from tfvis_jax.comparison import pca as pca_lib
 
 
 def _rows(n_rows=300, d_model=10, seed=0):

@@ -5,20 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tfvis_jax.baselines import activations
+from tfvis_jax.comparison import nonlinearities
 
 
 @pytest.mark.parametrize("k", [1, 5, 30])
 def test_top_k_keeps_the_k_largest_of_a_row(k):
     p = np.float32(np.random.default_rng(0).normal(size=(40, 30)))
-    mask = np.asarray(activations.top_k_mask(p, k=k))
+    mask = np.asarray(nonlinearities.top_k_mask(p, k=k))
     expected = np.argsort(-p, axis=1)[:, :k]
     np.testing.assert_array_equal(mask.sum(axis=1), k)
     assert np.take_along_axis(mask, expected, axis=1).all()
 
 
 def test_top_k_keeps_exactly_k_of_equal_values():
-    mask = activations.top_k_mask(jnp.ones((3, 9)), k=4)
+    mask = nonlinearities.top_k_mask(jnp.ones((3, 9)), k=4)
     np.testing.assert_array_equal(np.sum(mask, axis=1), 4)
 
 
@@ -28,7 +28,7 @@ def test_kth_largest_is_what_sorting_finds(count):
     # From subnormal to huge, and a fifth of them zero.
     values = np.float32(10.0 ** rng.uniform(-40, 30, (10, 20)))
     values[rng.random(values.shape) < 0.2] = 0
-    found = activations.kth_largest(values, count=count)
+    found = nonlinearities.kth_largest(values, count=count)
     assert float(found) == np.sort(values.ravel())[::-1][count - 1]
 
 
@@ -44,7 +44,7 @@ def _case(seed=2):
 def test_threshold_gradients_are_as_published(name):
     p, threshold, cotangent = _case()
     bandwidth = 0.3
-    function = getattr(activations, name)
+    function = getattr(nonlinearities, name)
 
     def loss(p, threshold):
         return jnp.sum(cotangent * function(p, threshold, bandwidth=bandwidth))
@@ -70,8 +70,8 @@ def test_threshold_gradients_estimate_those_of_the_expectation():
     density = np.exp(-(theta**2) / 2) / np.sqrt(2 * np.pi)
     threshold = jnp.full((1, 1), theta)
     for function, expected in (
-        (activations.step, -density),
-        (activations.jump_relu, -theta * density),
+        (nonlinearities.step, -density),
+        (nonlinearities.jump_relu, -theta * density),
     ):
         gradient = jax.grad(lambda t, f=function: jnp.mean(f(p, t, bandwidth=0.1)))(
             threshold
@@ -82,7 +82,7 @@ def test_threshold_gradients_estimate_those_of_the_expectation():
 
 def test_values_are_untouched_by_the_straight_through_terms():
     p, threshold, _ = _case()
-    codes = activations.jump_relu(p, threshold, bandwidth=0.3)
-    fires = activations.step(p, threshold, bandwidth=0.3)
+    codes = nonlinearities.jump_relu(p, threshold, bandwidth=0.3)
+    fires = nonlinearities.step(p, threshold, bandwidth=0.3)
     np.testing.assert_array_equal(codes, np.where(p > threshold, p, 0))
     np.testing.assert_array_equal(fires, np.float32(p > threshold))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.baselines import losses, sae
+from tfvis_jax.comparison import losses, sae
 
 
 def _case(seed=0, batch=20, d_model=7, n_factors=12):
