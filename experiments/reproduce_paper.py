@@ -13,8 +13,8 @@ from absl import app, flags
 from benchmarks import script
 from tfvis_jax import config as config_lib
 from tfvis_jax import models
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import examples, export, progress, train
+from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.runs import directory as directory_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)

@@ -9,8 +9,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Each may import what stands to its right, and itself.
 ORDER = (
     "__main__ cli",
-    "viewer",
-    "interop analysis evaluation comparison",
+    "notebook",
+    "viewer interop comparison evaluation",
+    "description",
+    "levels",
+    "saliency",
+    "examples",
     "planning",
     "training",
     "runs",
@@ -18,7 +22,7 @@ ORDER = (
     "models",
     "sharding distributed",
     "sparse_coding",
-    "files",
+    "files markup",
     "config",
     "errors",
 )
