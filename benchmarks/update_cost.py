@@ -22,7 +22,7 @@ from absl import app, flags
 from benchmarks import environment, inputs, outputs, script, tables
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import inference
+from tfvis_jax.runs import inference
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step as step_lib
 

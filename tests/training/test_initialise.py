@@ -9,8 +9,9 @@ import pytest
 
 from tfvis_jax import config, sharding
 from tfvis_jax.models import bert_config
+from tfvis_jax.planning import costs
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.training import costs, initialise
+from tfvis_jax.training import initialise
 from tfvis_jax.training import state as state_lib
 
 MESHES = [(8, 1), (2, 4), (1, 8)]

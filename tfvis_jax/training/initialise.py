@@ -12,9 +12,10 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
+from tfvis_jax.runs import setup
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import penalty
-from tfvis_jax.training import metrics_log, setup
+from tfvis_jax.training import metrics_log
 from tfvis_jax.training import state as state_lib
 
 # Batches that the layer scales are measured on, at least.
