@@ -14,6 +14,7 @@ ORDER = (
     "training",
     "data",
     "models",
+    "learning",
     "sharding distributed",
     "sparse_coding",
     "run_directory",

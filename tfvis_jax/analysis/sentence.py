@@ -9,9 +9,10 @@ import numpy as np
 from tfvis_jax.analysis import notebook_html
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import inference
 from tfvis_jax.sparse_coding import encode
 from tfvis_jax.sparse_coding import summary as summary_lib
-from tfvis_jax.training import dictionary_file, encoding, inference, setup
+from tfvis_jax.training import dictionary_file, encoding, setup
 
 # Tighter than training needs: these codes are read one by one.
 _TOLERANCE = 1e-5

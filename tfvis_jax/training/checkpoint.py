@@ -13,8 +13,8 @@ from orbax.checkpoint import v1 as ocp
 
 from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.training import places, setup
-from tfvis_jax.training import state as state_lib
 
 # How many are kept.
 _NEWEST = 2

@@ -13,8 +13,8 @@ import safetensors.numpy
 from tfvis_jax import config as config_lib
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.training import setup
-from tfvis_jax.training import state as state_lib
 
 
 @dataclasses.dataclass(frozen=True)

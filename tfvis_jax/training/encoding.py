@@ -13,8 +13,9 @@ from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import inference
 from tfvis_jax.sparse_coding import objective
-from tfvis_jax.training import dictionary_file, inference, setup
+from tfvis_jax.training import dictionary_file, setup
 
 # Window batches that a sample of rows is drawn from, at least: text of many documents.
 _SAMPLED_BATCHES = 8

@@ -13,8 +13,8 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import initialise, step
-from tfvis_jax.training import state as state_lib
+from tfvis_jax.learning import first_state, step
+from tfvis_jax.learning import state as state_lib
 
 # Rows that first factors and first λ are chosen from, as a multiple of the factors.
 _SAMPLE = 8
@@ -55,7 +55,7 @@ def learn(
     rows_per_step = min(rows_per_step, len(x))
     rng = np.random.default_rng(seed)
     sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
-    state = initialise.from_sample(
+    state = first_state.from_sample(
         jnp.asarray(_finite(x[np.sort(sample)])[rng.permutation(len(sample))]),
         jnp.ones((1,)),
         solver=solver,
