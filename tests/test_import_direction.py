@@ -14,6 +14,7 @@ ORDER = (
     "training",
     "data",
     "models",
+    "estimators",
     "learning",
     "sharding distributed",
     "sparse_coding",
