@@ -11,8 +11,8 @@ from tfvis_jax import config, sharding
 from tfvis_jax.learning import first_state
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.models import bert_config
+from tfvis_jax.planning import costs
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.training import costs
 
 MESHES = [(8, 1), (2, 4), (1, 8)]
 RNG = np.random.default_rng(0)

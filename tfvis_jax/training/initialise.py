@@ -11,7 +11,8 @@ from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.learning import first_state
 from tfvis_jax.learning import state as state_lib
-from tfvis_jax.training import metrics_log, setup
+from tfvis_jax.runs import setup
+from tfvis_jax.training import metrics_log
 
 # Batches that the layer scales are measured on, at least.
 _MIN_BATCHES = 4
