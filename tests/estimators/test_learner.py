@@ -9,7 +9,7 @@ import sklearn.pipeline
 import sklearn.preprocessing
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.estimators import DictionaryLearning
+from tfvis_jax.estimators import DictionaryLearning, SparseCoder
 
 
 def _planted(rows=600, seed=0):
@@ -36,11 +36,13 @@ def fitted():
 def test_planted_directions_are_found_with_the_default_settings(fitted):
     cosine = (fitted.components_ @ FACTORS.T).max(axis=0)
     assert np.mean(cosine > 0.95) >= 10 / 12
-    assert fitted.score(X) > 0.9
+    # The lasso shrinks codes: even the planted factors explain only so much at this λ.
+    planted = SparseCoder(FACTORS, l1_penalty=fitted.l1_penalty_, solver="spectral")
+    assert fitted.score(X) > planted.score(X / fitted.scale_) - 0.1
     assert fitted.n_iter_ == fitted.n_steps_ == 300
     codes = fitted.transform(X)
     # λ follows L0 over some tens of steps; the last ones still move it.
-    np.testing.assert_allclose(np.mean(np.sum(codes != 0, axis=1)), 3.0, rtol=0.1)
+    np.testing.assert_allclose(np.mean(np.sum(codes != 0, axis=1)), 2.0, rtol=0.1)
     assert codes.min() == 0
     np.testing.assert_allclose(np.linalg.norm(fitted.components_, axis=1), 1, atol=1e-6)
 

@@ -19,7 +19,6 @@ from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as report_lib
-from tfvis_jax.learning import state as state_lib
 from tfvis_jax.planning import plan
 from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
 from tfvis_jax.runs import directory as directory_lib
@@ -167,7 +166,7 @@ def prepare(
 def _measure(opened, windows, state, stages):
     """Saves what was learnt, and how good it is."""
     directory = opened.run
-    trained = state_lib.trained_dictionary(state, opened)
+    trained = dictionary_file.from_state(state, opened)
     dictionary_file.save(directory.dictionary, trained)
     with stages.stage("evaluate", "held-out text") as show:
         result = reconstruction.evaluate(opened, trained, windows, progress=show)
