@@ -17,7 +17,7 @@ from absl import app, flags
 
 from benchmarks import compiled_tables, environment, outputs, script
 from tfvis_jax import files
-from tfvis_jax.training import compiled, topology
+from tfvis_jax.planning import compiled, topology
 
 _OUT = flags.DEFINE_string("out", "runs/compile_ahead.json", "Where to write.")
 _TOPOLOGIES = flags.DEFINE_list(

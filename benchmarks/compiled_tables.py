@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.models import bert_config
-from tfvis_jax.training import costs
+from tfvis_jax.planning import costs
 
 BERT_BASE = bert_config.BertConfig(
     vocab_size=30522, d_model=768, n_layers=12, n_heads=12, d_hidden=3072

@@ -14,16 +14,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from tfvis_jax.analysis import (
-    collection,
-    collector,
-    examples,
-    examples_progress,
-    parallel_encoding,
-    token_tables,
-)
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import dictionary_file, encoding, setup
+from tfvis_jax.examples import (
+    gathering,
+    parallel_encoding,
+    stored,
+    token_tables,
+    unfinished,
+)
+from tfvis_jax.runs import dictionary_file, encoding, setup
 
 # Batches that each of the two takes in its turn.
 _TURN = 2
@@ -52,12 +51,12 @@ def measure(
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         tokens = token_tables.TokenTables(folder, prefix="0")
-        gathered = collector.Collector(
+        gathered = gathering.Collector(
             trained,
             windows,
             tokens=tokens,
             n=n,
-            n_random=collection.N_RANDOM,
+            n_random=gathering.N_RANDOM,
             seed=0,
         )
 
@@ -71,12 +70,12 @@ def measure(
         def finish():
             tokens.flush()
             paths = [folder / name for name in tokens.names]
-            examples.save(folder / "examples", gathered.finish(paths))
+            stored.save(folder / "examples", gathered.finish(paths))
 
         def save():
             state = gathered.arrays()
-            examples_progress.Progress(folder).save(
-                0, examples_progress.Saved(np.arange(num_batches), tokens.names, state)
+            unfinished.Progress(folder).save(
+                0, unfinished.Saved(np.arange(num_batches), tokens.names, state)
             )
 
         def alone(turn):

@@ -32,12 +32,11 @@ from benchmarks import (
     script,
 )
 from tfvis_jax import files
-from tfvis_jax.analysis import example_target, lime, saliency
-from tfvis_jax.analysis import probe as probe_lib
-from tfvis_jax.analysis import run as run_lib
-from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import setup
+from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.runs import setup
+from tfvis_jax.saliency import example_target, explanation, lime, variants
+from tfvis_jax.saliency import target as target_lib
 
 _RUN = flags.DEFINE_string("run", "runs/demo", "Finished run with its examples.")
 _OUT = flags.DEFINE_string("out", None, "JSON to write.")
@@ -81,7 +80,7 @@ class World:
 
     run: run_lib.Run
     opened: setup.Setup
-    probe: probe_lib.Probe
+    probe: variants.Probe
     targets: list[target_lib.Target]
     replacement: int
 
@@ -93,7 +92,7 @@ def lime_all_masks(world: World) -> dict[str, Any]:
         np.random.default_rng(0), n_tokens=len(target.places), count=_MASKS - 1
     )
     kept = np.concatenate([np.ones_like(drawn[:1]), drawn])
-    request = probe_lib.replacing(target, kept, by=world.replacement)
+    request = variants.replacing(target, kept, by=world.replacement)
 
     def ours():
         [alpha] = world.probe.activations([request])
@@ -208,16 +207,16 @@ def _world():
     run = run_lib.load_run(_RUN.value)
     layer = run.trained.layers[-1] if _LAYER.value is None else _LAYER.value
     opened = setup.open_model(run.directory, run.config)
-    probe = probe_lib.open_probe(opened, run.trained, layer=layer)
+    probe = variants.open_probe(opened, run.trained, layer=layer)
     firing = np.flatnonzero(run.examples.firing[run.trained.layers.index(layer)])
     spread = np.linspace(0, len(firing) - 1, _EXAMPLES.value).round().astype(int)
     targets = [
-        example_target.of_run(run, factor=int(factor), layer=layer, rank=1)
+        example_target.of_example(run, factor=int(factor), layer=layer, rank=1)
         for factor in firing[spread]
     ]
     # The one that is explained alone fills its window.
     targets.sort(key=lambda target: -len(target.token_ids))
-    replacement = saliency.replacement_id(opened.tokenizer, "unk")
+    replacement = explanation.replacement_id(opened.tokenizer, "unk")
     return World(run, opened, probe, targets, replacement)
 
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks import level_concepts, planted_factors, planted_set, word_families
-from tfvis_jax.analysis import context_shares, importance, levels, word_forms
-from tfvis_jax.analysis import examples as examples_lib
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.evaluation import level_labels
-from tfvis_jax.training import dictionary_file
+from tfvis_jax.examples import importance, stored
+from tfvis_jax.levels import context_shares, rule, word_forms
+from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.runs import dictionary_file
 
 # Strongest tokens of a planted factor: of as many are words told.
 _PLANTED_TOP = 400
@@ -28,7 +28,7 @@ class Case:
       factor: its number.
       concept: what explains it; "" where nothing does.
       label: "low", "mid", "high" or "".
-      layers, importance, firing: as in `levels.Evidence`.
+      layers, importance, firing: as in `rule.Evidence`.
       forms: the fields of `word_forms.WordForms`.
       shares: share of α within each of `context_shares.RADII`.
     """
@@ -45,9 +45,9 @@ class Case:
     shares: list[float]
 
     @property
-    def evidence(self) -> levels.Evidence:
-        """What `levels.judge` takes."""
-        return levels.Evidence(
+    def evidence(self) -> rule.Evidence:
+        """What `rule.judge` takes."""
+        return rule.Evidence(
             layers=tuple(self.layers),
             importance=np.array(self.importance),
             firing=np.array(self.firing),
@@ -93,7 +93,7 @@ def trained(world: World, *, max_low: int, per_factor: int) -> list[Case]:
     """
     run = world.run
     curves, firing = _curves(run.examples)
-    peaks = levels.peaks(curves, firing)
+    peaks = rule.peaks(curves, firing)
     found = labels(world, run.examples, peaks)
     low = [factor for factor, label in found.items() if label[0] == "low"]
     low = np.random.default_rng(0).permutation(low)[:max_low].tolist()
@@ -134,7 +134,7 @@ def of_plants(
     world: World,
     plants: Sequence[planted_factors.Plant],
     made: dictionary_file.TrainedDictionary,
-    examples: examples_lib.Examples | planted_factors.Strongest,
+    examples: stored.Examples | planted_factors.Strongest,
     *,
     per_factor: int,
 ) -> list[Case]:
@@ -163,7 +163,7 @@ def matched(run: run_lib.Run, factors: Sequence[int], *, per_factor: int) -> lis
         run.trained,
         run.examples,
         dict.fromkeys(factors, ("", "")),
-        layers=levels.peaks(*_curves(run.examples)),
+        layers=rule.peaks(*_curves(run.examples)),
         kind="matched",
         per_factor=per_factor,
     )
@@ -177,7 +177,7 @@ def _curves(examples):
 
 def labels(
     world: World,
-    examples: examples_lib.Examples | planted_factors.Strongest,
+    examples: stored.Examples | planted_factors.Strongest,
     layers: np.ndarray,
 ) -> dict[int, tuple[str, str]]:
     """Returns class and name of the concept that explains each factor.
@@ -204,7 +204,7 @@ def labels(
 def cases(
     run: run_lib.Run,
     trained: dictionary_file.TrainedDictionary,
-    examples: examples_lib.Examples | planted_factors.Strongest,
+    examples: stored.Examples | planted_factors.Strongest,
     chosen: dict[int, tuple[str, str]],
     *,
     layers: np.ndarray,

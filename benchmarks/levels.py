@@ -4,7 +4,7 @@
     tfvis train runs/mixed --model=… --text=mixed.jsonl --row_fraction=0.4
     tfvis examples runs/mixed
     python -m benchmarks.levels --runs=runs/mixed,runs/demo --planted=runs/mixed \\
-        --matched=runs/demo,runs/demo_seed_1 --cases=cases.json --out=levels.json
+        --matched=runs/demo,runs/demo_seed_1 --cases=cases.json --out=rule_lib.json
 
 Labels are those of `evaluation.level_labels`. Concepts are divided into two halves by a
 hash of their names: thresholds may be chosen on one, and agreement is reported on the
@@ -23,9 +23,9 @@ from absl import app, flags
 
 from benchmarks import environment, level_cases, outputs, script
 from tfvis_jax import files
-from tfvis_jax.analysis import levels
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.levels import rule as rule_lib
+from tfvis_jax.notebook import run as run_lib
 
 _RUNS = flags.DEFINE_list("runs", [], "Runs whose factors are labelled.")
 _PLANTED = flags.DEFINE_list("planted", [], "Runs in whose text concepts are planted.")
@@ -44,35 +44,35 @@ _PER_CLASS = flags.DEFINE_integer("per_class", 40, "Planted concepts of a class.
 _PAIRS = flags.DEFINE_integer("pairs", 200, "Matched factors that are compared.")
 _QUICK = flags.DEFINE_bool("quick", False, "A tenth of everything, to try it out.")
 
-_CLASSES = levels.LEVELS[:3]
+_CLASSES = rule_lib.LEVELS[:3]
 _MIN_COSINE = 0.8
 
 
-def by_onset(evidence: levels.Evidence) -> str:
+def by_onset(evidence: rule_lib.Evidence) -> str:
     """The level by the curve alone: the third of the network it sets on in."""
-    curve = np.where(evidence.firing >= levels.MIN_FIRING, evidence.importance, 0)
-    onset = int(np.argmax(curve >= levels.ONSET_SHARE * curve.max()))
-    return levels.LEVELS[min(3 * onset // len(curve), 2)]
+    curve = np.where(evidence.firing >= rule_lib.MIN_FIRING, evidence.importance, 0)
+    onset = int(np.argmax(curve >= rule_lib.ONSET_SHARE * curve.max()))
+    return rule_lib.LEVELS[min(3 * onset // len(curve), 2)]
 
 
 # What is compared: the rule, the same without context, and the curve alone.
-RULES: dict[str, Callable[[levels.Evidence], str]] = {
-    "levels": lambda evidence: levels.judge(evidence).name,
+RULES: dict[str, Callable[[rule_lib.Evidence], str]] = {
+    "levels": lambda evidence: rule_lib.judge(evidence).name,
     "without context": lambda evidence: (
-        levels.judge(dataclasses.replace(evidence, shares=None)).name
+        rule_lib.judge(dataclasses.replace(evidence, shares=None)).name
     ),
     "curve alone": by_onset,
 }
 
 
 def confusion(
-    cases: Sequence[level_cases.Case], rule: Callable[[levels.Evidence], str]
+    cases: Sequence[level_cases.Case], rule: Callable[[rule_lib.Evidence], str]
 ) -> list[list[int]]:
     """Returns how often each label (rows) got each level (columns, unclear last)."""
-    table = [[0] * len(levels.LEVELS) for _ in _CLASSES]
+    table = [[0] * len(rule_lib.LEVELS) for _ in _CLASSES]
     for case in cases:
         found = rule(case.evidence)
-        table[_CLASSES.index(case.label)][levels.LEVELS.index(found)] += 1
+        table[_CLASSES.index(case.label)][rule_lib.LEVELS.index(found)] += 1
     return table
 
 
@@ -155,10 +155,10 @@ def _measure_matched(*, n, per_factor) -> dict:
 
 
 def _compare(matched) -> dict:
-    table = [[0] * len(levels.LEVELS) for _ in levels.LEVELS]
+    table = [[0] * len(rule_lib.LEVELS) for _ in rule_lib.LEVELS]
     for pair in matched["pairs"]:
-        a, b = (levels.judge(level_cases.Case(**side).evidence).name for side in pair)
-        table[levels.LEVELS.index(a)][levels.LEVELS.index(b)] += 1
+        a, b = (rule_lib.judge(level_cases.Case(**side).evidence).name for side in pair)
+        table[rule_lib.LEVELS.index(a)][rule_lib.LEVELS.index(b)] += 1
     same = sum(row[number] for number, row in enumerate(table))
     return {
         "n_factors": matched["n_factors"],
@@ -184,9 +184,9 @@ def _row(name, cells) -> str:
 
 
 def _table(table) -> list[str]:
-    lines = [_row("label", levels.LEVELS), _row("---", ["--:"] * 4)]
+    lines = [_row("label", rule_lib.LEVELS), _row("---", ["--:"] * 4)]
     return lines + [
-        _row(name, row) for name, row in zip(levels.LEVELS, table, strict=False)
+        _row(name, row) for name, row in zip(rule_lib.LEVELS, table, strict=False)
     ]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import dictionary_file, encoding, setup
+from tfvis_jax.runs import dictionary_file, encoding, setup
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ import pathlib
 
 import numpy as np
 
-from tfvis_jax import run_directory
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, encoding, setup
+from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.runs import directory as directory_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ def from_run(path: pathlib.Path, *, num_rows: int, num_samples: int = 0) -> Prob
     Raises:
       InputError: there is no such run, or it is not trained to its end.
     """
-    directory = run_directory.RunDirectory(path)
+    directory = directory_lib.RunDirectory(path)
     if not directory.config_path.is_file():
         raise InputError(
             f"{path} is not a run. `tfvis demo {path}` makes one in some minutes; or "

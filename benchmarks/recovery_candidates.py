@@ -1,12 +1,12 @@
 """Dictionaries learned in a world whose features are known, one after the other.
 
 oracle                the true features, the most frequent ones, with our solver
-nested_sparse_coding  `baselines.nested`
+nested_sparse_coding  `comparison.nested`
 lasso                 learned and coded by the lasso at one λ; refitted codes
-sparse_coding         `baselines.sparse_coding`, made for hidden states: learned from
+sparse_coding         `comparison.sparse_coding`, made for hidden states: learned from
                       dense lasso codes, coded by the lasso and a threshold
 omp, ...              learned and coded by a greedy solver
-sae_...               `baselines.train_sae`
+sae_...               `comparison.train_sae`
 random_factors        directions that nothing is learned of
 """
 
@@ -20,13 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.baselines import method as method_lib
-from tfvis_jax.baselines import nested, sae, sparse_coding, train_sae
+from tfvis_jax.comparison import method as method_lib
+from tfvis_jax.comparison import nested, sae, sparse_coding, train_sae
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import synthetic, world_law
+from tfvis_jax.learning import learn
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import pursue, updates
-from tfvis_jax.training import learn
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
 PURSUITS = config_lib.PURSUITS

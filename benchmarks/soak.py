@@ -26,7 +26,8 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import environment, outputs
-from tfvis_jax.training import dictionary_file, metrics_log
+from tfvis_jax.runs import dictionary_file
+from tfvis_jax.training import metrics_log
 
 _MODEL = flags.DEFINE_string("model", None, "Of `tfvis train`.", required=True)
 _TEXT = flags.DEFINE_list("text", None, "Of `tfvis train`.", required=True)

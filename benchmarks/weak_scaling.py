@@ -17,7 +17,7 @@ from benchmarks import compiled_tables, environment, outputs, script
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.models import bert_config
-from tfvis_jax.training import compiled
+from tfvis_jax.planning import compiled
 
 _OUT = flags.DEFINE_string("out", "runs/weak_scaling.json", "Where to write.")
 _DEVICES = flags.DEFINE_list(

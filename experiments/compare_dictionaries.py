@@ -25,7 +25,8 @@ from absl import app, flags
 from benchmarks import environment, outputs, script
 from experiments import comparison_data, comparison_output
 from tfvis_jax import files
-from tfvis_jax.baselines import comparison, train_sae
+from tfvis_jax.comparison import methods as methods_lib
+from tfvis_jax.comparison import train_sae
 from tfvis_jax.errors import InputError
 
 # Sparse coding of an untrained model's hidden states.
@@ -50,7 +51,7 @@ _PASSES = flags.DEFINE_integer("passes", 10, "Times that each row is learnt from
 _METHODS = flags.DEFINE_list(
     "methods",
     None,
-    f"What to compare: {', '.join(comparison.METHODS)}, or {_RANDOM_ENCODER}, which "
+    f"What to compare: {', '.join(methods_lib.METHODS)}, or {_RANDOM_ENCODER}, which "
     "needs --run; all by default.",
 )
 _RATES = flags.DEFINE_list(
@@ -87,13 +88,13 @@ def _compare(out: pathlib.Path) -> dict[str, Any]:
     if out.suffix != ".json":
         raise InputError(f"Expected --out to end in .json, got {out}.")
     methods = _METHODS.value or [
-        *comparison.METHODS,
+        *methods_lib.METHODS,
         *([_RANDOM_ENCODER] if _RUN.value else []),
     ]
     if _RANDOM_ENCODER in methods and not _RUN.value:
         raise InputError(f"Expected --run with {_RANDOM_ENCODER}: it needs a model.")
     fitted = tuple(name for name in methods if name != _RANDOM_ENCODER)
-    config = comparison.ComparisonConfig(
+    config = methods_lib.ComparisonConfig(
         # An untrained model's hidden states are fitted by sparse coding.
         methods=fitted or ("sparse_coding",),
         n_factors=_setting(_N_FACTORS),
@@ -137,11 +138,11 @@ def _measured(data, config, methods, *, done) -> Iterator[dict[str, Any]]:
     if set(methods) == {_RANDOM_ENCODER}:
         candidates = iter(())
     else:
-        candidates = comparison.candidates(
+        candidates = methods_lib.candidates(
             data.x, config, done=done, progress=outputs.say
         )
     for candidate in candidates:
-        row = comparison.measure(candidate, data.held_out)
+        row = methods_lib.measure(candidate, data.held_out)
         found = data.loss(candidate) if data.loss else None
         row["loss_recovered"] = found and _plain(found.all)
         row["loss_recovered_per_layer"] = found and [
@@ -157,13 +158,13 @@ def _measured(data, config, methods, *, done) -> Iterator[dict[str, Any]]:
     ]
     config = dataclasses.replace(config, methods=("sparse_coding",))
     untrained = _load(untrained=True)
-    for candidate in comparison.candidates(
+    for candidate in methods_lib.candidates(
         untrained.x,
         config,
         done=there,
         progress=lambda what: outputs.say(f"untrained model: {what}"),
     ):
-        yield comparison.measure(candidate, untrained.held_out) | {
+        yield methods_lib.measure(candidate, untrained.held_out) | {
             "method": _RANDOM_ENCODER,
             "loss_recovered": None,
             "loss_recovered_per_layer": None,

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfvis_jax import models, run_directory
-from tfvis_jax.baselines import comparison
+from tfvis_jax import models
+from tfvis_jax.comparison import methods
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered
-from tfvis_jax.training import dictionary_file, encoding, setup
+from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.runs import directory as directory_lib
 
 _HELD_OUT_SHARE = 0.1
 _MAX_HELD_OUT = 16_384
@@ -30,7 +31,7 @@ class Data:
     x: np.ndarray
     held_out: np.ndarray
     source: str
-    loss: Callable[[comparison.Candidate], loss_recovered.Recovered] | None = None
+    loss: Callable[[methods.Candidate], loss_recovered.Recovered] | None = None
 
 
 def from_files(activations: str, held_out: str | None, *, num_rows: int) -> Data:
@@ -82,7 +83,7 @@ def from_run(
     Raises:
       InputError: there is no such run or layer, or nothing is held out.
     """
-    directory = run_directory.RunDirectory(path)
+    directory = directory_lib.RunDirectory(path)
     if not directory.config_path.is_file():
         raise InputError(f"{path} is not a run. `tfvis demo {path}` makes one.")
     trained = dictionary_file.load(directory.dictionary)
@@ -128,7 +129,7 @@ def _loss(opened, trained, windows, n_windows):
         windows_per_batch=min(32, n_windows),
     )
 
-    def measure(candidate: comparison.Candidate) -> loss_recovered.Recovered:
+    def measure(candidate: methods.Candidate) -> loss_recovered.Recovered:
         return loss_recovered.measure(
             subject,
             windows,

@@ -5,7 +5,7 @@ import textwrap
 from typing import Any
 
 from benchmarks import tables
-from tfvis_jax.baselines import ratios
+from tfvis_jax.comparison import ratios
 
 # Characters of a line under the plot.
 _NOTE_WIDTH = 110

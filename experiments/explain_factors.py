@@ -2,7 +2,7 @@
 
     python -m experiments.explain_factors --run=runs/demo --level=high
 
-A line of JSON for each factor, see tfvis_jax/analysis/whole_dictionary.py. Interrupt it
+A line of JSON for each factor, see tfvis_jax/notebook/explanations_file.py. Interrupt
 when you like: the same command goes on where it stopped. The run needs its examples
 (`tfvis examples`).
 """
@@ -12,15 +12,18 @@ import pathlib
 from absl import app, flags
 
 from benchmarks import script
-from tfvis_jax.analysis import levels, saliency, tagging, whole_dictionary
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import progress
+from tfvis_jax.description import tagging
 from tfvis_jax.errors import InputError
+from tfvis_jax.levels import rule
+from tfvis_jax.notebook import explanations_file
+from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.saliency import explanation
 
 _RUN = flags.DEFINE_string("run", None, "The run's directory.", required=True)
 _OUT = flags.DEFINE_string("out", None, "File; RUN/explanations.jsonl by default.")
 _FACTORS = flags.DEFINE_list("factors", [], "Factors, such as 3,12; all by default.")
-_LEVEL = flags.DEFINE_enum("level", None, levels.LEVELS, "Factors of one level only.")
+_LEVEL = flags.DEFINE_enum("level", None, rule.LEVELS, "Factors of one level only.")
 _EXAMPLES = flags.DEFINE_integer(
     "examples", 10, "Strongest contexts of a factor.", lower_bound=1
 )
@@ -28,7 +31,7 @@ _MAPS = flags.DEFINE_integer(
     "maps", 1, "Of the first so many of them, saliency maps.", lower_bound=0
 )
 _METHODS = flags.DEFINE_list(
-    "methods", ["lime"], f"How maps are made, of {', '.join(saliency.METHODS)}."
+    "methods", ["lime"], f"How maps are made, of {', '.join(explanation.METHODS)}."
 )
 _TAGGER = flags.DEFINE_string("tagger", None, "Folder of a tagger, for part of speech.")
 
@@ -47,7 +50,7 @@ def main() -> None:
     """Chooses the factors and writes their lines."""
     run = run_lib.load_run(_RUN.value)
     out = pathlib.Path(_OUT.value or run.directory.explanations)
-    settings = whole_dictionary.Settings(
+    settings = explanations_file.Settings(
         examples=_EXAMPLES.value, maps=_MAPS.value, methods=tuple(_METHODS.value)
     )
     factors = _chosen() or list(range(len(run.trained.factors)))
@@ -58,7 +61,7 @@ def main() -> None:
                 f"Expected factors of level {_LEVEL.value}; there is none."
             )
     with progress.Stages().stage("explain", "factors explained") as show:
-        added = whole_dictionary.explain_factors(
+        added = explanations_file.explain_factors(
             run,
             factors,
             out,

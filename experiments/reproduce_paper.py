@@ -12,9 +12,10 @@ from absl import app, flags
 
 from benchmarks import script
 from tfvis_jax import config as config_lib
-from tfvis_jax import models, run_directory
-from tfvis_jax.analysis import run as run_lib
+from tfvis_jax import models
 from tfvis_jax.cli import examples, export, progress, train
+from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.runs import directory as directory_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
 _MODEL = flags.DEFINE_string("model", None, "Folder or hub name.", required=True)
@@ -34,7 +35,7 @@ def main() -> None:
         n_layers=models.read_config(_MODEL.value).n_layers,
         max_tokens=_MAX_TOKENS.value,
     )
-    directory, stages = run_directory.RunDirectory(_WORKDIR.value), progress.Stages()
+    directory, stages = directory_lib.RunDirectory(_WORKDIR.value), progress.Stages()
     with directory.lock():
         report = train.train(directory, config, stages)
         examples.collect(directory, stages, top_n=_TOP_N.value)

@@ -12,9 +12,12 @@ from absl import app, flags
 
 from benchmarks import script
 from tfvis_jax import config as config_lib
-from tfvis_jax import run_directory, sharding
+from tfvis_jax import sharding
 from tfvis_jax.cli import progress, train
-from tfvis_jax.training import dictionary_file, loop, plan
+from tfvis_jax.planning import plan
+from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax.training import loop
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
 _SETTINGS = flags.DEFINE_string(
@@ -34,14 +37,14 @@ _MESH = flags.DEFINE_string(
 def main() -> None:
     """Trains and writes the dictionary."""
     values = config_lib.to_json(
-        run_directory.RunDirectory(_SETTINGS.value).read_config()
+        directory_lib.RunDirectory(_SETTINGS.value).read_config()
     )
     if _N_FACTORS.value is not None:
         values["dictionary"]["n_factors"] = _N_FACTORS.value
     config = config_lib.from_json(values)
     sizes = sharding.parse(_MESH.value, num_devices=jax.device_count())
     mesh = sharding.make_mesh(*sizes)
-    directory, stages = run_directory.RunDirectory(_WORKDIR.value), progress.Stages()
+    directory, stages = directory_lib.RunDirectory(_WORKDIR.value), progress.Stages()
     with directory.lock():
         opened, windows = train.prepare(directory, config, stages, num_workers=1)
         plan.check(config, opened.pretrained.config, mesh=mesh)

@@ -9,8 +9,8 @@ from absl.testing import flagsaver
 
 from experiments import compare_dictionaries, reproduce_paper
 from tfvis_jax import config as config_lib
-from tfvis_jax import run_directory
 from tfvis_jax.cli import progress, train
+from tfvis_jax.runs import directory as directory_lib
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_quick_comparison_of_rows_goes_on_where_it_stopped(
 def test_a_run_is_compared_with_its_untrained_model(
     parsed_flags, toy_bert_folder, toy_corpus, tmp_path
 ):
-    directory = run_directory.RunDirectory(tmp_path / "run")
+    directory = directory_lib.RunDirectory(tmp_path / "run")
     settings = config_lib.RunConfig(
         model=str(toy_bert_folder),
         corpus=config_lib.CorpusConfig(paths=(str(toy_corpus),), held_out_fraction=0.3),

@@ -11,8 +11,8 @@ from absl.testing import flagsaver
 
 import tfvis_jax
 from experiments import explain_factors
-from tfvis_jax.analysis import whole_dictionary
 from tfvis_jax.errors import InputError
+from tfvis_jax.notebook import explanations_file
 
 
 def _explain(path, out, **values):
@@ -26,7 +26,7 @@ def _explain(path, out, **values):
 def test_every_factor_gets_a_line_and_a_killed_run_goes_on(toy_run, tmp_path, capsys):
     out = tmp_path / "lines.jsonl"
     _explain(toy_run, out, factors=["0", "1", "5", "7"])
-    found = whole_dictionary.read(out)
+    found = explanations_file.read(out)
     assert found[0] == {"factor": 0, "dead": True}
     assert set(found) == {0, 1, 5, 7}
     run = tfvis_jax.load_run(toy_run)
@@ -42,7 +42,7 @@ def test_every_factor_gets_a_line_and_a_killed_run_goes_on(toy_run, tmp_path, ca
     whole = out.read_bytes()
     lines = whole.splitlines(keepends=True)
     out.write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
-    assert len(whole_dictionary.read(out)) == 3
+    assert len(explanations_file.read(out)) == 3
     capsys.readouterr()
     _explain(toy_run, out, factors=["0", "1", "5", "7"])
     assert "1 factors added" in capsys.readouterr().out
@@ -51,7 +51,7 @@ def test_every_factor_gets_a_line_and_a_killed_run_goes_on(toy_run, tmp_path, ca
     low = [f for f in range(24) if run.factor(f).level.name == "low"]
     _explain(toy_run, out, level="low")
     assert out.read_bytes().startswith(whole)
-    assert set(whole_dictionary.read(out)) == {0, 1, 5, 7} | set(low)
+    assert set(explanations_file.read(out)) == {0, 1, 5, 7} | set(low)
 
 
 def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
@@ -75,7 +75,7 @@ def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
         assert out.read_text() == content
         if "\n" in content:
             with pytest.raises(InputError, match=r"another|schema"):
-                whole_dictionary.read(out)
+                explanations_file.read(out)
     # A first line that was cut is begun anew.
     out.write_bytes(before[:20])
     _explain(toy_run, out, factors=["0"])
@@ -100,7 +100,7 @@ def test_a_map_that_cannot_be_made_is_named_with_its_reason(toy_run, tmp_path):
     np.save(moved / "examples" / "position.npy", positions)
     out = tmp_path / "lines.jsonl"
     _explain(moved, out, factors=["5", "7"], maps=3)
-    found = whole_dictionary.read(out)
+    found = explanations_file.read(out)
     first, second, third = found[5]["maps"]
     assert set(second) == {"rank", "missing"} and second["rank"] == 2
     assert second["missing"].startswith("Factor 5 does not fire at token")
@@ -149,5 +149,5 @@ def test_the_file_is_json_that_any_reader_takes(toy_run, tmp_path):
     out = tmp_path / "lines.jsonl"
     _explain(toy_run, out, factors=["3"], maps=0)
     head, line = map(json.loads, out.read_text().splitlines())
-    assert head["schema"] == whole_dictionary.SCHEMA and head["maps"] == 0
+    assert head["schema"] == explanations_file.SCHEMA and head["maps"] == 0
     assert line["maps"] == []

@@ -9,21 +9,28 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Each may import what stands to its right, and itself.
 ORDER = (
     "__main__ cli",
-    "viewer",
-    "interop analysis evaluation baselines",
+    "notebook",
+    "viewer interop comparison evaluation",
+    "description",
+    "levels",
+    "saliency",
+    "examples",
+    "planning",
     "training",
+    "runs",
     "data",
     "models",
+    "estimators",
+    "learning",
     "sharding distributed",
     "sparse_coding",
-    "run_directory",
-    "files",
+    "files markup",
     "config",
     "errors",
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
 ONLY_IN = {
-    "flax": ("models/", "baselines/"),
+    "flax": ("models/", "comparison/"),
     "orbax": ("training/checkpoint.py",),
     "transformers": ("data/", "models/"),
     "absl": ("cli/",),
@@ -64,7 +71,7 @@ def test_imports_point_one_way(path):
 
 
 def test_settings_need_no_jax():
-    for name in ("config", "files", "run_directory", "errors"):
+    for name in ("config", "files", "runs/directory", "errors"):
         modules = {m.split(".")[0] for m in _imports(ROOT / f"tfvis_jax/{name}.py")}
         assert not modules & {"jax", "flax", "optax", "orbax"}, name
 

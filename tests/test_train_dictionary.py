@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from tfvis_jax import config, run_directory
-from tfvis_jax.training import dictionary_file
+from tfvis_jax import config
+from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import directory as directory_lib
 
 
 def _train(*flags):
@@ -27,7 +28,7 @@ def _train(*flags):
 @pytest.fixture
 def settings_of(toy_bert_folder, toy_corpus, tmp_path):
     """A run that is no more than its settings."""
-    directory = run_directory.RunDirectory(tmp_path / "settings")
+    directory = directory_lib.RunDirectory(tmp_path / "settings")
     directory.open_or_create(
         config.RunConfig(
             model=str(toy_bert_folder),
@@ -52,7 +53,7 @@ def test_it_trains_on_a_mesh(settings_of, tmp_path):
     done = _train(*flags, "--n_factors=32", "--mesh=data=-1,factor=2")
     assert done.returncode == 0, done.stderr
     assert "32 factors" in done.stdout and "8 devices" in done.stdout
-    directory = run_directory.RunDirectory(tmp_path / "other")
+    directory = directory_lib.RunDirectory(tmp_path / "other")
     assert directory.read_config().dictionary.n_factors == 32
     trained = dictionary_file.load(directory.dictionary)
     norms = np.linalg.norm(trained.factors, axis=1)

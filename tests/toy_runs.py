@@ -1,8 +1,10 @@
 """Small runs on the toy model and the toy corpus of `conftest`."""
 
-from tfvis_jax import config, run_directory, sharding
+from tfvis_jax import config, sharding
 from tfvis_jax.data import build_windows
-from tfvis_jax.training import loop, setup
+from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax.runs import setup
+from tfvis_jax.training import loop
 
 
 def settings(model, corpus, **changes) -> config.RunConfig:
@@ -22,7 +24,7 @@ def settings(model, corpus, **changes) -> config.RunConfig:
 
 def open_run(path, settings):
     """Makes a run's directory and tokens; returns its `Setup` and `Windows`."""
-    directory = run_directory.RunDirectory(path)
+    directory = directory_lib.RunDirectory(path)
     opened = setup.open_model(directory, settings)
     directory.open_or_create(settings)
     windows = build_windows.build(

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 # Loaded when first used, so that `import tfvis_jax.config` starts no device.
 _PUBLIC = {
-    "load_run": "tfvis_jax.analysis.run",
+    "load_run": "tfvis_jax.notebook.run",
     "InputError": "tfvis_jax.errors",
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import toy_runs
 
 from benchmarks import examples_pass
-from tfvis_jax.training import dictionary_file
+from tfvis_jax.runs import dictionary_file
 
 
 def test_the_row_has_what_is_promised(toy_bert_folder, toy_corpus, tmp_path):

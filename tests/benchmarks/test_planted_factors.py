@@ -7,7 +7,7 @@ import tfvis_jax
 from benchmarks import level_cases, planted_factors
 from tfvis_jax import cli
 from tfvis_jax.evaluation import level_labels
-from tfvis_jax.training import encoding
+from tfvis_jax.runs import encoding
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ import pytest
 
 import tfvis_jax
 from benchmarks import problem
-from tfvis_jax import config, errors, models, run_directory
+from tfvis_jax import config, errors, models
 from tfvis_jax.data import build_windows
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import directory as directory_lib
 
 
 def test_rows_and_samples_of_a_file_do_not_overlap(small_problem, problem_files):
@@ -56,7 +57,7 @@ def finished_run(toy_bert_folder, toy_corpus, tmp_path):
         ),
         windows_per_batch=8,
     )
-    directory = run_directory.RunDirectory(tmp_path / "run")
+    directory = directory_lib.RunDirectory(tmp_path / "run")
     directory.open_or_create(settings)
     opened = setup.open_model(directory, settings)
     build_windows.build(directory.tokens, settings.corpus, tokenizer=opened.tokenizer)

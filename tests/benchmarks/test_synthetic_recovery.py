@@ -6,7 +6,7 @@ import pytest
 from absl.testing import flagsaver
 
 from benchmarks import recovery_report, synthetic_recovery
-from tfvis_jax.baselines import sae
+from tfvis_jax.comparison import sae
 
 SMALL = {
     "n_true": 24,

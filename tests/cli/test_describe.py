@@ -9,8 +9,8 @@ import pytest
 
 import tfvis_jax
 from tfvis_jax import cli
-from tfvis_jax.analysis import log_odds
-from tfvis_jax.training import encoding
+from tfvis_jax.description import log_odds
+from tfvis_jax.runs import encoding
 
 EVIL = "<script>alert(1)</script>\x1b[31m"
 

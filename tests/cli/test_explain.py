@@ -8,7 +8,7 @@ import pytest
 
 import tfvis_jax
 from tfvis_jax import cli
-from tfvis_jax.analysis import example_target, saliency
+from tfvis_jax.saliency import example_target, explanation
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_strongest_example_at_the_peak_is_explained(run, often, capsys):
     # The run's own codes are solved to a gap of 1e-3.
     expected = opened.examples.activation[layer, often, 0]
     assert found["activation"] == pytest.approx(expected, abs=0.05)
-    assert list(found["maps"]) == list(saliency.METHODS)
+    assert list(found["maps"]) == list(explanation.METHODS)
     for weights in (each["weights"] for each in found["maps"].values()):
         assert len(weights) == n and weights[0] == weights[-1] == 0
     assert found["maps"]["lime"]["n_samples"] >= 256
@@ -55,7 +55,7 @@ def test_the_map_is_shown_with_its_text(run, often, capsys):
     arguments = [f"--factor={often}", "--layer=2", "--example=2", "--methods=occlusion"]
     code, out, err = _explain(capsys, run, *arguments)
     assert code == 0, err
-    target = example_target.of_run(
+    target = example_target.of_example(
         tfvis_jax.load_run(run), factor=often, layer=2, rank=2
     )
     assert f"factor {often} at layer 2" in out
@@ -107,8 +107,8 @@ def test_what_is_wrong_is_said_in_a_sentence(run, capsys, arguments, code, messa
 def test_a_notebook_explains_alike_and_shows_markup_as_text(run, often):
     opened = tfvis_jax.load_run(run)
     found = opened.factor(often).explain(layer=2, methods=("occlusion",))
-    target = example_target.of_run(opened, factor=often, layer=2, rank=1)
-    [expected] = saliency.explain(
+    target = example_target.of_example(opened, factor=often, layer=2, rank=1)
+    [expected] = explanation.explain(
         opened.opened, opened.trained, [target], layer=2, methods=("occlusion",)
     )
     weights = found.maps["occlusion"].weights

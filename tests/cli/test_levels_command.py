@@ -7,9 +7,9 @@ import pytest
 
 import tfvis_jax
 from tfvis_jax import cli
-from tfvis_jax.analysis import context_need, context_shares, level_file, levels
-from tfvis_jax.analysis import probe as probe_lib
-from tfvis_jax.analysis import target as target_lib
+from tfvis_jax.levels import context_shares, level_file, rule
+from tfvis_jax.saliency import context_need, variants
+from tfvis_jax.saliency import target as target_lib
 
 _PER_FACTOR = 2
 
@@ -38,7 +38,7 @@ def test_levels_are_measured_kept_and_used(path, capsys, monkeypatch):
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
     run = tfvis_jax.load_run(path)
-    for name in levels.LEVELS:
+    for name in rule.LEVELS:
         count = sum(level.name == name for level in run.levels)
         assert f"{name:<8} {count:>6,} factors" in printed
     assert not any("not been measured" in level.reason for level in run.levels)
@@ -61,7 +61,7 @@ def test_levels_are_measured_kept_and_used(path, capsys, monkeypatch):
 
 def _check_shares(run, shares):
     """Compares with `context_need` at the strongest tokens of other documents."""
-    peaks = levels.peaks(run.importance(), np.asarray(run.examples.firing))
+    peaks = rule.peaks(run.importance(), np.asarray(run.examples.firing))
     for factor in np.flatnonzero(~np.isnan(shares).any(axis=1))[:3].tolist():
         layer = int(peaks[factor])
         found = run.examples
@@ -77,7 +77,7 @@ def _check_shares(run, shares):
         documents = [run.windows.document(window) for window, _ in places]
         # A document's first comes before any document's second.
         order = sorted(range(n), key=lambda i: (documents.index(documents[i]) != i, i))
-        probe = probe_lib.open_probe(
+        probe = variants.open_probe(
             run.opened, run.trained, layer=run.trained.layers[layer]
         )
         targets = [

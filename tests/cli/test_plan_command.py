@@ -5,9 +5,10 @@ import json
 import pytest
 import toy_runs
 
-from tfvis_jax import config, run_directory
+from tfvis_jax import config
 from tfvis_jax.cli import dispatch, plan
-from tfvis_jax.training import compiled
+from tfvis_jax.planning import compiled
+from tfvis_jax.runs import directory as directory_lib
 
 
 def _plan(capsys, *arguments):
@@ -31,7 +32,7 @@ def test_from_flags(capsys, toy_bert_folder):
 
 
 def test_a_run_tells_its_rows_and_its_rate(capsys, toy_bert_folder, tmp_path):
-    directory = run_directory.RunDirectory(tmp_path / "run")
+    directory = directory_lib.RunDirectory(tmp_path / "run")
     directory.open_or_create(
         config.RunConfig(
             model=str(toy_bert_folder), corpus=config.CorpusConfig(paths=("t",))

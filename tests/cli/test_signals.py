@@ -8,7 +8,9 @@ import pytest
 
 from tfvis_jax import cli
 from tfvis_jax.cli import train
-from tfvis_jax.training import cache, initialise, plan
+from tfvis_jax.planning import plan
+from tfvis_jax.runs import stored_hidden_states
+from tfvis_jax.training import initialise
 
 ONWARD = "The same command goes on where it stopped."
 
@@ -28,7 +30,7 @@ def _arguments(name, run, model, text):
         (signal.SIGTERM, "train", train.build_windows, "build"),
         (signal.SIGTERM, "train", initialise, "_unscaled"),
         (signal.SIGTERM, "train", train.reconstruction, "evaluate"),
-        (signal.SIGTERM, "activations", cache, "fill"),
+        (signal.SIGTERM, "activations", stored_hidden_states, "fill"),
         (signal.SIGINT, "train", train.build_windows, "build"),
         (signal.SIGINT, "train", initialise, "_unscaled"),
     ],

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tfvis_jax import config, run_directory
+from tfvis_jax import config
 from tfvis_jax.data import build_windows
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, directory, setup
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def opened(toy_bert_folder, toy_corpus, tmp_path_factory):
         solver=config.SolverConfig(l1_penalty=0.1, tolerance=1e-4),
         windows_per_batch=8,
     )
-    run = run_directory.RunDirectory(tmp_path_factory.mktemp("run"))
+    run = directory.RunDirectory(tmp_path_factory.mktemp("run"))
     return setup.open_model(run, settings)
 
 

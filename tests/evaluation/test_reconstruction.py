@@ -7,8 +7,8 @@ import pytest
 from scipy import optimize
 
 from tfvis_jax.evaluation import reconstruction, refitted, report
+from tfvis_jax.runs import dictionary_file, encoding
 from tfvis_jax.sparse_coding import metrics
-from tfvis_jax.training import dictionary_file, encoding
 
 
 def _hidden_states(opened, windows, mask):

@@ -19,8 +19,9 @@ import toy_runs
 from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
-from tfvis_jax.training import checkpoint, dictionary_file, held_out, loop
-from tfvis_jax.training import state as state_lib
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.runs import dictionary_file
+from tfvis_jax.training import checkpoint, held_out, loop
 
 SMALL = {"windows_per_batch": 8, "rows_per_step": 64, "checkpoint_every": 3}
 

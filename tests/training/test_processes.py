@@ -14,7 +14,8 @@ import pytest
 
 from tfvis_jax import distributed
 from tfvis_jax.errors import InputError, Terminated
-from tfvis_jax.training import dictionary_file, metrics_log
+from tfvis_jax.runs import dictionary_file
+from tfvis_jax.training import metrics_log
 
 ROOT = pathlib.Path(__file__).parents[2]
 

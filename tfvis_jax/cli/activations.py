@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tfvis_jax import run_directory, sharding
+from tfvis_jax import sharding
 from tfvis_jax.cli import command, devices, progress, settings, train
-from tfvis_jax.data import activations
-from tfvis_jax.training import cache
+from tfvis_jax.data import hidden_states_folder
+from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax.runs import stored_hidden_states
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
@@ -17,7 +18,7 @@ devices.define(FLAGS)
 _STORED_DTYPE = flags.DEFINE_enum(
     "stored_dtype",
     "float32",
-    activations.DTYPES,
+    hidden_states_folder.DTYPES,
     "Type to store in; bfloat16 takes half the space and rounds to three digits.",
     flag_values=FLAGS,
 )
@@ -33,7 +34,7 @@ _NUM_WORKERS = flags.DEFINE_integer(
 def run(arguments: Sequence[str]) -> None:
     """Stores the hidden states of all windows of a run."""
     path = command.run_argument(arguments)
-    directory = run_directory.RunDirectory(path)
+    directory = directory_lib.RunDirectory(path)
     with devices.joined(FLAGS):
         if directory.config_path.is_file() and not FLAGS.text:
             config = settings.override(directory.read_config(), FLAGS)
@@ -48,7 +49,7 @@ def run(arguments: Sequence[str]) -> None:
                     directory, config, stages, num_workers=_NUM_WORKERS.value
                 )
             with stages.stage("activations", "hidden states") as show:
-                cache.fill(
+                stored_hidden_states.fill(
                     directory.activations,
                     opened,
                     windows,

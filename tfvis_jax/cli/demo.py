@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import run_directory
-from tfvis_jax.analysis import featured
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import command, examples, export, progress, train
+from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError
+from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.runs import directory as directory_lib
 
 FLAGS = command.new_flags()
 
@@ -27,7 +27,7 @@ _TEXT_FILE = (
 def run(arguments: Sequence[str]) -> None:
     """Trains, collects examples, writes the page, prints what was found."""
     path = command.run_argument(arguments) if arguments else _DEFAULT_RUN
-    directory = run_directory.RunDirectory(path)
+    directory = directory_lib.RunDirectory(path)
     config, stages, start = settings(), progress.Stages(), time.monotonic()
     with directory.lock():
         report = train.train(directory, config, stages)
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> None:
         export.export(opened, stages, contexts=20)
     print(train.summary(report))
     print("\nfactors to begin with (number, level, words that fire it):")
-    for number in featured.choose(opened):
+    for number in featured.choose(opened, opened.levels):
         words = ", ".join(featured.top_words(opened, number, n=6))
         print(f"  Φ{number:<5} {opened.levels[number].name:<5} {words}")
     print(f"\n{time.monotonic() - start:.0f} seconds in all")

@@ -10,11 +10,11 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import files
-from tfvis_jax.analysis import description as description_lib
-from tfvis_jax.analysis import factor as factor_lib
-from tfvis_jax.analysis import run as run_lib
-from tfvis_jax.analysis import tagging
 from tfvis_jax.cli import command, progress, terminal
+from tfvis_jax.description import description as description_lib
+from tfvis_jax.description import tagging
+from tfvis_jax.notebook import factor as factor_lib
+from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
 _FACTOR = flags.DEFINE_integer(

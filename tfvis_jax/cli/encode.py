@@ -7,8 +7,8 @@ import numpy as np
 import rich.text
 from absl import flags
 
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import command, terminal
+from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
 _TOP = flags.DEFINE_integer(

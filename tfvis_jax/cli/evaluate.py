@@ -8,12 +8,13 @@ import rich.console
 import rich.table
 from absl import flags
 
-from tfvis_jax import files, run_directory
+from tfvis_jax import files
 from tfvis_jax.cli import command, progress
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, report
+from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import metrics
-from tfvis_jax.training import dictionary_file, setup
 
 FLAGS = command.new_flags()
 _K = flags.DEFINE_integer(
@@ -36,7 +37,7 @@ _KINDS = (refitted.LASSO, refitted.DEBIASED, refitted.K_LARGEST)
 
 def run(arguments: Sequence[str]) -> None:
     """Measures a run on its held-out text, writes and prints the figures."""
-    directory = run_directory.RunDirectory(command.run_argument(arguments))
+    directory = directory_lib.RunDirectory(command.run_argument(arguments))
     directory.read_config()
     with directory.lock():
         found = evaluate(
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def evaluate(
-    directory: run_directory.RunDirectory,
+    directory: directory_lib.RunDirectory,
     stages: progress.Stages,
     *,
     k: int,

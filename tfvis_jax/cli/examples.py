@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import jax
 from absl import flags
 
-from tfvis_jax import run_directory, sharding
-from tfvis_jax.analysis import collection, examples, examples_progress
+from tfvis_jax import sharding
 from tfvis_jax.cli import command, devices, progress
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import dictionary_file, setup
+from tfvis_jax.examples import gathering, stored
+from tfvis_jax.examples import unfinished as unfinished_lib
+from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import directory as directory_lib
 
 FLAGS = command.new_flags()
 devices.define(FLAGS)
@@ -23,7 +25,7 @@ _TOP_N = flags.DEFINE_integer(
 )
 _RANDOM_N = flags.DEFINE_integer(
     "random_n",
-    collection.N_RANDOM,
+    gathering.N_RANDOM,
     "Tokens drawn at random per layer and factor, of all that fire it.",
     lower_bound=1,
     flag_values=FLAGS,
@@ -33,7 +35,7 @@ _RANDOM_N = flags.DEFINE_integer(
 def run(arguments: Sequence[str]) -> None:
     """Collects the examples of a run."""
     path = command.run_argument(arguments)
-    directory = run_directory.RunDirectory(path)
+    directory = directory_lib.RunDirectory(path)
     directory.read_config()
     with devices.joined(FLAGS):
         first = sharding.is_first_process()
@@ -55,34 +57,34 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def collect(
-    directory: run_directory.RunDirectory,
+    directory: directory_lib.RunDirectory,
     stages: progress.Stages,
     *,
     top_n: int,
-    random_n: int = collection.N_RANDOM,
+    random_n: int = gathering.N_RANDOM,
     encoders: Sequence[jax.Device] | None = None,
-) -> examples.Examples | None:
+) -> stored.Examples | None:
     """Encodes the corpus of a run and writes `examples/`, unless they are there.
 
     Returns:
       The examples; None in all processes but the first, if they were not there.
     """
     trained = dictionary_file.load(directory.dictionary)
-    unfinished = examples_progress.Progress(directory.examples_progress)
+    unfinished = unfinished_lib.Progress(directory.examples_progress)
     with contextlib.suppress(InputError):
-        found = examples.load(directory.examples, trained)
+        found = stored.load(directory.examples, trained)
         sizes = found.activation.shape[2], found.random_activation.shape[2]
         if sizes == (top_n, random_n):
             if sharding.is_first_process():
                 # A pass that was killed when all was written.
                 unfinished.remove_if_for(
-                    collection.settings_of(n=top_n, n_random=random_n, seed=found.seed)
+                    gathering.settings_of(n=top_n, n_random=random_n, seed=found.seed)
                 )
             return found
     with stages.stage("model", "loading the model"):
         opened = setup.open_model(directory, directory.read_config())
     with stages.stage("examples", "examples of every factor") as show:
-        found = collection.collect(
+        found = gathering.collect(
             opened,
             trained,
             opened.windows(),
@@ -92,7 +94,7 @@ def collect(
             devices=encoders,
         )
         if found is not None:
-            examples.save(directory.examples, found)
+            stored.save(directory.examples, found)
             unfinished.remove()
     return found
 

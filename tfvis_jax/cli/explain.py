@@ -8,11 +8,13 @@ import rich.console
 import rich.text
 from absl import flags
 
-from tfvis_jax.analysis import example_target, map_quality, saliency
-from tfvis_jax.analysis import run as run_lib
-from tfvis_jax.analysis import target as target_lib
 from tfvis_jax.cli import command, terminal
-from tfvis_jax.training import setup
+from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.runs import setup
+from tfvis_jax.saliency import example_target
+from tfvis_jax.saliency import explanation as explanation_lib
+from tfvis_jax.saliency import quality as quality_lib
+from tfvis_jax.saliency import target as target_lib
 
 FLAGS = command.new_flags()
 _FACTOR = flags.DEFINE_integer(
@@ -39,12 +41,12 @@ _TEXT = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 _METHODS = flags.DEFINE_list(
-    "methods", list(saliency.METHODS), "Maps to make.", flag_values=FLAGS
+    "methods", list(explanation_lib.METHODS), "Maps to make.", flag_values=FLAGS
 )
 _REPLACEMENT = flags.DEFINE_enum(
     "replacement",
     "unk",
-    saliency.REPLACEMENTS,
+    explanation_lib.REPLACEMENTS,
     "What takes the place of a token.",
     flag_values=FLAGS,
 )
@@ -92,10 +94,10 @@ def run(arguments: Sequence[str]) -> None:
     opened_run.factor(factor)  # says the range
     layer = _LAYER.value
     if layer is None:
-        layer = example_target.peak_layer(opened_run, factor=factor)
+        layer = opened_run.peak_layer(factor)
     if _TEXT.value is None:
         rank = _EXAMPLE.value or 1
-        target = example_target.of_run(
+        target = example_target.of_example(
             opened_run, factor=factor, layer=layer, rank=rank
         )
         source = {"example": rank, "note": f"example {rank} of the corpus"}
@@ -106,7 +108,7 @@ def run(arguments: Sequence[str]) -> None:
             opened, opened_run.trained, _TEXT.value, layer=layer, factor=factor
         )
         target, source = found.target, {"text": _TEXT.value, "note": _windowed(found)}
-    [explanation] = saliency.explain(
+    [explanation] = explanation_lib.explain(
         opened,
         opened_run.trained,
         [target],
@@ -130,9 +132,9 @@ def _check_usage() -> None:
         raise command.UsageError("Expected --factor=NUMBER.")
     if _TEXT.value is not None and _EXAMPLE.value is not None:
         raise command.UsageError("Expected --example or --text, got both.")
-    if not _METHODS.value or not set(_METHODS.value) <= set(saliency.METHODS):
+    if not _METHODS.value or not set(_METHODS.value) <= set(explanation_lib.METHODS):
         raise command.UsageError(
-            f"Expected --methods out of {', '.join(saliency.METHODS)}; got "
+            f"Expected --methods out of {', '.join(explanation_lib.METHODS)}; got "
             f"{_METHODS.value}."
         )
 
@@ -218,7 +220,7 @@ def _facts(facts) -> str:
     return ""
 
 
-def _quality(quality: map_quality.Quality) -> str:
+def _quality(quality: quality_lib.Quality) -> str:
     kept = ", ".join(f"{k}: {share:.0%}" for k, share in quality.kept.items())
     return (
         f"insertion {quality.insertion_area:.2f}, deletion "

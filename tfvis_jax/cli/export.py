@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from tfvis_jax.analysis import featured
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import command, progress, train
+from tfvis_jax.description import featured
+from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.viewer import bundle, site
 
 FLAGS = command.new_flags()
@@ -80,7 +80,7 @@ def site_data(opened: run_lib.Run, *, contexts: int) -> site.SiteData:
         max_activation=np.asarray(found.activation[:, :, 0]),
         levels=[level.name for level in opened.levels],
         level_reasons=[level.reason for level in opened.levels],
-        featured=featured.choose(opened),
+        featured=featured.choose(opened, opened.levels),
         contexts=contexts_of,
         labels={
             number: site.Label(text=label.text, remarks=" ".join(label.remarks))

@@ -7,10 +7,10 @@ import rich.table
 import rich.text
 from absl import flags
 
-from tfvis_jax.analysis import labels as labels_lib
-from tfvis_jax.analysis import prompts
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import command, progress, terminal
+from tfvis_jax.description import label_prompts
+from tfvis_jax.description import labels as labels_lib
+from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
 _EXPORT = flags.DEFINE_string(
@@ -73,12 +73,12 @@ def _export(opened) -> None:
     target = pathlib.Path(_EXPORT.value)
     factors = _chosen(opened)
     with progress.Stages().stage("export", "windows of every factor") as show:
-        n_written = prompts.write(
+        n_written = label_prompts.write(
             target,
             opened,
             factors,
             layer=_LAYER.value,
-            counts=prompts.Counts(
+            counts=label_prompts.Counts(
                 top=_TOP.value,
                 per_quantile=_PER_QUANTILE.value,
                 negative=_NEGATIVE.value,

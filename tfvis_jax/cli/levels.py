@@ -9,10 +9,11 @@ import rich.table
 import rich.text
 from absl import flags
 
-from tfvis_jax.analysis import context_shares, featured, level_file, levels
-from tfvis_jax.analysis import run as run_lib
 from tfvis_jax.cli import command, progress, terminal
+from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError
+from tfvis_jax.levels import context_shares, level_file, rule
+from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
 _PER_FACTOR = flags.DEFINE_integer(
@@ -36,8 +37,8 @@ def run(arguments: Sequence[str]) -> None:
     found = opened.levels
     count = collections.Counter(level.name for level in found)
     console = terminal.console()
-    shown = featured.choose(opened, per_level=_FACTORS_SHOWN)
-    for name in levels.LEVELS:
+    shown = featured.choose(opened, found, per_level=_FACTORS_SHOWN)
+    for name in rule.LEVELS:
         print(f"{name:<8} {count[name]:>6,} factors")
         table = rich.table.Table.grid(padding=(0, 1))
         for number in shown:
@@ -51,7 +52,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def measure(opened: run_lib.Run, stages: progress.Stages, *, per_factor: int) -> None:
-    """Writes `levels.json`, unless it is there and of these examples."""
+    """Writes `rule.json`, unless it is there and of these examples."""
     path, examples = opened.directory.levels, opened.examples
     with contextlib.suppress(InputError):
         if level_file.load(path, examples).per_factor == per_factor:
@@ -64,7 +65,7 @@ def measure(opened: run_lib.Run, stages: progress.Stages, *, per_factor: int) ->
             opened.trained,
             opened.windows,
             examples,
-            peaks=levels.peaks(opened.importance(), np.asarray(examples.firing)),
+            peaks=rule.peaks(opened.importance(), np.asarray(examples.firing)),
             per_factor=per_factor,
             progress=show,
         )

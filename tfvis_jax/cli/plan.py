@@ -8,11 +8,13 @@ import jax
 from absl import flags
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import models, run_directory, sharding
+from tfvis_jax import models, sharding
 from tfvis_jax.cli import command, plan_text, settings
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import compiled, costs, metrics_log, plan, topology
+from tfvis_jax.planning import compiled, costs, plan, topology
+from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax.training import metrics_log
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
@@ -63,7 +65,7 @@ def run(arguments: Sequence[str]) -> None:
     """Prints the plan of a run or of flags."""
     if len(arguments) > 1:
         raise command.UsageError(f"Expected at most one run, got {list(arguments)}.")
-    directory = run_directory.RunDirectory(arguments[0]) if arguments else None
+    directory = directory_lib.RunDirectory(arguments[0]) if arguments else None
     config = _config(directory)
     model = models.read_config(config.model)
     _check_layers(config, model)
@@ -133,7 +135,7 @@ def _device_memory() -> int | None:
 def _rate(path) -> plan.Rate | None:
     if path is None:
         return None
-    log = metrics_log.read(run_directory.RunDirectory(path).metrics)
+    log = metrics_log.read(directory_lib.RunDirectory(path).metrics)
     return plan.measured_rate(log)
 
 

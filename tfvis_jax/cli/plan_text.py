@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tfvis_jax.training import plan as plan_lib
+from tfvis_jax.planning import plan as plan_lib
 
 _MIB, _GIB = 2**20, 2**30
 # Exchanges below it are a number a row or a factor.

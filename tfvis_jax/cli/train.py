@@ -13,21 +13,16 @@ from absl import flags
 
 import tfvis_jax
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, run_directory, sharding
+from tfvis_jax import files, sharding
 from tfvis_jax.cli import command, devices, progress, settings, signals
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as report_lib
-from tfvis_jax.training import (
-    cache,
-    dictionary_file,
-    loop,
-    metrics_log,
-    places,
-    plan,
-    setup,
-)
+from tfvis_jax.planning import plan
+from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
+from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax.training import checkpoint_storage, loop, metrics_log
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
@@ -60,7 +55,7 @@ _PROFILE = flags.DEFINE_integer(
 def run(arguments: Sequence[str]) -> None:
     """Trains the run and prints its report."""
     path = command.run_argument(arguments)
-    directory = run_directory.RunDirectory(path)
+    directory = directory_lib.RunDirectory(path)
     with devices.joined(FLAGS):
         if directory.config_path.is_file() and not FLAGS.text:
             config = settings.override(directory.read_config(), FLAGS)
@@ -86,7 +81,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def train(
-    directory: run_directory.RunDirectory,
+    directory: directory_lib.RunDirectory,
     config: config_lib.RunConfig,
     stages: progress.Stages,
     *,
@@ -109,7 +104,9 @@ def train(
         )
     stored = None
     if activations is not None:
-        stored = cache.open_for(pathlib.Path(activations), opened, windows)
+        stored = stored_hidden_states.open_for(
+            pathlib.Path(activations), opened, windows
+        )
     with signals.asking() as asked, stages.stage("train", "learning") as show:
         try:
             state = loop.fit(
@@ -134,7 +131,7 @@ def train(
 
 
 def prepare(
-    directory: run_directory.RunDirectory,
+    directory: directory_lib.RunDirectory,
     config: config_lib.RunConfig,
     stages: progress.Stages,
     *,
@@ -151,7 +148,7 @@ def prepare(
     if mesh is not None:
         plan.check(config, opened.pretrained.config, mesh=mesh)
         if config.checkpoints is not None:
-            places.check(config.checkpoints)
+            checkpoint_storage.check(config.checkpoints)
     directory.open_or_create(config)
     if sharding.is_first_process():
         setup.keep_model_identity(opened)

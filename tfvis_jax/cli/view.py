@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tfvis_jax import run_directory
 from tfvis_jax.cli import command
+from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.viewer import server
 
 FLAGS = command.new_flags()
@@ -20,7 +20,7 @@ _OPEN = flags.DEFINE_bool(
 def run(arguments: Sequence[str]) -> None:
     """Serves the site of a run until Ctrl-C."""
 
-    directory = run_directory.RunDirectory(command.run_argument(arguments))
+    directory = directory_lib.RunDirectory(command.run_argument(arguments))
     directory.read_config()
     server.serve(
         directory.site,

@@ -17,7 +17,7 @@ import grain
 import numpy as np
 
 from tfvis_jax import errors
-from tfvis_jax.data import activations
+from tfvis_jax.data import hidden_states_folder
 from tfvis_jax.data import windows as windows_lib
 
 # Enough for all parts to have about as many rows.
@@ -71,7 +71,7 @@ def batches(
     start: int = 0,
     num_epochs: int = 1,
     places: np.ndarray | None = None,
-    stored: activations.Activations | None = None,
+    stored: hidden_states_folder.Activations | None = None,
 ) -> Iterator[Batch]:
     """Yields every window of ``rows`` once an epoch.
 
@@ -144,7 +144,7 @@ def _read_batch(
     *,
     places: np.ndarray,
     parts: int,
-    stored: activations.Activations | None,
+    stored: hidden_states_folder.Activations | None,
 ) -> Batch:
     """Reads the windows at some places of a batch; -1 stands for an empty one."""
     ours = chosen[places]

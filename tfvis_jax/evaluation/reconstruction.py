@@ -9,8 +9,8 @@ import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import refitted
+from tfvis_jax.runs import dictionary_file, encoding, setup
 from tfvis_jax.sparse_coding import metrics, objective
-from tfvis_jax.training import dictionary_file, encoding, setup
 
 
 @dataclasses.dataclass(frozen=True)

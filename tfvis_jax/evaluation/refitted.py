@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
+from tfvis_jax.runs import dictionary_file, encoding
 from tfvis_jax.sparse_coding import objective, refit
-from tfvis_jax.training import dictionary_file, encoding
 
 LASSO, DEBIASED, K_LARGEST = "lasso", "debiased", "k_largest"
 

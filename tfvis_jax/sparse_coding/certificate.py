@@ -205,11 +205,8 @@ def _penalties(
     l1_penalty: jax.Array | float, l2_penalty: jax.Array | float
 ) -> tuple[jax.Array | np.ndarray, jax.Array | np.ndarray | None]:
     """Returns λ and μ in float32; None for a plain μ of 0, which costs nothing."""
-    no_ridge = isinstance(l2_penalty, int | float) and l2_penalty == 0
-    return (
-        checks.in_float32("l1_penalty", l1_penalty),
-        None if no_ridge else checks.in_float32("l2_penalty", l2_penalty),
-    )
+    penalty = checks.in_float32("l1_penalty", l1_penalty)
+    return penalty, checks.ridge_in_float32(l2_penalty)
 
 
 def _with_residual(

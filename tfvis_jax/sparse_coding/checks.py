@@ -19,6 +19,46 @@ import numpy as np
 from tfvis_jax.errors import InputError
 
 
+def check_lasso(
+    x: Any,
+    dictionary: Any,
+    *,
+    l1_penalty: Any,
+    l2_penalty: Any = 0.0,
+    tolerance: Any,
+    max_steps: Any,
+    lipschitz: Any = None,
+    codes0: Any = None,
+) -> dict[str, jax.Array | np.ndarray | None]:
+    """Raises InputError where the arguments of a solve make no problem.
+
+    Args:
+      x: [batch, d_model].
+      dictionary: [n_factors, d_model].
+      l1_penalty: λ > 0; scalar, [batch], or [1 or batch, n_factors].
+      l2_penalty: μ ≥ 0, a scalar.
+      tolerance: scalar, 0 or more.
+      max_steps: at least 1.
+      lipschitz: scalar above 0, or None.
+      codes0: [batch, n_factors], or None.
+
+    Returns:
+      The four numbers in float32 by name; None for what is not given, and for a plain μ
+      of 0, which then costs nothing.
+    """
+    check_shapes(x, dictionary, codes0=codes0)
+    check_count("max_steps", max_steps)
+    numbers = {
+        "l1_penalty": in_float32("l1_penalty", l1_penalty),
+        "l2_penalty": ridge_in_float32(l2_penalty),
+        "tolerance": in_float32("tolerance", tolerance),
+        "lipschitz": None if lipschitz is None else in_float32("lipschitz", lipschitz),
+    }
+    check_numbers((x.shape[0], dictionary.shape[0]), numbers)
+    check_values({"x": x, "dictionary": dictionary, "codes0": codes0}, numbers)
+    return numbers
+
+
 def check_shapes(x: Any, dictionary: Any, **codes: Any) -> None:
     """Raises InputError where arrays are none, or do not fit together.
 
@@ -123,6 +163,13 @@ def in_float32(name: str, value: jax.typing.ArrayLike) -> jax.Array | np.ndarray
             return np.asarray(value, np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"Expected `{name}` to be a number, got {value!r}.") from error
+
+
+def ridge_in_float32(l2_penalty: Any) -> jax.Array | np.ndarray | None:
+    """Returns μ as a solve will see it: None for a plain 0."""
+    if isinstance(l2_penalty, int | float) and l2_penalty == 0:
+        return None
+    return in_float32("l2_penalty", l2_penalty)
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,22 +77,16 @@ def encode(
         tolerance < 0, or a ``lipschitz`` ≤ 0. Where they are traced, the gap of the
         rows concerned is NaN, they are not converged, and other rows are not affected.
     """
-    checks.check_shapes(x, dictionary, codes0=codes0)
-    checks.check_count("max_steps", max_steps)
-    if isinstance(l2_penalty, int | float) and l2_penalty == 0:
-        ridge = None
-    else:
-        ridge = checks.in_float32("l2_penalty", l2_penalty)
-    numbers = {
-        "l1_penalty": checks.in_float32("l1_penalty", l1_penalty),
-        "l2_penalty": ridge,
-        "tolerance": checks.in_float32("tolerance", tolerance),
-        "lipschitz": (
-            None if lipschitz is None else checks.in_float32("lipschitz", lipschitz)
-        ),
-    }
-    checks.check_numbers((x.shape[0], dictionary.shape[0]), numbers)
-    checks.check_values({"x": x, "dictionary": dictionary, "codes0": codes0}, numbers)
+    numbers = checks.check_lasso(
+        x,
+        dictionary,
+        l1_penalty=l1_penalty,
+        l2_penalty=l2_penalty,
+        tolerance=tolerance,
+        max_steps=max_steps,
+        lipschitz=lipschitz,
+        codes0=codes0,
+    )
     chosen = registry.solver(
         solver,
         platform=layout.platform(dictionary),

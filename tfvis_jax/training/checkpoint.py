@@ -13,8 +13,9 @@ from orbax.checkpoint import v1 as ocp
 
 from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import places, setup
-from tfvis_jax.training import state as state_lib
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.runs import setup
+from tfvis_jax.training import checkpoint_storage
 
 # How many are kept.
 _NEWEST = 2
@@ -103,7 +104,7 @@ class Checkpoints:
             self._put_aside(damaged)
             return state
         # A bucket may also have gone away meanwhile, which is another matter.
-        places.check(self._folder)
+        checkpoint_storage.check(self._folder)
         reasons = " ".join(map(str, damaged.values()))
         raise InputError(
             f"{reasons} None of the checkpoints in {self._folder} can be used. Remove "
@@ -145,7 +146,7 @@ class Checkpoints:
             self._notify(f"{error} An older one is used; it is now in {aside}.")
         if sharding.is_first_process():
             for number in damaged:
-                places.move(self._folder / str(number), aside / str(number))
+                checkpoint_storage.move(self._folder / str(number), aside / str(number))
         sharding.wait_for_all("damaged checkpoints")
         self._checkpointer.reload()
 
@@ -161,7 +162,8 @@ class Checkpoints:
             kept = "there is none yet" if last is None else f"the last is {last}"
             self._notify(
                 f"A checkpoint could not be saved in {self._folder} "
-                f"({places.reason(error)}). Training goes on; of whole ones, {kept}."
+                f"({checkpoint_storage.reason(error)}). Training goes on; "
+                f"of whole ones, {kept}."
             )
 
 

@@ -16,21 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import sharding
-from tfvis_jax.data import activations, loader
 from tfvis_jax.data import hidden_states as hidden_states_lib
+from tfvis_jax.data import hidden_states_folder, loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.training import (
-    checkpoint,
-    initialise,
-    metrics_log,
-    schedule,
-    setup,
-    step,
-    watch,
-)
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step
+from tfvis_jax.runs import setup
+from tfvis_jax.training import checkpoint, initialise, metrics_log, schedule, watch
 from tfvis_jax.training import held_out as held_out_lib
 from tfvis_jax.training import mesh as mesh_lib
-from tfvis_jax.training import state as state_lib
 
 Progress = Callable[[int, int], None]
 
@@ -48,7 +42,7 @@ def fit(
     mesh: jax.sharding.Mesh | None = None,
     notify: Callable[[str], None] = warnings.warn,
     profile_batch: int | None = None,
-    stored: activations.Activations | None = None,
+    stored: hidden_states_folder.Activations | None = None,
 ) -> state_lib.TrainState:
     """Learns the dictionary of a run, from its newest checkpoint if there is one.
 

@@ -1,0 +1,59 @@
+"""Factors to begin with: of each level, readable ones first."""
+
+import itertools
+import types
+
+import numpy as np
+
+from tfvis_jax.description import featured
+from tfvis_jax.levels import rule
+
+WORDS = ["School", "pizzz", "the"]
+
+
+class _Windows:
+    """Every token of window w has id w."""
+
+    token_counts = np.array([1, 1, 10_000])
+
+    def token_ids(self, windows):
+        return np.repeat(windows[:, None], 5, axis=1)
+
+    def token_texts(self, window):
+        return [["school", "##zz", "the"][window]] * 5
+
+    def context(self, window, position):
+        return types.SimpleNamespace(before="", word=WORDS[window], after="")
+
+    def document_name(self, window):
+        return str(next(self._number))
+
+    _number = itertools.count()
+
+
+def _run():
+    """Factor 0 marks a word, 1 a piece of a name, 2 a frequent word; all are high."""
+    shape = (2, 3, 5)
+    return types.SimpleNamespace(
+        # The unreadable ones are stronger.
+        importance=lambda: np.array([[0.0, 0.0, 0.0], [1.0, 3.0, 2.0]]),
+        trained=types.SimpleNamespace(layers=(0, 6)),
+        windows=_Windows(),
+        examples=types.SimpleNamespace(
+            activation=np.ones(shape),
+            window=np.broadcast_to(np.arange(3)[None, :, None], shape),
+            position=np.broadcast_to(np.arange(5), shape),
+        ),
+    )
+
+
+LEVELS = [rule.Level("high", "")] * 3
+
+
+def test_whole_and_rare_words_come_first():
+    assert featured.choose(_run(), LEVELS, per_level=1) == [0]
+    assert sorted(featured.choose(_run(), LEVELS, per_level=9)) == [0, 1, 2]
+
+
+def test_top_words_are_counted_at_the_peak_without_case():
+    assert featured.top_words(_run(), 0, n=3) == ["school"]

@@ -1,0 +1,51 @@
+"""Histograms and pairs against NumPy's own."""
+
+import numpy as np
+import pytest
+
+from tfvis_jax.examples import firing_statistics
+
+
+def test_bins_are_those_of_the_edges():
+    edges = firing_statistics.HISTOGRAM_EDGES
+    assert len(edges) == firing_statistics.N_BINS + 1 and (np.diff(edges) > 0).all()
+    inner = edges[1:-1].astype(np.float32)
+    np.testing.assert_array_equal(inner, edges[1:-1])
+    tiny, huge = np.float32([1e-42, 1e-9]), np.float32([4096, 1e38])
+    alpha = np.concatenate([tiny, inner, np.nextafter(inner, np.float32(0)), huge])
+    expected = np.searchsorted(edges, alpha, side="right") - 1
+    np.testing.assert_array_equal(firing_statistics.bins(alpha), expected)
+    assert set(expected.tolist()) == set(range(firing_statistics.N_BINS))
+
+
+@pytest.mark.parametrize("dense_above", [0, np.inf])
+@pytest.mark.parametrize("share", [0, 0.02, 0.3, 1])
+def test_pairs_are_counted_both_ways(monkeypatch, dense_above, share):
+    monkeypatch.setattr(firing_statistics, "_DENSE_ABOVE", dense_above)
+    monkeypatch.setattr(firing_statistics, "_MAX_KEYS", 500)
+    fires = np.random.default_rng(0).random((200, 13)) < share
+    found = firing_statistics.count_pairs(*np.nonzero(fires), n_factors=13)
+    expected = np.triu(fires.astype(int).T @ fires.astype(int), 1)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_no_pairs_no_partners():
+    partner, score = firing_statistics.partners(None, firing=np.ones(3), k=2)
+    assert (partner == -1).all() and not score.any()
+    assert not firing_statistics.counts_pairs(n_layers=7, n_factors=3200)
+    assert firing_statistics.counts_pairs(n_layers=7, n_factors=3000)
+
+
+def test_equal_partners_come_by_number():
+    pairs = np.triu(np.full((4, 4), 5), 1)
+    partner, score = firing_statistics.partners(pairs, firing=np.full(4, 10), k=5)
+    assert partner[2].tolist() == [0, 1, 3, -1, -1]
+    np.testing.assert_allclose(score[2], [1 / 3, 1 / 3, 1 / 3, 0, 0], rtol=1e-6)
+
+
+def test_fixed_point_sums_are_exact_in_any_order():
+    alpha = np.random.default_rng(0).exponential(size=5000).astype(np.float32)
+    fixed = firing_statistics.fixed_point(alpha)
+    assert fixed.dtype == np.int64
+    unit = firing_statistics.FIXED_POINT
+    np.testing.assert_allclose(fixed * unit, alpha, rtol=0, atol=unit / 2)

@@ -1,0 +1,152 @@
+"""What a notebook shows: everything readable, nothing of it markup."""
+
+import html.parser
+import re
+
+import numpy as np
+import pytest
+
+import tfvis_jax
+from tfvis_jax import markup
+from tfvis_jax.notebook import factor as factor_lib
+from tfvis_jax.notebook import html as html_lib
+
+EVIL = "</td><script>alert(1)</script><img src=x onerror=alert(1)> & \u202e\"'"
+_TAGS = {
+    *("div", "p", "b", "br", "bdi", "span", "code", "table", "tr", "td", "th"),
+    *("svg", "title", "circle", "text", "line", "polyline"),
+}
+_VOID = {"br"}
+
+
+class _Reader(html.parser.HTMLParser):
+    """Collects the text; refuses tags and attributes that are not ours."""
+
+    def __init__(self):
+        super().__init__()
+        self.text, self.open = [], []
+
+    def handle_starttag(self, tag, attrs):
+        assert tag in _TAGS, tag
+        assert not any(name.startswith("on") or name == "href" for name, _ in attrs)
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def _text(shown) -> str:
+    """Returns the text of HTML, which must be well-formed and harmless."""
+    reader = _Reader()
+    reader.feed(shown)
+    reader.close()
+    assert reader.open == []
+    return "".join(reader.text)
+
+
+@pytest.fixture(scope="module")
+def run(toy_run):
+    return tfvis_jax.load_run(toy_run)
+
+
+@pytest.fixture(scope="module")
+def factor(run):
+    """The factor that fires most."""
+    return run.factor(int(run.examples.firing.sum(axis=0).argmax()))
+
+
+def test_hostile_text_stays_text():
+    shown = markup.examples([(1.0, EVIL, EVIL, EVIL, EVIL)], factor=1, layer=2)
+    assert _text(shown).count(EVIL) == 4
+    shown = html_lib.factor(
+        *(1,),
+        level="high",
+        reason=EVIL,
+        importance={0: 1.0},
+        examples="",
+        is_dead=False,
+        label=EVIL,
+    )
+    assert _text(shown).count(EVIL) == 2
+    shown = markup.description(
+        1, head=EVIL, importance={0: 1.0}, lists=[(EVIL, [(EVIL, EVIL)])]
+    )
+    assert _text(shown).count(EVIL) == 4
+    shown = html_lib.sentence([EVIL], strongest={0: [[(3, 0.5)]]}, n_tokens=1)
+    assert EVIL in _text(shown)
+    shown = markup.token_map(
+        EVIL, texts=[EVIL], is_spaced=[False], weights=np.ones(1), position=0
+    )
+    assert _text(shown).count(EVIL) == 2
+    shown = html_lib.run(EVIL, model=EVIL, n_factors=2, layers=(0,), l1_penalty=1)
+    assert _text(shown).count(EVIL) == 2
+
+
+def test_a_run_shows_what_it_holds(run):
+    text = _text(run._repr_html_())
+    assert "<b>toy" in text and "24 factors for layers 0, 1, 2" in text
+
+
+def test_importance_is_a_mapping_and_a_curve(run, factor):
+    importance = factor.importance()
+    curve = run.importance()[:, factor.number]
+    assert dict(importance) == dict(zip((0, 1, 2), curve.tolist(), strict=True))
+    assert importance.peak == int(curve.argmax()) and len(importance) == 3
+    shown = importance._repr_html_()
+    assert f"{curve.max():.3f}" in _text(shown)
+    # The picture is linear in the scores.
+    [points] = re.findall('points="([^"]*)"', shown)
+    x, y = np.array([point.split(",") for point in points.split()], float).T
+    slope = np.polyfit(curve, y, 1)
+    np.testing.assert_allclose(np.polyval(slope, curve), y, atol=0.1)
+    assert slope[0] < 0 and (np.diff(x) > 0).all()
+    assert factor_lib.Importance({0: 0.0}, factor=3)._repr_html_()
+
+
+def test_examples_are_a_list_that_shows_itself(factor):
+    found = factor.examples(layer=2, n=3)
+    assert isinstance(found, list) and len(found) == 3
+    assert str(found).splitlines()[0] == str(found[0])
+    text = _text(found._repr_html_())
+    assert found[0].document in text and f"{found[0].activation:.3f}" in text
+    # Without a layer, where it peaks.
+    assert factor.examples(n=1).layer == factor.importance().peak
+
+
+def test_a_factor_and_its_description_show_themselves(run, factor):
+    text = _text(factor._repr_html_())
+    assert f"Φ{factor.number}" in text and factor.level.reason in text
+    # A factor that fires nearly everywhere has no words of its own.
+    alive = run.examples.firing.any(axis=0).nonzero()[0].tolist()
+    found = [run.factor(number).describe() for number in alive]
+    description = next(each for each in found if each.terms.at)
+    word = description.terms.at[0].text
+    for text in (_text(description._repr_html_()), str(description)):
+        assert "nearest (cosine)" in text and word in text
+    assert max(map(len, str(description).splitlines())) <= 88
+    assert description.factor in alive
+
+
+def test_a_dead_or_silent_factor_says_so(run):
+    text = _text(run.factor(0)._repr_html_())
+    assert "Φ0 is dead" in text
+    assert "<table" not in run.factor(0)._repr_html_()
+    silent = run.factor(1).examples(layer=2)
+    assert silent == []
+    assert "fires at no token of the corpus at layer 2" in _text(silent._repr_html_())
+
+
+def test_a_sentence_shows_its_factors(run):
+    encoded = run.encode("The <b>bank</b> of the river")
+    text = _text(encoded._repr_html_())
+    [(number, alpha), *_] = encoded.strongest(2, 4, n=1)
+    assert encoded.text[slice(*encoded.spans[4])] in text
+    assert f"Φ{number} {alpha:.3f}" in text
+    assert len(repr(encoded)) < 100 and encoded.text in repr(encoded)
+    assert "layer 0" in text and "more tokens" not in text
+    shortened = html_lib.sentence(["a"], strongest={0: [[]]}, n_tokens=5)
+    assert "and 4 more tokens" in _text(shortened)

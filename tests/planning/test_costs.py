@@ -1,0 +1,166 @@
+"""Formulae of memory and work against what XLA says of the compiled programs."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from tfvis_jax import config, sharding
+from tfvis_jax.models import bert, bert_config
+from tfvis_jax.planning import compiled, costs
+
+# d_model and factors so large that products outweigh what is done element by element.
+BERT = bert_config.BertConfig(
+    vocab_size=500, d_model=128, n_layers=2, n_heads=4, d_hidden=512
+)
+PLACES = {
+    "one": (1, 1, "spectral"),
+    "rows": (8, 1, "spectral"),
+    "both": (2, 4, "spectral"),
+    "fista": (1, 1, "fista"),
+    "working_set": (1, 1, "working_set"),
+}
+
+
+def _settings(*, data=1, solver="spectral", **dictionary):
+    """A run with as many rows and windows for each device of the data axis."""
+    return config.RunConfig(
+        model="m",
+        corpus=config.CorpusConfig(paths=("x",)),
+        solver=config.SolverConfig(solver=solver),
+        dictionary=config.DictionaryConfig(**{"n_factors": 512} | dictionary),
+        windows_per_batch=16 * data,
+        rows_per_step=512 * data,
+    )
+
+
+def _mesh(data, factor):
+    devices = jax.devices()[: data * factor]
+    axes = (sharding.DATA, sharding.FACTOR)
+    return jax.make_mesh((data, factor), axes, devices=devices)
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """What XLA says of the step, by the name of its place."""
+    return {
+        name: compiled.figures(
+            compiled.lower_step(
+                _settings(data=data, solver=solver), BERT, mesh=_mesh(data, factor)
+            )
+        )
+        for name, (data, factor, solver) in PLACES.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    """What XLA says of the encoder, by the devices that share the windows."""
+    return {
+        data: compiled.figures(
+            compiled.lower_encoder(_settings(data=data), BERT, mesh=_mesh(data, 1))
+        )
+        for data in (1, 8)
+    }
+
+
+def _formulae(name):
+    data, factor, solver = PLACES[name]
+    settings, mesh = (
+        _settings(data=data, solver=solver),
+        costs.Mesh(data, factor, "cpu"),
+    )
+    memory = costs.memory(settings, BERT, mesh=mesh)
+    # XLA counts the body of a loop once: one solver step and one look within it.
+    return memory, costs.work(settings, BERT, mesh=mesh, solver_steps=1)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_the_memory_of_a_step_is_what_xla_takes(steps, name):
+    memory, _ = _formulae(name)
+    expected = memory.dictionary + memory.update_state + memory.rows + memory.codes
+    # A tenth, for what is of each row or factor only, and for blocks of working sets.
+    np.testing.assert_allclose(steps[name].peak, expected, rtol=0.1)
+
+
+@pytest.mark.parametrize("name", ["one", "rows", "both", "fista"])
+def test_the_flops_of_a_step_are_what_xla_counts(steps, name):
+    _, work = _formulae(name)
+    # What is left out is done element by element, of products of d_model 128, and 31
+    # products of one row for the Lipschitz bound.
+    counted = steps[name].flops
+    np.testing.assert_allclose(
+        counted, work.solver_flops + work.update_flops, rtol=0.07
+    )
+
+
+def test_what_devices_exchange_is_what_xla_has_them_exchange(steps):
+    for name, of_rows, of_gradient in (("one", 0, 0), ("rows", 0, 1), ("both", 4, 1)):
+        _, work = _formulae(name)
+        large = [
+            each
+            for each in steps[name].collectives
+            if each.num_bytes > 2**14 and not each.conditional
+        ]
+        assert len(large) == of_rows + of_gradient
+        exchanged = work.exchanged_rows + work.exchanged_gradient
+        # A collective takes along numbers of each row that are summed with it.
+        np.testing.assert_allclose(
+            sum(c.num_bytes for c in large), exchanged, rtol=0.02
+        )
+
+
+def test_collectives_stand_where_they_do(steps):
+    assert steps["one"].collectives == ()
+    large = [c for c in steps["both"].collectives if c.num_bytes > 2**14]
+    assert {c.kind for c in large if not c.conditional} == {"all-reduce"}
+    # A solver step, a look, and the first look, the residual and the gradient.
+    loops = sorted(c.loops for c in large if not c.conditional)
+    assert loops == [0, 0, 0, 1, 2]
+    assert [c.kind for c in large if c.conditional] == ["all-reduce"]
+
+
+def test_the_encoder_takes_no_more_than_planned_and_computes_as_much(encoders):
+    for data, figures in encoders.items():
+        settings, mesh = _settings(data=data), costs.Mesh(data, 1, "cpu")
+        memory = costs.memory(settings, BERT, mesh=mesh)
+        # How much of it XLA fuses away depends on the number of windows.
+        assert figures.temporary <= 1.01 * memory.activations
+        assert memory.activations <= 2.2 * figures.temporary
+        assert memory.hidden_states == pytest.approx(figures.results, rel=0.01)
+        expected = 16 * 64 * costs.encoder_flops(settings, BERT)
+        # Softmax, gelu and norms, of d_model 128.
+        np.testing.assert_allclose(figures.flops, expected, rtol=0.1)
+
+
+def test_weak_scaling_is_flat(steps, encoders):
+    """Eight devices with eight times the rows do and hold each what one does."""
+    for one, eight in ((steps["one"], steps["rows"]), (encoders[1], encoders[8])):
+        np.testing.assert_allclose(eight.flops, one.flops, rtol=0.05)
+        np.testing.assert_allclose(eight.traffic, one.traffic, rtol=0.05)
+    assert steps["rows"].peak == pytest.approx(steps["one"].peak, rel=0.05)
+
+
+def test_the_number_of_weights():
+    leaves = jax.tree.leaves(bert.abstract(BERT))
+    assert costs.num_parameters(BERT) == sum(leaf.size for leaf in leaves)
+    memory = costs.memory(_settings(), BERT, mesh=costs.Mesh(1, 1, "cpu"))
+    halved = dataclasses.replace(_settings(), dtype="bfloat16")
+    half = costs.memory(halved, BERT, mesh=costs.Mesh(1, 1, "cpu"))
+    assert memory.weights - half.weights == 2 * costs.num_parameters(BERT)
+
+
+def test_what_an_update_remembers():
+    def remembered(factor, **dictionary):
+        mesh = costs.Mesh(1, factor, "cpu")
+        return costs.memory(_settings(**dictionary), BERT, mesh=mesh)
+
+    whole, split = (remembered(factor, update="adam") for factor in (1, 4))
+    assert whole.dictionary == 512 * 128 * 4
+    assert split.dictionary == whole.dictionary // 4
+    # Two moments; counts of idle steps; a few scalars that are not split.
+    assert whole.update_state == pytest.approx(2 * whole.dictionary, rel=0.01)
+    assert split.update_state == pytest.approx(whole.update_state / 4, rel=0.01)
+    online = remembered(1, update="online")
+    assert online.update_state > 4 * 512**2

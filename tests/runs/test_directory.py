@@ -1,0 +1,94 @@
+"""One writer, one set of settings, whole files."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from tfvis_jax import config, files
+from tfvis_jax.errors import InputError
+from tfvis_jax.runs import directory
+
+SETTINGS = config.RunConfig(model="m", corpus=config.CorpusConfig(paths=("a",)))
+
+
+def test_settings_come_back_and_other_settings_change_nothing(tmp_path):
+    run = directory.RunDirectory(tmp_path / "run")
+    run.open_or_create(SETTINGS)
+    run.open_or_create(SETTINGS)
+    run.tokens.mkdir()
+    files.write_json(run.tokens / "index.json", {})
+    before = run.config_path.read_bytes()
+    with pytest.raises(InputError, match="seed: 0 there, 3 asked for"):
+        run.open_or_create(dataclasses.replace(SETTINGS, seed=3))
+    assert run.config_path.read_bytes() == before
+    assert run.read_config() == SETTINGS
+
+
+def test_settings_may_be_mended_until_the_text_is_read(tmp_path):
+    run = directory.RunDirectory(tmp_path / "run")
+    run.open_or_create(SETTINGS)
+    run.tokens.mkdir()
+    (run.tokens / "00000.json").write_text("{}")
+    mended = dataclasses.replace(SETTINGS, seed=3)
+    run.open_or_create(mended)
+    assert run.read_config() == mended
+    assert not run.tokens.exists()
+
+
+def test_a_file_or_a_foreign_folder_is_not_locked(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.tex").write_text("")
+    for name in ("file", "folder"):
+        run = directory.RunDirectory(tmp_path / name)
+        with pytest.raises(InputError, match=r"file|not empty"), run.lock():
+            pass
+    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match=r"thesis\.tex"):
+        directory.RunDirectory(tmp_path).open_or_create(SETTINGS)
+    with pytest.raises(InputError, match="not a run directory"):
+        directory.RunDirectory(tmp_path).read_config()
+
+
+def test_a_second_process_is_refused_by_name(tmp_path):
+    run = directory.RunDirectory(tmp_path)
+    program = (
+        "import pathlib, sys\n"
+        "from tfvis_jax import errors\n"
+        "from tfvis_jax.runs import directory\n"
+        "try:\n"
+        "    with directory.RunDirectory(pathlib.Path(sys.argv[1])).lock():\n"
+        "        print('locked')\n"
+        "except errors.InputError as error:\n"
+        "    print(error)\n"
+    )
+    second = [sys.executable, "-c", program, str(tmp_path)]
+    with run.lock():
+        refused = subprocess.run(second, capture_output=True, text=True, check=True)
+    assert "Another process (pid" in refused.stdout
+    freed = subprocess.run(second, capture_output=True, text=True, check=True)
+    assert freed.stdout == "locked\n"
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "f.json"
+    files.write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), files.write_atomically(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert files.read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["f.json"]
+
+
+def test_a_full_disk_is_a_sentence(tmp_path):
+    # /dev/full answers every write with "no space left on device".
+    (tmp_path / ".f.json.partial").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="No space left"):
+        files.write_json(tmp_path / "f.json", {"a": 1})
+    assert list(tmp_path.iterdir()) == []

@@ -1,1 +1,0 @@
-"""What factors mean: examples, importance, levels."""

@@ -1,0 +1,173 @@
+"""Trains and tunes sparse autoencoders on rows that fit into memory.
+
+Rows are scaled so that their mean squared distance from the mean row is 1: losses are
+then fractions of variance, and learning rates carry over from one model to another. The
+result is scaled back.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from tfvis_jax.comparison import method, sae, sae_loop
+from tfvis_jax.errors import InputError
+
+LEARNING_RATES = (1.5e-3, 3e-3, 6e-3)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedSAE:
+    """A trained autoencoder as a `method.Method`.
+
+    Attributes:
+      config: what it was trained with.
+      model: its parameters, in the scale of the rows given.
+      history: course of the training.
+      rows_seen: number of rows in all steps.
+    """
+
+    config: sae.SAEConfig
+    model: sae.SparseAutoencoder
+    history: sae_loop.History
+    rows_seen: int
+
+    @property
+    def decoder(self) -> jax.Array:
+        """[n_factors, d_model], unit rows."""
+        return self.model.decoder[...]
+
+    factors = decoder
+
+    @property
+    def offset(self) -> jax.Array:
+        """[d_model], the decoder's bias."""
+        return self.model.offset[...]
+
+    def encode(self, x: jax.Array) -> jax.Array:
+        """Returns the codes [rows, n_factors] >= 0 of ``x`` [rows, d_model]."""
+        return _encode(self.model, x)
+
+    codes = encode
+
+    def decode(self, codes: jax.Array) -> jax.Array:
+        """Returns the rows [rows, d_model] that codes [rows, n_factors] stand for."""
+        return _decode(self.model, codes)
+
+    def reconstruct(self, x: jax.Array) -> jax.Array:
+        """Returns the reconstruction [rows, d_model] of ``x`` [rows, d_model]."""
+        return self.decode(self.encode(x))
+
+
+class Tuned(NamedTuple):
+    """The best of several learning rates.
+
+    Attributes:
+      best: the autoencoder with the lowest FVU on the validation rows; calibrated.
+      fvu: of every learning rate, on the validation rows.
+    """
+
+    best: TrainedSAE
+    fvu: dict[float, float]
+
+
+def train(x: jax.Array, *, config: sae.SAEConfig) -> TrainedSAE:
+    """Trains one autoencoder and calibrates it.
+
+    Of many rows some are kept for the calibration, as `method.keep_back` says.
+
+    Args:
+      x: [rows, d_model] float32; at least two rows that differ. The last are kept.
+      config: settings; the same settings and rows give the same result.
+
+    Raises:
+      InputError: if the rows have another form, are not finite, or are all equal.
+    """
+    x = jnp.asarray(x)
+    _check(x)
+    x, unseen = method.keep_back(x)
+    batch_size = min(config.batch_size, x.shape[0])
+    mean = jnp.mean(x, axis=0)
+    scale = jnp.sqrt(jnp.mean(jnp.sum((x - mean[None, :]) ** 2, axis=1)))
+    if not float(scale) > 0:
+        raise InputError("Expected rows that differ from each other, got equal ones.")
+    model, history = sae_loop.fit(
+        x / scale,
+        mean / scale,
+        learning_rate=config.learning_rate,
+        key=jax.random.key(config.seed),
+        # The rate is an argument of its own, so that tuning it compiles once.
+        config=dataclasses.replace(
+            config, batch_size=batch_size, learning_rate=1.0, seed=0
+        ),
+    )
+    rows_seen = config.num_passes * (x.shape[0] // batch_size) * batch_size
+    model = model.scaled(scale)
+    model.config = config
+    trained = TrainedSAE(config, model, history, rows_seen)
+    return calibrate(trained, unseen)
+
+
+def tune(
+    x: jax.Array,
+    *,
+    validation: jax.Array,
+    config: sae.SAEConfig,
+    learning_rates: Sequence[float] = LEARNING_RATES,
+) -> Tuned:
+    """Trains once with every learning rate and keeps the best.
+
+    Each is calibrated on them first, so that all have the L0 asked for and the lowest
+    FVU is not that of the most active factors.
+
+    Args:
+      x: [rows, d_model] float32 to train on.
+      validation: [rows, d_model] of the same text, neither trained nor reported on.
+      config: settings; its learning rate is not used.
+      learning_rates: what to try.
+    """
+    trained = [
+        calibrate(
+            train(x, config=dataclasses.replace(config, learning_rate=rate)), validation
+        )
+        for rate in learning_rates
+    ]
+    fvu = [method.measure(candidate, validation).fvu for candidate in trained]
+    best = trained[int(np.argmin(fvu))]
+    return Tuned(best, dict(zip(learning_rates, fvu, strict=True)))
+
+
+def calibrate(trained: TrainedSAE, x: jax.Array) -> TrainedSAE:
+    """Returns the autoencoder with its L0 at inference set to the target on ``x``.
+
+    Args:
+      trained: what to calibrate; left as it is.
+      x: [rows, d_model] not trained on; the first `method.CALIBRATION_ROWS` are used.
+    """
+    model = _calibrate(trained.model, jnp.asarray(x[: method.CALIBRATION_ROWS]))
+    return dataclasses.replace(trained, model=model)
+
+
+@jax.jit
+def _calibrate(model, x):
+    model = nnx.clone(model)
+    model.calibrate(x)
+    return model
+
+
+_encode = jax.jit(lambda model, x: model.encode(x))
+_decode = jax.jit(lambda model, codes: model.decode(codes))
+
+
+def _check(x):
+    if x.ndim != 2 or x.dtype != jnp.float32 or x.shape[0] < 2:
+        raise InputError(
+            "Expected `x` to be float32 of shape [rows, d_model] with at least two "
+            f"rows, got {x.dtype} of shape {x.shape}."
+        )
+    if not bool(jnp.all(jnp.isfinite(x))):
+        raise InputError("Expected finite rows, got NaN or infinity; leave them out.")

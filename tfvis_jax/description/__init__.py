@@ -1,0 +1,1 @@
+"""A factor in words: terms, vocabulary, labels."""

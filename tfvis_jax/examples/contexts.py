@@ -1,0 +1,104 @@
+"""Tokens that fire a factor, shown in their contexts."""
+
+import dataclasses
+
+from tfvis_jax import markup
+from tfvis_jax.examples import reading
+from tfvis_jax.examples import results as results_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One token of the corpus on which a factor fires.
+
+    Attributes:
+      before: the text before the word, in the corpus's own spelling.
+      word: the word that the token belongs to.
+      after: the text after it.
+      activation: α.
+      document: name of the document.
+      window: number of the token window.
+      position: place of the token in it.
+      folded: near-duplicates that it stands for besides itself.
+    """
+
+    before: str
+    word: str
+    after: str
+    activation: float
+    document: str
+    window: int
+    position: int
+    folded: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.activation:6.3f}  {self.before}[{self.word}]{self.after}"
+
+
+class ExampleList(list[Example]):
+    """Examples of a factor at a layer, the strongest first.
+
+    Attributes:
+      factor: number of the factor.
+      layer: where it fires on them.
+    """
+
+    def __init__(self, examples: list[Example], *, factor: int, layer: int):
+        """Lists the examples."""
+        super().__init__(examples)
+        self.factor, self.layer = factor, layer
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def _repr_html_(self) -> str:
+        return markup.examples(
+            [(e.activation, e.before, e.word, e.after, e.document) for e in self],
+            factor=self.factor,
+            layer=self.layer,
+        )
+
+
+def in_context(
+    results: results_lib.Results,
+    references: reading.References,
+    *,
+    factor: int,
+    layer: int,
+) -> ExampleList:
+    """Returns tokens that fire a factor in their contexts.
+
+    Args:
+      results: of the run.
+      references: the tokens, see `reading`.
+      factor: number of the factor.
+      layer: where it fires on them.
+    """
+    windows = results.windows
+    examples = []
+    for activation, window, position, folded in zip(
+        *(array.tolist() for array in references), strict=True
+    ):
+        context = windows.context(window, position)
+        examples.append(
+            Example(
+                before=context.before,
+                word=context.word,
+                after=context.after,
+                activation=activation,
+                document=windows.document_name(window),
+                window=window,
+                position=position,
+                folded=folded,
+            )
+        )
+    return ExampleList(examples, factor=factor, layer=layer)
+
+
+def strongest(
+    results: results_lib.Results, factor: int, *, layer: int, n: int
+) -> ExampleList:
+    """Returns the top-activating examples of a factor at a layer, at most n."""
+    index = results.trained.layers.index(layer)
+    found = reading.strongest(results.examples, index, factor, stop=n)
+    return in_context(results, found, factor=factor, layer=layer)

@@ -1,0 +1,154 @@
+"""All that is gathered about the factors at one layer, from a stream of codes."""
+
+import dataclasses
+
+import numpy as np
+
+from tfvis_jax.examples import firing_statistics, ranked_lists, sampling
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How much is kept for each layer and factor.
+
+    Attributes:
+      n_factors: factors in the dictionary.
+      n: strongest tokens.
+      n_contexts: how many of them with their contexts.
+      n_random: tokens drawn at random, all with their contexts.
+      context_length: tokens of a context.
+      pairs: whether pairs of factors that fire together are counted.
+      seed: of the random tokens.
+    """
+
+    n_factors: int
+    n: int
+    n_contexts: int
+    n_random: int
+    context_length: int
+    pairs: bool
+    seed: int
+
+
+def context_start(
+    position: np.ndarray, *, window_length: int, context_length: int
+) -> np.ndarray:
+    """Returns where in its window the context of a token begins.
+
+    A context is the whole window where it is short enough; in longer ones the token is
+    in the middle, but for the ends of the window.
+    """
+    first = np.asarray(position) - context_length // 2
+    return np.clip(first, 0, window_length - context_length)
+
+
+class LayerStatistics:
+    """Lists and counts of one layer."""
+
+    def __init__(self, sizes: Sizes, *, layer: int):
+        """Starts with no tokens; ``layer`` is its number."""
+
+        def lists(n, context_length=0):
+            return ranked_lists.RankedLists(
+                n_factors=sizes.n_factors, n=n, context_length=context_length
+            )
+
+        self._sizes = sizes
+        self._streams = sampling.streams(
+            seed=sizes.seed, layer=layer, n_factors=sizes.n_factors
+        )
+        # The first of the strongest are kept a second time, with their contexts.
+        self._lists = {
+            "top": lists(sizes.n),
+            "context": lists(sizes.n_contexts, sizes.context_length),
+            "random": lists(sizes.n_random, sizes.context_length),
+        }
+        self.counts = firing_statistics.Counts.zeros(
+            n_factors=sizes.n_factors, pairs=sizes.pairs
+        )
+
+    def add_windows(
+        self,
+        codes: np.ndarray,
+        norms: np.ndarray,
+        *,
+        row_mask: np.ndarray,
+        first_places: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Adds the codes of windows.
+
+        Args:
+          codes: [windows * length, n_factors] float32.
+          norms: [windows * length], ‖x‖.
+          row_mask: [windows, length] bool, true for the tokens that count.
+          first_places: [windows] int64, the place of each window's first token.
+
+        Returns:
+          Rows, factors and activations of the positive codes, each [m].
+        """
+        length = row_mask.shape[1]
+        valid = row_mask.reshape(-1)
+        row, factor, activation = _positive(codes, valid)
+        window, position = np.divmod(row, length)
+        place = first_places[window] + position
+        by_window = codes.reshape(len(row_mask), length, -1)
+
+        def context(chosen):
+            size = self._sizes.context_length
+            start = context_start(
+                position[chosen], window_length=length, context_length=size
+            )
+            around = start[:, None] + np.arange(size)
+            found = by_window[window[chosen, None], around, factor[chosen, None]]
+            return found.astype(np.float16)
+
+        falling = ranked_lists.rank_by_activation(activation)
+        chance = sampling.ranks(self._streams[factor], place)
+        self._lists["top"].offer(factor, falling, place, activation)
+        self._lists["context"].offer(
+            factor, falling, place, activation, context=context
+        )
+        self._lists["random"].offer(factor, chance, place, activation, context=context)
+        self.counts.add_rows(
+            norms[valid], row=row, factor=factor, activation=activation
+        )
+        return row, factor, activation
+
+    def finish(self, name: str) -> ranked_lists.Entries:
+        """Returns the lists "top", "context" or "random"."""
+        return self._lists[name].finish()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns the whole state, to be given to `add_arrays`."""
+        result = {
+            f"{name}.{part}": array
+            for name, lists in self._lists.items()
+            for part, array in lists.entries()._asdict().items()
+        }
+        for field in dataclasses.fields(self.counts):
+            if (value := getattr(self.counts, field.name)) is not None:
+                result[f"counts.{field.name}"] = value
+        return result
+
+    def add_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Adds the state of other tokens of the same layer."""
+        for name, lists in self._lists.items():
+            parts = ranked_lists.Entries._fields
+            lists.add(
+                ranked_lists.Entries(*(arrays[f"{name}.{part}"] for part in parts))
+            )
+        names = [field.name for field in dataclasses.fields(self.counts)]
+        self.counts.add(
+            firing_statistics.Counts(
+                **{name: arrays.get(f"counts.{name}") for name in names}
+            )
+        )
+
+
+def _positive(codes, valid):
+    flat = np.flatnonzero(codes > 0)
+    row, factor = np.divmod(flat, codes.shape[1])
+    if not valid[row].all():
+        kept = valid[row]
+        row, factor, flat = row[kept], factor[kept], flat[kept]
+    return row, factor, codes.reshape(-1)[flat]

@@ -1,0 +1,132 @@
+"""What a trained run holds, read when it is first asked for."""
+
+import functools
+import os
+import pathlib
+
+import numpy as np
+
+from tfvis_jax import config as config_lib
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.examples import importance, stored
+from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import directory as directory_lib
+
+
+class Results:
+    """The dictionary of a run, its text, and the tokens that fire each factor.
+
+    Attributes:
+      directory: where it lies.
+      config: its settings.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        """Opens a run directory; InputError where it is none."""
+        self.directory = directory_lib.RunDirectory(pathlib.Path(path))
+        self.config: config_lib.RunConfig = self.directory.read_config()
+
+    @functools.cached_property
+    def trained(self) -> dictionary_file.TrainedDictionary:
+        """The factors and layer scales."""
+        return dictionary_file.load(self.directory.dictionary)
+
+    @functools.cached_property
+    def examples(self) -> stored.Examples:
+        """References to the strongest tokens of every layer and factor."""
+        return stored.load(self.directory.examples, self.trained)
+
+    @functools.cached_property
+    def windows(self) -> windows_lib.Windows:
+        """The corpus as token windows."""
+        return windows_lib.open(self.directory.tokens)
+
+    @functools.cached_property
+    def opened(self) -> setup.Setup:
+        """The model, its tokeniser and the settings."""
+        return setup.open_model(self.directory, self.config)
+
+    def importance(
+        self, *, n: int | None = None, norm_free: bool = False
+    ) -> np.ndarray:
+        """Returns the importance scores, [n_layers, n_factors].
+
+        Args:
+          n: number of largest activations to average; all that are stored if None.
+          norm_free: If True, divide by the mean ‖x‖ of the layer.
+
+        Raises:
+          InputError: fewer are stored than ``n``.
+        """
+        if n is None and not norm_free:
+            return self._importance
+        found = self.examples
+        available = found.activation.shape[2]
+        n = available if n is None else n
+        if not 1 <= n <= available:
+            raise InputError(
+                f"Expected 1 … {available} activations, as many as are stored, got "
+                f"{n}. `tfvis examples {self.directory.path} --top_n={n}` stores more."
+            )
+        scores = importance.importance_scores(found.activation, n=n)
+        if norm_free:
+            return importance.norm_free_scores(scores, found.mean_norm)
+        return scores
+
+    @functools.cached_property
+    def _importance(self) -> np.ndarray:
+        activation = self.examples.activation
+        return importance.importance_scores(activation, n=activation.shape[2])
+
+    def check_layer(self, layer: int) -> None:
+        """Refuses a layer that the dictionary does not have; InputError says which."""
+        if layer not in self.trained.layers:
+            raise InputError(f"Expected a layer of {self.trained.layers}, got {layer}.")
+
+    def check_factor(self, number: int) -> None:
+        """Refuses what is no factor of the dictionary; InputError says the range."""
+        n_factors = len(self.trained.factors)
+        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not is_whole or not 0 <= number < n_factors:
+            raise InputError(f"Expected a factor in 0 … {n_factors - 1}, got {number}.")
+
+    def check_fires(self, factor: int, *, layer: int) -> None:
+        """Refuses a layer at which a factor has no examples.
+
+        Raises:
+          InputError: no such factor or layer, a dead factor or one that does not fire
+            at this layer, or a run without examples; says what there is.
+        """
+        self._check_alive(factor)
+        self.check_layer(layer)
+        layers, examples = self.trained.layers, self.examples
+        if not np.any(examples.activation[layers.index(layer), factor] > 0):
+            firing = [
+                number
+                for number, times in zip(
+                    layers, examples.firing[:, factor], strict=True
+                )
+                if times
+            ]
+            raise InputError(
+                f"Factor {factor} fires at no token of the corpus at layer {layer}; it "
+                f"does at layers {firing}."
+            )
+
+    def peak_layer(self, factor: int) -> int:
+        """Returns the layer at which a factor's importance score is largest.
+
+        Raises:
+          InputError: no such factor, a dead one, or a run without examples.
+        """
+        self._check_alive(factor)
+        return self.trained.layers[int(np.argmax(self.importance()[:, factor]))]
+
+    def _check_alive(self, factor: int) -> None:
+        self.check_factor(factor)
+        if not np.any(self.examples.firing[:, factor]):
+            raise InputError(
+                f"Factor {factor} is dead: it fires at no token of the corpus, at no "
+                "layer."
+            )

@@ -1,0 +1,1 @@
+"""Whether a factor is a word, a pattern or of long range."""

@@ -1,0 +1,99 @@
+"""`levels.json`: the context shares of a run's factors, with what they belong to."""
+
+import dataclasses
+import hashlib
+import pathlib
+
+import numpy as np
+
+from tfvis_jax import files
+from tfvis_jax.errors import InputError
+from tfvis_jax.examples import stored
+from tfvis_jax.levels import context_shares
+
+SCHEMA = "tfvis-levels/1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured for the levels of a run.
+
+    Attributes:
+      shares: [n_factors, len(context_shares.RADII)] share of α within each radius; NaN
+        where a factor never fires.
+      per_factor: tokens for each factor, at most.
+    """
+
+    shares: np.ndarray
+    per_factor: int
+
+
+def save(path: pathlib.Path, measured: Measured, examples: stored.Examples) -> None:
+    """Writes context shares, atomically.
+
+    Args:
+      path: of the file.
+      measured: on ``examples``.
+      examples: of the run.
+    """
+    files.write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "dictionary_hash": examples.dictionary_hash,
+            "examples_hash": _hash(examples, measured.per_factor),
+            "per_factor": measured.per_factor,
+            "radii": list(context_shares.RADII),
+            "shares": [
+                None if np.isnan(row).any() else np.round(row, 4).tolist()
+                for row in measured.shares
+            ],
+        },
+    )
+
+
+def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
+    """Reads context shares.
+
+    Raises:
+      InputError: they are missing, damaged, of another schema, or were measured for
+        another dictionary or on other examples.
+    """
+    again = f"`tfvis levels {path.parent}` measures them"
+    if not path.is_file():
+        raise InputError(f"There are no context shares in {path} yet; {again}.")
+    content = files.read_json(path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise InputError(f"{path} is not of schema {SCHEMA}; {again} anew.")
+    if content.get("dictionary_hash") != examples.dictionary_hash:
+        raise InputError(
+            f"The context shares in {path} belong to another dictionary; {again} anew."
+        )
+    try:
+        shares = np.array(
+            [
+                [np.nan] * len(context_shares.RADII) if row is None else row
+                for row in content["shares"]
+            ],
+            np.float64,
+        )
+        expected = (examples.firing.shape[1], len(context_shares.RADII))
+        if shares.shape != expected or content["radii"] != list(context_shares.RADII):
+            raise ValueError(f"shares of shape {shares.shape}, expected {expected}")
+        per_factor = int(content["per_factor"])
+        same_examples = content["examples_hash"] == _hash(examples, per_factor)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path} is damaged ({error}); {again} anew.") from error
+    if not same_examples:
+        raise InputError(
+            f"The context shares in {path} were measured on other examples; {again} "
+            "anew."
+        )
+    return Measured(shares, per_factor)
+
+
+def _hash(examples, per_factor) -> str:
+    """Returns SHA-256 of the places that the tokens were chosen from."""
+    n = context_shares.CANDIDATES * per_factor
+    places = np.stack([examples.window[:, :, :n], examples.position[:, :, :n]])
+    return hashlib.sha256(places.astype("<i4").tobytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""Runs, factors and sentences for notebooks."""

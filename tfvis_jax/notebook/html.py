@@ -1,0 +1,98 @@
+"""How runs, factors and sentences look in a notebook."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+from tfvis_jax.markup import CELL, FAINT, curve, escaped
+
+
+def run(
+    path: str,
+    *,
+    model: str,
+    n_factors: int,
+    layers: Sequence[int],
+    l1_penalty: float,
+) -> str:
+    """Returns a run: what it holds, and what to ask it.
+
+    Args:
+      path: of the run.
+      model: folder or hub name of the BERT.
+      n_factors: in the dictionary.
+      layers: that it describes.
+      l1_penalty: λ.
+    """
+    return (
+        f"<div><b>{escaped(path)}</b><br>{n_factors:,} factors for layers "
+        f"{', '.join(map(str, layers))} of {escaped(model)}, λ = {l1_penalty:.4g}<br>"
+        f'<span style="{FAINT}"><code>.factor(0)</code> … '
+        f"<code>.factor({n_factors - 1})</code>, <code>.encode(text)</code>, "
+        "<code>.explain(text, factor=…, layer=…)</code></span></div>"
+    )
+
+
+def factor(
+    number: int,
+    *,
+    level: str,
+    reason: str,
+    importance: Mapping[int, float],
+    examples: str,
+    is_dead: bool,
+    label: str = "",
+) -> str:
+    """Returns a factor: its level, its importance over the layers, its examples.
+
+    Args:
+      number: of the factor.
+      level, reason: low, mid, high or unclear, and why.
+      importance: score of each layer.
+      examples: HTML of `examples`.
+      is_dead: whether it fires nowhere.
+      label: what somebody calls it, if anybody does.
+    """
+    head = f"<b>Φ{number}</b>"
+    if label:
+        head += f" <b>{escaped(label)}</b>"
+    if is_dead:
+        return f"<div>{head} is dead: it fires at no token of the corpus.</div>"
+    return (
+        f"<div>{head} {html.escape(level)}: {html.escape(reason)}"
+        f"{curve(importance, factor=number)}{examples}</div>"
+    )
+
+
+def sentence(
+    tokens: Sequence[str],
+    *,
+    strongest: Mapping[int, Sequence[Sequence[tuple[int, float]]]],
+    n_tokens: int,
+) -> str:
+    """Returns a sentence: a row for each token, a column for each layer.
+
+    Args:
+      tokens: texts of the tokens that are shown.
+      strongest: for each layer and token, (factor, α), the largest first.
+      n_tokens: of the whole sentence.
+    """
+    head = "".join(f'<th style="{CELL}">layer {layer}</th>' for layer in strongest)
+    rows = []
+    for place, token in enumerate(tokens):
+        cells = "".join(
+            f'<td style="{CELL}">'
+            + "<br>".join(
+                f'Φ{f} <span style="{FAINT}">{alpha:.3f}</span>'
+                for f, alpha in layer[place]
+            )
+            + "</td>"
+            for layer in strongest.values()
+        )
+        rows.append(f'<tr><td style="{CELL}"><b>{escaped(token)}</b></td>{cells}</tr>')
+    rest = n_tokens - len(tokens)
+    more = f"<p>… and {rest} more tokens</p>" if rest else ""
+    return (
+        "<p>the strongest factors of each token, with their α</p>"
+        f'<table><tr><th style="{CELL}">token</th>{head}</tr>{"".join(rows)}</table>'
+        f"{more}"
+    )

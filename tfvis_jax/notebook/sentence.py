@@ -1,0 +1,174 @@
+"""A sentence of one's own, written as sums of factors at every layer."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax import sparse_coding
+from tfvis_jax.data import hidden_states as hidden_states_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.learning import inference
+from tfvis_jax.notebook import html
+from tfvis_jax.runs import dictionary_file, encoding, setup
+
+# Tighter than training needs: these codes are read one by one.
+_TOLERANCE = 1e-5
+_MAX_STEPS = 2000
+# Sentences are padded to a multiple of this, so that few lengths are compiled.
+_LENGTH_STEP = 16
+# In a notebook.
+_SHOWN_TOKENS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedSentence:
+    """Tokens of a text and, per layer, their codes; x = codes @ factors + residual.
+
+    Attributes:
+      text: as given.
+      tokens: [n_tokens] word pieces, without special tokens.
+      spans: [n_tokens] of (start, end) characters in the text.
+      layers: the dictionary's layers.
+      x: [n_layers, n_tokens, d_model] hidden states, scaled per layer.
+      codes: [n_layers, n_tokens, n_factors].
+      residual: [n_layers, n_tokens, d_model].
+      gap: [n_layers, n_tokens] relative duality gaps.
+      solve: how the codes were found, over all layers and tokens.
+    """
+
+    text: str
+    tokens: list[str]
+    spans: list[tuple[int, int]]
+    layers: tuple[int, ...]
+    x: np.ndarray
+    codes: np.ndarray
+    residual: np.ndarray
+    gap: np.ndarray
+    solve: sparse_coding.Summary
+
+    @property
+    def l0(self) -> np.ndarray:
+        """Number of factors in each sum, [n_layers, n_tokens]."""
+        return np.count_nonzero(self.codes, axis=2)
+
+    @property
+    def relative_residual(self) -> np.ndarray:
+        """‖residual‖ / ‖x‖, [n_layers, n_tokens]."""
+        norm = np.linalg.norm(self.x, axis=2)
+        return np.linalg.norm(self.residual, axis=2) / np.where(norm > 0, norm, 1)
+
+    def strongest(self, layer: int, token: int, *, n: int) -> list[tuple[int, float]]:
+        """Returns the n largest (factor, α) of a token.
+
+        Args:
+          layer: its number, not its place.
+          token: its place, from 0.
+          n: how many at most.
+
+        Raises:
+          InputError: no such layer or token; says the range.
+        """
+        if layer not in self.layers:
+            raise InputError(f"Expected a layer of {self.layers}, got {layer}.")
+        if not 0 <= token < len(self.tokens):
+            raise InputError(
+                f"Expected a token in 0 … {len(self.tokens) - 1}, got {token}."
+            )
+        codes = self.codes[self.layers.index(layer), token]
+        best = np.argsort(-codes, kind="stable")[:n]
+        return [(int(f), float(codes[f])) for f in best if codes[f] > 0]
+
+    def __repr__(self) -> str:
+        # Not the arrays, which are thousands of numbers.
+        return (
+            f"EncodedSentence({self.text!r}, {len(self.tokens)} tokens, "
+            f"layers {self.layers})"
+        )
+
+    def _repr_html_(self) -> str:
+        shown = range(min(len(self.tokens), _SHOWN_TOKENS))
+        return html.sentence(
+            [self.text[slice(*self.spans[token])] for token in shown],
+            strongest={
+                layer: [self.strongest(layer, token, n=3) for token in shown]
+                for layer in self.layers
+            },
+            n_tokens=len(self.tokens),
+        )
+
+
+def encode_sentence(
+    opened: setup.Setup, trained: dictionary_file.TrainedDictionary, text: str
+) -> EncodedSentence:
+    """Encodes a text as one window, with special tokens if the run had them.
+
+    Args:
+      opened: model, tokeniser and settings of the run.
+      trained: its dictionary.
+      text: at most as long as the model's positions.
+
+    Raises:
+      InputError: the text is empty or too long.
+    """
+    # Bytes of a command line that are no UTF-8 come as lone surrogates.
+    text = text.encode("utf-8", "replace").decode()
+    encoded = opened.tokenizer.encode(text)
+    n_tokens = len(encoded.ids)
+    if not n_tokens:
+        raise InputError("Expected a text with at least one word, got none.")
+    special = opened.config.corpus.special_tokens
+    limit = opened.pretrained.config.max_positions - 2 * special
+    if n_tokens > limit:
+        raise InputError(
+            f"Expected a text of at most {limit} tokens, the positions of "
+            f"{opened.pretrained.name}, got {n_tokens}; encode it in parts."
+        )
+    ids = encoded.ids.tolist()
+    if special:
+        ids = [opened.tokenizer.cls_id, *ids, opened.tokenizer.sep_id]
+    length = min(
+        -(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP,
+        opened.pretrained.config.max_positions,
+    )
+    padding = [opened.tokenizer.pad_id] * (length - len(ids))
+    token_ids = np.array([ids + padding], np.int32)
+    token_mask = np.arange(length)[None] < len(ids)
+    hidden_states = hidden_states_lib.scaled_hidden_states(
+        opened.pretrained.encoder,
+        token_ids,
+        token_mask,
+        jnp.asarray(trained.layer_scale),
+        layers=trained.layers,
+    )
+    solver = dataclasses.replace(
+        trained.solver(opened.config.solver), tolerance=_TOLERANCE, max_steps=_MAX_STEPS
+    )
+    dictionary = jnp.asarray(trained.factors)
+    layers = jax.device_get(
+        [
+            encoding.encode_layer(layer, token_mask, dictionary, solver=solver)
+            for layer in hidden_states
+        ]
+    )
+    kept = slice(int(special), int(special) + n_tokens)
+
+    def stack(name):
+        return np.stack([getattr(rows, name)[kept] for rows in layers])
+
+    codes, gap = stack("codes"), stack("gap")
+    return EncodedSentence(
+        text=text,
+        tokens=[opened.tokenizer.pieces[i] for i in encoded.ids],
+        spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
+        layers=trained.layers,
+        x=stack("x"),
+        codes=codes,
+        residual=stack("residual"),
+        gap=gap,
+        solve=sparse_coding.summarise(
+            sparse_coding.Encoding(codes, gap, stack("num_steps"), stack("converged")),
+            solver=inference.solver_name(solver, n_factors=len(trained.factors)),
+        ),
+    )

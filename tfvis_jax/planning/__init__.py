@@ -1,0 +1,1 @@
+"""What a run takes of each device, known before it starts."""

@@ -1,0 +1,262 @@
+"""What a run costs a device, by formulae: bytes, FLOPs, exchanges between devices.
+
+Over ``data · factor`` devices, with n rows in a step, F factors, d = d_model and S
+solver steps, a device holds and does
+
+    rows                  n / data · d
+    codes                 n / data · F / factor
+    dictionary            F / factor · d
+    a product of a step   2 · n / data · F / factor · d FLOPs
+    a product's exchange  n / data · d, over `factor`, where factors are split
+    a step's exchange     F / factor · d, over `data`, where rows are split
+
+A solver step is two such products, one of them with an exchange; a look at the gap,
+after every tenth step, is two more; a dictionary step begins with one look and ends
+with the residual and the gradient. What does not grow with the rows (the Lipschitz
+bound, 31 products of one row each) and what is done element by element is left out.
+
+How many arrays of codes are alive at once is a matter of XLA's buffers, not of
+arithmetic; a solver says how many (`solver.Solver.numbers_alive`), by XLA's compiled
+programs on a CPU, from which a test lets them not stray. On a TPU it needs one less.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import sharding
+from tfvis_jax.learning import first_state
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.models import bert_config
+from tfvis_jax.planning import compiled
+from tfvis_jax.sparse_coding import registry
+from tfvis_jax.sparse_coding import solver as solver_lib
+
+# The rows, and as many for the residual and its product.
+_ROWS = 3
+# Arrays like the dictionary, or a device's share of it, that making it takes.
+_FIRST_FACTORS = {"normal": 4, "samples": 6, "spread": 4}
+_FLOAT = 4
+
+
+class Mesh(NamedTuple):
+    """Sizes of a mesh whose devices need not be at hand.
+
+    Attributes:
+      data: devices that share the rows.
+      factor: devices that share the dictionary.
+      platform: "cpu", "gpu" or "tpu".
+    """
+
+    data: int
+    factor: int
+    platform: str
+
+
+class Memory(NamedTuple):
+    """Bytes on one device.
+
+    Attributes:
+      weights: of the encoder and of the tokens.
+      dictionary: its factors.
+      update_state: what the update of the dictionary remembers, and idle counts.
+      hidden_states: of one batch of windows, all wanted layers.
+      rows: of one step, with their residuals.
+      codes: of one step, all that are alive at once, and Gram matrices.
+      activations: inside the encoder.
+      first_factors: while they are made, beside the dictionary that they become.
+    """
+
+    weights: int
+    dictionary: int
+    update_state: int
+    hidden_states: int
+    rows: int
+    codes: int
+    activations: int
+    first_factors: int
+
+    @property
+    def peak(self) -> int:
+        """The most that is held at once: all that is not kept takes turns."""
+        held = self.weights + self.dictionary + self.update_state + self.hidden_states
+        turns = (self.rows + self.codes, self.activations, self.first_factors)
+        return held + max(turns)
+
+
+class Work(NamedTuple):
+    """What one device does and hears of others in one dictionary step.
+
+    Attributes:
+      encoder_flops: of the share of a batch of windows that a step's rows are.
+      solver_flops: of the codes.
+      update_flops: of the residual, gradient and its like.
+      exchanged_rows: bytes of results over `factor`.
+      exchanged_gradient: bytes of results over `data`.
+    """
+
+    encoder_flops: float
+    solver_flops: float
+    update_flops: float
+    exchanged_rows: float
+    exchanged_gradient: float
+
+    @property
+    def flops(self) -> float:
+        """All FLOPs of a step on one device."""
+        return self.encoder_flops + self.solver_flops + self.update_flops
+
+
+def solver_name(config: config_lib.RunConfig, mesh: Mesh) -> str:
+    """Returns the name of the solver that a run uses on a mesh."""
+    if config.solver.solver != "auto":
+        return config.solver.solver
+    return registry.choose_solver(
+        platform=mesh.platform,
+        n_factors=config.dictionary.n_factors,
+        factors_are_split=mesh.factor > 1,
+    )
+
+
+def _solver(config: config_lib.RunConfig, mesh: Mesh) -> solver_lib.Solver:
+    return registry.solver(
+        config.solver.solver,
+        platform=mesh.platform,
+        n_factors=config.dictionary.n_factors,
+        factors_are_split=mesh.factor > 1,
+    )
+
+
+def memory(
+    config: config_lib.RunConfig, model: bert_config.BertConfig, *, mesh: Mesh
+) -> Memory:
+    """Returns the bytes that a run takes on each device of a mesh."""
+    layers = len(compiled.layers_of(config, model))
+    windows = math.ceil(config.windows_per_batch / mesh.data)
+    tokens = windows * config.corpus.window_length
+    hidden = tokens * model.d_model * _FLOAT
+    scores = tokens * config.corpus.window_length * model.n_heads * _FLOAT
+    expanded = tokens * model.d_hidden * _FLOAT
+    dictionary, update_state = _state_bytes(config, model, layers=layers, mesh=mesh)
+    rows = math.ceil(compiled.rows_of_step(config) / mesh.data)
+    return Memory(
+        weights=num_parameters(model) * jnp.dtype(config.dtype).itemsize
+        + model.vocab_size * _FLOAT,
+        dictionary=dictionary,
+        update_state=update_state,
+        hidden_states=layers * hidden,
+        rows=_ROWS * rows * model.d_model * _FLOAT,
+        codes=_codes_bytes(config, rows=rows, mesh=mesh),
+        activations=max(3 * expanded + 6 * hidden, 2 * scores + 2 * hidden),
+        first_factors=_first_factors_bytes(config, model, mesh=mesh),
+    )
+
+
+def work(
+    config: config_lib.RunConfig,
+    model: bert_config.BertConfig,
+    *,
+    mesh: Mesh,
+    solver_steps: float,
+) -> Work:
+    """Returns what a dictionary step costs each device of a mesh.
+
+    Args:
+      config: settings of the run.
+      model: sizes of its BERT.
+      mesh: where it runs.
+      solver_steps: until the last row of a step has finished; for "working_set", whose
+        work on few factors is left out, rounds of an average row.
+    """
+    rows = compiled.rows_of_step(config) / mesh.data
+    factors = config.dictionary.n_factors / mesh.factor
+    product = 2 * rows * factors * model.d_model
+    passes = _solver(config, mesh).num_passes(solver_steps)
+    tokens = rows / (len(compiled.layers_of(config, model)) * config.row_fraction)
+    split_rows, split_factors = mesh.data > 1, mesh.factor > 1
+    return Work(
+        encoder_flops=tokens * encoder_flops(config, model),
+        solver_flops=2 * product * passes,
+        update_flops=2 * product,
+        exchanged_rows=split_factors * (passes + 1) * rows * model.d_model * _FLOAT,
+        exchanged_gradient=split_rows * factors * model.d_model * _FLOAT,
+    )
+
+
+def stored_token(config: config_lib.RunConfig, model: bert_config.BertConfig) -> int:
+    """Returns the bytes of a token's hidden states on a disk, in float32."""
+    return len(compiled.layers_of(config, model)) * model.d_model * _FLOAT
+
+
+def num_parameters(model: bert_config.BertConfig) -> int:
+    """Returns the number of weights of a BERT encoder."""
+    d_model, d_hidden = model.d_model, model.d_hidden
+    tables = model.vocab_size + model.max_positions + model.n_token_types
+    attention = 4 * (d_model**2 + d_model)
+    feed_forward = 2 * d_model * d_hidden + d_hidden + d_model
+    norm = 2 * d_model
+    each = attention + feed_forward + 2 * norm
+    return tables * d_model + norm + model.n_layers * each
+
+
+def encoder_flops(config: config_lib.RunConfig, model: bert_config.BertConfig) -> float:
+    """Returns the FLOPs of a token in the encoder, as deep as it is needed."""
+    depth = max(compiled.layers_of(config, model))
+    d_model, length = model.d_model, config.corpus.window_length
+    return depth * (
+        8 * d_model**2 + 4 * length * d_model + 4 * d_model * model.d_hidden
+    )
+
+
+def _state_bytes(config, model, *, layers, mesh) -> tuple[int, int]:
+    """Returns the bytes of the dictionary and of what else is of each factor."""
+    state = state_lib.abstract(
+        n_factors=config.dictionary.n_factors,
+        d_model=model.d_model,
+        n_layers=layers,
+        config=config.dictionary,
+    )
+    shape = jax.sharding.AbstractMesh(
+        (mesh.data, mesh.factor), (sharding.DATA, sharding.FACTOR)
+    )
+    specs = jax.tree.leaves(
+        state_lib.partition(state, shape), is_leaf=lambda leaf: isinstance(leaf, jax.P)
+    )
+    total = sum(
+        _num_bytes(leaf) // (mesh.factor if spec else 1)
+        for leaf, spec in zip(jax.tree.leaves(state), specs, strict=True)
+    )
+    dictionary = _num_bytes(state.dictionary) // mesh.factor
+    return dictionary, total - dictionary
+
+
+def _first_factors_bytes(config, model, *, mesh) -> int:
+    """Returns what making the first factors takes, less the factors themselves."""
+    whole = config.dictionary.n_factors * model.d_model * _FLOAT
+    kind = config.dictionary.initialisation
+    shares = 1 if kind == "spread" else mesh.factor
+    made = (_FIRST_FACTORS[kind] - 1) * whole // shares
+    if config.solver.target_l0 is None:
+        return made
+    # λ is found on the same rows on every device, by the solver that suits it.
+    rows = first_state.PENALTY_ROWS
+    config = dataclasses.replace(config, solver=config_lib.SolverConfig())
+    codes = _codes_bytes(config, rows=rows, mesh=mesh)
+    return max(made, codes + _ROWS * rows * model.d_model * _FLOAT)
+
+
+def _codes_bytes(config: config_lib.RunConfig, *, rows: int, mesh: Mesh) -> int:
+    n_factors = config.dictionary.n_factors
+    held = _solver(config, mesh).numbers_alive(
+        rows=rows, n_factors=n_factors, num_parts=mesh.factor
+    )
+    update = registry.update(config.dictionary)
+    return (held + update.numbers_alive(n_factors=n_factors)) * _FLOAT
+
+
+def _num_bytes(leaf) -> int:
+    return math.prod(leaf.shape) * leaf.dtype.itemsize

@@ -1,0 +1,1 @@
+"""A run on disk: its directory, model, settings, dictionary, and encoding with it."""

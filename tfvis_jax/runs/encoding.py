@@ -1,0 +1,188 @@
+"""Codes of whole windows, layer by layer: the stream behind every later question."""
+
+import functools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax import config as config_lib
+from tfvis_jax.data import hidden_states as hidden_states_lib
+from tfvis_jax.data import loader
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.learning import inference
+from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.sparse_coding import objective
+
+# Window batches that a sample of rows is drawn from, at least: text of many documents.
+_SAMPLED_BATCHES = 8
+
+
+class EncodedRows(NamedTuple):
+    """One layer of a batch of windows; rows are tokens in reading order.
+
+    Attributes:
+      x: [batch * length, d_model], scaled hidden states; zero where not valid.
+      codes: [batch * length, n_factors].
+      residual: [batch * length, d_model], x − αD.
+      gap: [batch * length], the relative duality gap of each code.
+      num_steps: [batch * length] int32, steps of the solver.
+      converged: [batch * length] bool, whether the gap is within the tolerance.
+      valid: [batch * length] bool, false for padding and special tokens.
+    """
+
+    x: jax.Array
+    codes: jax.Array
+    residual: jax.Array
+    gap: jax.Array
+    num_steps: jax.Array
+    converged: jax.Array
+    valid: jax.Array
+
+
+@functools.partial(jax.jit, static_argnames=("solver",))
+def encode_layer(
+    hidden_states: jax.Array,
+    row_mask: jax.Array,
+    dictionary: jax.Array,
+    *,
+    solver: config_lib.SolverConfig,
+) -> EncodedRows:
+    """Infers the codes of one layer.
+
+    Args:
+      hidden_states: [batch, length, d_model], scaled.
+      row_mask: [batch, length] bool.
+      dictionary: [n_factors, d_model].
+      solver: static.
+    """
+    x = jnp.where(row_mask[:, :, None], hidden_states, 0)
+    x = x.reshape(-1, x.shape[-1])
+    encoding = inference.infer(x, dictionary, solver=solver)
+    residual = x - objective.decode(encoding.codes, dictionary, like=x)
+    return EncodedRows(
+        x=x,
+        codes=encoding.codes,
+        residual=residual,
+        gap=encoding.gap,
+        num_steps=encoding.num_steps,
+        converged=encoding.converged,
+        valid=row_mask.reshape(-1),
+    )
+
+
+def encode_windows(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    chosen: np.ndarray,
+) -> Iterator[tuple[loader.Batch, Iterator[EncodedRows]]]:
+    """Encodes windows in order.
+
+    Args:
+      opened: model and settings of the run.
+      trained: its dictionary.
+      windows: its tokens.
+      chosen: [n] window numbers.
+
+    Yields:
+      Each batch with an iterator over the layers of the dictionary.
+
+    Raises:
+      InputError: hidden states that are not finite; names layer and windows.
+    """
+    for batch, hidden_states in scaled_windows(opened, trained, windows, chosen):
+        yield batch, encode_layers(opened, trained, batch, hidden_states)
+
+
+def scaled_windows(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    chosen: np.ndarray,
+) -> Iterator[tuple[loader.Batch, jax.Array]]:
+    """Yields batches of windows in order, with their scaled hidden states.
+
+    Args:
+      opened, trained, windows, chosen: as in `encode_windows`.
+
+    Yields:
+      Each batch with [n_layers, batch, length, d_model].
+    """
+    layer_scale = jnp.asarray(trained.layer_scale)
+    for batch in loader.batches(
+        windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
+    ):
+        yield (
+            batch,
+            hidden_states_lib.scaled_hidden_states(
+                opened.pretrained.encoder,
+                batch.token_ids,
+                batch.token_mask,
+                layer_scale,
+                layers=trained.layers,
+            ),
+        )
+
+
+def sample_rows(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    chosen: np.ndarray,
+    *,
+    count: int,
+    seed: int = 0,
+) -> np.ndarray:
+    """Draws scaled hidden states of the chosen windows, all layers mixed.
+
+    Args:
+      opened, trained, windows, chosen: as in `encode_windows`.
+      count: rows, at most.
+      seed: decides which, and their order.
+
+    Returns:
+      [rows, d_model] float32, shuffled; padding and special tokens left out.
+    """
+    rng = np.random.default_rng(seed)
+    parts, found = [], 0
+    batches = scaled_windows(opened, trained, windows, rng.permutation(chosen))
+    for batch, states in batches if count else ():
+        part = np.asarray(states)[:, batch.row_mask].reshape(-1, states.shape[-1])
+        parts.append(part[rng.permutation(len(part))[:count]])
+        found += len(parts[-1])
+        if len(parts) >= _SAMPLED_BATCHES and found >= count:
+            break
+    if not parts:
+        return np.zeros((0, trained.factors.shape[1]), np.float32)
+    rows = np.concatenate(parts)
+    return rows[rng.permutation(len(rows))[:count]]
+
+
+def encode_layers(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    batch: loader.Batch,
+    hidden_states: jax.Array,
+) -> Iterator[EncodedRows]:
+    """Encodes a batch of `scaled_windows` layer by layer.
+
+    Raises:
+      InputError: hidden states that are not finite; names layer and windows.
+    """
+    dictionary = jnp.asarray(trained.factors)
+    solver = trained.solver(opened.config.solver)
+    for layer, states in zip(trained.layers, hidden_states, strict=True):
+        rows = encode_layer(states, batch.row_mask, dictionary, solver=solver)
+        # One row's certificate is a number unless its hidden state is none.
+        finite = np.isfinite(rows.gap).reshape(batch.row_mask.shape).all(axis=1)
+        if not finite.all():
+            raise InputError(
+                f"Hidden states of layer {layer} are not finite (NaN or infinity) in "
+                f"windows {batch.window_ids[~finite].tolist()} of the run's tokens. "
+                "Another --dtype or model may help."
+            )
+        yield rows

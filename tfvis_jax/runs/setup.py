@@ -1,0 +1,131 @@
+"""What a run works on: the model, its tokeniser, the windows, the layers."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import files, models
+from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.runs import directory
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """The opened inputs of a run.
+
+    Attributes:
+      run: its directory.
+      config: its settings.
+      pretrained: the BERT.
+      tokenizer: the BERT's own.
+      layers: hidden states that are used, resolved.
+    """
+
+    run: directory.RunDirectory
+    config: config_lib.RunConfig
+    pretrained: models.PretrainedBert
+    tokenizer: tokenizer_lib.Tokenizer
+    layers: tuple[int, ...]
+
+    def windows(self) -> windows_lib.Windows:
+        """Opens the token windows of the run."""
+        return windows_lib.open(self.run.tokens)
+
+
+def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Setup:
+    """Loads model and tokeniser and checks the settings against them.
+
+    Raises:
+      InputError: the model cannot be read or is another than before, a layer does not
+        exist, or the windows are longer than the model's positions.
+    """
+    try:
+        pretrained = models.load(config.model, dtype=config.dtype)
+    except InputError as error:
+        if not run.model_identity.is_file():
+            raise
+        raise InputError(
+            f"{error} If the model has moved, `tfvis train {run.path} --model=FOLDER` "
+            "says where to."
+        ) from error
+    n_layers = pretrained.config.n_layers
+    layers = config.layers or tuple(range(n_layers + 1))
+    if layers[-1] > n_layers:
+        raise InputError(
+            f"Expected layers between 0 and {n_layers} (0 is the embedding output of "
+            f"{pretrained.name}), got {layers[-1]}."
+        )
+    max_positions = pretrained.config.max_positions
+    if config.corpus.window_length > max_positions:
+        raise InputError(
+            f"Expected windows of at most {max_positions} tokens, the positions of "
+            f"{pretrained.name}; got {config.corpus.window_length}."
+        )
+    tokenizer = tokenizer_lib.load(
+        pretrained.folder, vocab_size=pretrained.config.vocab_size
+    )
+    _check_same_weights(run, pretrained)
+    return Setup(run, config, pretrained, tokenizer, layers)
+
+
+def with_masked_lm_head(opened: Setup) -> Setup:
+    """Adds the masked-LM head where the model's folder has one that can be used."""
+    try:
+        pretrained = models.load(
+            opened.config.model, dtype=opened.config.dtype, masked_lm=True
+        )
+    except InputError:
+        # The encoder is loaded already: what is missing is the head.
+        return opened
+    return dataclasses.replace(opened, pretrained=pretrained)
+
+
+def keep_model_identity(opened: Setup) -> None:
+    """Writes which weights a run is made with; `open_model` refuses others."""
+    files.write_json(
+        opened.run.model_identity, {"sha256": weights_hash(opened.pretrained)}
+    )
+
+
+def identity(opened: Setup, windows: windows_lib.Windows) -> dict[str, Any]:
+    """Returns what decides what a run learns, wherever its files lie; JSON takes it."""
+    return {
+        "settings": config_lib.to_json(opened.config),
+        "weights": weights_hash(opened.pretrained),
+        "text": hashlib.sha256(windows.token_counts.tobytes()).hexdigest(),
+    }
+
+
+def other_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Returns one line for each thing in which two runs, from `identity`, differ."""
+    old, new = (config_lib.from_json(each["settings"]) for each in (there, here))
+    places = ("model", "corpus.paths", "checkpoints")
+    changed = config_lib.differences(
+        old, new, ignoring=(*places, *config_lib.of_saving(new))
+    )
+    return changed + [f"other {n}" for n in ("weights", "text") if there[n] != here[n]]
+
+
+def _check_same_weights(run, pretrained) -> None:
+    if not run.model_identity.is_file():
+        return
+    if files.read_json(run.model_identity)["sha256"] != weights_hash(pretrained):
+        raise InputError(
+            f"The weights in {pretrained.folder} are not those that {run.path} was "
+            "made with. Put the old ones back, or make a new run."
+        )
+
+
+def weights_hash(pretrained: models.PretrainedBert) -> str:
+    """Returns the SHA-256 of a model's weights."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(pretrained.encoder):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()

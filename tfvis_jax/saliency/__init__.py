@@ -1,0 +1,1 @@
+"""What makes a factor fire: LIME, occlusion, gradients, and how good maps are."""

@@ -1,0 +1,297 @@
+"""Saliency: which tokens make a factor fire at a token, and how far to trust the map.
+
+In a notebook, `run.factor(294).explain()` and `run.explain("text", …)` do this
+for one token; here are many at once.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfvis_jax import markup
+from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.saliency import context_need, gradients, lime, occlusion, variants
+from tfvis_jax.saliency import quality as quality_lib
+from tfvis_jax.saliency import target as target_lib
+
+METHODS = ("lime", "occlusion", "gradient_times_input", "integrated_gradients")
+REPLACEMENTS = ("unk", "mask")
+# Of LIME's largest weight, for the largest standard error.
+_RELATIVE_ERROR = 0.05
+# Random orders that the figures of chance are the mean of.
+_RANDOM_ORDERS = 3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Map:
+    """One map of one target.
+
+    Attributes:
+      method: one of `METHODS`.
+      weights: [length], 0 at special tokens; positive where a token makes the factor
+        fire. Of all methods but LIME, in units of α's own change.
+      quality: what happens when tokens come and go in the map's order.
+      facts: what else the method says of itself: of LIME ``r2``, ``n_samples``,
+        ``stability`` and ``relative_error``, of integrated gradients ``baseline`` and
+        ``error``.
+    """
+
+    method: str
+    weights: np.ndarray
+    quality: quality_lib.Quality
+    facts: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Explanation:
+    """What makes a factor fire at a token.
+
+    Attributes:
+      target: the token in its window.
+      layer: the hidden state that was encoded.
+      activation: α.
+      maps: by method.
+      chance: quality of a random order of tokens, for comparison.
+      context_need: how many tokens on either side keep 90 % of α; 0 is the token alone.
+    """
+
+    target: target_lib.Target
+    layer: int
+    activation: float
+    maps: Mapping[str, Map]
+    chance: quality_lib.Quality
+    context_need: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns all of it as plain values; null where a figure does not exist."""
+        target = self.target
+        return {
+            "factor": target.factor,
+            "layer": self.layer,
+            "activation": self.activation,
+            "token_ids": target.token_ids.tolist(),
+            "tokens": list(target.texts),
+            "position": target.position,
+            "context_need": self.context_need,
+            "maps": {
+                name: {
+                    "weights": found.weights.tolist(),
+                    **{key: _or_null(value) for key, value in found.facts.items()},
+                    **_quality_json(found.quality),
+                }
+                for name, found in self.maps.items()
+            },
+            "chance": _quality_json(self.chance),
+        }
+
+    def strongest(self, method: str, *, n: int = 6) -> list[tuple[str, float]]:
+        """Returns the n tokens of the largest weights, of either sign, and these."""
+        weights = self.maps[method].weights
+        order = np.argsort(-np.abs(weights), kind="stable")[:n].tolist()
+        return [
+            (self.target.texts[place], float(weights[place]))
+            for place in order
+            if weights[place]
+        ]
+
+    def __str__(self) -> str:
+        """The strongest weights of each map, as text."""
+        target = self.target
+        lines = [
+            f"factor {target.factor} at layer {self.layer}: α = "
+            f"{self.activation:.3f} on {target.texts[target.position]!r}; "
+            f"{self.context_need} tokens on either side keep 90 %"
+        ]
+        for name in self.maps:
+            weights = ", ".join(
+                f"{text} {weight:+.3f}" for text, weight in self.strongest(name)
+            )
+            lines.append(f"  {name.replace('_', ' '):<20} {weights}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        target = self.target
+        lines = [
+            markup.token_map(
+                f"{name.replace('_', ' ')}: factor {target.factor} at layer "
+                f"{self.layer}, α = {self.activation:.3f}",
+                texts=target.texts,
+                is_spaced=target.is_spaced.tolist(),
+                weights=found.weights,
+                position=target.position,
+            )
+            for name, found in self.maps.items()
+        ]
+        return "".join(lines)
+
+
+def explain(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    targets: Sequence[target_lib.Target],
+    *,
+    layer: int,
+    methods: Sequence[str] = METHODS,
+    replacement: str = "unk",
+    max_samples: int = 2001,
+    adaptive: bool = True,
+    num_features: int = 30,
+    seed: int = 0,
+) -> list[Explanation]:
+    """Explains targets together, which costs less for each than one by one.
+
+    Args:
+      opened: model, tokeniser and settings of the run.
+      trained: its dictionary.
+      targets: tokens, see `target`.
+      layer: one of the dictionary's.
+      methods: of `METHODS`.
+      replacement: what takes the place of tokens, "unk" or "mask".
+      max_samples: LIME's masks for a target, at most.
+      adaptive: stop drawing masks once every weight's standard error is at most 5 % of
+        the largest weight.
+      num_features: tokens to which LIME gives a weight, at most.
+      seed: decides masks and random orders.
+
+    Raises:
+      InputError: no such layer, factor, method or replacement, no samples, or a factor
+        that does not fire at its target.
+    """
+    _check(trained, targets, methods=methods, replacement=replacement)
+    if max_samples < 1:
+        raise InputError(f"Expected at least one sample for LIME, got {max_samples}.")
+    probe = variants.open_probe(opened, trained, layer=layer)
+    by = replacement_id(opened.tokenizer, replacement)
+    whole = [
+        variants.replacing(target, np.ones((1, len(target.places)), bool), by=by)
+        for target in targets
+    ]
+    activation = [float(alpha[0]) for alpha in probe.activations(whole)]
+    for target, alpha in zip(targets, activation, strict=True):
+        if alpha <= 0:
+            raise InputError(
+                f"Factor {target.factor} does not fire at token {target.position} "
+                f"({target.texts[target.position]!r}) of its window at layer {layer}."
+            )
+    weights: dict[str, list[np.ndarray]] = {}
+    facts: dict[str, list[dict[str, float]]] = {}
+    for method in methods:
+        weights[method], facts[method] = _run(
+            method,
+            probe,
+            targets,
+            by=by,
+            max_samples=max_samples,
+            relative_error=_RELATIVE_ERROR if adaptive else None,
+            num_features=num_features,
+            seed=seed,
+        )
+    qualities = {
+        method: quality_lib.measure(probe, targets, found, replacement=by)
+        for method, found in weights.items()
+    }
+    chance = _chance(probe, targets, by=by, seed=seed)
+    needs = context_need.needs(probe, targets)
+    return [
+        Explanation(
+            target=target,
+            layer=layer,
+            activation=activation[i],
+            maps={
+                method: Map(
+                    method=method,
+                    weights=_spread(target, weights[method][i]),
+                    quality=qualities[method][i],
+                    facts=facts[method][i],
+                )
+                for method in methods
+            },
+            chance=chance[i],
+            context_need=needs[i],
+        )
+        for i, target in enumerate(targets)
+    ]
+
+
+def _quality_json(quality: quality_lib.Quality) -> dict[str, Any]:
+    return {
+        "insertion_area": quality.insertion_area,
+        "deletion_area": quality.deletion_area,
+        "kept": {str(k): share for k, share in quality.kept.items()},
+    }
+
+
+def _or_null(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def replacement_id(tokenizer: tokenizer_lib.Tokenizer, replacement: str) -> int:
+    """Returns the id of [UNK] or [MASK]."""
+    return {"unk": tokenizer.unk_id, "mask": tokenizer.mask_id}[replacement]
+
+
+def _check(trained, targets, *, methods, replacement):
+    n_factors = len(trained.factors)
+    for target in targets:
+        if not 0 <= target.factor < n_factors:
+            raise InputError(
+                f"Expected a factor in 0 … {n_factors - 1}, got {target.factor}."
+            )
+    if not set(methods) <= set(METHODS):
+        raise InputError(f"Expected methods of {METHODS}, got {tuple(methods)}.")
+    if replacement not in REPLACEMENTS:
+        raise InputError(
+            f"Expected a replacement of {REPLACEMENTS}, got {replacement!r}."
+        )
+
+
+def _run(method, probe, targets, *, by, seed, **sampling):
+    """Returns the weights [n] and the facts of each target."""
+    if method == "lime":
+        found = lime.explain(probe, targets, replacement=by, seed=seed, **sampling)
+        return [each.fit.weights for each in found], [
+            {
+                "r2": each.fit.r2,
+                "n_samples": each.fit.n_samples,
+                "stability": each.stability,
+                "relative_error": each.fit.relative_error,
+            }
+            for each in found
+        ]
+    if method == "integrated_gradients":
+        found = gradients.integrated_gradients(probe, targets, replacement=by)
+        return [each.weights for each in found], [
+            {"baseline": each.baseline, "error": each.error} for each in found
+        ]
+    if method == "occlusion":
+        found = occlusion.explain(probe, targets, replacement=by)
+    else:
+        found = gradients.gradient_times_input(probe, targets)
+    return found, [{} for _ in targets]
+
+
+def _chance(probe, targets, *, by, seed):
+    """Returns the mean quality of random orders, for each target."""
+    repeated = [target for target in targets for _ in range(_RANDOM_ORDERS)]
+    orders = [
+        np.random.default_rng([seed, number]).random(len(target.places))
+        for target in targets
+        for number in range(_RANDOM_ORDERS)
+    ]
+    found = quality_lib.measure(probe, repeated, orders, replacement=by)
+    return [
+        quality_lib.mean(found[start : start + _RANDOM_ORDERS])
+        for start in range(0, len(found), _RANDOM_ORDERS)
+    ]
+
+
+def _spread(target, weights):
+    """Returns weights of all tokens of the window, 0 for special ones."""
+    whole = np.zeros(len(target.token_ids))
+    whole[target.places] = weights
+    return whole

@@ -1,0 +1,209 @@
+"""Maps by derivatives of an activation with respect to the tokens' embeddings.
+
+The derivative goes through solver and encoder: that of the codes is the derivative of
+the solution itself (`sparse_coding.implicit`), not of the steps that found it.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax.models import one_position
+from tfvis_jax.saliency import target as target_lib
+from tfvis_jax.saliency import variants
+
+# Points on the path of integrated gradients.
+_STEPS = 32
+# Derivatives hold on to what every layer computed.
+_SMALLER = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Integrated:
+    """A map by integrated gradients.
+
+    Attributes:
+      weights: [n], adding up to α less α of the baseline, but for ``error``.
+      baseline: α with every token replaced.
+      error: |Σ weights − (α − baseline)| / α: what the sum over points misses.
+    """
+
+    weights: np.ndarray
+    baseline: float
+    error: float
+
+
+def gradient_times_input(
+    probe: variants.Probe, targets: Sequence[target_lib.Target]
+) -> list[np.ndarray]:
+    """Returns ⟨∂α/∂e, e⟩ for the word embedding e of each token, [n] for each target.
+
+    Shrikumar, Greenside, Shcherbina & Kundaje, arXiv:1605.01713, 2016.
+    """
+    paths = [
+        _Path(target, np.ones_like(target.token_ids), np.ones(1)) for target in targets
+    ]
+    # From zero to the embeddings: the point is their end, the direction they.
+    found = _along(probe, paths, from_baseline=False)
+    return [
+        weights[0, target.places]
+        for weights, target in zip(found, targets, strict=True)
+    ]
+
+
+def integrated_gradients(
+    probe: variants.Probe,
+    targets: Sequence[target_lib.Target],
+    *,
+    replacement: int,
+) -> list[Integrated]:
+    """Integrates the gradient from the window with every token replaced to the window.
+
+    Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks", ICML 2017; by
+    the midpoint rule. α is continuous along the path, with corners where a factor
+    enters or leaves the code, so that weights add up to the change of α.
+
+    Args:
+      probe: the model at the layer in question.
+      targets: tokens; α must be above 0.
+      replacement: id of the token of the baseline.
+    """
+    points = (np.arange(_STEPS) + 0.5) / _STEPS
+    paths, ends = [], []
+    for target in targets:
+        none = target.replaced(np.zeros((1, len(target.places)), bool), by=replacement)
+        paths.append(_Path(target, none[0], points))
+        token_ids = np.concatenate([target.token_ids[None], none])
+        ends.append(variants.Variants(token_ids, np.ones_like(token_ids, bool), target))
+    found = _along(probe, paths, from_baseline=True)
+    results = []
+    for target, weights, (alpha, baseline) in zip(
+        targets, found, probe.activations(ends), strict=True
+    ):
+        mean = weights.mean(axis=0)[target.places]
+        error = abs(float(mean.sum()) - (alpha - baseline)) / alpha
+        results.append(Integrated(mean, baseline=float(baseline), error=float(error)))
+    return results
+
+
+class _Path(NamedTuple):
+    """Points on the way from a baseline, 0, to a window, 1."""
+
+    target: target_lib.Target
+    baseline_ids: np.ndarray  # [length]
+    points: np.ndarray  # [points]
+
+
+def _along(probe, paths, *, from_baseline):
+    """Returns contributions [points, length] of each path."""
+    results = [np.zeros((0, 0))] * len(paths)
+    lengths = [len(path.target.token_ids) for path in paths]
+    for chosen in variants.of_one_length(lengths):
+        length = probe.padded_length(lengths[chosen[0]])
+        rows = [_rows(paths[i], length) for i in chosen]
+        joined = [np.concatenate(arrays) for arrays in zip(*rows, strict=True)]
+        factor = np.concatenate(
+            [np.full(len(paths[i].points), paths[i].target.factor) for i in chosen]
+        )
+        found = _contributions(probe, joined, factor, from_baseline=from_baseline)
+        ends = np.cumsum([len(paths[i].points) for i in chosen])[:-1]
+        for i, part in zip(chosen, np.split(found, ends), strict=True):
+            results[i] = part
+    return results
+
+
+def _rows(path, length):
+    """Returns the arguments of `_hidden_states`, one row for each point."""
+    target, n = path.target, len(path.points)
+    padding = (0, length - len(target.token_ids))
+
+    def repeat(array):
+        return np.tile(np.pad(array, padding), (n, 1))
+
+    return (
+        repeat(target.token_ids),
+        repeat(path.baseline_ids),
+        path.points.astype(np.float32),
+        repeat(np.ones_like(target.is_text)),
+        np.full(n, target.position, np.int32),
+    )
+
+
+def _contributions(probe, rows, factor, *, from_baseline):
+    """Returns ⟨∂α/∂e, e − e₀⟩, [rows, length], by the chain rule: α(x(e))."""
+    size = max(1, probe.rows_at_once(rows[0].shape[1]) // _SMALLER)
+    fixed = {"layer": probe.layer, "from_baseline": np.float32(from_baseline)}
+    encoder = probe.setup.pretrained.encoder
+    x = np.concatenate(
+        [
+            np.asarray(_hidden_states(encoder, *part, probe.scale, **fixed))[:n]
+            for part, n in variants.parts(rows, size)
+        ]
+    )
+    outer = probe.derivatives(x, factor.astype(np.int32))
+    return np.concatenate(
+        [
+            np.asarray(_pull_back(encoder, *part, probe.scale, **fixed))[:n]
+            for part, n in variants.parts((*rows, outer), size)
+        ]
+    ).astype(np.float64)
+
+
+def _start_and_direction(encoder, token_ids, baseline_ids, point, from_baseline):
+    """Returns e₀ + point·(e − e₀) and e − e₀; without a baseline, e₀ is 0."""
+    words = one_position.word_embeddings(encoder, token_ids)
+    baseline = one_position.word_embeddings(encoder, baseline_ids)
+    direction = words - from_baseline * baseline
+    return words - (1 - point)[:, None, None] * direction, direction
+
+
+@functools.partial(jax.jit, static_argnames=("layer",))
+def _hidden_states(
+    encoder,
+    token_ids,
+    baseline_ids,
+    point,
+    attention,
+    position,
+    scale,
+    *,
+    layer,
+    from_baseline,
+):
+    words, _ = _start_and_direction(
+        encoder, token_ids, baseline_ids, point, from_baseline
+    )
+    x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
+    return x / scale
+
+
+@functools.partial(jax.jit, static_argnames=("layer",))
+def _pull_back(
+    encoder,
+    token_ids,
+    baseline_ids,
+    point,
+    attention,
+    position,
+    outer,
+    scale,
+    *,
+    layer,
+    from_baseline,
+):
+    words, direction = _start_and_direction(
+        encoder, token_ids, baseline_ids, point, from_baseline
+    )
+
+    def hidden_states(words):
+        x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
+        return x / scale
+
+    _, pull = jax.vjp(hidden_states, words)
+    [gradient] = pull(outer)
+    return jnp.sum(gradient * direction, axis=2)
