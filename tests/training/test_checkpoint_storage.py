@@ -9,7 +9,7 @@ import pytest
 import toy_runs
 from etils import epath
 
-from tfvis_jax import config
+from tfvis_jax import config_json
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import directory
 from tfvis_jax.training import checkpoint_storage, loop
@@ -146,4 +146,4 @@ def test_how_often_is_no_other_run(settings, tmp_path):
     elsewhere = dataclasses.replace(rarely, checkpoints="/elsewhere")
     with pytest.raises(InputError, match="checkpoints: None there, '/elsewhere'"):
         run.open_or_create(elsewhere)
-    assert config.from_json(config.to_json(elsewhere)) == elsewhere
+    assert config_json.from_json(config_json.to_json(elsewhere)) == elsewhere

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import toy_runs
 
-from tfvis_jax import sharding
+from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.runs import dictionary_file
@@ -339,8 +339,8 @@ def test_a_profile_is_written_where_asked_for(settings, tmp_path):
 
 
 def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
-    solver = dataclasses.replace(settings.solver, equal_l0=True)
-    equal = dataclasses.replace(settings, solver=solver)
+    sparsity = config.SparsityConfig(equal_l0=True)
+    equal = dataclasses.replace(settings, sparsity=sparsity)
 
     def l0_of_layers(path, wanted, state):
         opened, windows = toy_runs.open_run(path, wanted)

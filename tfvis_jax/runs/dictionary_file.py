@@ -35,7 +35,7 @@ class TrainedDictionary:
 
     def solver(self, config: config_lib.SolverConfig) -> config_lib.SolverConfig:
         """Returns a run's solver at the λ that training ended with."""
-        return dataclasses.replace(config, l1_penalty=self.l1_penalty, target_l0=None)
+        return dataclasses.replace(config, l1_penalty=self.l1_penalty)
 
     @functools.cached_property
     def content_hash(self) -> str:

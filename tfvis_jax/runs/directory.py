@@ -28,7 +28,7 @@ import shutil
 from collections.abc import Iterator
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files
+from tfvis_jax import config_json, files
 from tfvis_jax.errors import InputError
 
 
@@ -112,7 +112,7 @@ class RunDirectory:
                 f"{self.path} is not a run directory: it has no config.json. "
                 f"`tfvis train {self.path} …` makes one."
             )
-        return config_lib.from_json(files.read_json(self.config_path))
+        return config_json.from_json(files.read_json(self.config_path))
 
     def open_or_create(self, config: config_lib.RunConfig) -> None:
         """Makes the directory for these settings, or checks that it has the same.
@@ -131,8 +131,8 @@ class RunDirectory:
             old = self.read_config()
             if old == config:
                 return
-            changed = config_lib.differences(
-                old, config, ignoring=("model", *config_lib.of_saving(config))
+            changed = config_json.differences(
+                old, config, ignoring=("model", *config_json.of_saving(config))
             )
             if changed and (self.tokens / "index.json").is_file():
                 raise InputError(
@@ -144,7 +144,7 @@ class RunDirectory:
                 shutil.rmtree(self.tokens, ignore_errors=True)
                 self.model_identity.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        files.write_json(self.config_path, config_lib.to_json(config))
+        files.write_json(self.config_path, config_json.to_json(config))
 
     def check(self) -> None:
         """Refuses a path that is neither free nor a run; InputError says what it is."""

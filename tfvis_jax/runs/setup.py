@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, models
+from tfvis_jax import config_json, files, models
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
@@ -97,7 +97,7 @@ def keep_model_identity(opened: Setup) -> None:
 def identity(opened: Setup, windows: windows_lib.Windows) -> dict[str, Any]:
     """Returns what decides what a run learns, wherever its files lie; JSON takes it."""
     return {
-        "settings": config_lib.to_json(opened.config),
+        "settings": config_json.to_json(opened.config),
         "weights": weights_hash(opened.pretrained),
         "text": hashlib.sha256(windows.token_counts.tobytes()).hexdigest(),
     }
@@ -105,10 +105,10 @@ def identity(opened: Setup, windows: windows_lib.Windows) -> dict[str, Any]:
 
 def other_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Returns one line for each thing in which two runs, from `identity`, differ."""
-    old, new = (config_lib.from_json(each["settings"]) for each in (there, here))
+    old, new = (config_json.from_json(each["settings"]) for each in (there, here))
     places = ("model", "corpus.paths", "checkpoints")
-    changed = config_lib.differences(
-        old, new, ignoring=(*places, *config_lib.of_saving(new))
+    changed = config_json.differences(
+        old, new, ignoring=(*places, *config_json.of_saving(new))
     )
     return changed + [f"other {n}" for n in ("weights", "text") if there[n] != here[n]]
 
