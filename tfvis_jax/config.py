@@ -66,7 +66,7 @@ class SolverConfig:
     )
     l1_penalty: float = setting(
         0.06,
-        "λ, the weight of the L1 term, on rows scaled by `layer_scale`. Not used where "
+        "λ, the weight of the L1 term, for rows of norm near 1. Not used where "
         "`target_l0` is given.",
         above=0,
     )

@@ -6,6 +6,8 @@ line are both made of it.
 
 import dataclasses
 import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
 from tfvis_jax.errors import InputError
@@ -37,15 +39,7 @@ class Setting:
 
     def bounds(self) -> str:
         """Returns the bounds as words, such as "> 0, <= 1"."""
-        signs = {
-            ">": self.above,
-            ">=": self.at_least,
-            "<=": self.at_most,
-            "<": self.below,
-        }
-        return ", ".join(
-            f"{sign} {bound:,}" for sign, bound in signs.items() if bound is not None
-        )
+        return ", ".join(f"{sign} {bound:,}" for sign, _, bound in self._bounds())
 
     def check(self, name: str, value: Any) -> None:
         """Refuses a value out of bounds; InputError names setting and bounds."""
@@ -56,17 +50,20 @@ class Setting:
                 f"Expected `{name}` to be one of {', '.join(self.choices)}; got "
                 f"{value!r}."
             )
-        # Written so that NaN, which is neither above nor below, is refused.
-        if (
-            (self.above is not None and not value > self.above)
-            or (self.at_least is not None and not value >= self.at_least)
-            or (self.at_most is not None and not value <= self.at_most)
-            or (self.below is not None and not value < self.below)
-            or (isinstance(value, float) and not math.isfinite(value))
-        ):
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if not finite or not all(holds(value, at) for _, holds, at in self._bounds()):
             raise InputError(
                 f"Expected `{name}` to be a finite number {self.bounds()}; got {value}."
             )
+
+    def _bounds(self) -> list[tuple[str, Callable[[Any, Any], bool], float]]:
+        every = (
+            (">", operator.gt, self.above),
+            (">=", operator.ge, self.at_least),
+            ("<=", operator.le, self.at_most),
+            ("<", operator.lt, self.below),
+        )
+        return [(sign, holds, at) for sign, holds, at in every if at is not None]
 
 
 def setting(default: Any, help: str, **known: Any) -> Any:

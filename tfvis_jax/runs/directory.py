@@ -3,7 +3,7 @@
 config.json   the settings, written first
 model.json    checksum of the model's weights
 tokens/       the corpus as windows of token ids
-activations/  hidden states, where they were stored
+hidden_states/ hidden states, where they were stored (activations/ in older runs)
 checkpoints/  training state, unless --checkpoints names another place; damaged ones
               are put into checkpoints-damaged/
 metrics.jsonl one line per batch of windows
@@ -32,14 +32,18 @@ from tfvis_jax import config_json, files
 from tfvis_jax.errors import InputError
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class RunDirectory:
     """Paths of a run."""
 
     path: pathlib.Path
 
-    def __post_init__(self):
-        object.__setattr__(self, "path", pathlib.Path(self.path).absolute())
+    def __init__(self, path: str | os.PathLike[str]):
+        """Names a directory, which need not exist."""
+        object.__setattr__(self, "path", pathlib.Path(path).absolute())
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @property
     def config_path(self) -> pathlib.Path:
@@ -54,8 +58,9 @@ class RunDirectory:
         return self.path / "tokens"
 
     @property
-    def activations(self) -> pathlib.Path:
-        return self.path / "activations"
+    def hidden_states(self) -> pathlib.Path:
+        older = self.path / "activations"
+        return older if older.is_dir() else self.path / "hidden_states"
 
     @property
     def checkpoints(self) -> pathlib.Path:

@@ -1,4 +1,4 @@
-"""Fills and opens the hidden states of a run on disk (`data.activations`)."""
+"""Fills and opens the hidden states of a run on disk (`data.hidden_states_folder`)."""
 
 import hashlib
 import json
@@ -97,7 +97,7 @@ def _encoder(opened, windows, *, mesh):
 
 def open_for(
     folder: pathlib.Path, opened: setup.Setup, windows: windows_lib.Windows
-) -> hidden_states_folder.Activations:
+) -> hidden_states_folder.StoredHiddenStates:
     """Opens hidden states for a run.
 
     Raises:
