@@ -86,7 +86,7 @@ def _stop_and_go_on(place, run, settings, expected):
 def test_a_folder_elsewhere(settings, expected, tmp_path):
     place = tmp_path / "scratch" / "run"
     _stop_and_go_on(place, tmp_path / "run", settings, expected)
-    with pytest.raises(InputError, match=r"seed: 0 there, 1 asked for\n  other text"):
+    with pytest.raises(InputError, match=r"seed: 0 there, 1 requested\n  other text"):
         # The same place, once more, for a run of another seed and less text.
         other = dataclasses.replace(
             settings,

@@ -19,7 +19,7 @@ import toy_runs
 from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import checkpoint, held_out, loop
 from tfvis_jax.training import state as state_lib
 
@@ -71,6 +71,35 @@ def test_an_interrupted_run_ends_bitwise_the_same(
     assert [line["rows"] for line in _lines(tmp_path)] == [
         line["rows"] for line in _lines(path)
     ]
+
+
+def test_checkpoints_with_settings_of_the_first_schema_resume(
+    trained, settings, tmp_path, monkeypatch
+):
+    real = setup.identity
+
+    def first_schema(opened, windows):
+        found = real(opened, windows)
+        values = found["settings"]
+        del values["schema"]
+        values["solver"] |= values.pop("sparsity")
+        return found
+
+    monkeypatch.setattr(setup, "identity", first_schema)
+    with pytest.raises(loop.Interrupted):
+        toy_runs.fit(tmp_path, settings, stop_after=3)
+    monkeypatch.undo()
+    config_path = tmp_path / "config.json"
+    values = json.loads(config_path.read_text())
+    del values["schema"]
+    values["solver"] |= values.pop("sparsity")
+    config_path.write_text(json.dumps(values))
+    resumed = toy_runs.fit(tmp_path, settings)
+    np.testing.assert_array_equal(resumed.dictionary, trained[0].dictionary)
+    other = dataclasses.replace(settings, sparsity=config.SparsityConfig(target_l0=4.0))
+    config_path.unlink()
+    with pytest.raises(InputError, match="sparsity.target_l0: None there, 4.0 request"):
+        toy_runs.fit(tmp_path, other)
 
 
 def test_a_finished_run_is_left_as_it_is(trained, settings):

@@ -71,7 +71,7 @@ def mesh(
     if found.size < jax.device_count():
         every = loader.WINDOWS_PER_PART * jax.device_count()
         pipeline.note(
-            f"{found.size} of {jax.device_count()} devices are used; --windows_per_batch "
-            f"as a multiple of {every} would use all."
+            f"{found.size} of {jax.device_count()} devices are used. To use all, make "
+            f"--windows_per_batch a multiple of {every}."
         )
     return found
