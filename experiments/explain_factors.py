@@ -2,8 +2,8 @@
 
     python -m experiments.explain_factors --run=runs/demo --level=high
 
-One line of JSON per factor, see tfvis_jax/notebook/explanations_file.py. Interrupt it at
-any time: the same command resumes. The run needs its examples (`tfvis examples`).
+One line of JSON per factor, see tfvis_jax/notebook/explanations_file.py. Interrupt it
+at any time: the same command resumes. The run needs its examples (`tfvis examples`).
 """
 
 import functools

@@ -17,9 +17,7 @@ from tfvis_jax import models, pipeline
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
 _MODEL = flags.DEFINE_string("model", None, "Folder or hub name.", required=True)
 _TEXT = flags.DEFINE_list("text", None, "Files, folders or globs.", required=True)
-_MAX_TOKENS = flags.DEFINE_integer(
-    "max_tokens", None, "Tokens of the text. (default: all)"
-)
+_MAX_TOKENS = flags.DEFINE_integer("max_tokens", None, "Tokens to read. (default: all)")
 _TOP_N = flags.DEFINE_integer(
     "top_n", 1000, "Activations in an importance score.", lower_bound=1
 )

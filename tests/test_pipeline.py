@@ -140,19 +140,15 @@ def test_a_stop_is_an_exception_and_the_next_call_resumes(run, settings, tmp_pat
         yield
         learning.append("ends")
 
+    new = tmp_path / "run"
     with pytest.raises(pipeline.Interrupted):
-        pipeline.train(
-            tmp_path / "run",
-            settings,
-            should_stop=lambda: True,
-            while_learning=noting(),
-        )
+        pipeline.train(new, settings, should_stop=lambda: True, while_learning=noting())
     assert learning == ["begins"]
-    assert not (tmp_path / "run" / "report.json").exists()
-    pipeline.train(tmp_path / "run", settings, while_learning=noting())
+    assert not (new / "report.json").exists()
+    pipeline.train(new, settings, while_learning=noting())
     assert learning == ["begins", "begins", "ends"]
     names = "dictionary.safetensors"
-    assert (tmp_path / "run" / names).read_bytes() == (path / names).read_bytes()
+    assert (new / names).read_bytes() == (path / names).read_bytes()
 
 
 def test_a_directory_is_locked_while_it_is_written(run, settings):

@@ -94,12 +94,15 @@ def test_checkpoints_with_settings_of_the_first_schema_resume(
     del values["schema"]
     values["solver"] |= values.pop("sparsity")
     config_path.write_text(json.dumps(values))
+    other = dataclasses.replace(
+        settings,
+        sparsity=config.SparsityConfig(target_l0=4.0),
+        checkpoints=str(tmp_path / "checkpoints"),
+    )
+    with pytest.raises(InputError, match=r"target_l0: None there, 4\.0 requested"):
+        toy_runs.fit(tmp_path / "other", other)
     resumed = toy_runs.fit(tmp_path, settings)
     np.testing.assert_array_equal(resumed.dictionary, trained[0].dictionary)
-    other = dataclasses.replace(settings, sparsity=config.SparsityConfig(target_l0=4.0))
-    config_path.unlink()
-    with pytest.raises(InputError, match="sparsity.target_l0: None there, 4.0 request"):
-        toy_runs.fit(tmp_path, other)
 
 
 def test_a_finished_run_is_left_as_it_is(trained, settings):

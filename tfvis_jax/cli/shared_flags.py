@@ -21,7 +21,7 @@ def num_workers(values: flags.FlagValues) -> flags.FlagHolder[int]:
 def factor(values: flags.FlagValues) -> flags.FlagHolder[int | None]:
     """Adds --factor."""
     return flags.DEFINE_integer(
-        "factor", None, "Number of the factor.", lower_bound=0, flag_values=values
+        "factor", None, "Number of the factor.", flag_values=values
     )
 
 

@@ -58,13 +58,13 @@ class StoredHiddenStates:
 
 
 class Writer:
-    """Writes hidden states, group by group; goes on where one was interrupted."""
+    """Writes hidden states, group by group; resumes where one was interrupted."""
 
     def __init__(self, folder: pathlib.Path, about: dict[str, Any]):
         """Opens a folder to write to.
 
         Args:
-          folder: made if it is not there.
+          folder: made if it does not exist.
           about: from `describe`.
 
         Raises:

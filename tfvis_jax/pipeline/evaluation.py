@@ -27,7 +27,7 @@ def evaluate(
     """Measures a trained run on its held-out text and writes `evaluation.json`.
 
     Args:
-      directory: of the run, trained to its end.
+      directory: of a trained run.
       k: codes kept in each row for the metrics at a fixed number of them.
       loss_windows: held-out windows on which the loss recovered is measured; 0 skips
         it.
@@ -37,7 +37,8 @@ def evaluate(
       The content of the file.
 
     Raises:
-      InputError: the run is not trained to its end, or none of its text is held out.
+      InputError: the training of the run has not finished, or none of its text is
+        held out.
     """
     stages = progress_lib.Stages(progress)
     with writing(directory) as run:

@@ -26,7 +26,7 @@ def collect_examples(
     """Encodes the corpus of a run and writes `examples/`, unless they are there.
 
     Args:
-      directory: of the run, trained to its end.
+      directory: of a trained run.
       top_n: largest activations to keep per layer and factor; the importance score is
         their mean.
       random_n: tokens to draw at random per layer and factor, of all that fire it.
@@ -38,8 +38,8 @@ def collect_examples(
       The examples. None in all processes but the first, where they were collected now.
 
     Raises:
-      InputError: the run is not trained to its end or damaged, or the mesh splits the
-        dictionary.
+      InputError: the training of the run has not finished, a file of it is damaged, or
+        the mesh splits the dictionary.
     """
     if mesh is not None and mesh.shape[sharding.FACTOR] > 1:
         raise InputError(

@@ -31,7 +31,7 @@ def export_site(
       The folder of the page; it opens at `index.html`.
 
     Raises:
-      InputError: the run is not trained to its end, or has no examples.
+      InputError: the training of the run has not finished, or has no examples.
     """
     stages = progress_lib.Stages(progress)
     with writing(directory) as run, stages.stage("export") as show:

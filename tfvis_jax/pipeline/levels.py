@@ -29,7 +29,7 @@ def measure_levels(
       The level of every factor.
 
     Raises:
-      InputError: the run is not trained to its end, or has no examples.
+      InputError: the training of the run has not finished, or has no examples.
     """
     with writing(directory):
         _measure(
