@@ -49,7 +49,7 @@ class CorpusConfig:
         at_least=1,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.paths:
             raise InputError("Expected at least one text file, folder or glob.")
         check(self)
@@ -84,7 +84,7 @@ class SolverConfig:
         flag=None,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self)
 
 
@@ -111,7 +111,7 @@ class SparsityConfig:
         above=0,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self)
 
 
@@ -174,7 +174,7 @@ class DictionaryConfig:
         flag=None,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self)
 
 
@@ -237,7 +237,7 @@ class RunConfig:
     )
     seed: int = setting(0, "Seed of everything random.", at_least=0, below=2**31)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self)
         if self.layers is not None and (
             not self.layers
