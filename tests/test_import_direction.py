@@ -21,11 +21,14 @@ ORDER = (
     "runs",
     "data",
     "models",
+    "estimators",
+    "learning",
     "sharding distributed",
     "sparse_coding",
     "files markup",
     "config_json",
     "config",
+    "config_pieces",
     "config_fields",
     "errors",
 )
@@ -75,6 +78,7 @@ def test_settings_need_no_jax():
     for name in (
         "config",
         "config_json",
+        "config_pieces",
         "config_fields",
         "files",
         "runs/directory",

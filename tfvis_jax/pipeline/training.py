@@ -14,6 +14,7 @@ from tfvis_jax import files, sharding
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
 from tfvis_jax.pipeline.writing import writing
@@ -21,7 +22,6 @@ from tfvis_jax.planning import plan
 from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.training import checkpoint_storage, loop
-from tfvis_jax.training import state as state_lib
 
 Interrupted = loop.Interrupted
 
@@ -163,7 +163,7 @@ def _measure(
     stages: progress_lib.Stages,
 ) -> dict[str, Any]:
     """Saves what was learned, and how good it is."""
-    trained = state_lib.trained_dictionary(state, opened)
+    trained = dictionary_file.from_state(state, opened)
     dictionary_file.save(opened.run.dictionary, trained)
     with stages.stage("evaluate") as show:
         result = reconstruction.evaluate(opened, trained, windows, progress=show)
