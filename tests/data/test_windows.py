@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from tfvis_jax import config, errors
+from tfvis_jax import config
 from tfvis_jax.data import build_windows, windows
+from tfvis_jax.errors import InputError
 
 TEXT = "The blue\n LOBSTERS, <script>alert(1)</script>  and unlobstering ☃ things."
 
@@ -89,11 +90,11 @@ def test_a_word_cut_by_its_window_is_shown_as_far_as_it_goes(small_tokenizer, tm
 def test_places_without_text_are_refused(built):
     last = int(built.lengths[0]) - 1
     for position in (0, last, last + 1, -1):
-        with pytest.raises(errors.InputError, match=f"Position {position} of window 0"):
+        with pytest.raises(InputError, match=f"Position {position} of window 0"):
             built.context(0, position)
-    with pytest.raises(errors.InputError, match="from 0 to"):
+    with pytest.raises(InputError, match="from 0 to"):
         built.token_ids(np.array([0, len(built)]))
-    with pytest.raises(errors.InputError, match="from 0 to"):
+    with pytest.raises(InputError, match="from 0 to"):
         built.token_mask(np.array([-1]))
 
 
@@ -113,12 +114,12 @@ def test_rows_come_in_the_order_asked_for(built):
 
 
 def test_other_folders_are_named(built, tmp_path):
-    with pytest.raises(errors.InputError, match=r"no token windows \(no index\.json"):
+    with pytest.raises(InputError, match=r"no token windows \(no index\.json"):
         windows.open(tmp_path / "nothing")
     path = built.folder / "index.json"
     path.write_text(json.dumps(built.index | {"schema_version": 99}))
-    with pytest.raises(errors.InputError, match=r"version 99.*expected 1"):
+    with pytest.raises(InputError, match=r"version 99.*expected 1"):
         windows.open(built.folder)
     path.unlink()
-    with pytest.raises(errors.InputError, match=r"unfinished"):
+    with pytest.raises(InputError, match=r"unfinished"):
         windows.open(built.folder)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
 
 _CONFIG = bert_config.BertConfig(
@@ -52,12 +52,12 @@ def test_config_reads_hugging_face_names():
     ],
 )
 def test_config_refuses_what_is_not_supported(change, message):
-    with pytest.raises(errors.InputError, match=message):
+    with pytest.raises(InputError, match=message):
         bert_config.BertConfig.from_hugging_face(_HUGGING_FACE | change)
 
 
 def test_config_names_every_missing_size():
-    with pytest.raises(errors.InputError, match="lacks vocab_size, num_hidden_layers"):
+    with pytest.raises(InputError, match="lacks vocab_size, num_hidden_layers"):
         bert_config.BertConfig.from_hugging_face(
             {
                 key: value

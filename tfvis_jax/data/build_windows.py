@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import errors, files
+from tfvis_jax import files
 from tfvis_jax.data import corpus, readers, shard_workers, windows_index
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
 
 # Large enough that a shard's files are few, small enough that workers share a corpus.
 SHARD_CHARS = 2_000_000
@@ -59,7 +60,7 @@ def build(
     folder = pathlib.Path(folder)
     capacity = corpus_config.window_length - 2 * corpus_config.special_tokens
     if not 1 <= capacity < 2**16:
-        raise errors.InputError(
+        raise InputError(
             "Expected windows of 3 to 65,535 tokens, got "
             f"{corpus_config.window_length}."
         )
@@ -97,7 +98,7 @@ def build(
             break
     results.close()
     if not num_tokens:
-        raise errors.InputError(corpus.no_text(inputs))
+        raise InputError(corpus.no_text(inputs))
     windows_index.finish(
         folder, num_shards=num_shards, settings=settings, tokenizer=tokenizer
     )
@@ -111,7 +112,7 @@ def _find_inputs(
 ) -> list[pathlib.Path | str]:
     try:
         return corpus.find_inputs(paths)
-    except errors.InputError:
+    except InputError:
         # The windows hold all that later commands need: the text may have moved.
         if may_be_gone:
             return []
@@ -157,7 +158,7 @@ def _check_same(folder: pathlib.Path, old: dict, new: dict) -> None:
         if old.get(name) != new.get(name)
     ]
     if changed:
-        raise errors.InputError(
+        raise InputError(
             f"{folder} was made with other settings:\n  "
             + "\n  ".join(changed)
             + "\nUse these settings, or another folder."

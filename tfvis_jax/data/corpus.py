@@ -9,8 +9,8 @@ import glob
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from tfvis_jax import errors
 from tfvis_jax.data import cleaning, formats, readers
+from tfvis_jax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_documents(
             empty = False
             yield document
     if empty:
-        raise errors.InputError(no_text(inputs))
+        raise InputError(no_text(inputs))
 
 
 def no_text(inputs: Sequence[pathlib.Path | str]) -> str:
@@ -123,7 +123,7 @@ def _find_files(name: str) -> list[pathlib.Path]:
             and formats.detect(file) is not None
         ]
         if not files:
-            raise errors.InputError(
+            raise InputError(
                 f"{path}: no file of a known kind in this folder. "
                 f"Known: {formats.KNOWN_SUFFIXES}."
             )
@@ -134,12 +134,12 @@ def _find_files(name: str) -> list[pathlib.Path]:
         matches = sorted(glob.glob(str(path), recursive=True))
         files = [pathlib.Path(m) for m in matches if pathlib.Path(m).is_file()]
     if not files:
-        raise errors.InputError(
+        raise InputError(
             f"{name}: no such file or folder, and no file matches it as a glob."
         )
     for file in files:
         if formats.detect(file) is None:
-            raise errors.InputError(
+            raise InputError(
                 f"{file}: unknown kind of file. Known: {formats.KNOWN_SUFFIXES}."
             )
     return files

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import zstandard
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 
 CHUNK_BYTES = 1 << 20
 
@@ -79,9 +79,7 @@ class InputStream:
         try:
             self._file = path.open("rb")
         except OSError as error:
-            raise errors.InputError(
-                f"{path} cannot be read: {error.strerror}."
-            ) from error
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
         opener = _OPENERS.get(path.suffix)
         self._stream = opener(self._file) if opener else self._file
 
@@ -90,7 +88,7 @@ class InputStream:
         try:
             return self._stream.read(size)
         except _DAMAGED as error:
-            raise errors.InputError(
+            raise InputError(
                 f"{self._path} is damaged or not a {self._path.suffix} file: {error}. "
                 "Get it again, or leave it out."
             ) from error
@@ -155,7 +153,7 @@ def _decode(
         try:
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
-            raise errors.InputError(
+            raise InputError(
                 f"{path} is not UTF-8: byte {offset - pending + error.start} of its "
                 f"text ({error.object[error.start]:#04x}) cannot be decoded. Convert "
                 "the file, or pass --replace_undecodable to put U+FFFD in the place of "

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import grain
 import numpy as np
 
-from tfvis_jax import errors
 from tfvis_jax.data import hidden_states_folder
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
 
 # Enough for all parts to have about as many rows.
 WINDOWS_PER_PART = 8
@@ -93,7 +93,7 @@ def batches(
       InputError: ``batch_size`` is not positive.
     """
     if batch_size < 1:
-        raise errors.InputError(f"Expected a batch size >= 1, got {batch_size}.")
+        raise InputError(f"Expected a batch size >= 1, got {batch_size}.")
     places = np.arange(batch_size) if places is None else np.asarray(places)
     rows = np.asarray(rows)
     per_epoch = num_batches(len(rows), batch_size=batch_size)

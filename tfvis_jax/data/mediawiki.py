@@ -12,8 +12,8 @@ from typing import IO
 
 import mwparserfromhell
 
-from tfvis_jax import errors
 from tfvis_jax.data import wiki_markup
+from tfvis_jax.errors import InputError
 
 # fmt: off
 _TAIL_SECTIONS = frozenset({
@@ -46,7 +46,7 @@ def pages(stream: IO[bytes], *, name: str) -> Iterator[tuple[str, str]]:
             if root is None:
                 root = element
                 if tag != "mediawiki":
-                    raise errors.InputError(
+                    raise InputError(
                         f"{name}: expected a MediaWiki export (root element "
                         f"<mediawiki>), got <{tag}>. Other XML has to be turned into "
                         "text or JSON lines first."
@@ -60,7 +60,7 @@ def pages(stream: IO[bytes], *, name: str) -> Iterator[tuple[str, str]]:
                 # The root keeps every page that was read unless it is told not to.
                 root.clear()
     except ElementTree.ParseError as error:
-        raise errors.InputError(f"{name}: the XML is damaged ({error}).") from error
+        raise InputError(f"{name}: the XML is damaged ({error}).") from error
 
 
 def strip_markup(markup: str) -> str:

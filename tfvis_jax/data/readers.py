@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from tfvis_jax import errors
 from tfvis_jax.data import cleaning, formats, mediawiki
+from tfvis_jax.errors import InputError
 
 MAX_DOCUMENT_CHARS = 1_000_000
 _SAMPLE_CHARS = 200_000
@@ -81,7 +81,7 @@ def read_file(
                     position=lambda: stream.position,
                 )
         case None:
-            raise errors.InputError(
+            raise InputError(
                 f"{path}: unknown kind of file. Known: {formats.KNOWN_SUFFIXES}."
             )
 
@@ -100,7 +100,7 @@ def read_hugging_face(address: str) -> Iterator[RawDocument]:
     try:
         import datasets
     except ImportError as error:
-        raise errors.InputError(
+        raise InputError(
             f"{address} needs the Hugging Face datasets library: "
             "pip install 'tfvis_jax[datasets]'."
         ) from error
@@ -113,7 +113,7 @@ def read_hugging_face(address: str) -> Iterator[RawDocument]:
         first = next(records, None)
     # The library raises its own, the hub's, and the network's exceptions alike.
     except Exception as error:
-        raise errors.InputError(
+        raise InputError(
             f"{address} cannot be read ({type(error).__name__}: {error}). Check the "
             "name (hf://name:config:split) and the network, or give a local file."
         ) from error
@@ -207,7 +207,7 @@ def _json_entries(
         try:
             record = json.loads(line.text)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise errors.InputError(
+            raise InputError(
                 f"{place}: expected one JSON object a line, got text that is not JSON "
                 f"({error})."
             ) from error
@@ -215,7 +215,7 @@ def _json_entries(
         # An escape such as \ud800 is JSON, but half a character and no text.
         whole = text.encode("utf-8", "replace").decode()
         if whole != text and not replace_undecodable:
-            raise errors.InputError(
+            raise InputError(
                 f"{place}: expected text, got half a surrogate pair; "
                 "--replace_undecodable replaces it."
             )
@@ -224,7 +224,7 @@ def _json_entries(
 
 def _entry(record: object, *, place: str, name: str) -> tuple[str, str]:
     if not isinstance(record, dict):
-        raise errors.InputError(
+        raise InputError(
             f'{place}: expected an object with a field "text", got '
             f"{type(record).__name__}."
         )
@@ -233,7 +233,7 @@ def _entry(record: object, *, place: str, name: str) -> tuple[str, str]:
         fields = ", ".join(
             f"{field} ({type(value).__name__})" for field, value in record.items()
         )
-        raise errors.InputError(
+        raise InputError(
             f'{place}: expected a field "text" that holds a string, found: '
             f"{fields or 'no fields'}. Rename the field that has the text."
         )
@@ -255,13 +255,13 @@ def _read_array(path: pathlib.Path) -> Iterator[RawDocument]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise errors.InputError(
+        raise InputError(
             f"{path} cannot be read as an array of strings: {error} An array of Python "
             "objects has to be saved again as text, by someone who trusts it: "
             "numpy.save(path, numpy.array(list_of_strings, dtype=str))."
         ) from error
     if array.dtype.kind not in "US":
-        raise errors.InputError(
+        raise InputError(
             f"{path}: expected an array of strings (dtype U or S), got {array.dtype}."
         )
     num_bytes, strings = path.stat().st_size, array.reshape(-1)
@@ -281,7 +281,7 @@ def _to_text(value: np.str_ | np.bytes_, *, path: pathlib.Path, number: int) -> 
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise errors.InputError(
+        raise InputError(
             f"{path}: string {number} is not UTF-8 at its byte {error.start}."
         ) from error
 

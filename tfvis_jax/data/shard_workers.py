@@ -12,9 +12,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import process
 
-from tfvis_jax import errors
 from tfvis_jax.data import corpus, readers, shards
 from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.errors import InputError
 
 
 def build(
@@ -89,7 +89,7 @@ def _result(
     try:
         return future.result(), position
     except process.BrokenProcessPool as error:
-        raise errors.InputError(
+        raise InputError(
             "A process that tokenises was stopped from outside, probably for lack of "
             "memory. Run the same command again, with fewer --num_workers; it goes on "
             "where it stopped."

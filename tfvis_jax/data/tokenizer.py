@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import tokenizers
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 
 _SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
@@ -112,12 +112,12 @@ def load(folder: pathlib.Path | str, *, vocab_size: int | None = None) -> Tokeni
         pieces[token_id] = piece
     missing = [t for t in special.values() if t not in vocabulary]
     if missing:
-        raise errors.InputError(
+        raise InputError(
             f"The tokenizer in {folder} lacks the special tokens "
             f"{', '.join(missing)}; expected the tokenizer of a BERT."
         )
     if vocab_size is not None and len(pieces) > vocab_size:
-        raise errors.InputError(
+        raise InputError(
             f"The tokenizer in {folder} has {len(pieces):,} ids, but the model has "
             f"only {vocab_size:,} embeddings: they do not belong together."
         )
@@ -139,14 +139,14 @@ def _load_directly(folder: pathlib.Path) -> tuple[tokenizers.Tokenizer, dict[str
         backend = tokenizers.Tokenizer.from_file(str(path))
     # The library raises bare exceptions.
     except Exception as error:
-        raise errors.InputError(f"{path} is no tokenizer file: {error}.") from error
+        raise InputError(f"{path} is no tokenizer file: {error}.") from error
     special = dict(_SPECIAL_TOKENS)
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
             try:
                 given = json.loads((folder / name).read_text(encoding="utf-8"))
             except ValueError as error:
-                raise errors.InputError(f"{folder / name} is not JSON.") from error
+                raise InputError(f"{folder / name} is not JSON.") from error
             for key in _SPECIAL_TOKENS.keys() & given.keys():
                 value = given[key]
                 special[key] = value["content"] if isinstance(value, dict) else value
@@ -157,7 +157,7 @@ def _load_with_transformers(
     folder: pathlib.Path,
 ) -> tuple[tokenizers.Tokenizer, dict[str, str]]:
     if not folder.is_dir() or not any(folder.glob("vocab.*")):
-        raise errors.InputError(
+        raise InputError(
             f"{folder}: expected a tokenizer (tokenizer.json or vocab.txt) beside the "
             "model."
         )
@@ -171,13 +171,13 @@ def _load_with_transformers(
             str(folder), local_files_only=True
         )
     except (OSError, ValueError) as error:
-        raise errors.InputError(
+        raise InputError(
             f"{folder}: the tokenizer cannot be loaded: {error}"
         ) from error
     finally:
         advice.setLevel(level)
     if not found.is_fast:
-        raise errors.InputError(
+        raise InputError(
             f"{folder}: {type(found).__name__} gives no character offsets; a fast "
             "tokenizer (tokenizer.json) is required."
         )

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tfvis_jax import errors, files
+from tfvis_jax import files
 from tfvis_jax.data import cutting, shards
 from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.errors import InputError
 
 SCHEMA_VERSION = 1
 _CACHED_DOCUMENTS = 128
@@ -54,17 +55,17 @@ def open(folder: pathlib.Path | str) -> "Windows":
     folder = pathlib.Path(folder)
     if not (folder / "index.json").is_file():
         if (folder / "settings.json").is_file():
-            raise errors.InputError(
+            raise InputError(
                 f"{folder} is unfinished: tokenising the corpus was interrupted. "
                 f"`tfvis train {folder.parent}` goes on where it stopped."
             )
-        raise errors.InputError(
+        raise InputError(
             f"{folder} holds no token windows (no index.json); `tfvis train "
             f"{folder.parent}` makes them."
         )
     index = files.read_json(folder / "index.json")
     if index.get("schema_version") != SCHEMA_VERSION:
-        raise errors.InputError(
+        raise InputError(
             f"{folder} has version {index.get('schema_version')} of the window files, "
             f"expected {SCHEMA_VERSION}. Build it again with this version."
         )
@@ -72,7 +73,7 @@ def open(folder: pathlib.Path | str) -> "Windows":
         windows = Windows(folder, index)
         windows.check_files()
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise errors.InputError(
+        raise InputError(
             f"The token windows in {folder} are damaged ({error}). Remove that folder; "
             f"`tfvis train {folder.parent}` makes them anew."
         ) from error
@@ -256,7 +257,7 @@ class Windows:
         text, encoding = self._window(window)
         token = position - self._offset
         if not 0 <= token < len(encoding.ids):
-            raise errors.InputError(
+            raise InputError(
                 f"Position {position} of window {window} holds no text; expected "
                 f"{self._offset} to {self._offset + len(encoding.ids) - 1}."
             )
@@ -295,7 +296,7 @@ class Windows:
     def _checked(self, rows: np.ndarray | int) -> np.ndarray:
         rows = np.asarray(rows)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
-            raise errors.InputError(
+            raise InputError(
                 f"Expected window numbers from 0 to {len(self) - 1}, got "
                 f"{rows.min()} to {rows.max()}."
             )

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
 
 # Large but finite: a window of padding alone then gives numbers, not NaN.
@@ -61,20 +61,20 @@ class Bert(nnx.Module):
         that of `token_ids`.
 
         Args:
-            token_ids: int32 [batch, length].
-            attention_mask: bool [batch, length], True at real tokens.
-            layers: numbers from 0 (the embedding output) to n_layers (the last output);
-                static.
+          token_ids: int32 [batch, length].
+          attention_mask: bool [batch, length], True at real tokens.
+          layers: numbers from 0 (the embedding output) to n_layers (the last output);
+            static.
 
         Returns:
-            float32 [len(layers), batch, length, d_model], in the order of `layers`.
+          float32 [len(layers), batch, length, d_model], in the order of `layers`.
 
         Raises:
-            InputError: shapes, dtypes or layer numbers do not fit.
+          InputError: shapes, dtypes or layer numbers do not fit.
         """
         self._check_layers(layers)
         if not jnp.issubdtype(token_ids.dtype, jnp.integer) or token_ids.ndim != 2:
-            raise errors.InputError(
+            raise InputError(
                 "`token_ids` must be integers [batch, length], got "
                 f"{token_ids.dtype}{list(token_ids.shape)}."
             )
@@ -92,19 +92,19 @@ class Bert(nnx.Module):
         """Runs the rest of the network from the (altered) output of layer `start`.
 
         Args:
-            hidden_states: float32 [batch, length, d_model], in place of layer `start`.
-            attention_mask: bool [batch, length], True at real tokens.
-            start: the layer number of `hidden_states`, 0 to n_layers; static.
+          hidden_states: float32 [batch, length, d_model], in place of layer `start`.
+          attention_mask: bool [batch, length], True at real tokens.
+          start: the layer number of `hidden_states`, 0 to n_layers; static.
 
         Returns:
-            The last layer's output, float32 [batch, length, d_model].
+          The last layer's output, float32 [batch, length, d_model].
 
         Raises:
-            InputError: shapes, dtypes or the layer number do not fit.
+          InputError: shapes, dtypes or the layer number do not fit.
         """
         self._check_layers((start,))
         if hidden_states.ndim != 3 or hidden_states.shape[2] != self.config.d_model:
-            raise errors.InputError(
+            raise InputError(
                 f"`hidden_states` must be [batch, length, {self.config.d_model}], got "
                 f"{list(hidden_states.shape)}."
             )
@@ -117,19 +117,19 @@ class Bert(nnx.Module):
     def _check_layers(self, layers: tuple[int, ...]) -> None:
         n_layers = self.config.n_layers
         if not layers or not all(0 <= number <= n_layers for number in layers):
-            raise errors.InputError(
+            raise InputError(
                 "Layers must be numbers from 0 (the embedding output) to "
                 f"{n_layers} (the last output), at least one; got {layers}."
             )
 
     def _check_mask(self, attention_mask: jax.Array, *, shape: tuple[int, ...]) -> None:
         if attention_mask.dtype != jnp.bool_ or attention_mask.shape != shape:
-            raise errors.InputError(
+            raise InputError(
                 f"`attention_mask` must be bool{list(shape)}, got "
                 f"{attention_mask.dtype}{list(attention_mask.shape)}."
             )
         if shape[1] > self.config.max_positions:
-            raise errors.InputError(
+            raise InputError(
                 f"This BERT has {self.config.max_positions} positions, got windows of "
                 f"{shape[1]} tokens; use shorter windows."
             )

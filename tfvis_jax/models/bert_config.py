@@ -4,7 +4,7 @@ import collections.abc
 import dataclasses
 import typing
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 
 _REQUIRED_KEYS = {
     "vocab_size": "vocab_size",
@@ -42,16 +42,16 @@ class BertConfig:
         for field in _REQUIRED_KEYS:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise errors.InputError(
+                raise InputError(
                     f"`{field}` must be a whole number of at least 1, got {value!r}."
                 )
         if self.d_model % self.n_heads:
-            raise errors.InputError(
+            raise InputError(
                 f"`d_model` must be a multiple of `n_heads`, got {self.d_model} and "
                 f"{self.n_heads}."
             )
         if not self.layer_norm_epsilon > 0:
-            raise errors.InputError(
+            raise InputError(
                 f"`layer_norm_epsilon` must be > 0, got {self.layer_norm_epsilon!r}."
             )
 
@@ -62,8 +62,8 @@ class BertConfig:
         """Reads the content of a Hugging Face `config.json`.
 
         Raises:
-            InputError: the model is not a BERT encoder of the supported kind, or a size
-                is missing.
+          InputError: the model is not a BERT encoder of the supported kind, or a size
+            is missing.
         """
         other = [
             name
@@ -78,7 +78,7 @@ class BertConfig:
         if other:
             differing.append(f"architectures is {other!r} (supported: Bert...)")
         if differing:
-            raise errors.InputError(
+            raise InputError(
                 "This model cannot be loaded: " + "; ".join(differing) + ". What works "
                 'are encoders of model_type "bert" (BertModel, BertForMaskedLM, '
                 "BertForPreTraining and the other BertFor... classes) with exact gelu "
@@ -86,7 +86,7 @@ class BertConfig:
             )
         missing = [key for key in _REQUIRED_KEYS.values() if key not in mapping]
         if missing:
-            raise errors.InputError(
+            raise InputError(
                 f"The model's config.json lacks {', '.join(missing)}; take the "
                 "config.json that was saved with the weights."
             )

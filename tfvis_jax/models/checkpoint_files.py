@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 import safetensors
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import torch_zip
 
 # In order of preference; an index lists the shards of a checkpoint in several files.
@@ -33,7 +33,7 @@ def open_folder(folder: pathlib.Path) -> dict[str, StoredTensor]:
     """Returns every tensor of the checkpoint in `folder`, by its name there.
 
     Raises:
-        InputError: no weights, or a missing, damaged or unsafe file.
+      InputError: no weights, or a missing, damaged or unsafe file.
     """
     for name in WEIGHT_FILES:
         path = folder / name
@@ -44,7 +44,7 @@ def open_folder(folder: pathlib.Path) -> dict[str, StoredTensor]:
         for shard in shards:
             tensors |= _open_file(shard)
         return tensors
-    raise errors.InputError(
+    raise InputError(
         f"{folder} holds no weights; expected one of {', '.join(WEIGHT_FILES)}."
     )
 
@@ -53,14 +53,14 @@ def _shards(index: pathlib.Path) -> list[pathlib.Path]:
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise errors.InputError(
+        raise InputError(
             f"{index} is not an index of weight files ({error!r}); download it again."
         ) from error
     # Only files beside the index: it is no reason to read anywhere else.
     paths = [index.parent / pathlib.PurePath(str(name)).name for name in names]
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
-        raise errors.InputError(
+        raise InputError(
             f"{index} lists files that are not beside it: {', '.join(absent)}; "
             "download the missing ones."
         )
@@ -81,7 +81,7 @@ def _open_safetensors(path: pathlib.Path) -> dict[str, StoredTensor]:
         # Left open: the readers keep the memory map alive as long as they live.
         file = safetensors.safe_open(path, framework="np")
     except (safetensors.SafetensorError, OSError) as error:
-        raise errors.InputError(
+        raise InputError(
             f"{path} cannot be read as safetensors ({error}). It is damaged, cut short "
             "or a Git LFS pointer: download it again (or run `git lfs pull`)."
         ) from error

@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import checkpoint_files
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
@@ -34,10 +34,10 @@ def resolve(name_or_folder: str | os.PathLike[str]) -> pathlib.Path:
     Hugging Face's own settings (HF_HOME, HF_HUB_OFFLINE, HF_TOKEN, ...).
 
     Args:
-        name_or_folder: a folder, or a name such as "bert-base-uncased".
+      name_or_folder: a folder, or a name such as "bert-base-uncased".
 
     Raises:
-        InputError: the folder lacks a needed file, or the name cannot be had.
+      InputError: the folder lacks a needed file, or the name cannot be had.
     """
     folder = pathlib.Path(name_or_folder).expanduser()
     if folder.is_dir():
@@ -45,7 +45,7 @@ def resolve(name_or_folder: str | os.PathLike[str]) -> pathlib.Path:
         return folder
     name = os.fspath(name_or_folder)
     if not isinstance(name_or_folder, str) or name.startswith((".", "/", "~")):
-        raise errors.InputError(f"There is no model folder {folder}; check the path.")
+        raise InputError(f"There is no model folder {folder}; check the path.")
     folder = _download(name, patterns=_SMALL_FILES + _SAFETENSORS)
     if not _weights(folder):
         folder = _download(name, patterns=_SMALL_FILES + _TORCH)
@@ -66,7 +66,7 @@ def _check_complete(folder: pathlib.Path) -> None:
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         missing.append(f"a tokenizer ({' or '.join(_TOKENIZER_FILES)})")
     if missing:
-        raise errors.InputError(
+        raise InputError(
             f"The model folder {folder} lacks {', '.join(missing)}; copy what is "
             "missing from where the model came from."
         )
@@ -82,23 +82,23 @@ def _download(name: str, *, patterns: tuple[str, ...]) -> pathlib.Path:
             name, allow_patterns=list(patterns)
         )
     except hub_errors.GatedRepoError as error:
-        raise errors.InputError(
+        raise InputError(
             f"The model {name!r} is gated: accept its terms on its hub page, then log "
             "in (`hf auth login`) or set HF_TOKEN."
         ) from error
     except hub_errors.RepositoryNotFoundError as error:
-        raise errors.InputError(
+        raise InputError(
             f"There is neither a folder nor a hub model {name!r}; check the spelling "
             "(or log in with `hf auth login` if it is private)."
         ) from error
     except hub_errors.HFValidationError as error:
-        raise errors.InputError(
+        raise InputError(
             f"{name!r} is neither an existing folder nor a possible hub name "
             "(owner/model); check the spelling."
         ) from error
     # Offline by choice or by accident; the hub down; a full disk; a proxy's refusal.
     except (OSError, hub_errors.HTTPError) as error:
-        raise errors.InputError(
+        raise InputError(
             f"The model {name!r} is not a folder here, not complete in the Hugging "
             f"Face cache, and cannot be downloaded now ({type(error).__name__}: "
             f"{str(error).splitlines()[0] if str(error) else 'no details'}). Check the "

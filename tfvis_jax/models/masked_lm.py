@@ -30,7 +30,7 @@ class BertForMaskedLM(nnx.Module):
         """Returns word logits, float32 [batch, length, vocab_size].
 
         Args:
-            hidden: the last layer's hidden states, float32 [batch, length, d_model].
+          hidden: the last layer's hidden states, float32 [batch, length, d_model].
         """
         return self.head(hidden, self.bert.embeddings.word[...])
 

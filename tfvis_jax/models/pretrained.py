@@ -8,7 +8,7 @@ import pathlib
 import jax.numpy as jnp
 from flax import nnx
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert, bert_config, hub, weights
 from tfvis_jax.models import masked_lm as masked_lm_module
 
@@ -38,16 +38,16 @@ def load(
     """Loads a trained BERT.
 
     Args:
-        name_or_folder: a Hugging Face folder, or the name of a model on its hub.
-        dtype: "float32", or "bfloat16" for parameters and matrix products of half the
-            size; hidden states are float32 either way.
-        masked_lm: whether to load the masked language model head as well.
+      name_or_folder: a Hugging Face folder, or the name of a model on its hub.
+      dtype: "float32", or "bfloat16" for parameters and matrix products of half the
+        size; hidden states are float32 either way.
+      masked_lm: whether to load the masked language model head as well.
 
     Raises:
-        InputError: the model cannot be had, is not a supported BERT, or is damaged.
+      InputError: the model cannot be had, is not a supported BERT, or is damaged.
     """
     if dtype not in _DTYPES:
-        raise errors.InputError(f"`dtype` must be one of {_DTYPES}, got {dtype!r}.")
+        raise InputError(f"`dtype` must be one of {_DTYPES}, got {dtype!r}.")
     folder = hub.resolve(name_or_folder)
     config = bert_config.BertConfig.from_hugging_face(
         _read_json(folder / "config.json")
@@ -71,7 +71,7 @@ def has_masked_lm_head(name_or_folder: str | os.PathLike[str]) -> bool:
     """Whether a trained BERT comes with a masked language model head; loads nothing.
 
     Raises:
-        InputError: the model cannot be had or is damaged.
+      InputError: the model cannot be had or is damaged.
     """
     return weights.has_masked_lm_head(hub.resolve(name_or_folder))
 
@@ -90,7 +90,7 @@ def read_config(name_or_folder: str | os.PathLike[str]) -> bert_config.BertConfi
     """Returns the shape of a trained BERT without loading its weights.
 
     Raises:
-        InputError: the model cannot be had or is not a supported BERT.
+      InputError: the model cannot be had or is not a supported BERT.
     """
     folder = hub.resolve(name_or_folder)
     return bert_config.BertConfig.from_hugging_face(_read_json(folder / "config.json"))
@@ -100,9 +100,9 @@ def _read_json(path: pathlib.Path) -> dict:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise errors.InputError(
+        raise InputError(
             f"{path} is not valid JSON ({error}); download it again."
         ) from error
     if not isinstance(mapping, dict):
-        raise errors.InputError(f"{path} must hold a JSON object; download it again.")
+        raise InputError(f"{path} must hold a JSON object; download it again.")
     return mapping

@@ -15,7 +15,7 @@ import zipfile
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 
 _REMEDY = (
     "Save the model again as safetensors, where you trust the file and have torch: "
@@ -41,14 +41,14 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     Tensors are views of the storages they share. bfloat16 keeps its width.
 
     Raises:
-        InputError: not a zip-based torch file, a damaged one, one that holds anything
-            but named tensors, or one whose pickle asks for other Python code.
+      InputError: not a zip-based torch file, a damaged one, one that holds anything
+        but named tensors, or one whose pickle asks for other Python code.
     """
     with path.open("rb") as file:
         start = file.read(2)
     if start != b"PK":
         found = "the old pickle format" if start[:1] == b"\x80" else "no torch file"
-        raise errors.InputError(
+        raise InputError(
             f"{path} must be a zip-based torch file (torch 1.6 or later), got {found}. "
             f"{_REMEDY}"
         )
@@ -58,7 +58,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
             if not isinstance(described, dict) or not all(
                 isinstance(tensor, _Tensor) for tensor in described.values()
             ):
-                raise errors.InputError(
+                raise InputError(
                     f"{path} must hold a state dict of named tensors alone. {_REMEDY}"
                 )
             storage = functools.cache(functools.partial(_read_storage, archive))
@@ -66,11 +66,11 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
                 str(name): _view(storage(tensor.storage), tensor)
                 for name, tensor in described.items()
             }
-    except errors.InputError:
+    except InputError:
         raise
     # A damaged pickle can fail in any way its opcodes can.
     except Exception as error:
-        raise errors.InputError(
+        raise InputError(
             f"{path} is damaged or cut short ({error}); download it again."
         ) from error
 
@@ -101,7 +101,7 @@ class _Unpickler(pickle.Unpickler):
         self._folder = pickles[0].removesuffix("data.pkl")
         byte_order = self._folder + "byteorder"
         if byte_order in members and archive.read(byte_order) != b"little":
-            raise errors.InputError(f"{path} must be little-endian. {_REMEDY}")
+            raise InputError(f"{path} must be little-endian. {_REMEDY}")
         super().__init__(archive.open(pickles[0]))
 
     def find_class(self, module: str, name: str) -> typing.Any:
@@ -115,7 +115,7 @@ class _Unpickler(pickle.Unpickler):
         }
         full_name = f"{module}.{name}"
         if full_name not in allowed:
-            raise errors.InputError(
+            raise InputError(
                 f"{self._path} asks for {full_name}, which is not needed to describe "
                 f"tensors and is not run. {_REMEDY}"
             )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert, bert_config, checkpoint_files, masked_lm
 
 _MODULES = {
@@ -45,12 +45,12 @@ def load_bert(
     """Returns the encoder stored in `folder`; poolers and heads there are ignored.
 
     Args:
-        folder: a Hugging Face checkpoint of any BERT class.
-        config: the sizes of that BERT.
-        dtype: of the parameters and of the matrix products.
+      folder: a Hugging Face checkpoint of any BERT class.
+      config: the sizes of that BERT.
+      dtype: of the parameters and of the matrix products.
 
     Raises:
-        InputError: a file is damaged or unsafe, or the tensors do not fit `config`.
+      InputError: a file is damaged or unsafe, or the tensors do not fit `config`.
     """
     abstract = bert.abstract(config, dtype=dtype)
     return _filled(abstract, _open(folder), name_of=_bert_name, folder=folder)
@@ -68,7 +68,7 @@ def load_masked_lm(
     if _DECODER in tensors and not np.array_equal(
         tensors[_DECODER].read(), tensors[_WORD_EMBEDDING].read()
     ):
-        raise errors.InputError(
+        raise InputError(
             f"The masked language model head in {folder} has a decoder of its own; "
             "only heads that reuse the word embedding are supported."
         )
@@ -86,7 +86,7 @@ def has_masked_lm_head(folder: pathlib.Path) -> bool:
     Only the names of the tensors are read.
 
     Raises:
-        InputError: no weights, or damaged ones.
+      InputError: no weights, or damaged ones.
     """
     return _HEAD_BIAS in _open(folder)
 
@@ -104,7 +104,7 @@ def _open(folder: pathlib.Path) -> _Tensors:
         if name.endswith(_WORD_EMBEDDING)
     ]
     if len(encoders) != 1:
-        raise errors.InputError(
+        raise InputError(
             f"{folder} must hold one BERT encoder, found {len(encoders)} tensors whose "
             f"name ends in {_WORD_EMBEDDING}."
         )
@@ -193,7 +193,7 @@ def _check_fit(
         if names
     ]
     if problems:
-        raise errors.InputError(
+        raise InputError(
             f"The weights in {folder} do not fit its config.json and what was asked "
             f"for. Tensors {'; '.join(problems)}. Take config.json and weights from "
             "the same model; a masked language model head comes with BertForMaskedLM "
@@ -206,7 +206,7 @@ def _parameter(
 ) -> jax.Array:
     tensor = tensors[name].read()
     if not np.isfinite(tensor).all():
-        raise errors.InputError(
+        raise InputError(
             f"The stored tensor {name} contains NaN or infinity; the checkpoint is "
             "broken, take another one."
         )
