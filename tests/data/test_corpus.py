@@ -200,11 +200,11 @@ def test_folders_globs_and_their_order(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing.txt", "no such file"),
-        ("*.none", "no such file"),
-        ("empty", "no file of a known kind"),
-        ("a.pdf", r"a\.pdf: unknown kind of file"),
-        ("*.pdf", r"a\.pdf: unknown kind of file"),
+        ("nothing.txt", "no file or folder"),
+        ("*.none", "no file or folder"),
+        ("empty", "no file of a supported format"),
+        ("a.pdf", r"a\.pdf has an unsupported format"),
+        ("*.pdf", r"a\.pdf has an unsupported format"),
         ("blank.txt", "No text in .*blank"),
     ],
 )

@@ -76,7 +76,7 @@ def test_only_articles_are_read():
 
 
 def test_damaged_and_other_xml_are_refused():
-    with pytest.raises(InputError, match=r"dump: the XML is damaged"):
+    with pytest.raises(InputError, match=r"dump: The XML is damaged"):
         list(mediawiki.pages(io.BytesIO(_dump(_page("A", "b"))[:-20]), name="dump"))
     with pytest.raises(InputError, match=r"MediaWiki export.*got <html>"):
         list(mediawiki.pages(io.BytesIO(b"<html></html>"), name="dump"))

@@ -93,10 +93,10 @@ def test_a_larger_vocabulary_than_the_model_is_an_error(small_tokenizer_folder):
 
 
 def test_a_folder_without_a_tokenizer_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"expected a tokenizer"):
+    with pytest.raises(InputError, match=r"Expected a tokenizer"):
         tokenizer.load(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(InputError, match=r"no tokenizer file"):
+    with pytest.raises(InputError, match=r"not a tokenizer file"):
         tokenizer.load(tmp_path)
 
 

@@ -28,12 +28,12 @@ def test_a_context_is_the_text_with_its_word(built):
     assert texts[0] == "" and texts[1:5] == ["The", "blue", "LOBSTER", "S"]
     for position in (3, 4):
         context = built.context(0, position, before=1, after=1)
-        assert context == windows.Context("blue ", "LOBSTERS", ",")
+        assert context == windows.WordInContext("blue ", "LOBSTERS", ",")
     whole = built.context(0, 4, before=100, after=100)
     assert whole.before + whole.word + whole.after == TEXT.replace("\n ", " ")
     assert "<script>alert(1)</script>  and" in whole.after
     alone = built.context(0, 4, before=0, after=0)
-    assert alone == windows.Context("", "LOBSTERS", "")
+    assert alone == windows.WordInContext("", "LOBSTERS", "")
 
 
 def test_every_token_lies_in_its_marked_word(built):
@@ -73,7 +73,7 @@ def test_a_context_ends_with_its_window(small_tokenizer, tmp_path):
         config.CorpusConfig(paths=(str(path),), window_length=6),
         tokenizer=small_tokenizer,
     )
-    assert built.context(1, 1) == windows.Context("", "blue", " lobster the blue")
+    assert built.context(1, 1) == windows.WordInContext("", "blue", " lobster the blue")
 
 
 def test_a_word_cut_by_its_window_is_shown_as_far_as_it_goes(small_tokenizer, tmp_path):
@@ -90,7 +90,7 @@ def test_a_word_cut_by_its_window_is_shown_as_far_as_it_goes(small_tokenizer, tm
 def test_places_without_text_are_refused(built):
     last = int(built.lengths[0]) - 1
     for position in (0, last, last + 1, -1):
-        with pytest.raises(InputError, match=f"Position {position} of window 0"):
+        with pytest.raises(InputError, match=rf"window 0, got {position}, which"):
             built.context(0, position)
     with pytest.raises(InputError, match="from 0 to"):
         built.token_ids(np.array([0, len(built)]))
@@ -118,7 +118,7 @@ def test_other_folders_are_named(built, tmp_path):
         windows.open(tmp_path / "nothing")
     path = built.folder / "index.json"
     path.write_text(json.dumps(built.index | {"schema_version": 99}))
-    with pytest.raises(InputError, match=r"version 99.*expected 1"):
+    with pytest.raises(InputError, match=r"Expected version 1 .*got 99"):
         windows.open(built.folder)
     path.unlink()
     with pytest.raises(InputError, match=r"unfinished"):

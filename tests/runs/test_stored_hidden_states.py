@@ -52,13 +52,13 @@ def test_training_from_them_equals_training_from_the_stream(
     stored, settings, tmp_path, monkeypatch
 ):
     source, windows = stored
-    read, seen = hidden_states_folder.Activations.read, set()
+    read, seen = hidden_states_folder.StoredHiddenStates.read, set()
 
     def noting(self, chosen):
         seen.update(chosen.tolist())
         return read(self, chosen)
 
-    monkeypatch.setattr(hidden_states_folder.Activations, "read", noting)
+    monkeypatch.setattr(hidden_states_folder.StoredHiddenStates, "read", noting)
     opened, windows = toy_runs.open_run(tmp_path / "stream", settings)
     stream = loop.fit(opened, windows, progress=toy_runs.silent)
     assert not seen

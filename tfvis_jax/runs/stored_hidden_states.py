@@ -97,7 +97,7 @@ def _encoder(opened, windows, *, mesh):
 
 def open_for(
     folder: pathlib.Path, opened: setup.Setup, windows: windows_lib.Windows
-) -> hidden_states_folder.Activations:
+) -> hidden_states_folder.StoredHiddenStates:
     """Opens hidden states for a run.
 
     Raises:

@@ -48,7 +48,7 @@ def fit(
     mesh: jax.sharding.Mesh | None = None,
     notify: Callable[[str], None] = warnings.warn,
     profile_batch: int | None = None,
-    stored: hidden_states_folder.Activations | None = None,
+    stored: hidden_states_folder.StoredHiddenStates | None = None,
 ) -> state_lib.TrainState:
     """Learns the dictionary of a run, from its newest checkpoint if there is one.
 
