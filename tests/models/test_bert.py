@@ -198,11 +198,14 @@ def test_it_refuses_layers_it_does_not_have(layers):
 def test_it_refuses_arrays_that_do_not_fit():
     token_ids, mask = _batch()
     refused = [
-        ((token_ids, mask.astype(jnp.int32)), "must be bool.*got int32"),
-        ((token_ids, mask[:, :5]), r"must be bool\[4, 10\]"),
-        ((token_ids.astype(jnp.float32), mask), "must be integers"),
-        ((token_ids[0], mask[0]), "must be integers"),
-        ((jnp.zeros((1, 21), jnp.int32), jnp.ones((1, 21), bool)), "20 positions"),
+        ((token_ids, mask.astype(jnp.int32)), "to be bool.*got int32"),
+        ((token_ids, mask[:, :5]), r"to be bool\[4, 10\]"),
+        ((token_ids.astype(jnp.float32), mask), "to be integers"),
+        ((token_ids[0], mask[0]), "to be integers"),
+        (
+            (jnp.zeros((1, 21), jnp.int32), jnp.ones((1, 21), bool)),
+            "at most 20 .*got 21",
+        ),
     ]
     for arguments, message in refused:
         with pytest.raises(InputError, match=message):

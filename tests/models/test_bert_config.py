@@ -46,9 +46,9 @@ def test_config_reads_hugging_face_names():
         ({"is_decoder": True}, "is_decoder is True"),
         ({"add_cross_attention": True}, "add_cross_attention is True"),
         ({"num_attention_heads": 5}, "multiple of `n_heads`"),
-        ({"hidden_size": 0}, "`d_model` must be a whole number"),
-        ({"vocab_size": "many"}, "`vocab_size` must be a whole number"),
-        ({"layer_norm_eps": 0.0}, "`layer_norm_epsilon` must be > 0"),
+        ({"hidden_size": 0}, "`d_model` to be an integer >= 1, got 0"),
+        ({"vocab_size": "many"}, "`vocab_size` to be an integer"),
+        ({"layer_norm_eps": 0.0}, "`layer_norm_epsilon` > 0, got 0"),
     ],
 )
 def test_config_refuses_what_is_not_supported(change, message):

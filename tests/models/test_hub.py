@@ -107,7 +107,7 @@ def _response(status: int) -> types.SimpleNamespace:
         (hub_errors.GatedRepoError("no", response=_response(403)), "is gated"),
         (
             hub_errors.RepositoryNotFoundError("no", response=_response(404)),
-            "neither a folder nor a hub model 'some/bert'",
+            "no folder and no hub model named 'some/bert'",
         ),
         (hub_errors.HfHubHTTPError("down", response=_response(503)), r"down\)"),
         (hub_errors.HTTPError("a proxy refused"), "HTTPError: a proxy refused"),

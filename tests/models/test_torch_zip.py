@@ -67,7 +67,7 @@ def test_it_reads_a_hand_written_file(tmp_path):
 )
 def test_a_tensor_outside_its_storage_is_refused(outside, tmp_path):
     path = _write(tmp_path / "a.bin", _tensor_pickle(**outside))
-    with pytest.raises(InputError, match="damaged or cut short"):
+    with pytest.raises(InputError, match="damaged or truncated"):
         torch_zip.read(path)
 
 
@@ -182,11 +182,11 @@ def test_the_old_format_is_refused_with_the_remedy(tmp_path):
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(InputError, match="got no torch file"):
+    with pytest.raises(InputError, match="got another format"):
         torch_zip.read(path)
     whole = _write(tmp_path / "b.bin", _tensor_pickle()).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="damaged or cut short"):
+    with pytest.raises(InputError, match="damaged or truncated"):
         torch_zip.read(path)
     path.write_bytes(whole.replace(_SIX, _SIX[::-1]))
     with pytest.raises(InputError, match="Bad CRC"):
@@ -197,10 +197,10 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"no data\.pkl"):
         torch_zip.read(path)
     for held in (b"\x80\x02]I1\na.", b"\x80\x02}Va\nI1\ns."):
-        with pytest.raises(InputError, match="named tensors alone"):
+        with pytest.raises(InputError, match="only named tensors"):
             torch_zip.read(_archive(path, held))
     big_endian = _write(path, _tensor_pickle(), byteorder=b"big")
-    with pytest.raises(InputError, match="must be little-endian"):
+    with pytest.raises(InputError, match="Expected little-endian"):
         torch_zip.read(big_endian)
 
 
@@ -208,5 +208,5 @@ def test_a_described_tensor_cannot_be_altered_afterwards(tmp_path):
     tensor = _tensor_pickle()[len(b"\x80\x02}Va\n") : -len(b"s.")]
     for state in (b"}Voffset\nI9\ns", b"(N}Voffset\nI9\nst", b"(I1\nI2\nt"):
         path = _write(tmp_path / "bad.bin", b"\x80\x02}Va\n" + tensor + state + b"bs.")
-        with pytest.raises(InputError, match="damaged or cut short"):
+        with pytest.raises(InputError, match="damaged or truncated"):
             torch_zip.read(path)

@@ -172,7 +172,7 @@ def test_one_error_names_everything_that_does_not_fit(tiny_tensors, write_folder
     for part in (
         "missing: embeddings.LayerNorm.weight, encoder.layer.0.output.dense.bias",
         "unexpected: encoder.layer.3.output.dense.bias",
-        "of another shape: encoder.layer.1.intermediate.dense.bias [9] instead of [24]",
+        "with another shape: encoder.layer.1.intermediate.dense.bias [9] instead of",
         "Take config.json and weights from the same model",
     ):
         assert part in str(caught.value)
@@ -213,7 +213,7 @@ def test_a_broken_number_is_refused_by_the_name_of_its_tensor(
 
 def test_another_model_is_refused(write_folder):
     folder = write_folder({"wte.weight": np.zeros((3, 3), np.float32)})
-    with pytest.raises(InputError, match="must hold one BERT encoder, found 0"):
+    with pytest.raises(InputError, match=r"one BERT encoder in .*got 0 tensors"):
         models.load(folder)
 
 

@@ -1,8 +1,8 @@
-"""The sizes of a BERT, and which BERTs are supported."""
+"""Defines the sizes of a BERT and checks that a BERT is supported."""
 
-import collections.abc
 import dataclasses
-import typing
+from collections.abc import Mapping
+from typing import Any
 
 from tfvis_jax.errors import InputError
 
@@ -26,7 +26,7 @@ _EXPECTED_VALUES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BertConfig:
-    """The sizes of a BERT; hashable, so it may be a static jit argument."""
+    """The sizes of a BERT; hashable, so it can be a static argument of `jax.jit`."""
 
     vocab_size: int
     d_model: int
@@ -43,27 +43,29 @@ class BertConfig:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(
-                    f"`{field}` must be a whole number of at least 1, got {value!r}."
+                    f"Expected `{field}` to be an integer >= 1, got {value!r}; "
+                    "correct the configuration."
                 )
         if self.d_model % self.n_heads:
             raise InputError(
-                f"`d_model` must be a multiple of `n_heads`, got {self.d_model} and "
-                f"{self.n_heads}."
+                f"Expected `d_model` to be a multiple of `n_heads`, got {self.d_model} "
+                f"and {self.n_heads}; correct the configuration."
             )
         if not self.layer_norm_epsilon > 0:
             raise InputError(
-                f"`layer_norm_epsilon` must be > 0, got {self.layer_norm_epsilon!r}."
+                "Expected `layer_norm_epsilon` > 0, got "
+                f"{self.layer_norm_epsilon!r}; correct the configuration."
             )
 
     @classmethod
-    def from_hugging_face(
-        cls, mapping: collections.abc.Mapping[str, typing.Any]
-    ) -> "BertConfig":
-        """Reads the content of a Hugging Face `config.json`.
+    def from_hugging_face(cls, mapping: Mapping[str, Any]) -> "BertConfig":
+        """Returns the sizes in a Hugging Face `config.json`.
+
+        Args:
+          mapping: the content of the file.
 
         Raises:
-          InputError: the model is not a BERT encoder of the supported kind, or a size
-            is missing.
+          InputError: the model is not a supported BERT encoder, or a size is missing.
         """
         other = [
             name
@@ -79,10 +81,10 @@ class BertConfig:
             differing.append(f"architectures is {other!r} (supported: Bert...)")
         if differing:
             raise InputError(
-                "This model cannot be loaded: " + "; ".join(differing) + ". What works "
-                'are encoders of model_type "bert" (BertModel, BertForMaskedLM, '
+                "This model cannot be loaded: " + "; ".join(differing) + ". Choose an "
+                'encoder of model_type "bert" (BertModel, BertForMaskedLM, '
                 "BertForPreTraining and the other BertFor... classes) with exact gelu "
-                "and absolute positions; choose one of those."
+                "and absolute positions."
             )
         missing = [key for key in _REQUIRED_KEYS.values() if key not in mapping]
         if missing:
