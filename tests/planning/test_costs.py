@@ -45,7 +45,7 @@ def _mesh(data, factor):
 def steps():
     """What XLA says of the step, by the name of its place."""
     return {
-        name: compiled.figures(
+        name: compiled.program_cost(
             compiled.lower_step(
                 _settings(data=data, solver=solver), BERT, mesh=_mesh(data, factor)
             )
@@ -58,7 +58,7 @@ def steps():
 def encoders():
     """What XLA says of the encoder, by the devices that share the windows."""
     return {
-        data: compiled.figures(
+        data: compiled.program_cost(
             compiled.lower_encoder(_settings(data=data), BERT, mesh=_mesh(data, 1))
         )
         for data in (1, 8)
@@ -126,8 +126,8 @@ def test_the_encoder_takes_no_more_than_planned_and_computes_as_much(encoders):
         settings, mesh = _settings(data=data), costs.Mesh(data, 1, "cpu")
         memory = costs.memory(settings, BERT, mesh=mesh)
         # How much of it XLA fuses away depends on the number of windows.
-        assert figures.temporary <= 1.01 * memory.activations
-        assert memory.activations <= 2.2 * figures.temporary
+        assert figures.temporary <= 1.01 * memory.encoder_buffers
+        assert memory.encoder_buffers <= 2.2 * figures.temporary
         assert memory.hidden_states == pytest.approx(figures.results, rel=0.01)
         expected = 16 * 64 * costs.encoder_flops(settings, BERT)
         # Softmax, gelu and norms, of d_model 128.
