@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import markup
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import dictionary_file, encoding, inference, setup
+from tfvis_jax.learning import inference
+from tfvis_jax.notebook import html
+from tfvis_jax.runs import dictionary_file, encoding, setup
 from tfvis_jax.sparse_coding import encode
 from tfvis_jax.sparse_coding import summary as summary_lib
 
@@ -89,7 +90,7 @@ class EncodedSentence:
 
     def _repr_html_(self) -> str:
         shown = range(min(len(self.tokens), _SHOWN_TOKENS))
-        return markup.sentence(
+        return html.sentence(
             [self.text[slice(*self.spans[token])] for token in shown],
             strongest={
                 layer: [self.strongest(layer, token, n=3) for token in shown]
