@@ -79,6 +79,7 @@ def make_mesh(data: int, factor: int) -> jax.sharding.Mesh:
             f"Expected a mesh of all {jax.device_count()} devices of the "
             f"{jax.process_count()} processes, got {data} × {factor}; use `{DATA}=-1`."
         )
+    # All processes must list the devices in the same order, as JAX does.
     devices = jax.devices()[:size]
     return jax.make_mesh((data, factor), (DATA, FACTOR), devices=devices)
 
@@ -90,6 +91,7 @@ def widest(*, num_parts: int) -> jax.sharding.Mesh:
       num_parts: number of parts of a batch of windows; each device holds whole parts.
     """
     devices = jax.device_count()
+    # Several processes have to use all devices; `check_sizes` refuses what cannot work.
     if jax.process_count() == 1:
         devices = max(n for n in range(1, devices + 1) if num_parts % n == 0)
     return make_mesh(devices, 1)
@@ -258,6 +260,7 @@ def fetch(tree: Tree) -> Tree:
     def whole(array: jax.Array) -> np.ndarray:
         layout = array.sharding
         if isinstance(layout, jax.NamedSharding) and not array.is_fully_replicated:
+            # Gathers the shares of all devices, on each of them.
             array = jax.device_put(array, jax.NamedSharding(layout.mesh, jax.P()))
         return np.asarray(array)
 

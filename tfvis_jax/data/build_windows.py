@@ -64,6 +64,7 @@ def build(
             "Expected windows of 3 to 65,535 tokens, got "
             f"{corpus_config.window_length}; change --window_length."
         )
+    # Settings are compared before anything is written or opened.
     finished = (folder / "index.json").is_file()
     inputs = _find_inputs(corpus_config.paths, may_be_gone=finished)
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
@@ -72,6 +73,7 @@ def build(
     if finished:
         return windows_lib.open(folder)
     folder.mkdir(exist_ok=True)
+    # Left behind by a process that was killed while writing.
     for stale in folder.glob(".*.partial"):
         stale.unlink(missing_ok=True)
     files.write_json(folder / "settings.json", settings)
@@ -96,6 +98,7 @@ def build(
             num_tokens >= corpus_config.max_tokens
         ):
             break
+    # Stops the workers, which may be ahead of ``max_tokens``.
     results.close()
     if not num_tokens:
         raise InputError(corpus.no_text(inputs))

@@ -31,6 +31,7 @@ def find_inputs(paths: Sequence[str]) -> list[pathlib.Path | str]:
       InputError: a path does not exist, a folder has no file of a supported format, or
         a named file has an unsupported format.
     """
+    # A dict, as a set that keeps the order.
     found: dict[pathlib.Path | str, None] = {}
     for path in paths:
         if str(path).startswith("hf://"):
@@ -66,6 +67,7 @@ def finish(raw: readers.RawDocument, *, clean: bool = True) -> Iterator[Document
     if clean or raw.style is cleaning.Style.MEDIAWIKI:
         text = cleaning.clean(text, style=raw.style)
         if raw.style is cleaning.Style.WIKITEXT:
+            # Titles are tokenized too; one of unknown words alone would be empty.
             name = cleaning.clean(name, style=raw.style) or name
     text = text.strip()
     if text:
@@ -97,6 +99,7 @@ def read_documents(
     Raises:
       InputError: nothing was found, a file cannot be read, or none of them holds text.
     """
+    # Only after the last document is it known that none had text.
     empty = True
     inputs = find_inputs(paths)
     for raw in read_raw(inputs, replace_undecodable=replace_undecodable):

@@ -82,6 +82,7 @@ class InputStream:
             raise InputError(
                 f"{path} cannot be read ({error.strerror}); check its permissions."
             ) from error
+        # The file is opened here, so that `position` counts compressed bytes.
         opener = _OPENERS.get(path.suffix)
         self._stream = opener(self._file) if opener else self._file
 
@@ -129,6 +130,7 @@ def read_lines(
       InputError: the file is damaged, or is not UTF-8 and ``replace_undecodable`` is
         False.
     """
+    # `rest` is the line that the next chunk continues.
     number, rest = 1, ""
     for chunk in _decode(stream, path=path, replace_undecodable=replace_undecodable):
         *lines, rest = (rest + chunk).split("\n")
@@ -153,6 +155,7 @@ def _decode(
     offset, first = 0, True
     while True:
         data = stream.read()
+        # Bytes of a character whose rest is in this chunk.
         pending = len(utf8.getstate()[0])
         try:
             text = decoder.decode(data, final=not data)
@@ -184,6 +187,7 @@ class _ZstandardStream:
 
     def read(self, size: int) -> bytes:
         while not self._ready:
+            # A file may hold several frames, one after the other.
             data = self._frame.unused_data if self._frame.eof else b""
             if self._frame.eof:
                 self._frame, self._inside_frame = self._new(), False

@@ -85,6 +85,7 @@ def shuffle_rows(
     """
 
     def shuffle(key: jax.Array, mask: jax.Array) -> jax.Array:
+        # Invalid rows rank above all random numbers, which are below 1.
         counts = jnp.broadcast_to(mask[None], (n_layers, *mask.shape)).reshape(-1)
         rank = jax.random.uniform(key, counts.shape)
         order = jnp.argsort(jnp.where(counts, rank, 2.0))
@@ -137,12 +138,14 @@ def take_rows(
         n_steps: jax.Array,
         token_weights: jax.Array,
     ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        # The steps' slices differ by at most one row, and cover all rows.
         start = step * n_valid // n_steps
         stop = (step + 1) * n_valid // n_steps
         rows = jax.lax.dynamic_slice_in_dim(order, start, size)
         valid = start + jnp.arange(size, dtype=jnp.int32) < stop
         x = states.reshape(-1, states.shape[-1])[rows]
         x = jnp.where(valid[:, None], x, 0)
+        # Rows run over layers first, so the remainder is the token's index.
         weights = token_weights[ids.reshape(-1)[rows % ids.size]]
         return x, weights, valid, rows // ids.size
 
@@ -185,6 +188,7 @@ def _with_whole_parts(
       shared: number of trailing arguments that are the same for all parts.
     """
     layout = jax.typeof(like).sharding
+    # Nothing is split, so there is no need for `shard_map`.
     if layout.spec[0] is None:
         return work
     rows = jax.P(layout.spec[0])

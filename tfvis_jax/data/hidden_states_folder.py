@@ -58,6 +58,7 @@ class StoredHiddenStates:
         try:
             states = self._array[windows].read().result()
         except ValueError as error:
+            # tensorstore does not say which file is damaged.
             numbers = np.unique(windows // WINDOWS_PER_FILE)
             bad = (n for n in numbers if not _is_whole(self._array, n))
             raise _damaged(_path(self.folder, next(bad, numbers[0]))) from error
@@ -222,6 +223,7 @@ def _open_array(
                 {
                     "name": "sharding_indexed",
                     "configuration": {
+                        # One chunk per window, so that any window is read alone.
                         "chunk_shape": [1, *shape[1:]],
                         "codecs": [
                             {"name": "bytes", "configuration": {"endian": "little"}},

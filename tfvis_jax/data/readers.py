@@ -150,6 +150,7 @@ def cut_long(name: str, text: str) -> Iterator[tuple[str, str]]:
 def _read_text(
     lines: Iterable[str], *, name: str, position: Callable[[], int]
 ) -> Iterator[RawDocument]:
+    # The style is that of the whole file, so it is detected before the first document.
     head, lines = _peek(iter(lines), size=len)
     style = cleaning.detect_style("".join(head))
     for title, text in _split_at_headings(lines, name=name):
@@ -159,6 +160,7 @@ def _read_text(
 def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str, str]]:
     """Yields (name, text) of each document, cutting long ones as `cut_long` does."""
     number, parts, size = 1, [], 0
+    # None marks the end, where the last document is yielded.
     for line in itertools.chain(lines, [None]):
         title = None if line is None else _level_1_heading(line)
         if line is None or title:
@@ -169,6 +171,7 @@ def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str
             continue
         parts.append(line)
         size += len(line)
+        # Long documents are cut while they are read, which bounds the memory.
         while size > MAX_DOCUMENT_CHARS:
             text = "".join(parts)
             cut = _cut_point(text)

@@ -65,6 +65,7 @@ def build(
     )
     pool = concurrent.futures.ProcessPoolExecutor(
         num_workers,
+        # Forking a process that runs JAX's threads can deadlock.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
     )

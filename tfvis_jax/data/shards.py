@@ -22,6 +22,7 @@ from tfvis_jax import files
 from tfvis_jax.data import corpus, cutting
 from tfvis_jax.data import tokenizer as tokenizer_lib
 
+# Documents of a shard and characters of a document fit 32 bits, tokens of a window 16.
 _WINDOW = np.dtype([("document", "<u4"), ("first_char", "<u4"), ("num_tokens", "<u2")])
 
 
@@ -89,6 +90,7 @@ def write(
         document_windows, document_tokens = _cut(
             tokenized, tokenizer=tokenizer, capacity=capacity, dtype=token_type
         )
+        # Documents are numbered within their shard.
         document_windows["document"] = len(names)
         tokens.append(document_tokens)
         windows.append(document_windows)
@@ -102,6 +104,7 @@ def write(
     with files.write_atomically(paths.text) as file:
         file.writelines(texts)
     size = Size(len(names), len(all_windows), len(all_tokens))
+    # Written last, to mark the shard as complete.
     files.write_json(
         paths.documents,
         dataclasses.asdict(size) | {"names": names, "byte_starts": byte_starts},

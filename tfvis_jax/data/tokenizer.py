@@ -111,6 +111,7 @@ def load(folder: pathlib.Path | str, *, vocab_size: int | None = None) -> Tokeni
     backend.no_padding()
     backend.encode_special_tokens = True
     vocabulary = backend.get_vocab(with_added_tokens=True)
+    # Ids may have gaps.
     pieces = [""] * (max(vocabulary.values()) + 1)
     for piece, token_id in vocabulary.items():
         pieces[token_id] = piece
@@ -146,6 +147,7 @@ def _load_directly(folder: pathlib.Path) -> tuple[tokenizers.Tokenizer, dict[str
         raise InputError(
             f"{path} is not a tokenizer file ({error}); download it again."
         ) from error
+    # The model may name other special tokens than BERT's; later files take precedence.
     special = dict(_SPECIAL_TOKENS)
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
@@ -172,6 +174,7 @@ def _load_with_transformers(
     # Slow to import, and seldom needed.
     import transformers
 
+    # transformers warns of settings that do not matter here.
     advice = logging.getLogger("transformers")
     level = advice.level
     advice.setLevel(logging.ERROR)

@@ -108,17 +108,20 @@ class Windows:
         self.vocab_size: int = index["tokenizer"]["vocab_size"]
         self.pad_id: int = index["tokenizer"]["pad_id"]
         self._ids = index["tokenizer"]
+        # Special tokens before the text of a window, and as many after it.
         self._offset = int(self.special_tokens)
         counts = [shard["num_windows"] for shard in index["shards"]]
         self._first_window = np.cumsum([0, *counts])
         self._shards = [shards.Paths(folder, i) for i in range(len(counts))]
         tables = [
+            # With ``max_tokens`` the last shard holds more windows than the corpus.
             np.load(paths.windows)[:count]
             for paths, count in zip(self._shards, counts, strict=True)
         ]
         self._table = np.concatenate(tables)
         num_tokens = self._table["num_tokens"].astype(np.int64)
         self.lengths = num_tokens + 2 * self._offset
+        # Index of each window's first token within its shard.
         self._first_token = np.concatenate(
             [
                 np.cumsum(t["num_tokens"], dtype=np.int64) - t["num_tokens"]
@@ -129,6 +132,7 @@ class Windows:
         self.train, self.held_out = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         self.token_counts: np.ndarray = np.load(folder / "token_counts.npy")
         self._is_continuation = np.load(folder / "is_continuation.npy")
+        # Cached per instance: a cached method would keep the instance alive.
         self._tokens = functools.lru_cache(maxsize=None)(self._map_tokens)
         self._documents = functools.lru_cache(maxsize=None)(self._read_documents)
         self._text = functools.lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read_text)
@@ -156,6 +160,7 @@ class Windows:
             tokens = self._tokens(int(number))
             places = self._first_token[rows[chosen], None] + positions
             real = positions < self._table["num_tokens"][rows[chosen], None]
+            # Places beyond the window are read, and then replaced by padding.
             found = tokens["id"][np.minimum(places, len(tokens) - 1)]
             inner[chosen] = np.where(real, found, self.pad_id)
         if self.special_tokens:
@@ -212,6 +217,7 @@ class Windows:
         for special tokens and padding.
         """
         text, tokenized = self._window(window)
+        # Each text begins where the previous token ends.
         begins = [*tokenized.starts[:1], *tokenized.ends[:-1]]
         found = [
             _on_one_line(text[begin:end])

@@ -29,6 +29,7 @@ def finish(
       settings: settings of the build, stored in the index.
       tokenizer: the tokenizer of the BERT.
     """
+    # Workers may have built shards beyond the one that reached ``max_tokens``.
     for path in folder.glob("[0-9]*.*"):
         if int(path.name.split(".")[0]) >= num_shards:
             path.unlink()
@@ -109,6 +110,7 @@ def _count(
         train = ~held_out[first : first + len(table)]
         first += len(table)
         tokens = np.load(shards.Paths(folder, number).tokens, mmap_mode="r")
+        # The table of the last shard may have been cut, so its tokens are cut alike.
         counted = np.repeat(train, table["num_tokens"])
         ids = np.asarray(tokens["id"][: len(counted)])[counted]
         counts += np.bincount(ids, minlength=vocab_size)

@@ -80,6 +80,7 @@ class Bert(nnx.Module):
             )
         self._check_mask(attention_mask, shape=token_ids.shape)
         hidden = self.embeddings(token_ids)
+        # In a dict, since ``layers`` may repeat or be in any order.
         states = {0: hidden}
         for number in range(1, max(layers) + 1):
             hidden = self.layers[number - 1](hidden, attention_mask)
@@ -109,6 +110,7 @@ class Bert(nnx.Module):
                 f"{self.config.d_model}], got {list(hidden_states.shape)}."
             )
         self._check_mask(attention_mask, shape=hidden_states.shape[:2])
+        # Residual sums are float32, whatever type the caller altered them in.
         hidden = hidden_states.astype(jnp.float32)
         for layer in self.layers[start:]:
             hidden = layer(hidden, attention_mask)
@@ -159,6 +161,7 @@ class _Embeddings(nnx.Module):
         layout = jax.typeof(token_ids).sharding
         layout = layout.update(spec=jax.P(*layout.spec, None))
         words = self.word[...].at[token_ids].get(out_sharding=layout)
+        # Summed in float32, so that bfloat16 parameters are rounded once only.
         positions = self.position[...][: token_ids.shape[1]].astype(jnp.float32)
         first_type = self.token_type[...][:1].astype(jnp.float32)
         return self.norm(words.astype(jnp.float32) + (positions + first_type)[None])
@@ -189,6 +192,7 @@ class _Layer(nnx.Module):
     def __call__(self, hidden: jax.Array, attention_mask: jax.Array) -> jax.Array:
         attended = self.attention(hidden, attention_mask).astype(jnp.float32)
         hidden = self.attention_norm(hidden + attended)
+        # BERT uses the exact gelu, not the tanh approximation.
         expanded = jax.nn.gelu(self.expand(hidden), approximate=False)
         return self.output_norm(hidden + self.contract(expanded).astype(jnp.float32))
 

@@ -72,6 +72,7 @@ class BertConfig:
             for name in mapping.get("architectures") or []
             if not name.startswith("Bert")
         ]
+        # Old configurations lack some of these keys, which then have the usual value.
         differing = [
             f"{key} is {mapping[key]!r} (supported: {expected!r})"
             for key, expected in _EXPECTED_VALUES.items()

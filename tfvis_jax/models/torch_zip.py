@@ -152,6 +152,7 @@ def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
     steps = zip(tensor.shape, tensor.strides, strict=True)
     last = tensor.offset + sum((size - 1) * stride for size, stride in steps)
     smallest = min(tensor.offset, *tensor.shape, *tensor.strides, 0)
+    # A damaged or malicious file could otherwise read memory outside the storage.
     if smallest < 0 or last >= storage.size:
         raise ValueError("a tensor reaches outside its storage")
     return np.lib.stride_tricks.as_strided(

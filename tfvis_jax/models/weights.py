@@ -111,6 +111,7 @@ def _open(folder: pathlib.Path) -> _Tensors:
         for name in stored
         if name.endswith(_WORD_EMBEDDING)
     ]
+    # Two encoders, as in a retriever, would leave open which one is meant.
     if len(encoders) != 1:
         raise InputError(
             f"Expected one BERT encoder in {folder}, got {len(encoders)} tensors whose "
@@ -160,6 +161,7 @@ def _filled(
     folder: pathlib.Path,
 ) -> _Module:
     """Returns the module that `abstract` describes, with the values in `tensors`."""
+    # Values replace shapes one by one, so no random weights are ever allocated.
     graph, state = nnx.split(abstract)
     parameters = nnx.to_flat_state(state)
     names = {path: name_of(path) for path, _ in parameters}
@@ -188,6 +190,7 @@ def _check_fit(
     unexpected = sorted(
         name
         for name in tensors.keys() - expected.keys() - _IGNORED
+        # Poolers and heads are not used, whatever they hold.
         if name.startswith(("embeddings.", "encoder."))
     )
     misshaped = [
@@ -217,6 +220,7 @@ def _parameter(
     path: _Path, name: str, tensors: _Tensors, dtype: jax.typing.DTypeLike
 ) -> jax.Array:
     tensor = tensors[name].read()
+    # One such value would make every hidden state NaN.
     if not np.isfinite(tensor).all():
         raise InputError(
             f"The stored tensor {name} contains NaN or infinity; the checkpoint is "

@@ -94,6 +94,7 @@ def lower_step(
       mesh: a mesh with the axes of `sharding`; its devices can be those of a topology.
     """
     rows = rows_of_step(config)
+    # Shapes alone: the state of a large run would not fit this machine.
     state = state_lib.abstract(
         n_factors=config.dictionary.n_factors,
         d_model=model.d_model,
@@ -175,6 +176,7 @@ def collectives(text: str) -> Iterator[Collective]:
     Args:
       text: the text of a compiled program.
     """
+    # By channel, or by its line where an operation has none.
     places, found = _places(text), {}
     for name, lines in _computations(text).items():
         for line in lines:
@@ -213,6 +215,7 @@ def _num_bytes(types: str) -> int:
     """Returns the bytes of a type such as ``(f32[8,2]{1,0}, s32[])``."""
     total = 0
     for kind, size in re.findall(r"([a-z]+\d*)\[([\d,]*)\]", types):
+        # The digits of a type are its bits; "pred" has none and takes a byte.
         bits = int("".join(filter(str.isdigit, kind)) or 8)
         total += math.prod(int(n) for n in size.split(",") if n) * max(bits, 8) // 8
     return total
@@ -222,6 +225,7 @@ def _computations(text: str) -> dict[str, list[str]]:
     """Returns the lines of each computation of a program, by name."""
     found, lines = {}, []
     for line in text.splitlines():
+        # A computation begins unindented, with "%name" or "ENTRY %name".
         if line[:1] in ("%", "E") and line.endswith("{"):
             lines = found.setdefault(_name(line.removeprefix("ENTRY ")), [])
         elif line.startswith(" "):
@@ -232,6 +236,7 @@ def _computations(text: str) -> dict[str, list[str]]:
 def _places(text: str) -> dict[str, tuple[int, bool]]:
     """Returns, by name, the loops around each computation and if it is conditional."""
     computations = _computations(text)
+    # From the entry computation along all calls; only the body of a loop repeats.
     entry = re.search(r"^ENTRY (\S+)", text, re.MULTILINE)
     places, waiting = {}, [(_name(entry.group(1)), 0, False)] if entry else []
     while waiting:

@@ -129,6 +129,7 @@ def check(
     planned = make(config, model, mesh=sizes, device_memory=limit)
     if limit is None or planned.fits:
         return
+    # Named part by part, so that a user sees which setting to lower.
     parts = ", ".join(
         f"{name.replace('_', ' ')} {num_bytes / _GIB:.2f}"
         for name, num_bytes in planned.memory._asdict().items()
@@ -169,6 +170,7 @@ def measured_rate(log: Sequence[Mapping[str, Any]]) -> Rate | None:
     """
     if len(log) < 2 or log[-1]["seconds"] <= log[0]["seconds"]:
         return None
+    # The first batch is left out, because its time includes compilation.
     rows = sum(line["rows"] for line in log[1:])
     steps = sum(line["rows"] * line.get("solver_steps", 0.0) for line in log[1:])
     return Rate(rows, log[-1]["seconds"] - log[0]["seconds"], steps / rows)
@@ -190,6 +192,7 @@ def _most_rows(
 
     # A batch has no more rows than this.
     tokens = config.windows_per_batch * config.corpus.window_length
+    # Bisection: `low` fits, `high` does not or is more than a batch has.
     low = 0
     high = tokens * len(compiled.layers_of(config, model)) // parts + 1
     while high - low > 1:

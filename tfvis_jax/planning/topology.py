@@ -102,12 +102,14 @@ def compile_programs(
         input=json.dumps(request),
         capture_output=True,
         text=True,
+        # On the CPU, so that the child does not take the accelerator of its parent.
         env=os.environ | _ENVIRONMENT,
         check=False,
     )
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(f"libtpu could not compile for {topology}: {last}")
+    # The last line, in case that libtpu prints something too.
     answer = json.loads(child.stdout.splitlines()[-1])
     if "refused" in answer:
         raise InputError(
@@ -143,6 +145,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             lowered = _PROGRAMS[name](config, model, mesh=mesh)
             answer[name] = dataclasses.asdict(compiled.program_cost(lowered))
         except jax.errors.JaxRuntimeError as error:
+            # The first paragraph says why; the rest lists every buffer.
             answer[name] = str(error).split("\n\n")[0].strip()
     return answer
 

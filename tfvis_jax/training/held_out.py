@@ -71,6 +71,7 @@ class HeldOut:
             encoder,
             token_ids,
             token_mask,
+            # Unscaled, since the scale may change during training.
             jnp.ones((len(opened.layers),)),
             layers=opened.layers,
         )
@@ -130,5 +131,6 @@ def _sums(
         centred = jnp.where(valid[:, None], x - mean[None, :], 0)
         return jnp.sum(residual**2), jnp.sum(centred**2)
 
+    # Layer by layer, which bounds the memory that the codes take.
     error, variance = jax.lax.map(of_layer, (hidden_states, layer_scale))
     return jnp.sum(error), jnp.sum(variance)

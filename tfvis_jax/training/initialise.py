@@ -35,6 +35,7 @@ def initial_state(
       InputError: the model returns hidden states that are not finite.
     """
     config = opened.config
+    # Stream 1 of the seed; the training loop draws from stream 0.
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     key_rows, key_dictionary = jax.random.split(key)
     x, layer, scale = _sample(opened, batches, key=key_rows)
@@ -65,6 +66,7 @@ def _sample(
         )
         squared_norms += np.asarray(norms)
         n_tokens += int(batch.row_mask.sum())
+        # The same fraction of rows as in training.
         n_chosen = math.ceil(int(batch.row_mask.sum()) * n_layers * row_fraction)
         order = hidden_states_lib.shuffle_rows(
             jax.random.fold_in(key, index),
@@ -81,6 +83,7 @@ def _sample(
         if n_rows >= opened.config.dictionary.n_factors and index + 1 >= _MIN_BATCHES:
             break
     scale = np.sqrt(squared_norms / max(n_tokens, 1))
+    # A layer of zeros is left as it is.
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     return np.concatenate(rows), np.concatenate(layers), scale
 

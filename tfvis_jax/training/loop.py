@@ -96,6 +96,8 @@ def fit(
         progress(resumed_at, length.num_batches)
         if held_out_lib.has_settled(errors, patience=config.patience):
             return sharding.fetch(state)
+        # The order of batches is a function of the seed, so their number is enough to
+        # continue where the checkpoint was made.
         batches = _batches(
             config,
             windows,
@@ -119,6 +121,7 @@ def fit(
                 with _traced(opened.run.profile, batch=done, wanted=profile_batch):
                     state, metrics = train_batch(state, batch)
                 last = done == length.num_batches
+                # All processes have to stop at the same batch.
                 stop = sharding.any_process(should_stop()) and not last
                 on_schedule = done % config.checkpoint_every == 0
                 saves = on_schedule or stop or last
@@ -132,10 +135,13 @@ def fit(
                 )
                 progress(done, length.num_batches)
                 if saves:
+                    # Checks the metrics first: a diverged state must not be saved.
                     log.flush()
                     checkpoints.save(state, batch=done, fvu=fvu)
                 if stop:
                     raise Interrupted
+                # Errors at interruptions are left out, so that patience does not depend
+                # on how often a run was interrupted.
                 if on_schedule and fvu is not None:
                     errors.append(fvu)
                 if held_out_lib.has_settled(errors, patience=config.patience):
@@ -174,6 +180,7 @@ def token_weights(token_counts: np.ndarray, *, enabled: bool) -> np.ndarray:
     """
     if not enabled:
         return np.ones(len(token_counts), np.float32)
+    # Tokens that were never seen get the weight of those seen once.
     counts = np.maximum(token_counts, 1).astype(np.float64)
     mean = np.sum(token_counts / np.sqrt(counts)) / max(np.sum(token_counts), 1)
     return (1 / np.sqrt(counts) / max(mean, 1e-30)).astype(np.float32)
@@ -246,6 +253,7 @@ def _batch_trainer(
 ) -> Callable[[state_lib.TrainState, loader.Batch], _TrainedBatch]:
     """Returns the function that trains on one batch of windows."""
     config, layers = opened.config, opened.layers
+    # Stream 0 shuffles rows; stream 1 initialises the dictionary.
     key_rows = jax.random.fold_in(jax.random.key(config.seed), 0)
     weights = token_weights(windows.token_counts, enabled=config.token_weights)
     token_weight = sharding.place(mesh, weights, jax.P())

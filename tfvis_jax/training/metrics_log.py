@@ -36,6 +36,7 @@ class MetricsLog:
         self._held: _Held | None = None
         if not self._writes:
             return
+        # A run that was killed may have logged batches after its last checkpoint.
         kept = [line for line in read(path) if line["batch"] <= resumed_at]
         with files.write_atomically(path) as file:
             file.writelines(_as_line(line) for line in kept)
@@ -77,16 +78,19 @@ class MetricsLog:
         if held is None or not held.metrics:
             return
         metrics, batch, window_ids, more, now = held
+        # One transfer for all steps: each would wait for the device on its own.
         table = np.asarray(jax.device_get(metrics), np.float64)
         sums = step.StepMetrics(*table.sum(axis=0))
         check_hidden_states(
             float(sums.squared_norm), batch=batch, window_ids=window_ids
         )
+        # The inputs were finite, so a non-finite error comes from the dictionary.
         if not np.isfinite(sums.squared_error):
             raise InputError(
                 f"The dictionary step of batch {batch} diverged; use a smaller "
                 "`step_size` or a larger `energy_floor`. Earlier checkpoints are whole."
             )
+        # The checks above run in every process, so that all of them stop together.
         if not self._writes:
             return
         values = {
