@@ -64,7 +64,7 @@ def test_offsets_are_characters_of_the_original(small_tokenizer):
 
 
 def test_nothing_is_cut_or_padded(small_tokenizer):
-    # The file of the fixture cuts and pads to 8.
+    # The file of the fixture truncates and pads to 8.
     assert len(small_tokenizer.encode("blue " * 100).ids) == 100
     assert len(small_tokenizer.encode("blue").ids) == 1
     assert len(small_tokenizer.encode("").ids) == 0

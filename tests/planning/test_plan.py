@@ -1,4 +1,4 @@
-"""Whether a run fits is told before it starts, with numbers."""
+"""A plan says, before a run starts and with numbers, whether the run fits."""
 
 import dataclasses
 

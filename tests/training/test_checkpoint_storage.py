@@ -1,4 +1,4 @@
-"""Checkpoints in other places than the run: folders, and buckets of an emulator."""
+"""Checkpoints outside the run: in folders, and in buckets of an emulator."""
 
 import dataclasses
 import logging

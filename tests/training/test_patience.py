@@ -1,4 +1,4 @@
-"""Training ends early where the held-out error no longer falls."""
+"""Training stops early if the held-out error no longer falls."""
 
 import dataclasses
 

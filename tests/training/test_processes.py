@@ -1,4 +1,4 @@
-"""Two processes on one machine learn what one learns, and survive each other's end."""
+"""Two processes on one machine learn the same as one, and survive each other's end."""
 
 import os
 import pathlib
