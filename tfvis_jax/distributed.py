@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import jax
 
@@ -32,7 +32,7 @@ def joined(
     process_id: int | None = None,
     *,
     patience_s: int = _PATIENCE_S,
-) -> Iterator[None]:
+) -> Generator[None, None, None]:
     """Joins the other processes for the block; must precede any use of a device.
 
     Without arguments, `jax.distributed` detects the processes itself: on TPU pods,

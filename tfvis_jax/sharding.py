@@ -7,7 +7,7 @@ this module follows the sharding of the arrays that it is given.
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import jax
@@ -280,7 +280,7 @@ def any_process(flag: bool) -> bool:
 
 
 @contextlib.contextmanager
-def first_process_first(name: str) -> Iterator[None]:
+def first_process_first(name: str) -> Generator[None, None, None]:
     """Runs the block in the first process before the others; all must enter it."""
     if not is_first_process():
         wait_for_all(name)

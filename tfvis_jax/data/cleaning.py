@@ -52,11 +52,10 @@ def clean(text: str, *, style: Style) -> str:
     ``<unk>`` is dropped. A run ("<unk> and <unk>") counts as one, and brackets or
     quotes that hold nothing else, or a comma that would be doubled, are dropped too.
     """
-    match style:
-        case Style.MEDIAWIKI:
-            return mediawiki.strip_markup(text)
-        case Style.PLAIN:
-            return _SECTION_HEADING.sub("", text)
+    if style is Style.MEDIAWIKI:
+        return mediawiki.strip_markup(text)
+    if style is Style.PLAIN:
+        return _SECTION_HEADING.sub("", text)
     lines = _ANY_HEADING.sub("", text).split("\n")
     lines = [_MARK.sub(r"\1", _drop_unknown(line)) for line in lines]
     if style is Style.WIKITEXT:

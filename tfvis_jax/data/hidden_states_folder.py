@@ -207,7 +207,7 @@ def _open_array(
     folder: pathlib.Path, about: dict[str, Any], *, create: bool
 ) -> tensorstore.TensorStore:
     shape = about["shape"]
-    spec = {
+    spec: dict[str, Any] = {
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": str(folder / "states")},
         # By default, missing data reads as zeros, and zeros are not written.

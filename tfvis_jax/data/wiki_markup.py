@@ -70,7 +70,9 @@ def _render_node(node: nodes.Node) -> str:
             return _render_template(node)
         case nodes.Tag():
             return _render_tag(node)
-    return ""
+        # Comments and arguments of templates.
+        case _:
+            return ""
 
 
 def _render_link(link: nodes.Wikilink) -> str:

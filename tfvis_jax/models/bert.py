@@ -147,7 +147,7 @@ class _Embeddings(nnx.Module):
         param_dtype: jax.typing.DTypeLike,
         rngs: nnx.Rngs,
     ) -> None:
-        def table(n_rows: int) -> nnx.Param:
+        def table(n_rows: int) -> nnx.Param[jax.Array]:
             draw = nnx.initializers.normal(0.02)
             return nnx.Param(draw(rngs.params(), (n_rows, config.d_model), param_dtype))
 

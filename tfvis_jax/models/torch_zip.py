@@ -129,7 +129,12 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(dtype_name, f"{self._folder}data/{key}", n_elements)
 
     def _rebuild_tensor(
-        self, storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: object
+        self,
+        storage: _Storage,
+        offset: int,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        *_: object,
     ) -> _Tensor:
         return _Tensor(storage, offset, shape, strides)
 

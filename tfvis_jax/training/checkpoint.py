@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import jax
@@ -157,7 +157,7 @@ class Checkpoints:
         self._checkpointer.reload()
 
     @contextlib.contextmanager
-    def _reporting_failures(self) -> Iterator[None]:
+    def _reporting_failures(self) -> Generator[None, None, None]:
         try:
             yield
         except Exception as error:  # From the system, tensorstore or Orbax.
@@ -178,11 +178,11 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def open_folder(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     *,
     run: Mapping[str, Any] | None = None,
     notify: Callable[[str], None] = lambda what: None,
-) -> Iterator[Checkpoints]:
+) -> Generator[Checkpoints, None, None]:
     """Opens the checkpoints in a folder.
 
     The two newest are kept, and the one with the lowest held-out error.

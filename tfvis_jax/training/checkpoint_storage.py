@@ -18,7 +18,7 @@ _TRIES = 2
 _PROBE = b"tfvis\n"
 
 
-def check(folder: str | os.PathLike) -> None:
+def check(folder: str | os.PathLike[str]) -> None:
     """Refuses a folder or bucket that cannot be written to, before training starts.
 
     Args:

@@ -11,7 +11,7 @@ import functools
 import math
 import pathlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -237,7 +237,9 @@ def _batches(
 
 
 @contextlib.contextmanager
-def _traced(folder: pathlib.Path, *, batch: int, wanted: int | None) -> Iterator[None]:
+def _traced(
+    folder: pathlib.Path, *, batch: int, wanted: int | None
+) -> Generator[None, None, None]:
     """Records a profiler trace of the block if ``batch`` is ``wanted``."""
     with jax.profiler.trace(folder) if batch == wanted else contextlib.nullcontext():
         yield
