@@ -15,6 +15,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import first_state, step
 from tfvis_jax.learning import state as state_lib
+from tfvis_jax.sparse_coding import checks
 
 # Rows that first factors and first λ are chosen from, as a multiple of the factors.
 _SAMPLE = 8
@@ -59,10 +60,11 @@ def learn(
     # Padded to a power of two, so that few programs are compiled for few rows.
     rows_per_step = min(rows_per_step, 1 << (len(x) - 1).bit_length())
     rng = np.random.default_rng(seed)
-    if state is None:
+    learnt = state
+    if learnt is None:
         sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
         rows = _finite(x[np.sort(sample)], scale=scale)
-        state = first_state.from_sample(
+        learnt = first_state.from_sample(
             jnp.asarray(rows[rng.permutation(len(sample))]),
             jnp.full((1,), scale, jnp.float32),
             solver=solver,
@@ -75,8 +77,8 @@ def learn(
         x, rng, rows_per_step=rows_per_step, num_passes=num_passes, scale=scale
     )
     for done, (rows, valid) in enumerate(batches):
-        state, _ = step.train_step(
-            state,
+        learnt, _ = step.train_step(
+            learnt,
             rows,
             weights,
             valid,
@@ -85,7 +87,7 @@ def learn(
             dictionary=dictionary,
         )
         progress(done + 1, total)
-    return state
+    return learnt
 
 
 def _batches(
@@ -105,6 +107,5 @@ def _batches(
 def _finite(rows: np.ndarray, *, scale: float) -> np.ndarray:
     with np.errstate(over="ignore"):
         rows = np.asarray(rows, np.float32) / np.float32(scale)
-    if not np.isfinite(rows).all():
-        raise InputError("Expected finite rows, got NaN or infinity; leave them out.")
+    checks.check_values({"x": rows})
     return rows
