@@ -90,9 +90,8 @@ def _result(
         return future.result(), position
     except process.BrokenProcessPool as error:
         raise errors.InputError(
-            "A process that tokenises was stopped from outside, probably for lack of "
-            "memory. Run the same command again, with fewer --num_workers; it goes on "
-            "where it stopped."
+            "A process that tokenizes was killed from outside, probably for lack of "
+            "memory. Run the same command with fewer --num_workers; it resumes."
         ) from error
 
 

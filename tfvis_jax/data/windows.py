@@ -56,7 +56,7 @@ def open(folder: pathlib.Path | str) -> "Windows":
         if (folder / "settings.json").is_file():
             raise errors.InputError(
                 f"{folder} is unfinished: tokenising the corpus was interrupted. "
-                f"`tfvis train {folder.parent}` goes on where it stopped."
+                f"`tfvis train {folder.parent}` resumes it."
             )
         raise errors.InputError(
             f"{folder} holds no token windows (no index.json); `tfvis train "

@@ -162,8 +162,8 @@ class Checkpoints:
             kept = "there is none yet" if last is None else f"the last is {last}"
             self._notify(
                 f"A checkpoint could not be saved in {self._folder} "
-                f"({checkpoint_storage.reason(error)}). Training goes on; "
-                f"of whole ones, {kept}."
+                f"({checkpoint_storage.reason(error)}). Training "
+                f"continues; of complete ones, {kept}."
             )
 
 
