@@ -57,7 +57,7 @@ class DictionaryLearning(transformer.Transformer):
         *,
         target_l0: float | None = None,
         l1_penalty: float | None = None,
-        solver: Any = "auto",
+        solver: str = "auto",
         tolerance: float = _SOLVER.tolerance,
         max_steps: int = _SOLVER.max_steps,
         step_size: float = _DICTIONARY.step_size,
@@ -73,7 +73,7 @@ class DictionaryLearning(transformer.Transformer):
           n_factors: number of factors; may exceed the number of features.
           target_l0: mean number of active factors of a row, kept by moving λ.
           l1_penalty: λ instead, for rows divided by `scale_`. 0.06 if both are None.
-          solver: as in `sparse_coding.encode`.
+          solver: name of one, as in `sparse_coding.encode`.
           tolerance: largest relative duality gap of a code, while learning and after.
           max_steps: budget of solver steps for a row.
           step_size: of the dictionary at first; falls linearly to a tenth.
@@ -172,7 +172,7 @@ class DictionaryLearning(transformer.Transformer):
     def _take(self, state: state_lib.TrainState) -> None:
         # On the host, so that estimators are pickled, copied and saved as any other.
         self._state = jax.tree.map(np.asarray, state)
-        self.components_ = self._state.dictionary
+        self.components_ = np.asarray(state.dictionary)
         self.l1_penalty_ = float(state.l1_penalty)
         self.n_steps_ = int(state.step)
 
@@ -190,16 +190,20 @@ class DictionaryLearning(transformer.Transformer):
             )
         if self.scale not in ("rms", None):
             raise InputError(f'Expected `scale` "rms" or None, got {self.scale!r}.')
-        for name in ("rows_per_step", "num_passes"):
-            value = getattr(self, name)
-            if not (value is None and name == "num_passes") and not value >= 1:
-                raise InputError(f"Expected `{name}` >= 1, got {value}.")
-        given = {"l1_penalty": self.l1_penalty} if self.l1_penalty is not None else {}
+        if not self.rows_per_step >= 1:
+            raise InputError(
+                f"Expected `rows_per_step` >= 1, got {self.rows_per_step}."
+            )
+        if self.num_passes is not None and not self.num_passes >= 1:
+            raise InputError(
+                f"Expected `num_passes` >= 1 or None, got {self.num_passes}."
+            )
+        l1_penalty = _SOLVER.l1_penalty if self.l1_penalty is None else self.l1_penalty
         solver = config_lib.SolverConfig(
             solver=self.solver,
+            l1_penalty=l1_penalty,
             tolerance=self.tolerance,
             max_steps=self.max_steps,
-            **given,
         )
         dictionary = config_lib.DictionaryConfig(
             n_factors=self.n_factors, step_size=self.step_size
@@ -225,9 +229,10 @@ class DictionaryLearning(transformer.Transformer):
             "max_steps": self.max_steps,
         }
 
-    def _check_ready(self) -> None:
+    def _dictionary(self) -> np.ndarray:
         if not hasattr(self, "components_"):
             raise self._not_fitted()
+        return self.components_
 
     def _fitted(self) -> dict[str, Any]:
         fitted = super()._fitted()

@@ -62,10 +62,11 @@ def learn(
     # Padded to a power of two, so that few programs are compiled for few rows.
     rows_per_step = min(rows_per_step, 1 << (len(x) - 1).bit_length())
     rng = np.random.default_rng(seed)
-    if state is None:
+    learnt = state
+    if learnt is None:
         sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
         rows = _finite(x[np.sort(sample)], scale=scale)
-        state = first_state.from_sample(
+        learnt = first_state.from_sample(
             jnp.asarray(rows[rng.permutation(len(sample))]),
             jnp.full((1,), scale, jnp.float32),
             solver=solver,
@@ -79,8 +80,8 @@ def learn(
         x, rng, rows_per_step=rows_per_step, num_passes=num_passes, scale=scale
     )
     for done, (rows, valid) in enumerate(batches):
-        state, _ = step.train_step(
-            state,
+        learnt, _ = step.train_step(
+            learnt,
             rows,
             weights,
             valid,
@@ -90,7 +91,7 @@ def learn(
             sparsity=sparsity,
         )
         progress(done + 1, total)
-    return state
+    return learnt
 
 
 def _batches(
