@@ -126,7 +126,7 @@ def test_a_factor_and_its_description_show_themselves(run, factor):
     description = next(each for each in found if each.terms.at)
     word = description.terms.at[0].text
     for text in (_text(description._repr_html_()), str(description)):
-        assert "nearest (cosine)" in text and word in text
+        assert "nearest factors (cosine)" in text and word in text
     assert max(map(len, str(description).splitlines())) <= 88
     assert description.factor in alive
 

@@ -40,7 +40,7 @@ class Relative:
 
     Attributes:
       factor: its number.
-      score: cosine, or how often both fire together.
+      score: cosine, or the Jaccard index of where both fire.
       words: that it marks most often.
     """
 
@@ -61,8 +61,8 @@ class Description:
       layers: its profile.
       terms: words and n-grams over-represented in its contexts.
       parts_of_speech: share of each tag; None without a tagger.
-      nearest: factors of the largest cosine.
-      together: factors that fire with it most.
+      nearest: nearest factors by cosine.
+      together: co-firing factors, by the Jaccard index.
       vocabulary: entries that its direction raises and lowers; None where the model
         has no masked-LM head.
     """
@@ -105,10 +105,10 @@ class Description:
         head = self.vocabulary or vocabulary.Vocabulary((), ())
         return [
             ("at the factor (z)", of_terms(self.terms.at)),
-            ("round it (z)", of_terms(self.terms.around)),
+            ("around it (z)", of_terms(self.terms.around)),
             ("part of speech", [(tag, f"{share:.0%}") for tag, share in tags]),
-            ("nearest (cosine)", of_relatives(self.nearest)),
-            ("fires with (Jaccard)", of_relatives(self.together)),
+            ("nearest factors (cosine)", of_relatives(self.nearest)),
+            ("co-firing factors (Jaccard)", of_relatives(self.together)),
             ("raises (logit)", of_entries(head.raised)),
             ("lowers (logit)", of_entries(head.lowered)),
         ]

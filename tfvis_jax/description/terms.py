@@ -1,4 +1,4 @@
-"""Words and n-grams that stand at a factor, or round it, more than in the corpus.
+"""Words and n-grams that occur at a factor, or around it, more than in the corpus.
 
 One document that repeats itself must not decide. Contexts of the same words count once,
 and the contexts of one document weigh together as much as those of any other. What is

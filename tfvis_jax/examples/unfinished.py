@@ -165,5 +165,5 @@ def half_computed(folder: pathlib.Path) -> str | None:
     run, share = folder.parent, Progress(folder).fraction()
     return (
         f"The examples of {run} are half computed ({share:.0%}); "
-        f"`tfvis examples {run}` goes on."
+        f"`tfvis examples {run}` resumes."
     )
