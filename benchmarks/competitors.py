@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks import environment, timing
+from benchmarks import timing
+from tfvis_jax.reporting import environment
 
 PUBLISHED_STEPS = 500
 _PUBLISHED_BATCH = 100

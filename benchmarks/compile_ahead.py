@@ -15,9 +15,11 @@ import pathlib
 
 from absl import app, flags
 
-from benchmarks import compiled_tables, environment, outputs, script
+from benchmarks import compiled_tables
+from experiments import script
 from tfvis_jax import files
 from tfvis_jax.planning import compiled, topology
+from tfvis_jax.reporting import environment, outputs
 
 _OUT = flags.DEFINE_string("out", "runs/compile_ahead.json", "Where to write.")
 _TOPOLOGIES = flags.DEFINE_list(

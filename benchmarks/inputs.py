@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from absl import flags
 
-from benchmarks import environment, problem
+from benchmarks import problem
 from tfvis_jax.errors import InputError
+from tfvis_jax.reporting import environment
 
 _RUN = flags.DEFINE_string(
     "run", "runs/demo", "Finished run; gives hidden states, factors and λ."

@@ -24,16 +24,12 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from benchmarks import (
-    environment,
-    examples_pass,
-    outputs,
-    published_saliency,
-    script,
-)
+from benchmarks import examples_pass, published_saliency
+from experiments import script
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.reporting import environment, outputs
 from tfvis_jax.runs import setup
 from tfvis_jax.saliency import example_target, explanation, lime, variants
 from tfvis_jax.saliency import target as target_lib

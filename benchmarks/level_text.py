@@ -17,9 +17,10 @@ from collections.abc import Iterator
 
 from absl import app, flags
 
-from benchmarks import outputs, script
+from experiments import script
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
+from tfvis_jax.reporting import outputs
 
 _DATA = flags.DEFINE_string("data", "../shared/data", "Folder with the corpora.")
 _OUT = flags.DEFINE_string("out", None, "File to write, .jsonl; required.")

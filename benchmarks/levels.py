@@ -21,11 +21,13 @@ import numpy as np
 import scipy.optimize
 from absl import app, flags
 
-from benchmarks import environment, level_cases, outputs, script
+from benchmarks import level_cases
+from experiments import script
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.levels import rule as rule_lib
 from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.reporting import environment, outputs
 
 _RUNS = flags.DEFINE_list("runs", [], "Runs whose factors are labelled.")
 _PLANTED = flags.DEFINE_list("planted", [], "Runs in whose text concepts are planted.")

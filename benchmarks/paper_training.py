@@ -22,9 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks import environment, inputs, outputs, script, tables
+from benchmarks import inputs
+from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.reporting import environment, outputs, tables
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode
 from tfvis_jax.training import state as state_lib
@@ -199,15 +201,12 @@ def _table(document):
         for row in rows
     ]
     heads = ("", "seconds", "times as fast", "FVU held out")
-    return "\n".join(
-        [
-            f"{problem['rows_seen']:,} rows seen, {problem['n_factors']:,} factors, "
-            f"λ = {problem['l1_penalty']:g}; the first dictionary leaves "
-            f"{problem['fvu_before']:.4f}. {tables.where(document)}",
-            "",
-            tables.markdown(heads, cells),
-        ]
+    caption = (
+        f"{problem['rows_seen']:,} rows seen, {problem['n_factors']:,} factors, "
+        f"λ = {problem['l1_penalty']:g}; the first dictionary leaves "
+        f"{problem['fvu_before']:.4f}."
     )
+    return tables.captioned(caption, document, heads, cells)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks import competitors, environment
+from benchmarks import competitors
+from tfvis_jax.reporting import environment
 
 BATCH = 8
 _NUM_STEPS = 1000

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import tables
+from tfvis_jax.reporting import plot_style, tables
 
 SCORES = ("f1", "precision", "recall", "mcc", "uniqueness", "explained_variance")
 _HEADLINE = ("f1", "mcc", "uniqueness", "explained_variance")
@@ -98,9 +98,6 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
       document: JSON of `benchmarks.synthetic_recovery`.
       path: PNG to write.
     """
-    # Here, since matplotlib may not be installed.
-    from benchmarks import plot_style
-
     styles = {
         "oracle": {"color": plot_style.BLACK, "linestyle": "--", "marker": "o"},
         "nested_sparse_coding": {"color": plot_style.VERMILION, "linewidth": 2.8},

@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from benchmarks import plot_style, tables
+from tfvis_jax.reporting import plot_style, tables
 
 _COLOURS = (plot_style.VERMILION, plot_style.GREEN, plot_style.BLUE, plot_style.PURPLE)
 _MARKERS = ("o", "^", "s", "D")

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app, flags
 
-from benchmarks import environment, outputs
+from tfvis_jax.reporting import environment, outputs
 from tfvis_jax.runs import dictionary_file
 from tfvis_jax.training import metrics_log
 

@@ -13,17 +13,11 @@ Prints Markdown tables; writes them with JSON and a plot of the curves.
 
 from absl import app, flags
 
-from benchmarks import (
-    environment,
-    inputs,
-    outputs,
-    scaling,
-    script,
-    tables,
-    warm_start,
-)
+from benchmarks import inputs, report, scaling, scaling_plot, warm_start
+from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.reporting import environment, outputs
 from tfvis_jax.sparse_coding import encode
 
 _BATCHES = flags.DEFINE_list(
@@ -103,16 +97,9 @@ def main() -> None:
             **common,
         ),
     }
-    text = tables.scaling(document)
+    text = report.scaling(document)
     print(text)
-    outputs.write(out, document, text, draw=_draw)
-
-
-def _draw(document, path):
-    # Here, since matplotlib may not be installed.
-    from benchmarks import scaling_plot
-
-    scaling_plot.draw(document, path)
+    outputs.write(out, document, text, draw=scaling_plot.draw)
 
 
 if __name__ == "__main__":

@@ -20,15 +20,15 @@ from absl import app, flags
 from benchmarks import (
     candidates,
     competitor_processes,
-    environment,
     inputs,
-    outputs,
+    report,
     scaling,
-    script,
-    tables,
+    speed_plot,
     timing,
 )
+from experiments import script
 from tfvis_jax.errors import InputError
+from tfvis_jax.reporting import environment, outputs
 from tfvis_jax.sparse_coding import encode
 
 _L1_PENALTY = flags.DEFINE_list(
@@ -106,9 +106,9 @@ def main() -> None:
         },
         "rows": rows,
     }
-    text = tables.speed(document)
+    text = report.speed(document)
     print(text)
-    outputs.write(out, document, text, draw=_draw)
+    outputs.write(out, document, text, draw=speed_plot.draw)
 
 
 def _penalties(problem):
@@ -127,13 +127,6 @@ def _penalties(problem):
             "nothing of λ."
         )
     return [problem.l1_penalty, problem.l1_penalty / 2]
-
-
-def _draw(document, path):
-    # Here, since matplotlib may not be installed.
-    from benchmarks import speed_plot
-
-    speed_plot.draw(document, path)
 
 
 def _measure(
@@ -161,7 +154,7 @@ def _measure(
         dictionary,
         l1_penalty=l1_penalty,
         slow_rows=_SLOW_ROWS.value,
-        same_gap=tables.SAME_GAP,
+        same_gap=report.SAME_GAP,
         progress=outputs.say,
     )
     return timing.measure(

@@ -3,7 +3,8 @@
 import pathlib
 from typing import Any
 
-from benchmarks import plot_style, tables
+from benchmarks import report
+from tfvis_jax.reporting import plot_style, tables
 
 # Below this, rounding decides.
 _FLOOR = 1e-7
@@ -63,11 +64,11 @@ def _panel(axes, rows):
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.axhline(
-        tables.SAME_GAP,
+        report.SAME_GAP,
         color=plot_style.GREY,
         linewidth=1,
         linestyle=":",
-        label=f"gap {tables.SAME_GAP:.0e}",
+        label=f"gap {report.SAME_GAP:.0e}",
     )
     for solver, over_all, colour, marker, line in _CURVES:
         found = [row for row in rows if row["solver"] == solver]
@@ -81,7 +82,7 @@ def _panel(axes, rows):
                 color=colour,
                 marker=marker,
                 linestyle=line,
-                label=tables.name_of(found[0]),
+                label=report.name_of(found[0]),
             )
     for start, colour, marker in _POINTS:
         found = [row for row in rows if row["solver"].startswith(start)]

@@ -20,16 +20,12 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from benchmarks import (
-    environment,
-    outputs,
-    recovery_candidates,
-    recovery_report,
-    script,
-)
+from benchmarks import recovery_candidates, recovery_report
+from experiments import script
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import recovery, synthetic, world_law
+from tfvis_jax.reporting import environment, outputs
 
 _DEFAULTS = recovery_candidates.Settings()
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.")

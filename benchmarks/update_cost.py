@@ -19,9 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from benchmarks import environment, inputs, outputs, script, tables
+from benchmarks import inputs
+from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.reporting import environment, outputs, tables
 from tfvis_jax.runs import inference
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step as step_lib
@@ -145,14 +147,11 @@ def _table(document):
         )
         for row in document["rows"]
     ]
-    return "\n".join(
-        [
-            f"{problem['rows_per_step']:,} rows a step, {problem['n_factors']:,} "
-            f"factors, λ = {problem['l1_penalty']:g}. {tables.where(document)}",
-            "",
-            tables.markdown(heads, cells),
-        ]
+    caption = (
+        f"{problem['rows_per_step']:,} rows a step, {problem['n_factors']:,} factors, "
+        f"λ = {problem['l1_penalty']:g}."
     )
+    return tables.captioned(caption, document, heads, cells)
 
 
 if __name__ == "__main__":

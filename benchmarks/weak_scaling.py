@@ -13,11 +13,13 @@ import pathlib
 import jax
 from absl import app, flags
 
-from benchmarks import compiled_tables, environment, outputs, script
+from benchmarks import compiled_tables
+from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled
+from tfvis_jax.reporting import environment, outputs
 
 _OUT = flags.DEFINE_string("out", "runs/weak_scaling.json", "Where to write.")
 _DEVICES = flags.DEFINE_list(

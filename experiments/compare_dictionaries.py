@@ -22,12 +22,12 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import environment, outputs, script
-from experiments import comparison_data, comparison_output
+from experiments import comparison_data, comparison_output, script
 from tfvis_jax import files
 from tfvis_jax.comparison import methods as methods_lib
 from tfvis_jax.comparison import train_sae
 from tfvis_jax.errors import InputError
+from tfvis_jax.reporting import environment, outputs
 
 # Sparse coding of an untrained model's hidden states.
 _RANDOM_ENCODER = "random_encoder"

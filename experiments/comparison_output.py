@@ -4,8 +4,8 @@ import pathlib
 import textwrap
 from typing import Any
 
-from benchmarks import tables
 from tfvis_jax.comparison import ratios
+from tfvis_jax.reporting import plot_style, tables
 
 # Characters of a line under the plot.
 _NOTE_WIDTH = 110
@@ -21,14 +21,14 @@ def table(document: dict[str, Any]) -> str:
             row["method"],
             f"{row['l0']:.1f}",
             f"{row['fvu']:.4f}",
-            _or_dash(row["fvu_debiased"], ".4f"),
-            _or_dash(row["loss_recovered"], ".4f"),
+            tables.or_dash(row["fvu_debiased"], ".4f"),
+            tables.or_dash(row["loss_recovered"], ".4f"),
             f"{row['alive']:.1%}",
             f"{row['seconds']:.0f}",
             f"{row['rows_seen']:,}",
-            _or_dash(row["learning_rate"], "g"),
+            tables.or_dash(row["learning_rate"], "g"),
             str(row["seed"]),
-            _or_dash(row["agreement"], ".3f"),
+            tables.or_dash(row["agreement"], ".3f"),
         )
         for row in rows
     ]
@@ -46,9 +46,6 @@ def table(document: dict[str, Any]) -> str:
 
 def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     """Draws the error against L0: lower and further left is better."""
-    # Here, since matplotlib may not be installed.
-    from benchmarks import plot_style
-
     figure, axes = plot_style.subplots(1, 1, figsize=(7, 4.5))
     axis = axes[0, 0]
     colours = {
@@ -130,12 +127,11 @@ def _losses_per_layer(rows):
         (
             row["method"],
             f"{row['l0']:.1f}",
-            *(_or_dash(share, ".4f") for share in row["loss_recovered_per_layer"]),
+            *(
+                tables.or_dash(share, ".4f")
+                for share in row["loss_recovered_per_layer"]
+            ),
         )
         for row in rows
     ]
     return ["", tables.markdown(heads, cells)]
-
-
-def _or_dash(value, spec):
-    return "–" if value is None else format(value, spec)

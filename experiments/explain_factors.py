@@ -11,7 +11,7 @@ import pathlib
 
 from absl import app, flags
 
-from benchmarks import script
+from experiments import script
 from tfvis_jax.cli import progress
 from tfvis_jax.description import tagging
 from tfvis_jax.errors import InputError

@@ -10,7 +10,7 @@ same command again goes on where it stopped.
 
 from absl import app, flags
 
-from benchmarks import script
+from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax import models
 from tfvis_jax.cli import examples, export, progress, train

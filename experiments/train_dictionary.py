@@ -10,7 +10,7 @@ may be those of the same run, which then goes on where it stopped.
 import jax
 from absl import app, flags
 
-from benchmarks import script
+from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.cli import progress, train

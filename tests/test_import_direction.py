@@ -22,6 +22,7 @@ ORDER = (
     "models",
     "sharding distributed",
     "sparse_coding",
+    "reporting",
     "files markup",
     "config",
     "errors",
@@ -33,7 +34,7 @@ ONLY_IN = {
     "transformers": ("data/", "models/"),
     "absl": ("cli/",),
     "torch": (),
-    "matplotlib": (),
+    "matplotlib": ("reporting/plot_style.py",),
 }
 FILES = sorted((ROOT / "tfvis_jax").rglob("*.py"))
 

@@ -1,4 +1,4 @@
-"""What a benchmark leaves: JSON, the same as Markdown, and a plot beside them."""
+"""What a measurement leaves: JSON, the same as Markdown, and a plot beside them."""
 
 import importlib.util
 import pathlib
@@ -34,7 +34,9 @@ def write(
         pass
     elif importlib.util.find_spec("matplotlib") is None:
         if announce:
-            say("matplotlib is not installed, so there is no plot: see extra `bench`")
+            say(
+                "matplotlib is not installed, so there is no plot: install `tfvis_jax[bench]`"
+            )
     else:
         written.append(path.with_suffix(".png"))
         draw(document, written[2])

@@ -1,11 +1,11 @@
-"""The JSON of a benchmark as Markdown, to read in a terminal or paste into a page."""
+"""The JSON of solver benchmarks as Markdown tables."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-_ISO_DAY = 10
+from tfvis_jax.reporting import tables
+
 # Mean gap at which solvers are compared.
 SAME_GAP = 2e-5
 
@@ -15,7 +15,7 @@ def speed(document: dict[str, Any]) -> str:
     problem = document["problem"]
     lines = [
         f"{problem['source']}; d_model {problem['d_model']}, {problem['n_factors']:,} "
-        f"factors. {where(document)}",
+        f"factors. {tables.where(document)}",
     ]
     with_peak = any("peak_fraction" in row for row in document["rows"])
     for l1_penalty in dict.fromkeys(row["l1_penalty"] for row in document["rows"]):
@@ -26,10 +26,10 @@ def speed(document: dict[str, Any]) -> str:
         if with_peak:
             heads += ("of bf16 peak",)
             cells = [
-                (*line, _or_dash(row.get("peak_fraction"), ".0%"))
+                (*line, tables.or_dash(row.get("peak_fraction"), ".0%"))
                 for line, row in zip(cells, rows, strict=True)
             ]
-        lines += ["", f"λ = {l1_penalty:g}", "", markdown(heads, cells)]
+        lines += ["", f"λ = {l1_penalty:g}", "", tables.markdown(heads, cells)]
     lines += ["", f"At a mean gap of {SAME_GAP:.0e} or less", "", results(document)]
     return "\n".join(lines)
 
@@ -58,9 +58,9 @@ def results(document: dict[str, Any]) -> str:
         problem = document["problem"]
         lines.append(
             (
-                document["date"][:_ISO_DAY],
-                _machine(document["hardware"]),
-                _versions(document["versions"]),
+                tables.day(document),
+                tables.machine(document["hardware"]),
+                tables.versions(document["versions"]),
                 f"{problem['d_model']} × {problem['n_factors']:,}",
                 f"{l1_penalty:g}",
                 f"{ours['l0']:.1f}",
@@ -75,7 +75,7 @@ def results(document: dict[str, Any]) -> str:
                 ),
             )
         )
-    return markdown(heads, lines)
+    return tables.markdown(heads, lines)
 
 
 def scaling(document: dict[str, Any]) -> str:
@@ -84,7 +84,7 @@ def scaling(document: dict[str, Any]) -> str:
     lines = [
         f"{problem['source']}; d_model {problem['d_model']}; λ such that "
         f"{problem['l0']:g} factors are in use; tolerance {problem['tolerance']:.0e}. "
-        f"{where(document)}",
+        f"{tables.where(document)}",
     ]
     curves = (
         ("rows_curve", "batch", "rows"),
@@ -94,40 +94,12 @@ def scaling(document: dict[str, Any]) -> str:
         heads = ("solver", what, "rows/s", "μs a row", "gap mean / worst", "steps")
         heads += ("L0", "MB", "memory a row ÷ its codes", "compile s")
         cells = [_scaling_cells(row, size) for row in document[curve]]
-        lines += ["", f"Cost against {what}", "", markdown(heads, cells)]
+        lines += ["", f"Cost against {what}", "", tables.markdown(heads, cells)]
         lines += _exponents(document[curve], size)
     heads = ("solver", "L0", "step size", "tolerance", "steps cold", "steps warm")
     heads += ("warm ÷ cold", "ms cold", "ms warm")
     cells = [_warm_cells(row) for row in document["warm_start"]]
-    return "\n".join([*lines, "", "Warm starts", "", markdown(heads, cells)])
-
-
-def where(document: dict[str, Any]) -> str:
-    """Returns hardware, versions and date as two sentences."""
-    load = document["hardware"]["load_average"]
-    return (
-        f"{_machine(document['hardware'])} (load {load} at the start). "
-        f"{_versions(document['versions'])}; {document['date'][:_ISO_DAY]}."
-    )
-
-
-def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Returns a Markdown table whose columns line up; all but the first to the right.
-
-    Args:
-      heads: names of the columns.
-      lines: cells of each line.
-    """
-    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
-
-    def line(cells):
-        first, *rest = cells
-        padded = [first.ljust(widths[0])]
-        padded += [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
-        return f"| {' | '.join(padded)} |"
-
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([line(heads), line(rule), *map(line, lines)])
+    return "\n".join([*lines, "", "Warm starts", "", tables.markdown(heads, cells)])
 
 
 def name_of(row: dict[str, Any]) -> str:
@@ -144,17 +116,6 @@ def name_of(row: dict[str, Any]) -> str:
     return name
 
 
-def _machine(hardware):
-    cpu = f"{hardware['cores']} cores of {hardware['cpu']}"
-    if hardware["device"] == "cpu":
-        return cpu
-    return f"{hardware['num_devices']} × {hardware['device']}, {cpu}"
-
-
-def _versions(versions):
-    return ", ".join(f"{name} {v}" for name, v in versions.items() if v is not None)
-
-
 def _fastest(rows):
     return max(rows, key=lambda row: row["rows_per_s"], default=None)
 
@@ -162,15 +123,15 @@ def _fastest(rows):
 def _speed_cells(row):
     return (
         name_of(row),
-        _or_dash(row["tolerance"], ".0e"),
+        tables.or_dash(row["tolerance"], ".0e"),
         _rate(row["rows_per_s"]),
         _rate(row["batch"] / max(row["seconds"])),
         f"{row['gap_mean']:.0e} / {row['gap_max']:.0e}",
-        _or_dash(row["steps_mean"], ".1f"),
+        tables.or_dash(row["steps_mean"], ".1f"),
         f"{row['l0']:.1f}",
-        _or_dash(row["error"], ".3f"),
-        _or_dash(row["peak_memory_mb"], ",.0f"),
-        _or_dash(row["compile_s"] or None, ".1f"),
+        tables.or_dash(row["error"], ".3f"),
+        tables.or_dash(row["peak_memory_mb"], ",.0f"),
+        tables.or_dash(row["compile_s"] or None, ".1f"),
     )
 
 
@@ -181,7 +142,7 @@ def _scaling_cells(row, size):
         _rate(row["rows_per_s"]),
         f"{1e6 / row['rows_per_s']:,.0f}",
         f"{row['gap_mean']:.0e} / {row['gap_max']:.0e}",
-        _or_dash(row["steps_mean"], ".1f"),
+        tables.or_dash(row["steps_mean"], ".1f"),
         f"{row['l0']:.1f}",
         f"{row['peak_memory_mb']:,.0f}",
         f"{row['codes_per_row']:.1f}",
@@ -211,7 +172,7 @@ def _warm_cells(row):
         f"{row['tolerance']:.0e}",
         f"{row['steps_cold']:.1f}",
         f"{row['steps_warm']:.1f}",
-        _or_dash(row["steps_ratio"], ".2f"),
+        tables.or_dash(row["steps_ratio"], ".2f"),
         f"{1e3 * min(row['seconds_cold']):,.1f}",
         f"{1e3 * min(row['seconds_warm']):,.1f}",
     )
@@ -219,7 +180,3 @@ def _warm_cells(row):
 
 def _rate(value):
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def _or_dash(value, format_spec):
-    return "–" if value is None else format(value, format_spec)

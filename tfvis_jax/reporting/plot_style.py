@@ -1,13 +1,14 @@
-"""One look for the plots of all benchmarks: colours that everyone can tell apart."""
+"""One look for all plots: colours that everyone can tell apart.
+
+matplotlib is an extra. It is imported when a figure is made, so that modules that draw
+can be imported without it.
+"""
 
 import pathlib
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-from matplotlib import figure as figure_lib
-from matplotlib import pyplot
+if TYPE_CHECKING:
+    from matplotlib import figure as figure_lib
 
 # Okabe & Ito, "Color universal design" (2008), less the yellow, which is too light.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK = (
@@ -33,20 +34,33 @@ _SETTINGS = {
 }
 
 
-def subplots(rows: int, columns: int, **settings: object) -> tuple:
-    """Returns a figure and its axes, [rows, columns]."""
+def subplots(rows: int, columns: int, **settings: Any) -> tuple[Any, Any]:
+    """Returns a figure and its axes, [rows, columns].
+
+    Args:
+      rows: rows of plots.
+      columns: columns of plots.
+      **settings: passed on to `matplotlib.pyplot.subplots`.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
     pyplot.rcParams.update(_SETTINGS)
     return pyplot.subplots(
         rows, columns, layout="constrained", squeeze=False, **settings
     )
 
 
-def footnote(figure: figure_lib.Figure, text: str) -> None:
+def footnote(figure: "figure_lib.Figure", text: str) -> None:
     """Writes where and when it was measured under the plots."""
     figure.supxlabel(text, fontsize=7.5, color=GREY, x=0.01, ha="left")
 
 
-def save(figure: figure_lib.Figure, path: pathlib.Path) -> None:
-    """Writes a PNG and forgets the figure."""
+def save(figure: "figure_lib.Figure", path: pathlib.Path) -> None:
+    """Writes a PNG and closes the figure."""
+    from matplotlib import pyplot
+
     figure.savefig(path, dpi=160)
     pyplot.close(figure)

@@ -1,6 +1,6 @@
 """Tables say what the JSON says."""
 
-from benchmarks import tables
+from benchmarks import report
 
 HARDWARE = {
     "cpu": "A CPU",
@@ -63,7 +63,7 @@ def test_ratios_count_at_the_same_gap():
             _row("scikit-learn lasso_cd", 50, 1e-4),
         ]
     )
-    lines = tables.results(document).splitlines()
+    lines = report.results(document).splitlines()
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
     assert cells[:4] == ["2026-01-02", "2 cores of A CPU", "jax 1.2", "8 × 2,048"]
     assert cells[6] == "auto, shard_map × 2, tolerance 2e-05"
@@ -72,19 +72,19 @@ def test_ratios_count_at_the_same_gap():
 
 def test_a_column_for_an_accelerator_only_where_there_is_one():
     cpu = _document([_ours("spectral", 1000, 1e-5)])
-    assert "bf16" not in tables.speed(cpu)
+    assert "bf16" not in report.speed(cpu)
     gpu = _document(
         [_ours("spectral", 1000, 1e-5, peak_fraction=0.41), _row("SPAMS", 1, 1e-5)],
         device="A GPU",
         num_devices=4,
     )
-    text = tables.speed(gpu)
+    text = report.speed(gpu)
     assert "of bf16 peak" in text and "41%" in text
     assert "4 × A GPU, 2 cores of A CPU" in text
 
 
 def test_slowest_run_and_unknown_values():
-    text = tables.speed(_document([_row("SPAMS", 1000, 1e-5)]))
+    text = report.speed(_document([_row("SPAMS", 1000, 1e-5)]))
     line = next(line for line in text.splitlines() if line.startswith("| SPAMS"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == [
