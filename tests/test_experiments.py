@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import scripts
 from absl import flags
 from absl.testing import flagsaver
 
@@ -38,13 +39,11 @@ def test_the_papers_settings_from_text_to_page(
 
 
 def _compare(**values):
-    with flagsaver.flagsaver(quick=True, n_factors=24, l0=["3"], passes=1, **values):
-        compare_dictionaries.main(["compare_dictionaries"])
+    given = {"quick": True, "n_factors": 24, "l0": ["3"], "passes": 1}
+    scripts.run(compare_dictionaries, **given | values)
 
 
-def test_a_quick_comparison_of_rows_goes_on_where_it_stopped(
-    parsed_flags, tmp_path, capsys
-):
+def test_a_quick_comparison_of_rows_goes_on_where_it_stopped(tmp_path, capsys):
     rng = np.random.default_rng(0)
     x = rng.exponential(size=(700, 40)) * (rng.random((700, 40)) < 0.1)
     np.save(tmp_path / "rows.npy", np.float32(x @ rng.normal(size=(40, 16))))
@@ -68,7 +67,7 @@ def test_a_quick_comparison_of_rows_goes_on_where_it_stopped(
 
 
 def test_a_run_is_compared_with_its_untrained_model(
-    parsed_flags, toy_bert_folder, toy_corpus, tmp_path
+    toy_bert_folder, toy_corpus, tmp_path
 ):
     directory = directory_lib.RunDirectory(tmp_path / "run")
     settings = config_lib.RunConfig(

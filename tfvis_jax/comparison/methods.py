@@ -15,6 +15,8 @@ from tfvis_jax.errors import InputError
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
 METHODS = ("sparse_coding", *SAE_METHODS, "sample_factors", "random_factors", "pca")
+# Sparse coding of an untrained model's hidden states; `compare` makes its rows.
+RANDOM_ENCODER = "random_encoder"
 # Their codes are least squares on their support already.
 _REFITTED = ("sparse_coding", "sample_factors", "random_factors")
 
@@ -37,9 +39,10 @@ class ComparisonConfig:
     learning_rates: tuple[float, ...] = train_sae.LEARNING_RATES
 
     def __post_init__(self):
-        unknown = sorted(set(self.methods) - set(METHODS))
+        known = (*METHODS, RANDOM_ENCODER)
+        unknown = sorted(set(self.methods) - set(known))
         if unknown:
-            raise InputError(f"Expected methods among {METHODS}, got {unknown}.")
+            raise InputError(f"Expected methods among {known}, got {unknown}.")
         for name in ("methods", "target_l0", "seeds", "learning_rates"):
             if not getattr(self, name):
                 raise InputError(f"Expected at least one of `{name}`, got none.")
@@ -92,7 +95,8 @@ def candidates(
     """Fits every method at every L0 and seed, one after the other.
 
     Sparse coding learns one dictionary a seed, for the middle L0, and encodes with it
-    for each; autoencoders are trained for each L0.
+    for each; autoencoders are trained for each L0. `RANDOM_ENCODER` is skipped: it is
+    "sparse_coding" of other rows.
 
     Args:
       x: [rows, d_model] float32 to learn from, in random order.
@@ -105,6 +109,8 @@ def candidates(
     rates = {row["method"]: row["learning_rate"] for row in done}
     learnt = {}
     for name in config.methods:
+        if name == RANDOM_ENCODER:
+            continue
         for target_l0 in config.target_l0:
             if finished.issuperset((name, target_l0, seed) for seed in config.seeds):
                 continue

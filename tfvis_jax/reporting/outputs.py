@@ -34,9 +34,7 @@ def write(
         pass
     elif importlib.util.find_spec("matplotlib") is None:
         if announce:
-            say(
-                "matplotlib is not installed, so there is no plot: install `tfvis_jax[bench]`"
-            )
+            say("No plot: matplotlib is missing (pip install 'tfvis_jax[bench]').")
     else:
         written.append(path.with_suffix(".png"))
         draw(document, written[2])

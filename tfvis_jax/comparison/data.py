@@ -1,4 +1,4 @@
-"""Rows for `compare_dictionaries`: of files, or of a run's text and model."""
+"""Rows to compare dictionaries on: from files, or hidden states of a run's text."""
 
 import dataclasses
 import pathlib
@@ -8,6 +8,7 @@ import numpy as np
 
 from tfvis_jax import models
 from tfvis_jax.comparison import methods
+from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered
 from tfvis_jax.runs import dictionary_file, encoding, setup
@@ -15,6 +16,8 @@ from tfvis_jax.runs import directory as directory_lib
 
 _HELD_OUT_SHARE = 0.1
 _MAX_HELD_OUT = 16_384
+
+Loss = Callable[[methods.Candidate], loss_recovered.Recovered]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +28,15 @@ class Data:
       x: [rows, d_model] float32.
       held_out: [held-out rows, d_model] float32.
       source: where they come from, in words.
-      loss: the model's loss under a reconstruction, where there is a model.
+      loss: measures the model's loss under a reconstruction; None without a model.
+      loss_windows: windows that the loss is measured on; None without one.
     """
 
     x: np.ndarray
     held_out: np.ndarray
     source: str
-    loss: Callable[[methods.Candidate], loss_recovered.Recovered] | None = None
+    loss: Loss | None = None
+    loss_windows: int | None = None
 
 
 def from_files(activations: str, held_out: str | None, *, num_rows: int) -> Data:
@@ -78,7 +83,7 @@ def from_run(
       num_rows: rows to learn from, at most.
       layer: of the run; all if None.
       loss_windows: windows that a loss is measured on; 0 for none.
-      untrained: give the model random weights.
+      untrained: If True, give the model random weights and measure no loss.
 
     Raises:
       InputError: there is no such run or layer, or nothing is held out.
@@ -94,7 +99,7 @@ def from_run(
         )
     if layer is not None:
         if layer not in trained.layers:
-            raise InputError(f"Expected --layer among {trained.layers}, got {layer}.")
+            raise InputError(f"Expected a layer among {trained.layers}, got {layer}.")
         index = trained.layers.index(layer)
         trained = dataclasses.replace(
             trained,
@@ -105,13 +110,15 @@ def from_run(
     if not len(windows.held_out):
         raise InputError(f"Nothing of the text of {path} is held out to measure on.")
     layers = ", ".join(map(str, trained.layers))
+    has_loss = loss_windows > 0 and not untrained
     return Data(
         x=encoding.sample_rows(opened, trained, windows, windows.train, count=num_rows),
         held_out=encoding.sample_rows(
             opened, trained, windows, windows.held_out, count=_MAX_HELD_OUT
         ),
         source=f"hidden states of {_name(opened.pretrained)}, layers {layers}",
-        loss=_loss(opened, trained, windows, loss_windows) if loss_windows else None,
+        loss=_loss(opened, trained, windows, loss_windows) if has_loss else None,
+        loss_windows=loss_windows if has_loss else None,
     )
 
 
@@ -120,7 +127,12 @@ def _name(pretrained: models.PretrainedBert) -> str:
     return "/".join(pathlib.PurePath(pretrained.name).parts[-2:])
 
 
-def _loss(opened, trained, windows, n_windows):
+def _loss(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    n_windows: int,
+) -> Loss:
     subject = loss_recovered.Subject(
         pretrained=setup.with_masked_lm_head(opened).pretrained,
         tokenizer=opened.tokenizer,

@@ -1,4 +1,4 @@
-"""The rows of `compare_dictionaries` as a table and as a plot."""
+"""A comparison of dictionaries as a Markdown table and as a plot."""
 
 import pathlib
 import textwrap
@@ -12,7 +12,11 @@ _NOTE_WIDTH = 110
 
 
 def table(document: dict[str, Any]) -> str:
-    """Returns where it was measured, all rows, and ratios to the best autoencoder."""
+    """Returns where it was measured, all rows, and ratios to the best autoencoder.
+
+    Args:
+      document: what `compare.compare` returns.
+    """
     heads = ("method", "L0", "FVU", "FVU refitted", "loss recovered", "alive")
     heads += ("seconds", "rows seen", "learning rate", "seed", "agreement")
     rows = sorted(document["rows"], key=lambda row: row["target_l0"])
@@ -45,7 +49,12 @@ def table(document: dict[str, Any]) -> str:
 
 
 def draw(document: dict[str, Any], path: pathlib.Path) -> None:
-    """Draws the error against L0: lower and further left is better."""
+    """Draws the error against L0: lower and further left is better.
+
+    Args:
+      document: what `compare.compare` returns.
+      path: PNG to write.
+    """
     figure, axes = plot_style.subplots(1, 1, figsize=(7, 4.5))
     axis = axes[0, 0]
     colours = {
@@ -89,7 +98,7 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     plot_style.save(figure, path)
 
 
-def _ratios(rows):
+def _ratios(rows: list[dict[str, Any]]) -> list[str]:
     found = ratios.against_best_sae(rows)
     if not found:
         return []
@@ -116,7 +125,7 @@ def _ratios(rows):
     ]
 
 
-def _losses_per_layer(rows):
+def _losses_per_layer(rows: list[dict[str, Any]]) -> list[str]:
     """Where a dictionary serves several layers: what each layer recovers."""
     rows = [row for row in rows if len(row["loss_recovered_per_layer"] or ()) > 1]
     if not rows:
