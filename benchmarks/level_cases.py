@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks import level_concepts, planted_factors, planted_set, word_families
-from tfvis_jax.evaluation import level_labels
+from benchmarks.ground_truth import level_labels
 from tfvis_jax.examples import importance, stored
 from tfvis_jax.levels import context_shares, rule, word_forms
 from tfvis_jax.notebook import run as run_lib

@@ -6,7 +6,7 @@
     python -m benchmarks.levels --runs=runs/mixed,runs/demo --planted=runs/mixed \\
         --matched=runs/demo,runs/demo_seed_1 --cases=cases.json --out=rule_lib.json
 
-Labels are those of `evaluation.level_labels`. Concepts are divided into two halves by a
+Labels are those of `ground_truth.level_labels`. Concepts are divided into two halves by a
 hash of their names: thresholds may be chosen on one, and agreement is reported on the
 other. Trained factors and planted ones are told apart. With --matched, two dictionaries
 of one text and different seeds are compared: factors are matched one to one by cosine,

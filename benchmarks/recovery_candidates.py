@@ -1,7 +1,7 @@
 """Dictionaries learned in a world whose features are known, one after the other.
 
 oracle                the true features, the most frequent ones, with our solver
-nested_sparse_coding  `comparison.nested`
+nested_sparse_coding  `ground_truth.nested_coding`
 lasso                 learned and coded by the lasso at one λ; refitted codes
 sparse_coding         `comparison.sparse_coding`, made for hidden states: learned from
                       dense lasso codes, coded by the lasso and a threshold
@@ -19,11 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.ground_truth import nested_coding, synthetic, world_config
 from tfvis_jax import config as config_lib
 from tfvis_jax.comparison import method as method_lib
-from tfvis_jax.comparison import nested, sae, sparse_coding, train_sae
+from tfvis_jax.comparison import sae, sparse_coding, train_sae
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import synthetic, world_law
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode, updates
 from tfvis_jax.training import learn
@@ -192,7 +192,7 @@ def _fit(x, world, settings, *, name, l0, rate, seed) -> method_lib.Method:
     if name == "random_factors":
         return sparse_coding.random_factors(x, **shared)
     if name == "nested_sparse_coding":
-        return nested.fit(x, num_passes=settings.num_passes, **shared)
+        return nested_coding.fit(x, num_passes=settings.num_passes, **shared)
     if name == "sparse_coding":
         return sparse_coding.fit(x, num_passes=settings.num_passes, **shared)
     if name in PURSUITS:
@@ -211,8 +211,10 @@ def _fit(x, world, settings, *, name, l0, rate, seed) -> method_lib.Method:
 
 def _oracle(x, world, *, n_factors, l0):
     """Returns the solver with the most frequent true features as its factors."""
-    rates = world_law.expected_rates(world_law.base_rates(world.config), world.config)
-    return nested.with_target_l0(
+    rates = world_config.expected_rates(
+        world_config.base_rates(world.config), world.config
+    )
+    return nested_coding.with_target_l0(
         x,
         world.features[:n_factors],
         centre=np.asarray(world.bias),

@@ -1,7 +1,7 @@
 """Measures how much of a known world each kind of dictionary recovers.
 
 Worlds have correlated, hierarchical features that fire as often as Zipf's law has it
-(`tfvis_jax.evaluation.synthetic`); scores are those of `tfvis_jax.evaluation.recovery`.
+(`ground_truth.synthetic`); scores are those of `ground_truth.recovery`.
 
     python -m benchmarks.synthetic_recovery --out recovery.json
     python -m benchmarks.synthetic_recovery --out recovery.json --quick
@@ -21,10 +21,10 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import recovery_candidates, recovery_report
+from benchmarks.ground_truth import recovery, synthetic, world_config
 from experiments import script
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import recovery, synthetic, world_law
 from tfvis_jax.reporting import environment, outputs
 
 _DEFAULTS = recovery_candidates.Settings()
@@ -93,8 +93,8 @@ def main() -> None:
         l1_penalties=_numbers("l1_penalties", _PENALTIES.value, float),
     )
     seeds = _numbers("seeds", _SEEDS.value, int)
-    law = world_law.WorldConfig.sized(n_true=_N_TRUE.value, d_model=_D_MODEL.value)
-    rates = world_law.expected_rates(world_law.base_rates(law), law)
+    law = world_config.WorldConfig.sized(n_true=_N_TRUE.value, d_model=_D_MODEL.value)
+    rates = world_config.expected_rates(world_config.base_rates(law), law)
     out.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "schema": "tfvis-synthetic-recovery/1",

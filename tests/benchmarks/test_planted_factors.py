@@ -5,8 +5,8 @@ import pytest
 
 import tfvis_jax
 from benchmarks import level_cases, planted_factors
+from benchmarks.ground_truth import level_labels
 from tfvis_jax import cli
-from tfvis_jax.evaluation import level_labels
 from tfvis_jax.runs import encoding
 
 

@@ -31,9 +31,9 @@ def _main(**values):
 def test_recovery_from_flags_to_plot(monkeypatch, tmp_path, capsys):
     # Full trees need a whole family: 85 features as published.
     law = {"branching": 2, "depth": 2, "n_roots": 2, "correlation_rank": 2}
-    sized = synthetic_recovery.world_law.WorldConfig.sized
+    sized = synthetic_recovery.world_config.WorldConfig.sized
     monkeypatch.setattr(
-        synthetic_recovery.world_law.WorldConfig,
+        synthetic_recovery.world_config.WorldConfig,
         "sized",
         lambda **sizes: sized(**sizes, **law),
     )

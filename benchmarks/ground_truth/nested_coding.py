@@ -1,4 +1,4 @@
-"""Nested sparse coding as a method to compare: `training.nested` and its codes.
+"""Nested sparse coding as a method to compare: `nested_learning` and its codes.
 
 Learning infers codes level by level; afterwards all factors are coded together, each
 with a λ of its own,
@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.ground_truth import nested_learning
 from tfvis_jax.comparison import method
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import encode
-from tfvis_jax.training import nested
 
 # L0 while learning, as a share of what is wanted: more costs variance, less F1.
 _LEARNING_SHARE = 0.8
@@ -84,7 +84,7 @@ def fit(
     """
     _, scale = method.centre_and_scale(x)
     rows, unseen = method.keep_back(x)
-    state = nested.learn(
+    state = nested_learning.learn(
         rows / scale,
         n_factors=n_factors,
         l0=_LEARNING_SHARE * target_l0,

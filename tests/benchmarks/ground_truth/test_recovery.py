@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tfvis_jax.evaluation import recovery
+from benchmarks.ground_truth import recovery
 
 RNG = np.random.default_rng(0)
 

@@ -2,7 +2,7 @@
 
 The generator follows SynthSAEBench (Chanin & Garriga-Alonso, "SynthSAEBench: Evaluating
 Sparse Autoencoders on Scalable Realistic Synthetic Data", arXiv 2602.14687); the
-defaults of `world_law.WorldConfig` are its 16,384-feature benchmark. A row is
+defaults of `world_config.WorldConfig` are its 16,384-feature benchmark. A row is
 
     x = Σ_f α_f d_f + b + noise,        α_f = fires_f · max(0, μ_f + σ_f ε),
 
@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.evaluation import world_law
+from benchmarks.ground_truth import world_config
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 
 _ADAM = (0.9, 0.999)
@@ -74,10 +74,10 @@ class World:
     magnitudes: jax.Array
     spreads: jax.Array
     correlations: jax.Array
-    config: world_law.WorldConfig
+    config: world_config.WorldConfig
 
 
-def make_world(key: jax.Array, config: world_law.WorldConfig) -> World:
+def make_world(key: jax.Array, config: world_config.WorldConfig) -> World:
     """Draws a world.
 
     Args:
@@ -88,7 +88,7 @@ def make_world(key: jax.Array, config: world_law.WorldConfig) -> World:
       InputError: `mean_l0` cannot be reached.
     """
     keys = jax.random.split(key, 4)
-    rates = world_law.copula_rates(world_law.base_rates(config), config)
+    rates = world_config.copula_rates(world_config.base_rates(config), config)
     correlations = config.correlation_scale * jax.random.normal(
         keys[1], (config.n_true, config.correlation_rank)
     )

