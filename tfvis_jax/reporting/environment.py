@@ -30,7 +30,7 @@ def describe(script: str) -> dict:
     """Returns the header of a benchmark's JSON.
 
     Args:
-      script: module that is run, such as ``benchmarks.solver_speed``.
+      script: module that is run, such as ``benchmarks.solvers.speed``.
     """
     devices = jax.devices()
     return {
