@@ -29,6 +29,14 @@ class Problem:
     source: str
     l1_penalty: float | None = None
 
+    def summary(self) -> dict[str, str | int]:
+        """Returns source and sizes, as the JSON of a benchmark has them."""
+        return {
+            "source": self.source,
+            "d_model": self.x.shape[1],
+            "n_factors": len(self.dictionary),
+        }
+
 
 def from_run(path: pathlib.Path, *, num_rows: int, num_samples: int = 0) -> Problem:
     """Takes the dictionary of a finished run and hidden states of its text.

@@ -10,7 +10,7 @@ def run(module: ModuleType, **values: object) -> None:
 
     Args:
       module: the script.
-      **values: of its flags; lists are joined by commas, True is a flag alone.
+      **values: of its flags; lists are joined by commas, None leaves a flag out.
 
     Raises:
       SystemExit: what was given cannot be worked with.
@@ -19,7 +19,7 @@ def run(module: ModuleType, **values: object) -> None:
     script.run(
         module.main,
         module.FLAGS,
-        [name, *(_argument(*item) for item in values.items())],
+        [name, *(_argument(*i) for i in values.items() if i[1] is not None)],
     )
 
 

@@ -13,7 +13,7 @@ same command goes on where it stopped.
 import dataclasses
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
 from benchmarks.compiled import tables
 from experiments import script
@@ -21,19 +21,31 @@ from tfvis_jax import files
 from tfvis_jax.planning import compiled, topology
 from tfvis_jax.reporting import environment, outputs
 
-_OUT = flags.DEFINE_string("out", "runs/compile_ahead.json", "Where to write.")
+FLAGS = flags.FlagValues()
+_OUT = flags.DEFINE_string(
+    "out", "runs/compile_ahead.json", "Where to write.", flag_values=FLAGS
+)
 _TOPOLOGIES = flags.DEFINE_list(
-    "topologies", ["v5e:2x4", "v5e:16x16", "v5e:8x8", "v6e:2x4"], "Slices of TPUs."
+    "topologies",
+    ["v5e:2x4", "v5e:16x16", "v5e:8x8", "v6e:2x4"],
+    "Slices of TPUs.",
+    flag_values=FLAGS,
 )
 _FACTORS = flags.DEFINE_list(
-    "factors", ["2000", "65536", "1048576"], "Numbers of factors."
+    "factors",
+    ["2000", "65536", "1048576"],
+    "Numbers of factors.",
+    flag_values=FLAGS,
 )
 _ROWS = flags.DEFINE_integer(
-    "rows", 2048, "Rows of a step for each device of the data axis.", lower_bound=1
+    "rows",
+    2048,
+    "Rows of a step for each device of the data axis.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 
 
-@script.main
 def main() -> None:
     """Compiles what is not there yet, and prints the table."""
     out = pathlib.Path(_OUT.value)
@@ -89,4 +101,4 @@ def _compile(document, out, name, program, *, n_factors):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import inputs
 from experiments import script
@@ -32,12 +32,21 @@ from tfvis_jax.sparse_coding import encode
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step as step_lib
 
-_STEPS = flags.DEFINE_integer("steps", 40, "Dictionary steps.", lower_bound=2)
-_TOLERANCE = flags.DEFINE_float("tolerance", 1e-3, "Of the third.", lower_bound=1e-6)
-_HELD_OUT = flags.DEFINE_integer(
-    "held_out_rows", 4096, "Rows that the FVU is measured on.", lower_bound=1
+FLAGS = flags.FlagValues()
+_STEPS = flags.DEFINE_integer(
+    "steps", 40, "Dictionary steps.", lower_bound=2, flag_values=FLAGS
 )
-flags.adopt_module_key_flags(inputs)
+_TOLERANCE = flags.DEFINE_float(
+    "tolerance", 1e-3, "Of the third.", lower_bound=1e-6, flag_values=FLAGS
+)
+_HELD_OUT = flags.DEFINE_integer(
+    "held_out_rows",
+    4096,
+    "Rows that the FVU is measured on.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+INPUTS = inputs.Inputs(FLAGS)
 
 _ROWS_PER_STEP = 100
 
@@ -116,12 +125,11 @@ def unexplained(x: np.ndarray, dictionary: np.ndarray, *, l1_penalty: float) -> 
     return float(np.sum(residual**2) / np.sum((x - x.mean(axis=0)) ** 2))
 
 
-@script.main
 def main() -> None:
     """Trains, prints a table, writes it with JSON."""
-    out = inputs.out_path("paper_training")
+    out = INPUTS.out_path("paper_training")
     num_samples = _STEPS.value * _ROWS_PER_STEP
-    problem = inputs.load(num_rows=_HELD_OUT.value, num_samples=num_samples)
+    problem = INPUTS.load(num_rows=_HELD_OUT.value, num_samples=num_samples)
     if len(problem.samples) < num_samples:
         raise InputError(
             f"Expected {num_samples} rows for {_STEPS.value} steps, got "
@@ -210,4 +218,4 @@ def _table(document):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

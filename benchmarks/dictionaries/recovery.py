@@ -18,7 +18,7 @@ import pathlib
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks.dictionaries import recovery_candidates, recovery_report
 from benchmarks.ground_truth import recovery, synthetic, world_config
@@ -28,37 +28,68 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import environment, outputs
 
 _DEFAULTS = recovery_candidates.Settings()
-_OUT = flags.DEFINE_string("out", None, "JSON file to write.")
+FLAGS = flags.FlagValues()
+_OUT = flags.DEFINE_string("out", None, "JSON file to write.", flag_values=FLAGS)
 _QUICK = flags.DEFINE_bool(
     "quick",
     False,
     "One small world, one L0, one learning rate, whatever the other flags say.",
+    flag_values=FLAGS,
 )
-_N_TRUE = flags.DEFINE_integer("n_true", 512, "Features of a world.", lower_bound=1)
-_D_MODEL = flags.DEFINE_integer("d_model", 96, "Width of its rows.", lower_bound=1)
+_N_TRUE = flags.DEFINE_integer(
+    "n_true", 512, "Features of a world.", lower_bound=1, flag_values=FLAGS
+)
+_D_MODEL = flags.DEFINE_integer(
+    "d_model", 96, "Width of its rows.", lower_bound=1, flag_values=FLAGS
+)
 _N_FACTORS = flags.DEFINE_integer(
-    "n_factors", _DEFAULTS.n_factors, "In each dictionary.", lower_bound=1
+    "n_factors",
+    _DEFAULTS.n_factors,
+    "In each dictionary.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
-_ROWS = flags.DEFINE_integer("rows", 100_000, "Rows to learn from.", lower_bound=2)
+_ROWS = flags.DEFINE_integer(
+    "rows", 100_000, "Rows to learn from.", lower_bound=2, flag_values=FLAGS
+)
 _HELD_OUT = flags.DEFINE_integer(
-    "held_out", 16_384, "Other rows to score on.", lower_bound=1
+    "held_out",
+    16_384,
+    "Other rows to score on.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _PASSES = flags.DEFINE_integer(
-    "passes", _DEFAULTS.num_passes, "Times that each row is seen.", lower_bound=1
+    "passes",
+    _DEFAULTS.num_passes,
+    "Times that each row is seen.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _L0 = flags.DEFINE_list(
-    "l0", [f"{l0:g}" for l0 in _DEFAULTS.l0], "Mean numbers of active factors."
+    "l0",
+    [f"{l0:g}" for l0 in _DEFAULTS.l0],
+    "Mean numbers of active factors.",
+    flag_values=FLAGS,
 )
 _RATES = flags.DEFINE_list(
-    "learning_rates", [f"{r:g}" for r in _DEFAULTS.learning_rates], "Of autoencoders."
+    "learning_rates",
+    [f"{r:g}" for r in _DEFAULTS.learning_rates],
+    "Of autoencoders.",
+    flag_values=FLAGS,
 )
 _PENALTIES = flags.DEFINE_list(
     "l1_penalties",
     [f"{value:g}" for value in _DEFAULTS.l1_penalties],
     "λ of plain dictionaries, on rows scaled to unit distance from their mean.",
+    flag_values=FLAGS,
 )
-_SEEDS = flags.DEFINE_list("seeds", ["0", "1"], "One world, and one fit in it, each.")
-_METHODS = flags.DEFINE_list("methods", list(_DEFAULTS.methods), "What to fit.")
+_SEEDS = flags.DEFINE_list(
+    "seeds", ["0", "1"], "One world, and one fit in it, each.", flag_values=FLAGS
+)
+_METHODS = flags.DEFINE_list(
+    "methods", list(_DEFAULTS.methods), "What to fit.", flag_values=FLAGS
+)
 _QUICK_FLAGS = {
     "n_true": 256,
     "d_model": 64,
@@ -75,7 +106,6 @@ _QUICK_FLAGS = {
 _LEARNT, _SCORED = 1, 1_000_000
 
 
-@script.main
 def main() -> None:
     """Fits, scores, prints tables, writes JSON, Markdown and a plot."""
     if _OUT.value is None or not _OUT.value.endswith(".json"):
@@ -83,23 +113,25 @@ def main() -> None:
     out = pathlib.Path(_OUT.value)
     if _QUICK.value:
         for name, value in _QUICK_FLAGS.items():
-            flags.FLAGS[name].value = value
+            FLAGS[name].value = value
     settings = recovery_candidates.Settings(
         methods=tuple(_METHODS.value),
         n_factors=_N_FACTORS.value,
-        l0=_numbers("l0", _L0.value, float),
+        l0=script.numbers("l0", _L0.value),
         num_passes=_PASSES.value,
-        learning_rates=_numbers("learning_rates", _RATES.value, float),
-        l1_penalties=_numbers("l1_penalties", _PENALTIES.value, float),
+        learning_rates=script.numbers("learning_rates", _RATES.value),
+        l1_penalties=script.numbers("l1_penalties", _PENALTIES.value),
     )
-    seeds = _numbers("seeds", _SEEDS.value, int)
-    law = world_config.WorldConfig.sized(n_true=_N_TRUE.value, d_model=_D_MODEL.value)
-    rates = world_config.expected_rates(world_config.base_rates(law), law)
+    seeds = script.numbers("seeds", _SEEDS.value, int)
+    config = world_config.WorldConfig.sized(
+        n_true=_N_TRUE.value, d_model=_D_MODEL.value
+    )
+    rates = world_config.expected_rates(world_config.base_rates(config), config)
     out.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "schema": "tfvis-synthetic-recovery/1",
         **environment.describe("benchmarks.dictionaries.recovery"),
-        "world": dataclasses.asdict(law),
+        "world": dataclasses.asdict(config),
         "settings": dataclasses.asdict(settings),
         "seeds": seeds,
         "n_rows": _ROWS.value,
@@ -108,7 +140,7 @@ def main() -> None:
         "rows": [],
     }
     for seed in seeds:
-        for row in _rows_of_world(law, settings, seed=seed):
+        for row in _rows_of_world(config, settings, seed=seed):
             document["rows"].append(row)
             files.write_json(out, document)
     text = recovery_report.table(document)
@@ -116,9 +148,9 @@ def main() -> None:
     outputs.write(out, document, text, draw=recovery_report.draw)
 
 
-def _rows_of_world(law, settings, *, seed):
+def _rows_of_world(config, settings, *, seed):
     """Yields the scores of every method in one world."""
-    world = synthetic.make_world(jax.random.key(seed), law)
+    world = synthetic.make_world(jax.random.key(seed), config)
     draw = recovery_candidates.batches
     x = np.concatenate(
         [x for x, _ in draw(world, n_rows=_ROWS.value, seed=seed + _LEARNT)]
@@ -157,12 +189,5 @@ def _rows_of_world(law, settings, *, seed):
         }
 
 
-def _numbers(name: str, texts: list[str], kind: type) -> tuple:
-    try:
-        return tuple(kind(text) for text in texts)
-    except ValueError as error:
-        raise InputError(f"Expected --{name} as numbers, got {texts}.") from error
-
-
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import inputs
 from experiments import script
@@ -28,17 +28,24 @@ from tfvis_jax.runs import inference
 from tfvis_jax.training import state as state_lib
 from tfvis_jax.training import step as step_lib
 
+FLAGS = flags.FlagValues()
 _UPDATES = flags.DEFINE_list(
-    "updates", list(config_lib.UPDATES), "Directions of the step to measure."
+    "updates",
+    list(config_lib.UPDATES),
+    "Directions of the step to measure.",
+    flag_values=FLAGS,
 )
-_BATCHES = flags.DEFINE_integer("batches", 8, "Steps that are timed.", lower_bound=1)
+_BATCHES = flags.DEFINE_integer(
+    "batches", 8, "Steps that are timed.", lower_bound=1, flag_values=FLAGS
+)
 _ROWS_PER_STEP = flags.DEFINE_integer(
     "rows_per_step",
     config_lib.RunConfig.rows_per_step,
     "Rows of a step.",
     lower_bound=1,
+    flag_values=FLAGS,
 )
-flags.adopt_module_key_flags(inputs)
+INPUTS = inputs.Inputs(FLAGS)
 
 
 def measure(
@@ -98,17 +105,16 @@ def measure(
 _STEP_SIZES = {"energy": 0.2, "gradient": 0.2, "adam": 0.01, "online": 1.0}
 
 
-@script.main
 def main() -> None:
     """Measures, prints a table, writes it with JSON."""
-    out = inputs.out_path("update_cost")
+    out = INPUTS.out_path("update_cost")
     unknown = sorted(set(_UPDATES.value) - set(config_lib.UPDATES))
     if unknown:
         raise InputError(
             f"Expected --updates of {', '.join(config_lib.UPDATES)}, got {unknown}."
         )
     num_rows = (_BATCHES.value + 1) * _ROWS_PER_STEP.value
-    problem = inputs.load(num_rows=1, num_samples=num_rows)
+    problem = INPUTS.load(num_rows=1, num_samples=num_rows)
     if len(problem.samples) < num_rows:
         raise InputError(
             f"Expected {num_rows} rows for {_BATCHES.value} steps and one that is not "
@@ -155,4 +161,4 @@ def _table(document):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

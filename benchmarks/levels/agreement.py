@@ -3,8 +3,9 @@
     python -m benchmarks.levels.text --data=../shared/data --out=mixed.jsonl
     tfvis train runs/mixed --model=… --text=mixed.jsonl --row_fraction=0.4
     tfvis examples runs/mixed
-    python -m benchmarks.levels.agreement --runs=runs/mixed,runs/demo --planted=runs/mixed \\
-        --matched=runs/demo,runs/demo_seed_1 --cases=cases.json --out=levels.json
+    python -m benchmarks.levels.agreement --runs=runs/mixed,runs/demo \\
+        --planted=runs/mixed --matched=runs/demo,runs/demo_seed_1 \\
+        --cases=cases.json --out=levels.json
 
 Labels are those of `ground_truth.level_labels`. Concepts are divided into two halves by
 a hash of their names: thresholds may be chosen on one, and agreement is reported on the
@@ -19,9 +20,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.optimize
-from absl import app, flags
+from absl import flags
 
-from benchmarks.levels.agreement import cases as cases_lib
+from benchmarks.levels import cases as cases_lib
 from experiments import script
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
@@ -29,22 +30,47 @@ from tfvis_jax.levels import rule as rule_lib
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.reporting import environment, outputs
 
-_RUNS = flags.DEFINE_list("runs", [], "Runs whose factors are labelled.")
-_PLANTED = flags.DEFINE_list("planted", [], "Runs in whose text concepts are planted.")
-_MATCHED = flags.DEFINE_list("matched", [], "Two runs of one text, to be compared.")
-_CASES = flags.DEFINE_string(
-    "cases", None, "Evidence that was measured: read if it is there, else written."
+FLAGS = flags.FlagValues()
+_RUNS = flags.DEFINE_list(
+    "runs", [], "Runs whose factors are labelled.", flag_values=FLAGS
 )
-_OUT = flags.DEFINE_string("out", None, "JSON to write, with Markdown beside it.")
+_PLANTED = flags.DEFINE_list(
+    "planted", [], "Runs in whose text concepts are planted.", flag_values=FLAGS
+)
+_MATCHED = flags.DEFINE_list(
+    "matched", [], "Two runs of one text, to be compared.", flag_values=FLAGS
+)
+_CASES = flags.DEFINE_string(
+    "cases",
+    None,
+    "Evidence that was measured: read if it is there, else written.",
+    flag_values=FLAGS,
+)
+_OUT = flags.DEFINE_string(
+    "out", None, "JSON to write, with Markdown beside it.", flag_values=FLAGS
+)
 _PER_FACTOR = flags.DEFINE_integer(
-    "per_factor", 4, "Tokens of a factor on which context is measured.", lower_bound=1
+    "per_factor",
+    4,
+    "Tokens of a factor on which context is measured.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _MAX_LOW = flags.DEFINE_integer(
-    "max_low", 60, "Trained factors of class low, of which there are most."
+    "max_low",
+    60,
+    "Trained factors of class low, of which there are most.",
+    flag_values=FLAGS,
 )
-_PER_CLASS = flags.DEFINE_integer("per_class", 40, "Planted concepts of a class.")
-_PAIRS = flags.DEFINE_integer("pairs", 200, "Matched factors that are compared.")
-_QUICK = flags.DEFINE_bool("quick", False, "A tenth of everything, to try it out.")
+_PER_CLASS = flags.DEFINE_integer(
+    "per_class", 40, "Planted concepts of a class.", flag_values=FLAGS
+)
+_PAIRS = flags.DEFINE_integer(
+    "pairs", 200, "Matched factors that are compared.", flag_values=FLAGS
+)
+_QUICK = flags.DEFINE_bool(
+    "quick", False, "A tenth of everything, to try it out.", flag_values=FLAGS
+)
 
 _CLASSES = rule_lib.LEVELS[:3]
 _MIN_COSINE = 0.8
@@ -194,7 +220,7 @@ def _percent(share) -> str:
     return "–" if share is None else f"{share:.0%}"
 
 
-def measure() -> None:
+def main() -> None:
     """Measures what is missing, prints tables and writes them."""
     path = pathlib.Path(_CASES.value) if _CASES.value else None
     if path is not None and path.is_file():
@@ -236,4 +262,4 @@ def measure() -> None:
 
 
 if __name__ == "__main__":
-    app.run(script.main(measure))
+    script.run(main, FLAGS)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.ground_truth import level_labels
-from benchmarks.levels.agreement import (
+from benchmarks.levels import (
     concepts,
     planted_factors,
     planted_set,

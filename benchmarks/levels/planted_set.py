@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.levels.agreement import concepts as concepts_lib
+from benchmarks.levels import concepts as concepts_lib
 from benchmarks.levels.planted_factors import Plant
 
 # Depths, as shares of the layers, from which directions are taken by turns.

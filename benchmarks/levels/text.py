@@ -15,15 +15,20 @@ import re
 import zipfile
 from collections.abc import Iterator
 
-from absl import app, flags
+from absl import flags
 
 from experiments import script
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import outputs
 
-_DATA = flags.DEFINE_string("data", "../shared/data", "Folder with the corpora.")
-_OUT = flags.DEFINE_string("out", None, "File to write, .jsonl; required.")
+FLAGS = flags.FlagValues()
+_DATA = flags.DEFINE_string(
+    "data", "../shared/data", "Folder with the corpora.", flag_values=FLAGS
+)
+_OUT = flags.DEFINE_string(
+    "out", None, "File to write, .jsonl; required.", flag_values=FLAGS
+)
 
 # Files of Brown by their first letter; the other half of its kinds is left out.
 _BROWN = {
@@ -129,7 +134,7 @@ def _gum(data):
         yield from (document for document in turn if document)
 
 
-def write() -> None:
+def main() -> None:
     """Writes the file."""
     if _OUT.value is None or not _OUT.value.endswith(".jsonl"):
         raise InputError("Expected --out FILE.jsonl.")
@@ -143,4 +148,4 @@ def write() -> None:
 
 
 if __name__ == "__main__":
-    app.run(script.main(write))
+    script.run(main, FLAGS)

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks.saliency import examples_pass
 from benchmarks.saliency import published as published_lib
@@ -35,30 +35,48 @@ from tfvis_jax.runs import setup
 from tfvis_jax.saliency import example_target, explanation, lime, variants
 from tfvis_jax.saliency import target as target_lib
 
-_RUN = flags.DEFINE_string("run", "runs/demo", "Finished run with its examples.")
-_OUT = flags.DEFINE_string("out", None, "JSON to write.")
+FLAGS = flags.FlagValues()
+_RUN = flags.DEFINE_string(
+    "run", "runs/demo", "Finished run with its examples.", flag_values=FLAGS
+)
+_OUT = flags.DEFINE_string("out", None, "JSON to write.", flag_values=FLAGS)
 _LAYER = flags.DEFINE_integer(
-    "layer", None, "Layer of the targets; the last, which costs most, by default."
+    "layer",
+    None,
+    "Layer of the targets; the last, which costs most, by default.",
+    flag_values=FLAGS,
 )
 _EXAMPLES = flags.DEFINE_integer(
-    "examples", 20, "Targets: strongest tokens of as many factors.", lower_bound=1
+    "examples",
+    20,
+    "Targets: strongest tokens of as many factors.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _BATCHES = flags.DEFINE_integer(
     "baseline_batches",
     12,
     "Batches of 8 that the published procedure is timed on.",
     lower_bound=1,
+    flag_values=FLAGS,
 )
 _REPEATS = flags.DEFINE_integer(
-    "repeats", 3, "Timed runs; the fastest counts.", lower_bound=1
+    "repeats",
+    3,
+    "Timed runs; the fastest counts.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _PASS_BATCHES = flags.DEFINE_integer(
     "pass_batches",
     16,
     "Batches of windows that the pass for examples is timed on.",
     lower_bound=1,
+    flag_values=FLAGS,
 )
-_TASKS = flags.DEFINE_list("tasks", None, "Tasks to run; all by default.")
+_TASKS = flags.DEFINE_list(
+    "tasks", None, "Tasks to run; all by default.", flag_values=FLAGS
+)
 
 _MASKS = 2001
 
@@ -182,7 +200,6 @@ TASKS: dict[str, Callable[[World], dict[str, Any]]] = {
 }
 
 
-@script.main
 def main() -> None:
     """Runs the tasks, prints their rows and writes them."""
     names = list(TASKS) if _TASKS.value is None else _TASKS.value
@@ -273,4 +290,4 @@ def _fill_baseline(rows):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

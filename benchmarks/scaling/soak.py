@@ -20,21 +20,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
+from experiments import script
 from tfvis_jax.reporting import environment, outputs
 from tfvis_jax.runs import dictionary_file
 from tfvis_jax.training import metrics_log
 
-_MODEL = flags.DEFINE_string("model", None, "Of `tfvis train`.", required=True)
-_TEXT = flags.DEFINE_list("text", None, "Of `tfvis train`.", required=True)
-_KILLS = flags.DEFINE_integer("kills", 20, "How often to kill.", lower_bound=1)
-_PROCESSES = flags.DEFINE_integer("processes", 1, "That train together.", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
-_OUT = flags.DEFINE_string("out", None, "JSON file to write.", required=True)
+FLAGS = flags.FlagValues()
+_MODEL = flags.DEFINE_string(
+    "model", None, "Of `tfvis train`.", required=True, flag_values=FLAGS
+)
+_TEXT = flags.DEFINE_list(
+    "text", None, "Of `tfvis train`.", required=True, flag_values=FLAGS
+)
+_KILLS = flags.DEFINE_integer(
+    "kills", 20, "How often to kill.", lower_bound=1, flag_values=FLAGS
+)
+_PROCESSES = flags.DEFINE_integer(
+    "processes", 1, "That train together.", lower_bound=1, flag_values=FLAGS
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", flag_values=FLAGS)
+_OUT = flags.DEFINE_string(
+    "out", None, "JSON file to write.", required=True, flag_values=FLAGS
+)
 
 _SETTINGS = (
     *("--window_length=32", "--windows_per_batch=16", "--rows_per_step=512"),
@@ -44,9 +55,8 @@ _SETTINGS = (
 _EARLIEST_S = 1.0
 
 
-def main(argv: Sequence[str]) -> None:
+def main() -> None:
     """Trains, kills, trains on, compares; writes what was found."""
-    del argv
     moments = random.Random(_SEED.value)
     with tempfile.TemporaryDirectory() as folder:
         alone, killed = pathlib.Path(folder, "alone"), pathlib.Path(folder, "killed")
@@ -139,4 +149,4 @@ def _compare(alone: pathlib.Path, killed: pathlib.Path) -> int:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

@@ -11,7 +11,7 @@ for the exchange.
 import pathlib
 
 import jax
-from absl import app, flags
+from absl import flags
 
 from benchmarks.compiled import tables
 from experiments import script
@@ -21,9 +21,15 @@ from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled
 from tfvis_jax.reporting import environment, outputs
 
-_OUT = flags.DEFINE_string("out", "runs/weak_scaling.json", "Where to write.")
+FLAGS = flags.FlagValues()
+_OUT = flags.DEFINE_string(
+    "out", "runs/weak_scaling.json", "Where to write.", flag_values=FLAGS
+)
 _DEVICES = flags.DEFINE_list(
-    "devices", ["1", "2", "4", "8", "16", "32", "64"], "Devices on the data axis."
+    "devices",
+    ["1", "2", "4", "8", "16", "32", "64"],
+    "Devices on the data axis.",
+    flag_values=FLAGS,
 )
 # Of each device: what a run on one has by default.
 _ROWS = config_lib.RunConfig.rows_per_step
@@ -34,7 +40,6 @@ _BERT = bert_config.BertConfig(
 )
 
 
-@script.main
 def main() -> None:
     """Compiles, prints the table and writes it with JSON."""
     sizes = [int(size) for size in _DEVICES.value]
@@ -83,4 +88,4 @@ def _measure(size: int) -> dict:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

@@ -11,7 +11,7 @@ old, against one from zero.
 Prints Markdown tables; writes them with JSON and a plot of the curves.
 """
 
-from absl import app, flags
+from absl import flags
 
 from benchmarks import inputs
 from benchmarks.solvers import curves, report, scaling_plot, warm_start
@@ -21,44 +21,56 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import environment, outputs
 from tfvis_jax.sparse_coding import encode
 
+FLAGS = flags.FlagValues()
 _BATCHES = flags.DEFINE_list(
     "batches",
     ["512", "1024", "2048", "4096", "8192", "16384"],
     "Numbers of rows in a solve.",
+    flag_values=FLAGS,
 )
 _FACTORS = flags.DEFINE_list(
     "factors",
     ["1024", "2048", "4096", "8192", "16384", "32768"],
     "Numbers of factors in a dictionary of sampled rows.",
+    flag_values=FLAGS,
 )
 _FACTOR_ROWS = flags.DEFINE_integer(
-    "factor_rows", 512, "Rows of a solve on sampled factors.", lower_bound=2
+    "factor_rows",
+    512,
+    "Rows of a solve on sampled factors.",
+    lower_bound=2,
+    flag_values=FLAGS,
 )
 _L0 = flags.DEFINE_float(
-    "l0", 50, "Factors in use, on average; λ is chosen for it.", lower_bound=1
+    "l0",
+    50,
+    "Factors in use, on average; λ is chosen for it.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
-_WARM_L0 = flags.DEFINE_list("warm_l0", ["30", "90"], "The same for warm starts.")
+_WARM_L0 = flags.DEFINE_list(
+    "warm_l0", ["30", "90"], "The same for warm starts.", flag_values=FLAGS
+)
 _ROWS_PER_STEP = flags.DEFINE_integer(
     "rows_per_step",
     config_lib.RunConfig.rows_per_step,
     "Rows of the training step before a warm start.",
     lower_bound=1,
+    flag_values=FLAGS,
 )
 _SOLVERS = ("auto", "spectral")
-flags.adopt_module_key_flags(inputs)
+INPUTS = inputs.Inputs(FLAGS)
 
 
-@script.main
 def main() -> None:
     """Measures, prints tables, writes them with JSON and a plot."""
-    inputs.set_cpu_devices()
-    out = inputs.out_path("solver_scaling")
+    out = INPUTS.start("solver_scaling")
     batches = inputs.numbers("batches", _BATCHES.value, kind=int)
     sizes = inputs.numbers("factors", _FACTORS.value, kind=int)
     warm_l0s = inputs.numbers("warm_l0", _WARM_L0.value)
     num_training = (warm_start.SETTLING_STEPS + 1) * _ROWS_PER_STEP.value
     num_rows = max(*batches, _FACTOR_ROWS.value)
-    problem = inputs.load(num_rows=num_rows, num_samples=max(*sizes, num_training))
+    problem = INPUTS.load(num_rows=num_rows, num_samples=max(*sizes, num_training))
     if len(problem.x) < num_rows or min(batches) < 2:
         raise InputError(
             f"Expected --batches between 2 and the {len(problem.x)} rows that there "
@@ -66,20 +78,14 @@ def main() -> None:
         )
     header = environment.describe("benchmarks.solvers.scaling")
     common = {
-        "solvers": inputs.solvers(_SOLVERS, allowed=encode.SOLVERS),
-        "repeats": inputs.repeats(),
+        "solvers": INPUTS.solvers(_SOLVERS, allowed=encode.SOLVERS),
+        "repeats": INPUTS.repeats,
         "progress": outputs.say,
     }
     document = {
         "schema": "tfvis-solver-scaling/1",
         **header,
-        "problem": {
-            "source": problem.source,
-            "d_model": problem.x.shape[1],
-            "n_factors": len(problem.dictionary),
-            "l0": _L0.value,
-            "tolerance": curves.TOLERANCE,
-        },
+        "problem": problem.summary() | {"l0": _L0.value, "tolerance": curves.TOLERANCE},
         "rows_curve": curves.rows_curve(
             problem.x, problem.dictionary, batches=batches, l0=_L0.value, **common
         ),
@@ -104,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

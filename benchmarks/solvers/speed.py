@@ -15,7 +15,7 @@ Prints a Markdown table; writes it with JSON and a plot of gap against time.
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from benchmarks import inputs
 from benchmarks.solvers import (
@@ -31,35 +31,49 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import environment, outputs
 from tfvis_jax.sparse_coding import encode
 
+FLAGS = flags.FlagValues()
 _L1_PENALTY = flags.DEFINE_list(
-    "l1_penalty", None, "Values of λ; by default the run's own and half of it."
+    "l1_penalty",
+    None,
+    "Values of λ; by default the run's own and half of it.",
+    flag_values=FLAGS,
 )
 _TARGET_L0 = flags.DEFINE_list(
-    "target_l0", None, "Mean numbers of factors in use to find λ for, instead."
+    "target_l0",
+    None,
+    "Mean numbers of factors in use to find λ for, instead.",
+    flag_values=FLAGS,
 )
-_ROWS = flags.DEFINE_integer("rows", 2048, "Rows for fast solvers.", lower_bound=1)
+_ROWS = flags.DEFINE_integer(
+    "rows", 2048, "Rows for fast solvers.", lower_bound=1, flag_values=FLAGS
+)
 _SLOW_ROWS = flags.DEFINE_integer(
     "slow_rows",
     300,
     "Rows for the published algorithm and scikit-learn.",
     lower_bound=1,
+    flag_values=FLAGS,
 )
 _TOLERANCES = flags.DEFINE_list(
-    "tolerances", ["1e-2", "1e-3", "2e-4", "2e-5"], "Gaps to solve to."
+    "tolerances",
+    ["1e-2", "1e-3", "2e-4", "2e-5"],
+    "Gaps to solve to.",
+    flag_values=FLAGS,
 )
 _PRECISION = flags.DEFINE_string(
-    "precision", None, "In which arithmetic dense steps begin; what is usual, if None."
+    "precision",
+    None,
+    "In which arithmetic dense steps begin; what is usual, if None.",
+    flag_values=FLAGS,
 )
-flags.adopt_module_key_flags(inputs)
+INPUTS = inputs.Inputs(FLAGS)
 
 
-@script.main
 def main() -> None:
     """Measures, prints a table, writes it with JSON and a plot."""
-    inputs.set_cpu_devices()
-    out = inputs.out_path("solver_speed")
+    out = INPUTS.start("solver_speed")
     tolerances = inputs.numbers("tolerances", _TOLERANCES.value)
-    problem = inputs.load(num_rows=_ROWS.value)
+    problem = INPUTS.load(num_rows=_ROWS.value)
     if len(problem.x) < jax.device_count():
         raise InputError(
             f"Expected a row for each of {jax.device_count()} devices, got "
@@ -69,7 +83,7 @@ def main() -> None:
     header = environment.describe("benchmarks.solvers.speed")
     batch, d_model = problem.x.shape
     every = (*encode.SOLVERS, *encode.GREEDY_SOLVERS)
-    solvers = inputs.solvers(every, allowed=every)
+    solvers = INPUTS.solvers(every, allowed=every)
     programs = candidates.lasso_programs(
         solvers,
         batch=batch,
@@ -98,12 +112,7 @@ def main() -> None:
     document = {
         "schema": "tfvis-solver-speed/1",
         **header,
-        "problem": {
-            "source": problem.source,
-            "rows": batch,
-            "d_model": d_model,
-            "n_factors": len(problem.dictionary),
-        },
+        "problem": problem.summary() | {"rows": batch},
         "rows": rows,
     }
     text = report.speed(document)
@@ -162,11 +171,11 @@ def _measure(
         x,
         dictionary,
         l1_penalty=l1_penalty,
-        repeats=inputs.repeats(),
+        repeats=INPUTS.repeats,
         peak_tflops=peak_tflops,
         progress=outputs.say,
     )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

@@ -4,15 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
+import scripts
 
 from benchmarks.dictionaries import paper_training
 from tfvis_jax import config as config_lib
-
-
-def _main(**flags):
-    with flagsaver.flagsaver(**flags):
-        paper_training.main(["paper_training"])
 
 
 def test_the_preset_learns_what_the_published_code_learns():
@@ -32,7 +27,9 @@ def test_the_preset_learns_what_the_published_code_learns():
 def test_every_row_has_its_time_and_held_out_fvu(problem_files, tmp_path, capsys):
     pytest.importorskip("torch")
     out = tmp_path / "paper.json"
-    _main(**problem_files, out=str(out), steps=2, held_out_rows=200)
+    scripts.run(
+        paper_training, **problem_files, out=str(out), steps=2, held_out_rows=200
+    )
     document = json.loads(out.read_text())
     assert document["problem"]["rows_seen"] == 200
     published, preset, certified = document["rows"]
@@ -44,4 +41,9 @@ def test_every_row_has_its_time_and_held_out_fvu(problem_files, tmp_path, capsys
 
 def test_more_steps_than_rows_are_refused(problem_files, tmp_path):
     with pytest.raises(SystemExit, match="Take fewer --steps"):
-        _main(**problem_files, out=str(tmp_path / "paper.json"), steps=1000)
+        scripts.run(
+            paper_training,
+            **problem_files,
+            out=str(tmp_path / "paper.json"),
+            steps=1000,
+        )

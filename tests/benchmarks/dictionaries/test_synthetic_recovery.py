@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from absl.testing import flagsaver
+import scripts
 
 from benchmarks.dictionaries import recovery, recovery_report
 from tfvis_jax.comparison import sae
@@ -23,11 +23,6 @@ SMALL = {
 }
 
 
-def _main(**values):
-    with flagsaver.flagsaver(**values):
-        recovery.main(["synthetic_recovery"])
-
-
 def test_recovery_from_flags_to_plot(monkeypatch, tmp_path, capsys):
     # Full trees need a whole family: 85 features as published.
     law = {"branching": 2, "depth": 2, "n_roots": 2, "correlation_rank": 2}
@@ -38,7 +33,7 @@ def test_recovery_from_flags_to_plot(monkeypatch, tmp_path, capsys):
         lambda **sizes: sized(**sizes, **law),
     )
     out = tmp_path / "deep" / "recovery.json"
-    _main(out=str(out), **SMALL)
+    scripts.run(recovery, out=str(out), **SMALL)
     document = json.loads(out.read_text())
     rows = document["rows"]
     assert [row["method"] for row in rows] == SMALL["methods"]
@@ -98,7 +93,7 @@ def test_the_headline_takes_the_best_autoencoder_for_every_score():
 def test_mistakes_are_answered_by_a_sentence(changes, message, tmp_path):
     flags = SMALL | {"out": str(tmp_path / "recovery.json")} | changes
     with pytest.raises(SystemExit) as stopped:
-        _main(**flags)
+        scripts.run(recovery, **flags)
     assert message in str(stopped.value)
 
 

@@ -3,19 +3,15 @@
 import json
 
 import pytest
-from absl.testing import flagsaver
+import scripts
 
 from benchmarks.dictionaries import update_cost
 
 
-def _main(**flags):
-    with flagsaver.flagsaver(**flags):
-        update_cost.main(["update_cost"])
-
-
 def test_the_updates_share_is_what_a_step_takes_longer(problem_files, tmp_path, capsys):
     out = tmp_path / "cost.json"
-    _main(
+    scripts.run(
+        update_cost,
         **problem_files,
         out=str(out),
         updates=["energy", "online"],
@@ -40,4 +36,6 @@ def test_the_updates_share_is_what_a_step_takes_longer(problem_files, tmp_path, 
 )
 def test_mistakes_are_answered_by_a_sentence(problem_files, tmp_path, changes, message):
     with pytest.raises(SystemExit, match=message):
-        _main(**problem_files, **changes, out=str(tmp_path / "cost.json"))
+        scripts.run(
+            update_cost, **problem_files, **changes, out=str(tmp_path / "cost.json")
+        )

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from benchmarks.levels.agreement import agreement as benchmark
-from benchmarks.levels.agreement import cases
+from benchmarks.levels import agreement as benchmark
+from benchmarks.levels import cases
 
 _CASE = cases.Case(
     source="run",

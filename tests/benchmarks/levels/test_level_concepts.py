@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.levels.agreement import concepts, word_families
+from benchmarks.levels import concepts, word_families
 
 
 def _tokens(lines, domains):

@@ -5,8 +5,8 @@ import pytest
 
 import tfvis_jax
 from benchmarks.ground_truth import level_labels
-from benchmarks.levels.agreement import cases as cases_lib
-from benchmarks.levels.agreement import planted_factors
+from benchmarks.levels import cases as cases_lib
+from benchmarks.levels import planted_factors
 from tfvis_jax import cli
 from tfvis_jax.runs import encoding
 

@@ -3,15 +3,10 @@
 import json
 
 import pytest
-from absl.testing import flagsaver
+import scripts
 
 from benchmarks.solvers import curves, scaling, warm_start
 from tfvis_jax import errors
-
-
-def _main(**flags):
-    with flagsaver.flagsaver(**flags):
-        scaling.main(["solver_scaling"])
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ def small_flags(problem_files, tmp_path):
 
 
 def test_curves_and_warm_starts_from_files_to_plot(small_flags, tmp_path, capsys):
-    _main(**small_flags)
+    scripts.run(scaling, **small_flags)
     document = json.loads((tmp_path / "scaling.json").read_text())
     rows, factors = document["rows_curve"], document["factors_curve"]
     assert [row["batch"] for row in rows] == [16, 32]
@@ -74,7 +69,7 @@ def test_curves_and_warm_starts_from_files_to_plot(small_flags, tmp_path, capsys
 )
 def test_mistakes_are_answered_by_a_sentence(small_flags, changes, message):
     with pytest.raises(SystemExit) as stopped:
-        _main(**small_flags | changes)
+        scripts.run(scaling, **small_flags | changes)
     assert message in str(stopped.value)
 
 

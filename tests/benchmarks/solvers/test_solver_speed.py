@@ -5,7 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from absl.testing import flagsaver
+import scripts
 
 from benchmarks import problem
 from benchmarks.solvers import candidates, competitor_processes, speed, timing
@@ -18,17 +18,13 @@ PROMISED = {
 SETTING = {"l1_penalty", "tolerance", "k", "mapping", "num_devices", "precision"}
 
 
-def _main(**flags):
-    with flagsaver.flagsaver(**flags):
-        speed.main(["solver_speed"])
-
-
 def test_two_penalties_from_files_to_table_json_and_plot(
     problem_files, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(competitor_processes, "_LIBRARIES", ("spams", "no_such"))
     out = tmp_path / "new" / "speed.json"
-    _main(
+    scripts.run(
+        speed,
         **problem_files,
         l1_penalty=["0.1", "0.2"],
         tolerances=["1e-3", "1e-2"],
@@ -150,16 +146,16 @@ def test_fraction_of_a_devices_peak(small_problem):
 def test_mistakes_are_answered_by_a_sentence(problem_files, tmp_path, changes, message):
     flags = {"out": str(tmp_path / "o.json"), "l1_penalty": ["0.1"], **problem_files}
     with pytest.raises(SystemExit) as stopped:
-        _main(**flags | changes)
+        scripts.run(speed, **flags | changes)
     assert message in str(stopped.value)
-    assert str(stopped.value).startswith("solver_speed: ")
+    assert str(stopped.value).startswith("speed: ")
 
 
 def test_penalties_for_numbers_of_factors_in_use(small_problem):
     x, factors = small_problem
     small = problem.Problem(x=x, dictionary=factors, samples=x[:0], source="")
-    with flagsaver.flagsaver(target_l0=["3", "6"]):
-        penalties = speed._penalties(small)
+    speed.FLAGS(["speed", "--target_l0=3,6"])
+    penalties = speed._penalties(small)
     for l1_penalty, l0 in zip(penalties, (3, 6), strict=True):
         codes = encode.encode(x[:256], factors, l1_penalty=l1_penalty).codes
         # λ is sought on codes of a looser tolerance, to 1 %.
@@ -169,7 +165,7 @@ def test_penalties_for_numbers_of_factors_in_use(small_problem):
 def test_without_a_run_the_way_to_one_is_shown(tmp_path):
     run = tmp_path / "runs" / "demo"
     with pytest.raises(SystemExit) as stopped:
-        _main(run=str(run))
+        scripts.run(speed, run=str(run))
     assert f"`tfvis demo {run}` makes one" in str(stopped.value)
     # Nothing may lie in the way of the run that is made next.
     assert not run.exists()
