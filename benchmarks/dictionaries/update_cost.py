@@ -23,10 +23,10 @@ from benchmarks import inputs
 from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import inference
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step as step_lib
 from tfvis_jax.reporting import environment, outputs, tables
-from tfvis_jax.runs import inference
-from tfvis_jax.training import state as state_lib
-from tfvis_jax.training import step as step_lib
 
 FLAGS = flags.FlagValues()
 _UPDATES = flags.DEFINE_list(

@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks.ground_truth import nested_learning
 from tfvis_jax.comparison import method
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encode, refit
+from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 
 # L0 while learning, as a share of what is wanted: more costs variance, less F1.
 _LEARNING_SHARE = 0.8
@@ -28,9 +29,6 @@ _LEAST_RATE = 1e-4
 # Rows that λ and offset are found on, at most.
 _SAMPLE = 8192
 _TOLERANCE = 1e-3
-_BISECTIONS = 14
-# λ is sought below the largest correlation of any row, where all codes are zero.
-_SMALLEST = 1e-4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,29 +122,29 @@ def with_target_l0(
     y = jnp.asarray(x[:: -(-len(x) // _SAMPLE)] - centre)
     rarity = np.log(1 / np.clip(rates, _LEAST_RATE, 1)) + _RARITY_OFFSET
     rarity = jnp.asarray(rarity / np.mean(rarity), jnp.float32)
-    high = float(jnp.max((y @ factors.T) / rarity[None, :]))
-    low = _SMALLEST * high
-    for _ in range(_BISECTIONS):
-        middle = (low * high) ** 0.5
-        codes = _codes(y, factors, middle * rarity)
-        l0 = float(jnp.mean(jnp.sum(codes > 0, axis=1, dtype=jnp.float32)))
-        low, high = (middle, high) if l0 > target_l0 else (low, middle)
+    highest = float(jnp.max((y @ factors.T) / rarity[None, :]))
+
+    def l0_at(l1_penalty: float) -> float:
+        codes = _codes(y, factors, l1_penalty * rarity)
+        return float(jnp.mean(jnp.sum(codes > 0, axis=1, dtype=jnp.float32)))
+
+    l1_penalty, l0 = target_l0_lib.bisect(l0_at, target_l0=target_l0, highest=highest)
     if not 0.5 * target_l0 <= l0 <= 2 * target_l0:
         raise InputError(
             f"Expected `target_l0` within reach of the dictionary, got {target_l0}: "
             f"the nearest L0 is {l0:.1f} of {len(factors)} factors."
         )
-    left = jnp.mean(y - codes @ factors, axis=0)
+    penalties = l1_penalty * rarity
+    left = jnp.mean(y - _codes(y, factors, penalties) @ factors, axis=0)
     return NestedSparseCoding(
         factors=jnp.asarray(factors),
         offset=centre + left,
         centre=jnp.asarray(centre),
-        penalties=middle * rarity,
+        penalties=penalties,
     )
 
 
 @jax.jit
-def _codes(y, factors, penalties):
-    return encode.encode(
-        y, factors, l1_penalty=penalties[None, :], tolerance=_TOLERANCE, debias=True
-    ).codes
+def _codes(y: jax.Array, factors: jax.Array, penalties: jax.Array) -> jax.Array:
+    found = encode(y, factors, l1_penalty=penalties[None, :], tolerance=_TOLERANCE)
+    return refit(y, factors, found.codes)

@@ -19,7 +19,6 @@ from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import environment, outputs
-from tfvis_jax.sparse_coding import encode
 
 FLAGS = flags.FlagValues()
 _BATCHES = flags.DEFINE_list(
@@ -78,8 +77,8 @@ def main() -> None:
         )
     header = environment.describe("benchmarks.solvers.scaling")
     common = {
-        "solvers": INPUTS.solvers(_SOLVERS, allowed=encode.SOLVERS),
         "repeats": INPUTS.repeats,
+        "solvers": INPUTS.solvers(_SOLVERS, allowed=config_lib.SOLVERS),
         "progress": outputs.say,
     }
     document = {

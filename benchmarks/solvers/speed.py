@@ -27,9 +27,9 @@ from benchmarks.solvers import (
     timing,
 )
 from experiments import script
+from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import environment, outputs
-from tfvis_jax.sparse_coding import encode
 
 FLAGS = flags.FlagValues()
 _L1_PENALTY = flags.DEFINE_list(
@@ -82,7 +82,7 @@ def main() -> None:
     penalties = _penalties(problem)
     header = environment.describe("benchmarks.solvers.speed")
     batch, d_model = problem.x.shape
-    every = (*encode.SOLVERS, *encode.GREEDY_SOLVERS)
+    every = (*config_lib.SOLVERS, *config_lib.PURSUITS)
     solvers = INPUTS.solvers(every, allowed=every)
     programs = candidates.lasso_programs(
         solvers,

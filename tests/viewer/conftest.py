@@ -20,19 +20,19 @@ SENTENCES = (
 
 
 def make_site(**changes) -> site.SiteData:
-    """Returns 40 factors x 4 layers (0, 2, 4, 6); factor 5 is dead, 3 silent in 0."""
+    """Returns 40 factors × 4 layers (0, 2, 4, 6); 5 is dead, 3 is dead in layer 0."""
     layers, n_factors = (0, 2, 4, 6), 40
     rng = np.random.default_rng(0)
     importance = rng.uniform(1, 9, (len(layers), n_factors))
     importance[:, 5] = 0
     importance[0, 3] = 0
     importance[:, 13] = (1.25, 2.5, 7.5, 5.0)
-    silent = importance == 0
+    dead = importance == 0
 
     def contexts(factor):
         return [
             []
-            if silent[place, factor]
+            if dead[place, factor]
             else [
                 site.Context(
                     before=SENTENCES[(factor + rank) % 6],
@@ -55,7 +55,7 @@ def make_site(**changes) -> site.SiteData:
         "l1_penalty": 0.3,
         "report": {"fvu": 0.1834, "l0": 21.4, "tokens": 1_234_567},
         "importance": importance,
-        "density": np.where(silent, 0, rng.uniform(1e-4, 1e-2, importance.shape)),
+        "density": np.where(dead, 0, rng.uniform(1e-4, 1e-2, importance.shape)),
         "max_activation": 2 * importance,
         "levels": ["low", "mid", "high", "unclear"] * 10,
         "level_reasons": [f"reason {factor}" for factor in range(n_factors)],
@@ -88,7 +88,8 @@ _FLAGS = [
 ]
 
 
-@pytest.fixture(scope="module")
+# Not "session": while Playwright runs, no other test can start an event loop.
+@pytest.fixture(scope="package")
 def browser():
     api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed"
@@ -102,8 +103,9 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def folder(tmp_path_factory, make_site):
+    """The site of the run; tests that change files make their own."""
     folder = tmp_path_factory.mktemp("run") / "site"
     bundle.write(folder, make_site())
     return folder
@@ -111,7 +113,7 @@ def folder(tmp_path_factory, make_site):
 
 @pytest.fixture
 def page(browser):
-    """A page; the test fails if it asked for more than files, or complained."""
+    """A page; the test fails if it requests more than files or logs to the console."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(10_000)

@@ -1,7 +1,8 @@
 """The page of a factor in a real browser."""
 
-import browsing
 import pytest
+
+from viewer import browsing
 
 
 def test_the_curve_and_the_table_have_the_values(page, folder):
@@ -36,7 +37,7 @@ def test_the_curve_and_the_table_have_the_values(page, folder):
 def test_layers_switch_by_click_by_key_and_by_address(page, folder):
     browsing.open_page(page, folder, "#/factor/13?layer=2")
     title = "#contexts-title"
-    assert page.inner_text(title) == "Strongest contexts at layer 2"
+    assert page.inner_text(title) == "Top-activating examples at layer 2"
     first = page.inner_text(".context .value")
     page.click(".chart .point >> nth=2")
     page.wait_for_selector(f"{title}:has-text('layer 4')")
@@ -81,7 +82,7 @@ def test_contexts_are_text_marked_and_strong_by_activation(
     )
     # The page rounds to a thousandth; activations have four digits.
     assert strengths == [pytest.approx(1 / (1 + i / 30), abs=2e-3) for i in range(20)]
-    assert page.inner_text(".more") == "Show 5 more of 5"
+    assert page.inner_text(".more") == "Show 5 more (5 left)"
     page.click(".more")
     assert len(page.query_selector_all(".context")) == 25
     assert not page.is_visible(".more")
@@ -107,7 +108,7 @@ def test_the_overview_has_all_layers_and_says_why_one_is_empty(page, folder):
     assert [c.get_attribute("aria-label") for c in columns] == [
         f"Layer {layer}" for layer in (0, 2, 4, 6)
     ]
-    assert "never fires in layer 0" in columns[0].inner_text()
+    assert "Never fires in layer 0" in columns[0].inner_text()
     assert len(columns[1].query_selector_all("mark")) == 4
     columns[0].query_selector("button").click()
     page.wait_for_selector("text=This factor never fires in layer 0.")
@@ -148,18 +149,18 @@ def test_next_follows_the_list_as_it_is_filtered(page, folder):
     browsing.await_heading(page, "Factor 10")
 
 
-@pytest.mark.parametrize("number", ["40", "-1", "x", "1e3", "99999999999999999999"])
-def test_a_factor_out_of_range_is_told_the_range(page, folder, number):
-    browsing.open_page(page, folder, f"#/factor/{number}")
-    notice = page.inner_text("main .page:not([hidden]) .notice")
-    assert "0 to 39" in notice
-    assert number in notice
+def test_a_factor_out_of_range_is_told_the_range(page, folder):
+    browsing.open_page(page, folder, "#/factor/40")
+    for number in ("40", "-1", "x", "1e3", "99999999999999999999"):
+        page.evaluate(f"location.hash = '#/factor/{number}'")
+        page.wait_for_selector(f"main .page:not([hidden]) q:text-is('{number}')")
+        assert "0 to 39" in page.inner_text("main .page:not([hidden]) .notice")
 
 
 def test_a_dead_factor_and_an_unknown_layer_say_so(page, folder):
     browsing.open_page(page, folder, "#/factor/5")
-    assert "never fires on this corpus" in page.inner_text(".notice:visible")
+    assert "dead: it never fires on this corpus" in page.inner_text(".notice:visible")
     page.evaluate("location.hash = '#/factor/13?layer=3'")
     browsing.await_heading(page, "Factor 13")
-    assert "layers 0, 2, 4, 6" in page.inner_text("article .notice:visible")
+    assert "which has layers 0, 2, 4, 6" in page.inner_text("article .notice:visible")
     assert page.inner_text("#contexts-title").endswith("layer 4")

@@ -1,10 +1,10 @@
 """Labels come from other tools: the page shows them as text."""
 
-import browsing
 import pytest
 
 from tfvis_jax import errors
 from tfvis_jax.viewer import bundle, site
+from viewer import browsing
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """The list of factors in a real browser."""
 
-import browsing
-
 from tfvis_jax.viewer import bundle
+from viewer import browsing
 
 
 def test_the_list_says_what_the_run_is(page, folder):
@@ -18,10 +17,12 @@ def test_the_list_says_what_the_run_is(page, folder):
         "#/factor/13",
         "#/factor/2",
     ]
+    assert "direction in hidden-state space" in head
+    assert page.inner_text("#featured-title") == "Suggested factors"
     # Dead factors are hidden at first; only rows near the view exist.
     assert browsing.numbers(page)[:7] == [0, 1, 2, 3, 4, 6, 7]
     assert len(browsing.numbers(page)) < 39
-    page.get_by_label("Show 1 dead").check()
+    page.get_by_label("Show dead factors (1)").check()
     assert browsing.numbers(page)[5] == 5
     assert "dead" in page.inner_text(".row.dead")
 
@@ -43,8 +44,12 @@ def test_search_filters_and_sorting_are_in_the_address(page, folder, make_site):
     assert browsing.numbers(page) == [17]
     page.fill("#search", "zebra")
     assert browsing.numbers(page) == []
-    assert "zebra" in page.inner_text(".list section > .notice")
+    notice = ".list section > .notice"
+    assert "No factors match “zebra”." in page.inner_text(notice)
     page.fill("#search", "")
+    page.evaluate("location.hash = '#/?level=low&peak=9'")
+    page.wait_for_selector(f"{notice}:text-is('No factors match.')")
+    page.go_back()
 
     page.click("button.chip:has-text('mid')")
     assert {f % 4 for f in browsing.numbers(page)} == {1}

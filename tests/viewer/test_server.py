@@ -1,26 +1,27 @@
 """The server of an exported site: its files, nothing but its files, its messages."""
 
 import http.client
+import shutil
 import threading
 
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.viewer import bundle, server
+from tfvis_jax.viewer import server
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, make_site):
-    folder = tmp_path_factory.mktemp("run") / "site"
-    bundle.write(folder, make_site())
-    (folder.parent / "secret.txt").write_text("not for you")
-    (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
-    return folder
+def served(tmp_path_factory, folder):
+    served = tmp_path_factory.mktemp("run") / "site"
+    shutil.copytree(folder, served)
+    (served.parent / "secret.txt").write_text("not for you")
+    (served / "link.txt").symlink_to(served.parent / "secret.txt")
+    return served
 
 
 @pytest.fixture(scope="module")
-def port(folder):
-    with server.make_server(folder, port=0) as running:
+def port(served):
+    with server.make_server(served, port=0) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         yield running.server_port
@@ -78,8 +79,8 @@ def test_a_missing_site_names_the_command_that_makes_it(tmp_path):
         server.make_server(tmp_path / "site", port=0)
 
 
-def test_a_site_of_another_format_is_named(tmp_path, make_site):
-    bundle.write(tmp_path / "site", make_site())
+def test_a_site_of_another_format_is_named(tmp_path, folder):
+    shutil.copytree(folder, tmp_path / "site")
     path = tmp_path / "site" / "data" / "manifest.js"
     path.write_text(path.read_text().replace("tfvis-site/1", "tfvis-site/7"))
     with pytest.raises(errors.InputError, match="tfvis-site/7"):
@@ -90,7 +91,9 @@ def test_a_site_of_another_format_is_named(tmp_path, make_site):
 
 
 def test_a_taken_port_is_named(folder, port):
-    with pytest.raises(errors.InputError, match=f"port {port} .*--port"):
+    with pytest.raises(
+        errors.InputError, match=f"Port {port} on 127.0.0.1 is unavailable .*--port"
+    ):
         server.make_server(folder, port=port)
     with pytest.raises(errors.InputError, match="65535"):
         server.make_server(folder, port=70000)

@@ -2,11 +2,11 @@
 
     index.html, assets/       the page, the same for every run
     data/manifest.js          what the run is, counts
-    data/index.js             columns over all factors: what the list of factors needs
+    data/index.js             columns over all factors, for the list of factors
     data/factors/00000.js …   16 factors each: numbers per layer, contexts
 
-It opens by double-click and from any static web server. Data files are scripts, see
-``payload``; within a factor, a context that several layers share is stored once.
+The site opens by double-click and from any static web server. Data files are scripts
+(see ``payload``). Within a factor, a context shared by several layers is stored once.
 """
 
 import importlib.resources
@@ -15,10 +15,12 @@ import numbers
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import abc
+from typing import Any
 
 import numpy as np
 
-from tfvis_jax import errors, files
+from tfvis_jax import files
+from tfvis_jax.errors import InputError
 from tfvis_jax.viewer import payload, site
 
 SCHEMA = "tfvis-site/1"
@@ -33,18 +35,18 @@ def write(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes the site of a run; an old site is replaced once the new one is whole.
+    """Writes the site of a run; an old site is replaced once the new one is complete.
 
-    Memory holds the contexts of one shard of factors at a time.
+    Only the contexts of one shard of factors are in memory at a time.
 
     Args:
-      folder: Where the site goes.
-      data: What it shows.
-      progress: Called with the number of factors written and their total.
+      folder: Folder of the site.
+      data: What the site shows.
+      progress: Called with the number of factors written and the total.
 
     Raises:
-      InputError: ``folder`` holds something else than a site, or ``data.contexts``
-        returns another number of lists than there are layers.
+      InputError: ``folder`` exists and is not a site, or ``data.contexts`` does not
+        return one list per layer.
     """
     folder = pathlib.Path(folder).absolute()
     _check_replaceable(folder)
@@ -68,8 +70,8 @@ def write(
         _save(partial, "data/manifest", _manifest(data, n_contexts=n_contexts))
 
 
-def read(folder: pathlib.Path | str, name: str) -> dict:
-    """Returns one data file of a site, such as ``"data/manifest"``.
+def read(folder: pathlib.Path | str, name: str) -> dict[str, Any]:
+    """Returns the value of one data file of a site, such as ``"data/manifest"``.
 
     Raises:
       FileNotFoundError: The site has no such file.
@@ -86,9 +88,9 @@ def _check_replaceable(folder: pathlib.Path) -> None:
         (folder / "data" / "manifest.js").is_file() or not any(folder.iterdir())
     ):
         return
-    raise errors.InputError(
-        f"expected a new folder or an earlier site to replace, but {folder} holds "
-        "something else; name another folder."
+    raise InputError(
+        f"Expected a new folder or an existing site to replace, got {folder}, which "
+        "holds something else; choose another folder."
     )
 
 
@@ -108,11 +110,11 @@ def _save(folder: pathlib.Path, name: str, value: object) -> None:
 
 
 def _contexts(data: site.SiteData, factor: int) -> list[list[site.Context]]:
-    """The contexts of a factor per layer, strongest first."""
+    """Returns the contexts of a factor per layer, largest activation first."""
     contexts = data.contexts(factor)
     if len(contexts) != len(data.layers):
-        raise errors.InputError(
-            f"`contexts({factor})` must return one list for each of the "
+        raise InputError(
+            f"Expected `contexts({factor})` to return one list for each of the "
             f"{len(data.layers)} layers, got {len(contexts)}."
         )
     return [
@@ -128,9 +130,9 @@ def _contexts(data: site.SiteData, factor: int) -> list[list[site.Context]]:
 def _where_it_lives(
     importance: np.ndarray, contexts: list[list[site.Context]]
 ) -> list[site.Context]:
-    """The contexts of the layers with at least half of the largest importance.
+    """Returns the contexts of the layers with at least half the peak importance.
 
-    Where a factor hardly fires its contexts say little about it.
+    Where a factor rarely fires, its contexts say little about it.
     """
     enough = importance >= np.max(importance) / 2
     return [
@@ -219,7 +221,9 @@ def _report(entry: float | str | Sequence[float]) -> object:
         return entry
     if isinstance(entry, numbers.Integral):
         return int(entry)
-    return payload.number(entry) if np.ndim(entry) == 0 else _numbers(entry)
+    if isinstance(entry, int | float | numbers.Real):
+        return payload.number(float(entry))
+    return _numbers(entry)
 
 
 def _numbers(values: Iterable[float], *, digits: int = 4) -> list[float | None]:

@@ -1,43 +1,45 @@
 """Data as classic scripts: ``tfvis.receive("name", value);`` around canonical JSON.
 
 A page opened from disk may neither fetch files nor import modules, but it may run
-scripts, so each data file is a script that hands one JSON value to the page. The text
+scripts. So each data file is a script that passes one JSON value to the page. The text
 is canonical (sorted keys, no spaces, few digits): equal data gives equal bytes.
 """
 
 import json
 import math
 import re
+from typing import Any
 
 _FRAME = re.compile(r'tfvis\.receive\(("(?:[^"\\]|\\.)*"), (.*)\);\n', re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# `<` could close a script element or open a comment where the file is inlined; the two
-# separators end a line in older engines.
+# `<` could close a script element or open a comment if the file were inlined; the two
+# separators end a line in older JavaScript engines.
 _ESCAPES = str.maketrans({"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
 def dumps(name: str, value: object) -> str:
-    """Returns the script that hands ``value`` to the page under ``name``.
+    """Returns the script that passes ``value`` to the page under ``name``.
 
-    Lone surrogates, which UTF-8 cannot hold, become U+FFFD; numbers that are not
-    finite become ``null``.
+    Lone surrogates, which UTF-8 cannot encode, become U+FFFD; non-finite numbers
+    become ``null``.
 
     Args:
-      name: What the page asks for, such as ``"data/index"``.
-      value: Dictionaries with string keys, lists, tuples, strings, numbers, ``None``.
+      name: Name that the page asks for, such as ``"data/index"``.
+      value: A nesting of dictionaries with string keys, lists, tuples, strings,
+        numbers and ``None``.
     """
     return f"tfvis.receive({_json(name)}, {_json(value)});\n"
 
 
-def loads(text: str) -> tuple[str, object]:
-    """Returns the name and the value that ``dumps`` wrote.
+def loads(text: str) -> tuple[str, Any]:
+    """Returns the name and the value of a script that ``dumps`` wrote.
 
     Raises:
-      ValueError: The text is no such script.
+      ValueError: The text is not such a script.
     """
     match = _FRAME.fullmatch(text)
     if match is None:
-        raise ValueError("expected the text of one `tfvis.receive(…);` script.")
+        raise ValueError("Expected one `tfvis.receive(…);` script, got other text.")
     return json.loads(match[1]), json.loads(match[2])
 
 

@@ -1,15 +1,18 @@
-"""Serves an exported site to this machine's browser."""
+"""Serves an exported site to a browser on this machine."""
 
 import contextlib
 import errno
 import functools
 import http.server
+import io
+import os
 import pathlib
 import urllib.parse
 import webbrowser
 from collections.abc import Callable
+from typing import BinaryIO
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.viewer import bundle
 
 ADDRESS = "127.0.0.1"
@@ -30,12 +33,13 @@ def serve(
 
     Args:
       folder: The site.
-      port: Where to listen; 0 takes a free one.
-      open_browser: Whether to open the page in the user's browser.
-      on_ready: Called with the address of the page once it can be opened.
+      port: Port to listen on; 0 picks a free one.
+      open_browser: If True, open the page in the user's browser.
+      on_ready: Called with the page's address once the server listens.
 
     Raises:
-      InputError: The site is missing or of another format, or the port is taken.
+      InputError: The site is missing, damaged or of another format, or the port is
+        unavailable.
     """
     with make_server(folder, port=port) as server:
         url = f"http://{ADDRESS}:{server.server_port}/"
@@ -50,20 +54,22 @@ def serve(
 def make_server(
     folder: pathlib.Path | str, *, port: int
 ) -> http.server.ThreadingHTTPServer:
-    """Returns a server of a site, listening; raises as ``serve`` does."""
+    """Returns a server that listens for a site; raises as ``serve`` does."""
     folder = pathlib.Path(folder).resolve()
     _check_site(folder)
     handler = functools.partial(_Handler, directory=str(folder))
     try:
         return http.server.ThreadingHTTPServer((ADDRESS, port), handler)
     except OverflowError:
-        raise errors.InputError(f"`port` must lie in 0 … 65535, got {port}.") from None
+        raise InputError(
+            f"Expected a port from 0 to 65535, got {port}; choose one with `--port`."
+        ) from None
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
-        raise errors.InputError(
-            f"port {port} of {ADDRESS} cannot be had ({error.strerror}); choose "
-            "another with `--port`, or `--port 0` for any that is free."
+        raise InputError(
+            f"Port {port} on {ADDRESS} is unavailable ({error.strerror}); choose "
+            "another with `--port`, or use `--port 0` for any free port."
         ) from error
 
 
@@ -72,33 +78,34 @@ def _check_site(folder: pathlib.Path) -> None:
     try:
         manifest = bundle.read(folder, "data/manifest")
     except (FileNotFoundError, NotADirectoryError):
-        raise errors.InputError(
-            f"expected a site in {folder}, but there is none; "
-            f"make it with `tfvis export {run}`."
+        raise InputError(
+            f"Expected a site in {folder}, got none; create it with "
+            f"`tfvis export {run}`."
         ) from None
     except ValueError:
-        raise errors.InputError(
-            f"the site in {folder} is damaged; make it anew with `tfvis export {run}`."
+        raise InputError(
+            f"Expected a complete site in {folder}, got a damaged manifest; export it "
+            f"again with `tfvis export {run}`."
         ) from None
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != bundle.SCHEMA:
-        raise errors.InputError(
-            f"expected a site of format {bundle.SCHEMA}, but {folder} is of "
-            f"{schema}; make it anew with `tfvis export {run}`."
+        raise InputError(
+            f"Expected a site of format {bundle.SCHEMA} in {folder}, got {schema}; "
+            f"export it again with `tfvis export {run}`."
         )
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Files of the site alone, to this machine alone, never stored by the browser."""
+    """Serves the files of one site to this machine alone; browsers store nothing."""
 
     server_version = "tfvis"
     sys_version = ""
 
-    def send_head(self):
-        # A page of another name that resolves to this address must not read the site.
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        # DNS rebinding: a foreign host name that resolves here must not read the site.
         host = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname
         if host not in (ADDRESS, "localhost"):
-            self.send_error(403, "This server answers its own machine only")
+            self.send_error(403, "Only this machine may read the site")
             return None
         root = pathlib.Path(self.directory)
         if (
@@ -110,10 +117,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             return None
         return super().send_head()
 
-    def list_directory(self, path):
+    def list_directory(self, path: str | os.PathLike[str]) -> None:
         self.send_error(404)
 
-    def end_headers(self):
+    def end_headers(self) -> None:
         policy = f"{CONTENT_SECURITY_POLICY}; frame-ancestors 'none'"
         self.send_header("Cache-Control", "no-store")
         self.send_header("Content-Security-Policy", policy)
@@ -121,5 +128,5 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
-    def log_message(self, format, *arguments):
-        """Keeps the terminal quiet; the browser's own tools show the requests."""
+    def log_message(self, format: str, *args: object) -> None:
+        """Prints nothing; the browser's developer tools show the requests."""

@@ -1,4 +1,8 @@
-// The shapes that the page's scripts share, for an editor or `tsc --checkJs`.
+// The types that the page's scripts share; `make check-js` checks them.
+
+/** A number, or null where there is none. */
+type Value = number | null;
+type Level = "low" | "mid" | "high" | "unclear";
 
 /** data/manifest.js */
 interface Manifest {
@@ -7,10 +11,11 @@ interface Manifest {
   model: string;
   corpus: string;
   layers: number[];
-  l1_penalty: number;
-  report: [string, number | string | number[] | null][];
+  l1_penalty: Value;
+  /** Names with a scalar, or with one number per layer. */
+  report: [string, Value | string | Value[]][];
   featured: number[];
-  level_names: string[];
+  level_names: Level[];
   shard_size: number;
   counts: { factors: number; alive: number; contexts: number; levels: number[] };
 }
@@ -20,19 +25,22 @@ interface Index {
   /** Position in level_names. */
   levels: number[];
   /** [layer][factor] */
-  importance: (number | null)[][];
+  importance: Value[][];
   /** Position in layers; null for dead factors. */
-  peak: (number | null)[];
-  /** Greatest over all layers. */
-  activation: (number | null)[];
+  peak: Value[];
+  /** Largest over all layers. */
+  activation: Value[];
   /** At the peak layer. */
-  density: (number | null)[];
+  density: Value[];
   vocabulary: string[];
-  /** Factor, what somebody calls it. */
+  /** Factor and its user-supplied label. */
   labels: [number, string][];
-  /** Per factor: place in vocabulary, count. */
+  /** Per factor: position in vocabulary, count. */
   words: [number, number][][];
 }
+
+/** before, word, after, document */
+type Passage = [string, string, string, string];
 
 /** One entry of data/factors/00000.js … */
 interface Factor {
@@ -42,17 +50,21 @@ interface Factor {
   /** Score and source of its label. */
   label_remarks: string;
   /** Per layer. */
-  importance: (number | null)[];
-  density: (number | null)[];
-  /** Greatest per layer. */
-  activation: (number | null)[];
+  importance: Value[];
+  density: Value[];
+  /** Largest per layer. */
+  activation: Value[];
   /** With counts, over all layers. */
   words: [string, number][];
   layer_words: [string, number][][];
-  /** before, word, after, document */
-  texts: [string, string, string, string][];
-  /** Per layer: place in texts, activation. */
-  contexts: [number, number | null][][];
+  texts: Passage[];
+  /** Per layer: position in texts, activation. */
+  contexts: [number, Value][][];
+}
+
+/** A data file with up to shard_size factors. */
+interface Shard {
+  factors: Factor[];
 }
 
 /** What the list shows, and in which order. */
@@ -63,7 +75,7 @@ interface Choice {
   level: string;
   /** Position of the peak layer, "" for all. */
   peak: string;
-  /** Show dead factors too. */
+  /** If true, dead factors are listed too. */
   dead: boolean;
   /** Column, with "-" before it for descending. */
   sort: string;
@@ -75,32 +87,212 @@ interface Route {
   params: URLSearchParams;
 }
 
+/** Parameters of an address; empty ones are left out. */
+type Params = { [name: string]: string | number | null | undefined };
+
 type Child = Node | string | number | null | undefined | false | Child[];
+type Listeners = {
+  [Name in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[Name]) => unknown;
+};
+type Properties = { [property: string]: string | number };
 
-/** `on`: listeners by event; `style`: custom properties; null and false leave out. */
-type Attributes = { [name: string]: any } | null;
+/** Null, undefined and false leave an attribute out; true sets it without a value. */
+interface Attributes {
+  [name: string]: string | number | boolean | null | undefined | Listeners | Properties;
+  on?: Listeners;
+  /** Custom properties. */
+  style?: Properties;
+}
 
+/** By key; an action that returns false leaves the key to the browser. */
+type Actions = { [key: string]: () => unknown };
+
+/** What main shows. */
+interface Page {
+  element: HTMLElement;
+  title?: string;
+  /** Called once the element is in the document. */
+  mounted?(): void;
+  close?(): void;
+  /** Shows another address without a new page; false if that needs one. */
+  update?(at: Route): boolean;
+  keys?: Actions;
+}
+
+/** The neighbours of a factor, null where there are none. */
+interface Around {
+  before: Value;
+  after: Value;
+  /** Position in the list, null if the list does not hold the factor. */
+  place: Value;
+  total: number;
+}
+
+interface List {
+  element: HTMLElement;
+  search: HTMLInputElement;
+  random(): void;
+  show(at: Route): void;
+  redraw(): void;
+  /** Address of the list as it was last seen. */
+  address(): string;
+  around(factor: number): Around;
+}
+
+/** Takes a position in layers. */
+type ChooseLayer = (position: number) => void;
+
+interface Curve {
+  importance: Value[];
+  density: Value[];
+  layers: number[];
+  /** Position in layers. */
+  chosen: number;
+  /** Pixels. */
+  width: number;
+  gutter: number;
+  choose: ChooseLayer;
+}
+
+/** The parts of the page; each script adds its own. */
 interface Tfvis {
-  load(name: string): Promise<any>;
+  // theme.js
+  memory: {
+    get(key: string): string | null;
+    set(key: string, value: string): void;
+  };
+  themeSwitch(button: HTMLButtonElement): void;
+
+  // transport.js
+  load(name: string): Promise<unknown>;
   receive(name: string, value: unknown): void;
+
+  // data.js
   data: {
+    /** Set once open() has resolved, as is index. */
     manifest: Manifest;
     index: Index;
     open(): Promise<void>;
     factor(factor: number): Promise<Factor>;
     isDead(factor: number): boolean;
-    level(factor: number): string;
-    importance(factor: number): (number | null)[];
+    level(factor: number): Level;
+    importance(factor: number): Value[];
     label(factor: number): string | null;
     words(factor: number): [string, number][];
   };
+
+  // dom.js
   dom: {
-    el(tag: string, attributes?: Attributes, ...children: Child[]): HTMLElement;
-    svg(tag: string, attributes?: Attributes, ...children: Child[]): SVGElement;
+    el<Tag extends keyof HTMLElementTagNameMap>(
+      tag: Tag,
+      attributes?: Attributes | null,
+      ...children: Child[]
+    ): HTMLElementTagNameMap[Tag];
+    svg<Tag extends keyof SVGElementTagNameMap>(
+      tag: Tag,
+      attributes?: Attributes | null,
+      ...children: Child[]
+    ): SVGElementTagNameMap[Tag];
+    find<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind;
   };
-  [part: string]: any;
+
+  // format.js
+  format: {
+    number(x: Value | undefined): string;
+    even(x: Value | undefined): string;
+    percent(fraction: Value | undefined): string;
+    count(n: number): string;
+    compact(n: number): string;
+    layers(layers: number[]): string;
+    largest(values: Value[]): number;
+  };
+
+  // route.js
+  route: {
+    current(): Route;
+    list(params?: Params): string;
+    factor(factor: number, params?: Params): string;
+    go(target: string): void;
+    note(target: string): void;
+  };
+
+  // select.js
+  select: {
+    terms(q: string): string[];
+    fold(text: string): string;
+    order(index: Index, levelNames: string[], choice: Choice): number[];
+  };
+
+  // glyphs.js
+  glyphs: {
+    level(level: Level): HTMLElement;
+    spark(importance: Value[], layers: number[]): SVGElement;
+    label(text: string | null): Child;
+    words(
+      words: [string, number][],
+      options?: { terms?: string[]; limit?: number },
+    ): HTMLElement;
+  };
+
+  // rows.js
+  rows(
+    box: HTMLElement,
+    render: (item: number, place: number) => HTMLElement,
+  ): { show(chosen: number[]): void; draw(): void };
+
+  // header.js
+  runHeader(manifest: Manifest): HTMLElement;
+
+  // filters.js
+  filters(
+    manifest: Manifest,
+    act: { change(part: Partial<Choice>): void; random(): void; open(): void },
+  ): {
+    element: HTMLElement;
+    head: HTMLElement;
+    search: HTMLInputElement;
+    show(choice: Choice, found: number): void;
+  };
+
+  // list.js
+  listPage(): List;
+
+  // curve.js
+  curve(at: Curve): SVGElement;
+
+  // layers.js
+  layersPanel(
+    factor: Factor,
+    layers: number[],
+    choose: ChooseLayer,
+  ): { element: HTMLElement; chart: HTMLElement; close(): void; show: ChooseLayer };
+
+  // contexts.js
+  contexts: {
+    mark(word: string, activation: Value, largest: number): HTMLElement;
+    panel(
+      factor: Factor,
+      layers: number[],
+    ): { element: HTMLElement; show: ChooseLayer; toggle(): void };
+  };
+
+  // overview.js
+  overview(
+    factor: Factor,
+    layers: number[],
+    choose: ChooseLayer,
+  ): { element: HTMLElement; show: ChooseLayer };
+
+  // factor.js
+  factorPage(at: Route, list: List): Promise<Page>;
+
+  // keys.js
+  keys(actions: () => Actions): void;
 }
 
 interface Window {
   tfvis: Tfvis;
 }
+
+/** Made by theme.js, which runs first. */
+declare const tfvis: Tfvis;

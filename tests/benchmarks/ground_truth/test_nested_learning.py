@@ -7,7 +7,7 @@ import scipy.optimize
 
 from benchmarks.ground_truth import nested_learning, recovery
 from tfvis_jax import config
-from tfvis_jax.training import learn
+from tfvis_jax.learning import learn
 
 N_FACTORS, D_MODEL, ROWS = 16, 16, 48
 # One program for all tests.

@@ -1,18 +1,18 @@
 /* Opens the data and shows the page that the address names. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { data, dom, format, route } = tfvis;
-  const main = document.getElementById("main");
-  /** @type {any} */
-  let list = null;
-  /** What main shows besides the list. @type {any} */
+  const main = dom.find("main", HTMLElement);
+  /** The list, once the data is open. @type {List|null} */
+  let opened = null;
+  /** What main shows besides the list. @type {Page|null} */
   let page = null;
-  /** Counts routes, so that a slow answer to an old one is dropped. */
+  /** Counts routes, so that a late answer to an old one is dropped. */
   let turn = 0;
   let listScroll = 0;
 
-  function put(element) {
+  /** Shows the list's element or another in its place. @param {List} list @param {HTMLElement} element */
+  function put(list, element) {
     list.element.hidden = element !== list.element;
     if (page) {
       page.element.remove();
@@ -22,6 +22,7 @@
     if (element !== list.element) main.append(element);
   }
 
+  /** @param {unknown} error */
   function fail(error) {
     const again = dom.el(
       "button",
@@ -32,34 +33,40 @@
       "div",
       { class: "page" },
       dom.el("h1", null, "This page could not be shown"),
-      dom.el("p", { class: "notice", role: "alert" }, error.message),
+      dom.el(
+        "p",
+        { class: "notice", role: "alert" },
+        error instanceof Error ? error.message : String(error),
+      ),
       again,
     );
-    if (list) {
-      put(element);
+    if (opened) {
+      put(opened, element);
       page = { element };
     } else {
       main.replaceChildren(element);
     }
   }
 
-  function showList(at) {
+  /** @param {List} list @param {Route} at */
+  function showList(list, at) {
     const kept = !list.element.hidden ? window.scrollY : listScroll;
     const same = list.address() === (location.hash || "#/");
-    put(list.element);
+    put(list, list.element);
     list.show(at);
     window.scrollTo(0, same ? kept : 0);
     list.redraw();
   }
 
-  async function showFactor(at) {
+  /** @param {List} list @param {Route} at */
+  async function showFactor(list, at) {
     const mine = turn;
     if (page?.update?.(at)) return;
     const next = await tfvis.factorPage(at, list);
     if (mine !== turn) return;
     if (!list.element.hidden) listScroll = window.scrollY;
     const stay = page?.keys && next.keys;
-    put(next.element);
+    put(list, next.element);
     page = next;
     document.title = next.title || data.manifest.title;
     next.mounted?.();
@@ -67,48 +74,51 @@
     main.focus({ preventScroll: true });
   }
 
-  async function show() {
+  /** @param {List} list */
+  async function show(list) {
     turn += 1;
     const at = route.current();
     try {
-      if (at.page === "factor") await showFactor(at);
-      else showList(at);
+      if (at.page === "factor") await showFactor(list, at);
+      else showList(list, at);
     } catch (error) {
       fail(error);
     }
   }
 
-  function keys() {
+  /** The keys of the page shown. @param {List} list @returns {Actions} */
+  function keys(list) {
     return {
       "/": () => {
         if (list.element.hidden) route.go(list.address());
-        // The list appears with the address; the search box only then takes the focus.
+        // The list appears after the address has changed; only then can it take the focus.
         setTimeout(() => list.search.focus());
       },
       r: list.random,
-      ...(page?.keys || {}),
+      ...page?.keys,
     };
   }
 
   async function start() {
     history.scrollRestoration = "manual";
-    tfvis.themeSwitch(document.getElementById("theme"));
-    document.getElementById("skip").addEventListener("click", () => main.focus());
+    tfvis.themeSwitch(dom.find("theme", HTMLButtonElement));
+    dom.find("skip", HTMLElement).addEventListener("click", () => main.focus());
     await data.open();
     const { manifest } = data;
-    list = tfvis.listPage();
+    const list = tfvis.listPage();
     list.element.hidden = true;
     main.append(list.element);
-    document.getElementById("brand").textContent = manifest.title;
-    document.getElementById("provenance").textContent =
+    opened = list;
+    dom.find("brand", HTMLElement).textContent = manifest.title;
+    dom.find("provenance", HTMLElement).textContent =
       `${manifest.model} · ${manifest.corpus} · ${format.layers(manifest.layers)} · ` +
       `${format.count(manifest.counts.factors)} factors · λ ${format.number(manifest.l1_penalty)} · ` +
-      `${format.count(manifest.counts.contexts)} contexts`;
-    tfvis.keys(keys);
-    window.addEventListener("hashchange", show);
-    await show();
+      `${format.count(manifest.counts.contexts)} examples`;
+    tfvis.keys(() => keys(list));
+    window.addEventListener("hashchange", () => show(list));
+    await show(list);
     document.documentElement.dataset.ready = "true";
   }
 
   start().catch(fail);
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

@@ -1,7 +1,6 @@
-/* The contexts of a factor at one layer, the word marked. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+/* The top-activating examples of a factor at one layer, the word marked. */
+"use strict";
+{
   const { el } = tfvis.dom;
   const { format, memory } = tfvis;
   const FIRST = 20;
@@ -11,15 +10,17 @@
 
   function aligned() {
     const kept = memory.get(KEY);
-    return kept === null ? window.matchMedia("(min-width: 720px)").matches : kept === "1";
+    return kept === null
+      ? window.matchMedia("(min-width: 720px)").matches
+      : kept === "1";
   }
 
   /**
-   * The marked word; its ground is as strong as its activation is beside the greatest.
-   * @param {string} word @param {number|null} activation @param {number} greatest
+   * The marked word; the colour behind it shows its activation relative to the largest.
+   * @param {string} word @param {Value} activation @param {number} largest
    */
-  function mark(word, activation, greatest) {
-    const share = activation && greatest > 0 ? Math.min(1, activation / greatest) : 0;
+  function mark(word, activation, largest) {
+    const share = activation && largest > 0 ? Math.min(1, activation / largest) : 0;
     const strength = share > 0 ? Math.max(WEAKEST, share) : 0;
     return el(
       "mark",
@@ -31,11 +32,11 @@
     );
   }
 
-  /** Line breaks as spaces, so that aligned text may keep its spaces. @param {string} s */
+  /** Line breaks as spaces: aligned text is shown with its spaces. @param {string} s */
   const flat = (s) => s.replace(/\s+/g, " ");
 
-  /** One context. @param {[string, string, string, string]} text */
-  function item([before, word, after, title], activation, greatest) {
+  /** One example. @param {Passage} passage @param {Value} activation @param {number} largest */
+  function item([before, word, after, title], activation, largest) {
     return el(
       "li",
       { class: "context" },
@@ -44,31 +45,33 @@
         "p",
         { class: "text", dir: "auto" },
         el("span", { class: "before" }, el("span", null, flat(before))),
-        mark(word, activation, greatest),
+        mark(word, activation, largest),
         el("span", { class: "after" }, flat(after)),
       ),
       el("cite", { class: "title", title }, title),
     );
   }
 
-  function legend(greatest) {
+  /** @param {number} largest */
+  function legend(largest) {
     return el(
       "p",
       { class: "legend" },
       "0 ",
-      el("span", { class: "ramp", role: "img", "aria-label": "weak to strong colour" }),
-      ` ${format.even(greatest)} activation, relative to this factor’s maximum`,
+      el("span", {
+        class: "ramp",
+        role: "img",
+        "aria-label": "colours from weak to strong",
+      }),
+      ` ${format.even(largest)} · activation, relative to this factor’s maximum`,
     );
   }
 
   tfvis.contexts = {
     mark,
 
-    /**
-     * @param {Factor} factor @param {number[]} layers
-     */
     panel(factor, layers) {
-      const greatest = Math.max(0, ...factor.activation.filter((v) => v !== null));
+      const largest = format.largest(factor.activation);
       let layer = 0;
       let shown = FIRST;
       const title = el("h2", { id: "contexts-title" });
@@ -87,7 +90,7 @@
         },
       });
       const views = [
-        ["1", "Aligned on the word"],
+        ["1", "Aligned on word"],
         ["0", "Running text"],
       ].map(([value, label]) =>
         el(
@@ -101,6 +104,7 @@
         ),
       );
 
+      /** @param {boolean} yes @param {boolean} [keep] for the next visit */
       function align(yes, keep = true) {
         if (keep) memory.set(KEY, yes ? "1" : "0");
         list.classList.toggle("aligned", yes);
@@ -113,18 +117,18 @@
       function draw() {
         const all = factor.contexts[layer];
         const number = layers[layer];
-        title.textContent = `Strongest contexts at layer ${number}`;
+        title.textContent = `Top-activating examples at layer ${number}`;
         list.replaceChildren(
           ...all
             .slice(0, shown)
-            .map(([text, value]) => item(factor.texts[text], value, greatest)),
+            .map(([text, value]) => item(factor.texts[text], value, largest)),
         );
         const left = all.length - Math.min(shown, all.length);
         more.hidden = left === 0;
-        more.textContent = `Show ${Math.min(STEP, left)} more of ${left}`;
+        more.textContent = `Show ${Math.min(STEP, left)} more (${left} left)`;
         none.hidden = all.length > 0;
         none.textContent = factor.activation[layer]
-          ? `No contexts were kept for layer ${number}.`
+          ? `No examples stored for layer ${number}.`
           : `This factor never fires in layer ${number}.`;
       }
 
@@ -139,12 +143,11 @@
             title,
             el("div", { class: "switch", role: "group", "aria-label": "View" }, views),
           ),
-          legend(greatest),
+          legend(largest),
           list,
           none,
           more,
         ),
-        /** @param {number} i position in layers */
         show(i) {
           layer = i;
           shown = FIRST;
@@ -154,4 +157,4 @@
       };
     },
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

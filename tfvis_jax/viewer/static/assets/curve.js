@@ -1,8 +1,7 @@
 /* The importance of one factor over the layers, and its density below, as SVG.
    It stands above a table whose columns are the layers: each point sits over its own. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { svg } = tfvis.dom;
   const { format } = tfvis;
   const TOP = 34;
@@ -11,17 +10,20 @@
   const BARS = 46;
   const BOTTOM = 8;
 
-  /** Round steps from 0 to at least `greatest`. @param {number} greatest */
-  function ticks(greatest) {
-    if (!(greatest > 0)) return [0, 1];
-    const rough = greatest / 3;
+  /** Round steps from 0 to at least `largest`. @param {number} largest */
+  function ticks(largest) {
+    if (!(largest > 0)) return [0, 1];
+    const rough = largest / 3;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * [1, 2, 2.5, 5, 10].find((m) => m * power >= rough);
-    const count = Math.ceil(greatest / step - 1e-9);
+    const step = power * ([1, 2, 2.5, 5].find((m) => m * power >= rough) ?? 10);
+    const count = Math.ceil(largest / step - 1e-9);
     return Array.from({ length: count + 1 }, (_, i) => i * step);
   }
 
-  /** A path through the points, broken where a value is missing. */
+  /**
+   * A path through the points, broken where a value is missing.
+   * @param {({x: number, y: number}|null)[]} points
+   */
   function path(points) {
     let pen = "M";
     return points
@@ -37,28 +39,26 @@
       .join("");
   }
 
-  /**
-   * @param {{importance: (number|null)[], density: (number|null)[], layers: number[],
-   *   chosen: number, width: number, gutter: number, choose: (i: number) => void}} at
-   *   `chosen` and `choose` take positions in `layers`; `width` and `gutter` in pixels
-   */
-  tfvis.curve = function (at) {
+  tfvis.curve = (at) => {
     const { importance, density, layers, chosen, width, gutter } = at;
     const column = (width - gutter) / layers.length;
+    /** @param {number} i position in layers */
     const x = (i) => gutter + (i + 0.5) * column;
-    const marks = ticks(Math.max(0, ...importance.filter((v) => v !== null)));
+    const marks = ticks(format.largest(importance));
     const top = marks[marks.length - 1];
     const floor = TOP + CURVE;
+    /** @param {number} v */
     const y = (v) => floor - (v / top) * CURVE;
-    const densest = Math.max(0, ...density.filter((v) => v !== null));
+    const densest = format.largest(density);
     const ground = floor + BETWEEN + BARS;
     const height = ground + BOTTOM;
     const points = importance.map((v, i) => (v === null ? null : { x: x(i), y: y(v) }));
-    const drawn = points.filter(Boolean);
+    const drawn = points.filter((point) => point !== null);
     const area = drawn.length
       ? `${path(drawn)}L${drawn[drawn.length - 1].x} ${floor}L${drawn[0].x} ${floor}Z`
       : "";
 
+    /** @param {number} i position in layers @returns {Listeners} */
     const choosePoint = (i) => ({
       click: () => at.choose(i),
       keydown(event) {
@@ -76,7 +76,8 @@
         height,
         viewBox: `0 0 ${width} ${height}`,
         role: "group",
-        "aria-label": "Importance and density by layer; the table below has the values",
+        "aria-label":
+          "Importance and density by layer; the table below lists the values",
       },
       svg("rect", {
         class: "chosen-band",
@@ -102,7 +103,11 @@
         { class: "tick", x: gutter - 10, y: ground - BARS + 8, "text-anchor": "end" },
         format.percent(densest),
       ),
-      svg("text", { class: "tick", x: gutter - 10, y: ground, "text-anchor": "end" }, "0"),
+      svg(
+        "text",
+        { class: "tick", x: gutter - 10, y: ground, "text-anchor": "end" },
+        "0",
+      ),
       svg("line", { class: "grid", x1: gutter, x2: width, y1: ground, y2: ground }),
       density.map((v, i) => {
         const size = v && densest > 0 ? Math.max(1.5, (v / densest) * BARS) : 0;
@@ -137,7 +142,11 @@
             height,
           }),
           points[i] &&
-            svg("circle", { cx: points[i].x, cy: points[i].y, r: i === chosen ? 6.5 : 4.5 }),
+            svg("circle", {
+              cx: points[i].x,
+              cy: points[i].y,
+              r: i === chosen ? 6.5 : 4.5,
+            }),
           points[i] &&
             i === chosen &&
             svg(
@@ -154,4 +163,4 @@
       ]),
     );
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

@@ -1,11 +1,10 @@
 /* The page of one factor: #/factor/13?layer=4 */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { el } = tfvis.dom;
   const { data, format, glyphs, route } = tfvis;
 
-  /** A page that only says something. */
+  /** A page with a message alone. @param {string} title @param {...Child} children */
   function message(title, ...children) {
     return el(
       "div",
@@ -16,12 +15,13 @@
     );
   }
 
-  /** @param {string} text @returns {number|null} the factor it names */
+  /** The factor that a text names. @param {string} text @returns {Value} */
   function parse(text) {
     if (!/^\d{1,9}$/.test(text)) return null;
     return Number(text) < data.manifest.counts.factors ? Number(text) : null;
   }
 
+  /** A link to a factor. @param {Value} target @param {string} label @param {string} text */
   function step(target, label, text) {
     if (target === null) return el("span", { class: "step none" }, text);
     return el(
@@ -35,24 +35,21 @@
     );
   }
 
-  /**
-   * @param {Route} at
-   * @param {any} list
-   */
-  tfvis.factorPage = async function (at, list) {
+  tfvis.factorPage = async (at, list) => {
     const { manifest } = data;
-    const number = parse(at.number);
-    if (number === null) {
+    const named = parse(at.number);
+    if (named === null) {
       const last = format.count(manifest.counts.factors - 1);
       return {
         element: message(
           "No such factor",
-          `The factors of this run are numbered 0 to ${last}; `,
+          `Expected a factor number from 0 to ${last}, got `,
           el("q", null, at.number),
-          " is none of them.",
+          ".",
         ),
       };
     }
+    const number = named;
     const factor = await data.factor(number);
     const dead = data.isDead(number);
     const label = data.label(number);
@@ -67,20 +64,25 @@
     const warning = el(
       "p",
       { class: "notice", hidden: !unknown },
-      unknown && `Layer ${asked} is not part of this run; it has ${format.layers(manifest.layers)}.`,
+      unknown &&
+        `Layer ${asked} is not part of this run, which has ${format.layers(manifest.layers)}.`,
     );
     const panel = tfvis.layersPanel(factor, manifest.layers, choose);
     const contexts = tfvis.contexts.panel(factor, manifest.layers);
     const overview =
-      manifest.layers.length > 1 && tfvis.overview(factor, manifest.layers, choose);
+      manifest.layers.length > 1
+        ? tfvis.overview(factor, manifest.layers, choose)
+        : null;
 
+    /** @param {number} i position in layers */
     function show(i) {
       chosen = i;
       panel.show(i);
       contexts.show(i);
-      if (overview) overview.show(i);
+      overview?.show(i);
     }
 
+    /** @param {number} i position in layers */
     function choose(i) {
       if (i < 0 || i >= manifest.layers.length || i === chosen) return;
       warning.hidden = true;
@@ -110,7 +112,13 @@
       el(
         "header",
         { class: "factor-head" },
-        el("h1", null, `Factor ${number}`, " ", dead ? null : glyphs.level(data.level(number))),
+        el(
+          "h1",
+          null,
+          `Factor ${number}`,
+          " ",
+          dead ? null : glyphs.level(data.level(number)),
+        ),
         label !== null &&
           el(
             "p",
@@ -125,10 +133,10 @@
         el(
           "p",
           { class: "notice" },
-          "This factor is dead: it never fires on this corpus in any layer.",
+          "This factor is dead: it never fires on this corpus, in any layer.",
         ),
       warning,
-      !dead && [panel.element, contexts.element, overview && overview.element],
+      !dead && [panel.element, contexts.element, overview?.element],
     );
 
     return {
@@ -146,15 +154,18 @@
         return true;
       },
       keys: {
-        ArrowLeft: () => around.before !== null && route.go(route.factor(around.before)),
+        ArrowLeft: () =>
+          around.before !== null && route.go(route.factor(around.before)),
         ArrowRight: () => around.after !== null && route.go(route.factor(around.after)),
         "[": () => choose(chosen - 1),
         "]": () => choose(chosen + 1),
-        ArrowUp: () => panel.chart.contains(document.activeElement) && choose(chosen - 1),
-        ArrowDown: () => panel.chart.contains(document.activeElement) && choose(chosen + 1),
+        ArrowUp: () =>
+          panel.chart.contains(document.activeElement) && choose(chosen - 1),
+        ArrowDown: () =>
+          panel.chart.contains(document.activeElement) && choose(chosen + 1),
         a: contexts.toggle,
         Escape: () => route.go(list.address()),
       },
     };
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

@@ -1,33 +1,28 @@
 /* The controls above the list: search, levels, peak layer, dead factors. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { el } = tfvis.dom;
   const { format, glyphs } = tfvis;
 
-  /**
-   * @param {Manifest} manifest
-   * @param {{change: (part: Object) => void, random: () => void, open: () => void}} act
-   */
-  tfvis.filters = function (manifest, act) {
+  tfvis.filters = (manifest, act) => {
     const { counts, level_names: names, layers } = manifest;
     const nDead = counts.factors - counts.alive;
 
-    const search = /** @type {HTMLInputElement} */ (
-      el("input", {
-        type: "search",
-        id: "search",
-        class: "search",
-        placeholder: "Search a word or a number",
-        "aria-label": "Search factors by word or number",
-        autocomplete: "off",
-        spellcheck: "false",
-        on: {
-          input: () => act.change({ q: search.value }),
-          keydown: (event) => event.key === "Enter" && act.open(),
-        },
-      })
-    );
+    /** @type {HTMLInputElement} */
+    const search = el("input", {
+      type: "search",
+      id: "search",
+      class: "search",
+      placeholder: "Search by word or number",
+      "aria-label": "Search factors by word or number",
+      autocomplete: "off",
+      spellcheck: "false",
+      on: {
+        input: () => act.change({ q: search.value }),
+        keydown: (event) => event.key === "Enter" && act.open(),
+      },
+    });
+    /** @param {string} value @param {...Child} label */
     const level = (value, ...label) =>
       el(
         "button",
@@ -42,24 +37,26 @@
     const chips = [
       level("", "all"),
       names.map((name, i) =>
-        level(name, glyphs.level(name), el("small", null, format.count(counts.levels[i]))),
+        level(
+          name,
+          glyphs.level(name),
+          el("small", null, format.count(counts.levels[i])),
+        ),
       ),
     ].flat();
-    const peak = /** @type {HTMLSelectElement} */ (
-      el(
-        "select",
-        { on: { change: () => act.change({ peak: peak.value }) } },
-        el("option", { value: "" }, "any"),
-        layers.map((layer, i) => el("option", { value: i }, layer)),
-      )
+    /** @type {HTMLSelectElement} */
+    const peak = el(
+      "select",
+      { on: { change: () => act.change({ peak: peak.value }) } },
+      el("option", { value: "" }, "any"),
+      layers.map((layer, i) => el("option", { value: i }, layer)),
     );
-    const dead = /** @type {HTMLInputElement} */ (
-      el("input", {
-        type: "checkbox",
-        on: { change: () => act.change({ dead: dead.checked }) },
-      })
-    );
-    const found = el("p", { class: "found", role: "status" });
+    /** @type {HTMLInputElement} */
+    const dead = el("input", {
+      type: "checkbox",
+      on: { change: () => act.change({ dead: dead.checked }) },
+    });
+    const count = el("p", { class: "found", role: "status" });
 
     return {
       element: el(
@@ -69,23 +66,27 @@
         el("div", { class: "chips", role: "group", "aria-label": "Level" }, chips),
         el("label", { class: "field" }, "Peak layer ", peak),
         nDead > 0 &&
-          el("label", { class: "check" }, dead, ` Show ${format.count(nDead)} dead`),
+          el(
+            "label",
+            { class: "check" },
+            dead,
+            ` Show dead factors (${format.count(nDead)})`,
+          ),
       ),
       head: el(
         "div",
         { class: "factors-head" },
         el("h2", { id: "factors-title" }, "All factors"),
-        found,
+        count,
         el(
           "button",
           { type: "button", class: "button", on: { click: act.random } },
-          "Random",
+          "Random factor",
         ),
       ),
       search,
 
-      /** @param {Choice} choice @param {number} n factors found */
-      show(choice, n) {
+      show(choice, found) {
         if (search.value !== choice.q) search.value = choice.q;
         peak.value = choice.peak;
         dead.checked = choice.dead;
@@ -94,11 +95,11 @@
           chip.setAttribute("aria-pressed", String(pressed));
         }
         const all = choice.dead ? counts.factors : counts.alive;
-        found.textContent =
-          n === all
-            ? format.count(n)
-            : `${format.count(n)} of ${format.count(all)}`;
+        count.textContent =
+          found === all
+            ? format.count(found)
+            : `${format.count(found)} of ${format.count(all)}`;
       },
     };
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

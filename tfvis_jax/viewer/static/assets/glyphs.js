@@ -1,7 +1,6 @@
 /* Small marks used on both pages: levels, sparklines, words. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { el, svg } = tfvis.dom;
   const SHAPES = { low: "●", mid: "▲", high: "■", unclear: "○" };
   const BAR = 8;
@@ -9,7 +8,7 @@
   const HEIGHT = 26;
 
   tfvis.glyphs = {
-    /** Level by shape, word and colour. @param {string} level */
+    /** Level by shape, word and colour. */
     level: (level) =>
       el(
         "span",
@@ -18,12 +17,9 @@
         level,
       ),
 
-    /**
-     * Bars of importance over the layers, as high as the factor's greatest.
-     * @param {(number|null)[]} importance @param {number[]} layers
-     */
+    /** Importance by layer as bars, relative to the factor's largest. */
     spark(importance, layers) {
-      const greatest = Math.max(0, ...importance.filter((x) => x !== null));
+      const largest = tfvis.format.largest(importance);
       const width = importance.length * (BAR + GAP) - GAP;
       const text = importance
         .map((x, i) => `layer ${layers[i]}: ${tfvis.format.number(x)}`)
@@ -40,7 +36,7 @@
         },
         svg("title", null, text),
         importance.map((x, i) => {
-          const share = greatest > 0 && x ? x / greatest : 0;
+          const share = largest > 0 && x ? x / largest : 0;
           const height = Math.max(1.5, share * HEIGHT);
           return svg("rect", {
             class: share === 1 ? "bar peak" : share ? "bar" : "bar none",
@@ -54,30 +50,38 @@
       );
     },
 
-    /** What somebody calls a factor. @param {string|null} text */
-    label: (text) => text !== null && [el("bdi", { class: "label", title: text }, text), " "],
+    /** User-supplied label; nothing for null. */
+    label: (text) =>
+      text !== null && [
+        el("bdi", { class: "label", title: `User-supplied label: ${text}` }, text),
+        " ",
+      ],
 
-    /**
-     * Words with counts; those that a search hit come first.
-     * @param {[string, number][]} words @param {{terms?: string[], limit?: number}} [options]
-     */
+    /** Words with counts; those that match a search come first. */
     words(words, { terms = [], limit = 8 } = {}) {
+      /** @param {string} word */
       const hit = (word) => terms.some((t) => tfvis.select.fold(word).startsWith(t));
       const first = words.filter(([word]) => hit(word));
       const rest = words.filter(([word]) => !hit(word));
       return el(
         "span",
         { class: "words" },
-        [...first, ...rest].slice(0, limit).map(([word, count], i) => [
-          i > 0 ? " " : null,
-          el(
-            "span",
-            { class: i < first.length ? "word hit" : "word" },
-            el("bdi", null, word),
-            el("small", { title: `${count} of the contexts mark it` }, ` ${count}`),
-          ),
-        ]),
+        [...first, ...rest]
+          .slice(0, limit)
+          .map(([word, count], i) => [
+            i > 0 ? " " : null,
+            el(
+              "span",
+              { class: i < first.length ? "word hit" : "word" },
+              el("bdi", null, word),
+              el(
+                "small",
+                { title: `marked in ${count} ${count === 1 ? "example" : "examples"}` },
+                ` ${count}`,
+              ),
+            ),
+          ]),
       );
     },
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

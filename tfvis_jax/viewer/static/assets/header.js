@@ -1,11 +1,13 @@
 /* What the run is: the head of the list, in one title and two lines. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { el } = tfvis.dom;
   const { format } = tfvis;
+  const WHAT =
+    "A transformer factor is a direction in hidden-state space, shared by all layers: " +
+    "each hidden state is approximated by a sparse, non-negative sum of factors.";
 
-  /** A number with what it counts. */
+  /** A number and what it counts. @param {string} value @param {string} label @param {string} title */
   function figure(value, label, title) {
     return el(
       "div",
@@ -15,15 +17,23 @@
     );
   }
 
-  /** The rest of the report: scalars as pairs, sequences as one row per name. */
+  /**
+   * The rest of the report: scalars as pairs, sequences as one row per name.
+   * @param {Manifest} manifest
+   */
   function more(manifest) {
     const known = ["fvu", "l0", "tokens"];
-    const scalars = manifest.report.filter(
-      ([name, value]) => !Array.isArray(value) && !known.includes(name),
-    );
-    const perLayer = manifest.report.filter(([, value]) => Array.isArray(value));
+    /** @type {[string, string][]} */
+    const scalars = [];
+    /** @type {[string, Value[]][]} */
+    const perLayer = [];
+    for (const [name, value] of manifest.report) {
+      if (Array.isArray(value)) perLayer.push([name, value]);
+      else if (!known.includes(name)) {
+        scalars.push([name, typeof value === "string" ? value : format.number(value)]);
+      }
+    }
     if (!scalars.length && !perLayer.length) return null;
-    const show = (value) => (typeof value === "string" ? value : format.number(value));
     return el(
       "details",
       { class: "report" },
@@ -32,7 +42,7 @@
         el(
           "dl",
           { class: "pairs" },
-          scalars.map(([name, value]) => [el("dt", null, name), el("dd", null, show(value))]),
+          scalars.map(([name, value]) => [el("dt", null, name), el("dd", null, value)]),
         ),
       perLayer.length > 0 &&
         el(
@@ -60,14 +70,15 @@
     );
   }
 
-  /** @param {Manifest} manifest */
-  tfvis.runHeader = function (manifest) {
+  tfvis.runHeader = (manifest) => {
     const { counts } = manifest;
     const report = new Map(manifest.report);
+    /** @param {string} name */
     const scalar = (name) => {
       const value = report.get(name);
       return typeof value === "number" ? value : null;
     };
+    const [fvu, l0, tokens] = ["fvu", "l0", "tokens"].map(scalar);
     const about = [
       manifest.model,
       manifest.corpus,
@@ -79,6 +90,7 @@
       "header",
       { class: "run" },
       el("h1", null, manifest.title),
+      el("p", { class: "lead" }, WHAT),
       el(
         "p",
         { class: "about" },
@@ -87,23 +99,23 @@
       el(
         "dl",
         { class: "figures" },
-        scalar("fvu") !== null &&
+        fvu !== null &&
           figure(
-            format.number(scalar("fvu")),
+            format.number(fvu),
             "held-out FVU",
-            "Fraction of variance unexplained on held-out text; 0 is perfect",
+            "Fraction of variance unexplained on held-out text; 0 means perfect reconstruction",
           ),
-        scalar("l0") !== null &&
-          figure(format.number(scalar("l0")), "L0", "Mean number of factors per token"),
+        l0 !== null &&
+          figure(format.number(l0), "L0", "Mean number of active factors per token"),
         figure(
           `${format.count(counts.alive)} of ${format.count(counts.factors)}`,
           "alive",
           "Factors that fire at least once on this corpus",
         ),
-        scalar("tokens") !== null &&
-          figure(format.compact(scalar("tokens")), "tokens", format.count(scalar("tokens"))),
+        tokens !== null &&
+          figure(format.compact(tokens), "tokens", format.count(tokens)),
       ),
       more(manifest),
     );
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

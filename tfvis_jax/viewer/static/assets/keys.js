@@ -1,19 +1,23 @@
 /* The keyboard. Single keys do nothing while one types, and can be switched off. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const KEY = "tfvis.keys";
 
-  /** @param {() => Object<string, () => unknown>} actions by key, of the page shown */
-  tfvis.keys = function (actions) {
-    const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("keys"));
-    const used = /** @type {HTMLInputElement} */ (document.getElementById("shortcuts"));
+  /** Listens for keys; `actions` returns those of the page shown. */
+  tfvis.keys = (actions) => {
+    const dialog = tfvis.dom.find("keys", HTMLDialogElement);
+    const used = tfvis.dom.find("shortcuts", HTMLInputElement);
     used.checked = tfvis.memory.get(KEY) !== "0";
-    used.addEventListener("change", () => tfvis.memory.set(KEY, used.checked ? "1" : "0"));
-    document.getElementById("help").addEventListener("click", () => dialog.showModal());
+    used.addEventListener("change", () =>
+      tfvis.memory.set(KEY, used.checked ? "1" : "0"),
+    );
+    tfvis.dom
+      .find("help", HTMLButtonElement)
+      .addEventListener("click", () => dialog.showModal());
 
     document.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented)
+        return;
       const target = /** @type {HTMLElement} */ (event.target);
       const typing = target.closest("input, select, textarea");
       if (typing && !(event.key === "Escape" && target.id === "search")) return;
@@ -28,4 +32,4 @@
       if (action && action() !== false) event.preventDefault();
     });
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

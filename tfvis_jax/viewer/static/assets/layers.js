@@ -1,17 +1,12 @@
 /* The curve and, under it, the table of its values: one column per layer. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { el } = tfvis.dom;
   const { format } = tfvis;
   const GUTTER = 92;
   const COLUMN = 62;
 
-  /**
-   * @param {Factor} factor @param {number[]} layers
-   * @param {(i: number) => void} choose called with a position in `layers`
-   */
-  tfvis.layersPanel = function (factor, layers, choose) {
+  tfvis.layersPanel = (factor, layers, choose) => {
     let chosen = 0;
     const chart = el("div", { class: "chart-box" });
     const buttons = layers.map((layer, i) =>
@@ -26,22 +21,15 @@
         layer,
       ),
     );
+    const heads = buttons.map((button) => el("th", { scope: "col" }, button));
+    /** @param {string} label @param {string} title @param {Child} cells */
     const line = (label, title, cells) =>
       el("tr", null, el("th", { scope: "row", title }, label), cells);
     const table = el(
       "table",
       { class: "values" },
       el("caption", { class: "unseen" }, `Factor ${factor.factor} by layer`),
-      el(
-        "thead",
-        null,
-        el(
-          "tr",
-          null,
-          el("th", { scope: "row" }, "Layer"),
-          buttons.map((button) => el("th", { scope: "col" }, button)),
-        ),
-      ),
+      el("thead", null, el("tr", null, el("th", { scope: "row" }, "Layer"), heads)),
       el(
         "tbody",
         null,
@@ -52,7 +40,7 @@
         ),
         line(
           "Maximum",
-          "Greatest activation in the layer",
+          "Largest activation in the layer",
           factor.activation.map((v) => el("td", null, format.even(v))),
         ),
         line(
@@ -62,7 +50,7 @@
         ),
         line(
           "Words",
-          "The words its contexts mark most often in the layer",
+          "Most frequent marked words in the layer",
           factor.layer_words.map((words) =>
             el(
               "td",
@@ -95,8 +83,10 @@
         }),
       );
       if (focused) {
-        const point = /** @type {SVGElement} */ (chart.querySelector(".point.chosen"));
-        point.focus({ preventScroll: true });
+        const point = /** @type {SVGElement|null} */ (
+          chart.querySelector(".point.chosen")
+        );
+        point?.focus({ preventScroll: true });
       }
     }
 
@@ -106,27 +96,26 @@
     return {
       element: el(
         "section",
-        { class: "panel layers", "aria-label": "Importance over the layers" },
+        { class: "panel layers", "aria-label": "Importance across layers" },
         scroller,
       ),
       chart,
       close: () => watch.disconnect(),
-      /** @param {number} i position in layers */
       show(i) {
         chosen = i;
         draw();
         for (const line of table.querySelectorAll("tr")) {
-          [...line.cells].forEach((cell, column) =>
-            cell.classList.toggle("chosen", column === i + 1),
-          );
+          for (const [column, cell] of [...line.cells].entries()) {
+            cell.classList.toggle("chosen", column === i + 1);
+          }
         }
-        buttons.forEach((button, place) =>
-          button.setAttribute("aria-pressed", String(place === i)),
-        );
-        const column = buttons[i].parentElement;
+        for (const [place, button] of buttons.entries()) {
+          button.setAttribute("aria-pressed", String(place === i));
+        }
+        const column = heads[i];
         scroller.scrollLeft =
           column.offsetLeft + column.offsetWidth / 2 - scroller.clientWidth / 2;
       },
     };
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

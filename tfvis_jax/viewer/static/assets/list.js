@@ -1,25 +1,33 @@
 /* The page of all factors: #/?q=left&level=mid&peak=3&sort=-density&dead=1 */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { el } = tfvis.dom;
   const { data, format, glyphs, route, select } = tfvis;
 
+  /** @type {{key: string|null, label: string, title?: string, down?: boolean}[]} */
   const COLUMNS = [
     { key: "number", label: "Factor" },
-    { key: null, label: "Words", title: "The words its contexts mark, with counts" },
-    { key: "level", label: "Level", title: "Kind of meaning, computed" },
+    {
+      key: null,
+      label: "Words",
+      title: "Most frequent marked words in its examples, with counts",
+    },
+    {
+      key: "level",
+      label: "Level",
+      title: "Assigned by rule: low, mid, high or unclear",
+    },
     {
       key: "importance",
       label: "Importance",
       title: "Importance score by layer: mean of the top-n activations in a layer",
       down: true,
     },
-    { key: "peak", label: "Peak", title: "Layer of the greatest importance" },
+    { key: "peak", label: "Peak", title: "Layer of largest importance" },
     {
       key: "activation",
       label: "Max",
-      title: "Greatest activation over all layers",
+      title: "Largest activation over all layers",
       down: true,
     },
     {
@@ -51,6 +59,7 @@
     });
   }
 
+  /** @param {number} factor */
   function card(factor) {
     return el(
       "a",
@@ -74,10 +83,12 @@
     );
   }
 
+  /** @param {number} factor @param {number} place in the list @param {string[]} terms */
   function row(factor, place, terms) {
     const { index, manifest } = data;
-    const dead = data.isDead(factor);
     const peak = index.peak[factor];
+    const dead = peak === null;
+    /** @param {string} name @param {...Child} children */
     const cell = (name, ...children) =>
       el("span", { role: "cell", class: `cell ${name}` }, children);
     return el(
@@ -94,8 +105,11 @@
       cell(
         "said",
         dead
-          ? el("span", { class: "muted" }, "dead: it never fires on this corpus")
-          : [glyphs.label(data.label(factor)), glyphs.words(data.words(factor), { terms })],
+          ? el("span", { class: "muted" }, "dead: never fires on this corpus")
+          : [
+              glyphs.label(data.label(factor)),
+              glyphs.words(data.words(factor), { terms }),
+            ],
       ),
       cell("kind", dead ? null : glyphs.level(data.level(factor))),
       cell("curve", glyphs.spark(data.importance(factor), manifest.layers)),
@@ -106,11 +120,13 @@
   }
 
   /** The page; made once and kept, so that Back finds it as it was left. */
-  tfvis.listPage = function () {
+  tfvis.listPage = () => {
     const { index, manifest } = data;
+    /** @type {Choice} */
     let choice = NOTHING;
     /** @type {number[]} */
     let order = [];
+    /** @type {string[]} */
     let terms = [];
 
     const body = el("div", { role: "rowgroup", class: "rows" });
@@ -126,7 +142,11 @@
     });
 
     const heads = COLUMNS.map(({ key, label, title, down }) => {
-      const head = el("span", { role: "columnheader", class: `cell ${key || "said"}`, title });
+      const head = el("span", {
+        role: "columnheader",
+        class: `cell ${key || "said"}`,
+        title,
+      });
       if (!key) {
         head.append(label);
         return head;
@@ -182,8 +202,8 @@
       filters.show(choice, order.length);
       empty.hidden = order.length > 0;
       empty.textContent = choice.q
-        ? `No factor has this number, or a word in its label or among its most frequent ones that begins with “${choice.q}”.`
-        : "No factor is like that.";
+        ? `No factors match “${choice.q}”. Search by factor number, or by the beginning of a word in the labels or the most frequent words.`
+        : "No factors match.";
       rows.show(order);
     }
 
@@ -195,7 +215,7 @@
         el(
           "section",
           { "aria-labelledby": "featured-title" },
-          el("h2", { id: "featured-title" }, "Begin here"),
+          el("h2", { id: "featured-title" }, "Suggested factors"),
           el("div", { class: "cards" }, manifest.featured.map(card)),
         ),
       el(
@@ -212,18 +232,15 @@
       element,
       search: filters.search,
       random,
-      /** @param {Route} at */
       show(at) {
         document.title = manifest.title;
         choose(read(at.params));
       },
       redraw: rows.draw,
-      /** Where the list is now, to return to. */
       address: () => address(choice),
       /**
-       * The factors before and after one in the list as it was last seen; by number
-       * among the living where it does not hold this one.
-       * @param {number} factor
+       * The factors before and after one in the list as it was last seen; if the list
+       * does not hold it, the nearest live ones by number.
        */
       around(factor) {
         const place = order.indexOf(factor);
@@ -248,4 +265,4 @@
       },
     };
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

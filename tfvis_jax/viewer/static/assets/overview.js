@@ -1,7 +1,6 @@
 /* All layers side by side: how the meaning of a factor shifts. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const { el } = tfvis.dom;
   const { contexts, format } = tfvis;
   const BEST = 4;
@@ -19,16 +18,11 @@
     return `${text.slice(0, AROUND).replace(/\s\S*$/, "")} …`;
   }
 
-  /**
-   * @param {Factor} factor @param {number[]} layers
-   * @param {(i: number) => void} choose called with a position in `layers`
-   */
-  tfvis.overview = function (factor, layers, choose) {
-    const greatest = Math.max(0, ...factor.activation.filter((v) => v !== null));
+  tfvis.overview = (factor, layers, choose) => {
+    const largest = format.largest(factor.activation);
 
-    /** Lights the same text in the other layers. */
-    function light(event, on) {
-      const text = event.currentTarget.dataset.text;
+    /** Highlights a text in all layers. @param {number} text @param {boolean} on */
+    function light(text, on) {
       for (const twin of box.querySelectorAll(`[data-text="${text}"]`)) {
         twin.classList.toggle("lit", on);
       }
@@ -57,12 +51,12 @@
                     dir: "auto",
                     title,
                     on: {
-                      mouseenter: (event) => light(event, true),
-                      mouseleave: (event) => light(event, false),
+                      mouseenter: () => light(text, true),
+                      mouseleave: () => light(text, false),
                     },
                   },
                   tail(before),
-                  contexts.mark(word, value, greatest),
+                  contexts.mark(word, value, largest),
                   head(after),
                 );
               }),
@@ -70,11 +64,17 @@
           : el(
               "p",
               { class: "muted" },
-              factor.activation[i] ? "no contexts kept" : `never fires in layer ${layer}`,
+              factor.activation[i]
+                ? "No examples stored."
+                : `Never fires in layer ${layer}.`,
             ),
       ),
     );
-    const box = el("div", { class: "columns", tabindex: 0, role: "group", "aria-label": "Layers" }, columns);
+    const box = el(
+      "div",
+      { class: "columns", tabindex: 0, role: "group", "aria-label": "Layers" },
+      columns,
+    );
 
     return {
       element: el(
@@ -84,18 +84,20 @@
           "div",
           { class: "panel-head" },
           el("h2", { id: "overview-title" }, "Layer by layer"),
-          el("p", { class: "muted" }, `The ${BEST} strongest contexts of each layer`),
+          el("p", { class: "muted" }, `Top ${BEST} examples per layer`),
         ),
         box,
       ),
-      /** @param {number} i position in layers */
       show(i) {
-        columns.forEach((column, place) => column.classList.toggle("chosen", place === i));
+        for (const [place, column] of columns.entries()) {
+          column.classList.toggle("chosen", place === i);
+        }
         // Only sideways: the page itself must not jump.
         // Where two columns fit, the layer before stands beside the chosen one.
-        const first = box.clientWidth >= 2 * columns[i].offsetWidth ? Math.max(0, i - 1) : i;
+        const first =
+          box.clientWidth >= 2 * columns[i].offsetWidth ? Math.max(0, i - 1) : i;
         box.scrollLeft = columns[first].offsetLeft - columns[0].offsetLeft;
       },
     };
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

@@ -1,38 +1,37 @@
 /* The address: #/ and #/factor/13?layer=4. It holds the whole state of a page. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
-  function hash(path, params) {
+"use strict";
+{
+  /** @param {string} path @param {Params} [params] */
+  function hash(path, params = {}) {
     const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(params || {})) {
-      if (value !== null && value !== undefined && value !== "") query.set(name, value);
+    for (const [name, value] of Object.entries(params)) {
+      if (value !== null && value !== undefined && value !== "") {
+        query.set(name, String(value));
+      }
     }
     const text = query.toString();
     return `#${path}${text ? `?${text}` : ""}`;
   }
 
   tfvis.route = {
-    /** @returns {Route} */
     current() {
       const [path, query] = location.hash.replace(/^#/, "").split("?");
       const [, page = "", number = ""] = path.split("/");
       return { page, number, params: new URLSearchParams(query || "") };
     },
 
-    /** @param {Object<string, any>} [params] */
     list: (params) => hash("/", params),
 
-    /** @param {number} factor @param {Object<string, any>} [params] */
     factor: (factor, params) => hash(`/factor/${factor}`, params),
 
-    /** Goes there; Back returns. @param {string} target */
+    /** Goes to an address; Back returns. */
     go(target) {
       location.hash = target;
     },
 
-    /** Notes the state without a new entry in the history. @param {string} target */
+    /** Changes the address without a new entry in the history. */
     note(target) {
       history.replaceState(history.state, "", target);
     },
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

@@ -1,15 +1,10 @@
 /* A long list of which only the rows in view exist. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   const BEYOND = 8;
 
-  /**
-   * Scrolls with the window; rows have one height, the CSS property --row in pixels.
-   * @param {HTMLElement} box
-   * @param {(item: number, place: number) => HTMLElement} render
-   */
-  tfvis.rows = function (box, render) {
+  /** Scrolls with the window; rows have one height, the CSS property --row in pixels. */
+  tfvis.rows = (box, render) => {
     /** @type {number[]} */
     let items = [];
     /** @type {Map<number, HTMLElement>} by place */
@@ -34,6 +29,7 @@
       }
       // From the end, so that each new row finds the one that follows it: the order
       // of the document is then the order of the list, for Tab and screen readers.
+      /** @type {HTMLElement|null} */
       let next = null;
       for (let place = last - 1; place >= first; place -= 1) {
         let row = shown.get(place);
@@ -70,7 +66,6 @@
     window.addEventListener("scroll", plan, { passive: true });
     window.addEventListener("resize", measure);
     return {
-      /** @param {number[]} chosen */
       show(chosen) {
         items = chosen;
         height = parseFloat(getComputedStyle(box).getPropertyValue("--row"));
@@ -79,4 +74,4 @@
       draw,
     };
   };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

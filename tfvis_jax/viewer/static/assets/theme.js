@@ -1,14 +1,15 @@
-/* The colour theme; runs before the first paint so that nothing flashes. */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+/* The colour theme. The first script: it makes `tfvis`, and sets the theme before the
+   first paint so that nothing flashes. */
+"use strict";
+window.tfvis = /** @type {Tfvis} */ ({});
+{
   const KEY = "tfvis.theme";
-  const THEMES = ["auto", "light", "dark"];
+  /** In the order in which the button steps through them. */
   const NAMES = { auto: "◐ Auto", light: "○ Light", dark: "● Dark" };
+  const THEMES = /** @type {(keyof typeof NAMES)[]} */ (Object.keys(NAMES));
 
-  /** What the browser remembers; nothing where it is not allowed to. */
+  /** What the browser remembers; nothing where storage is blocked. */
   tfvis.memory = {
-    /** @param {string} key @returns {string|null} */
     get(key) {
       try {
         return localStorage.getItem(key);
@@ -16,28 +17,27 @@
         return null;
       }
     },
-    /** @param {string} key @param {string} value */
     set(key, value) {
       try {
         localStorage.setItem(key, value);
       } catch {
-        // Private windows may forbid it; the choice then lasts as long as the page.
+        // Private windows may block storage; the choice then lasts as long as the page.
       }
     },
   };
 
-  let theme = tfvis.memory.get(KEY);
-  if (!THEMES.includes(theme)) theme = "auto";
+  const kept = tfvis.memory.get(KEY);
+  let theme = THEMES.find((name) => name === kept) ?? "auto";
 
   function apply() {
     document.documentElement.dataset.theme = theme;
   }
 
-  /** Makes a button step through the themes. @param {HTMLButtonElement} button */
-  tfvis.themeSwitch = function (button) {
+  /** Makes a button step through the themes. */
+  tfvis.themeSwitch = (button) => {
     function label() {
       button.textContent = NAMES[theme];
-      button.setAttribute("aria-label", `Colour theme: ${theme}. Change`);
+      button.setAttribute("aria-label", `Colour theme: ${theme}. Click to change.`);
     }
     button.addEventListener("click", () => {
       theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
@@ -49,4 +49,4 @@
   };
 
   apply();
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

@@ -1,24 +1,19 @@
-/* How data comes to the page. The one file to exchange for another transport.
+/* How data reaches the page: the one file to change for another transport.
    A page opened from disk may not fetch, but it may run scripts: each data file is
    a script that calls tfvis.receive(name, value). */
-(function (/** @type {Tfvis} */ tfvis) {
-  "use strict";
-
+"use strict";
+{
   /** @type {Map<string, unknown>} */
   const received = new Map();
 
-  /** Called by each data file. @param {string} name @param {unknown} value */
-  tfvis.receive = function (name, value) {
+  /** Called by each data file. */
+  tfvis.receive = (name, value) => {
     received.set(name, value);
   };
 
-  /**
-   * Loads one data file.
-   * @param {string} name such as "data/index"
-   * @returns {Promise<any>} its value; rejects with a message that names the file
-   */
-  tfvis.load = function (name) {
-    return new Promise((resolve, reject) => {
+  /** Loads one data file, such as "data/index"; rejects with a message that names it. */
+  tfvis.load = (name) =>
+    new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.src = `${name}.js`;
       script.charset = "utf-8";
@@ -28,14 +23,21 @@
           resolve(received.get(name));
           received.delete(name);
         } else {
-          reject(new Error(`The file ${name}.js is damaged.`));
+          reject(
+            new Error(
+              `${name}.js is damaged. Export the site again with tfvis export.`,
+            ),
+          );
         }
       };
       script.onerror = () => {
         script.remove();
-        reject(new Error(`The file ${name}.js could not be read.`));
+        reject(
+          new Error(
+            `${name}.js could not be read. Reload the page, or export the site again with tfvis export.`,
+          ),
+        );
       };
       document.head.append(script);
     });
-  };
-})((window.tfvis = window.tfvis || /** @type {any} */ ({})));
+}

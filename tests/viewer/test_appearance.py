@@ -1,0 +1,72 @@
+"""How the page looks in a real browser: layout, contrast, themes."""
+
+import pytest
+
+from viewer import browsing
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_nothing_sticks_out_and_text_has_contrast(browser, folder, scheme, width):
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme
+    )
+    page = context.new_page()
+    for address in ("#/", "#/factor/13?layer=4"):
+        page.goto("about:blank")
+        browsing.open_page(page, folder, address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(_LEAST_CONTRAST) >= 4.5
+    context.close()
+
+
+def test_the_theme_switch_is_remembered(page, folder):
+    browsing.open_page(page, folder)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.click("#theme")
+    page.click("#theme")
+    assert "Dark" in page.inner_text("#theme")
+    assert page.evaluate(ground) != light
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert "Dark" in page.inner_text("#theme")
+
+
+# The least contrast of any text on the page against the colours under it (WCAG).
+_LEAST_CONTRAST = """() => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((v) => {
+      v /= 255;
+      return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const paint = (colours) => {
+    pen.clearRect(0, 0, 1, 1);
+    for (const colour of colours) {
+      pen.fillStyle = colour;
+      pen.fillRect(0, 0, 1, 1);
+    }
+    return luminance([...pen.getImageData(0, 0, 1, 1).data].slice(0, 3));
+  };
+  let least = 21;
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+    if (element.closest("svg, .step.none, noscript, option, .shape")) continue;
+    const grounds = [];
+    for (let e = element; e; e = e.parentElement) {
+      grounds.unshift(getComputedStyle(e).backgroundColor);
+    }
+    const ground = paint(grounds);
+    const text = paint([...grounds, getComputedStyle(element).color]);
+    const [low, high] = [text, ground].sort((a, b) => a - b);
+    least = Math.min(least, (high + 0.05) / (low + 0.05));
+  }
+  return least;
+}"""
