@@ -113,7 +113,7 @@ class Inputs:
             raise InputError(f"Expected --out to end in .json, got {path}.")
         return path
 
-    def load(self, *, num_rows: int, num_samples: int = 0) -> problem.Problem:
+    def load(self, *, num_rows: int, num_samples: int = 0) -> problem.BenchmarkProblem:
         """Returns rows and factors from the files that are named, or else from the run.
 
         Args:

@@ -29,8 +29,8 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.learning import step as step_lib
 from tfvis_jax.reporting import environment, outputs, tables
+from tfvis_jax.sparse_coding import decode, encode, metrics
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode
 
 FLAGS = flags.FlagValues()
 _STEPS = flags.DEFINE_integer(
@@ -121,8 +121,13 @@ def by_ours(
 def unexplained(x: np.ndarray, dictionary: np.ndarray, *, l1_penalty: float) -> float:
     """Returns the FVU of rows [rows, d_model] by lasso codes with a certificate."""
     codes = encode(x, dictionary, l1_penalty=l1_penalty).codes
-    residual = np.float64(x) - np.float64(codes) @ np.float64(dictionary)
-    return float(np.sum(residual**2) / np.sum((x - x.mean(axis=0)) ** 2))
+    totals = metrics.ReconstructionTotals.zeros(
+        d_model=x.shape[1], n_factors=len(dictionary)
+    )
+    residual = x - decode(codes, dictionary)
+    valid = jnp.ones(len(x), bool)
+    totals += jax.device_get(metrics.row_sums(x, codes, residual, valid=valid))
+    return totals.fvu()
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import environment, outputs
 
-_DEFAULTS = recovery_candidates.Settings()
+_DEFAULTS = recovery_candidates.RecoveryConfig()
 FLAGS = flags.FlagValues()
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.", flag_values=FLAGS)
 _QUICK = flags.DEFINE_bool(
@@ -114,7 +114,7 @@ def main() -> None:
     if _QUICK.value:
         for name, value in _QUICK_FLAGS.items():
             FLAGS[name].value = value
-    settings = recovery_candidates.Settings(
+    settings = recovery_candidates.RecoveryConfig(
         methods=tuple(_METHODS.value),
         n_factors=_N_FACTORS.value,
         l0=script.numbers("l0", _L0.value),

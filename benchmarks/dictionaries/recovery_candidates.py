@@ -46,7 +46,7 @@ _BATCH = 2048
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class RecoveryConfig:
     """How the candidates of one world are made."""
 
     methods: tuple[str, ...] = METHODS
@@ -73,7 +73,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
+class FittedDictionary:
     """A fitted method.
 
     Attributes:
@@ -96,7 +96,7 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pursuit:
+class PursuitDictionary:
     """A dictionary whose codes a greedy solver picks.
 
     Attributes:
@@ -139,11 +139,11 @@ def batches(
 def candidates(
     x: np.ndarray,
     world: synthetic.World,
-    settings: Settings,
+    settings: RecoveryConfig,
     *,
     seed: int,
     progress: Callable[[str], None],
-) -> Iterator[Candidate]:
+) -> Iterator[FittedDictionary]:
     """Fits every method for every L0, one after the other.
 
     Args:
@@ -172,7 +172,7 @@ def candidates(
                 rows_seen = 0
             if name in SAE_METHODS:
                 rows_seen = fitted.rows_seen
-            yield Candidate(
+            yield FittedDictionary(
                 name, l0, fitted, seconds, rows_seen, learning_rate, l1_penalty
             )
 
@@ -263,7 +263,7 @@ def _learn_by_pursuit(x, settings, *, solver, k, seed):
                 solver=solver,
                 k=k,
             )
-    return Pursuit(factors, jnp.asarray(mean), solver, k)
+    return PursuitDictionary(factors, jnp.asarray(mean), solver, k)
 
 
 @functools.partial(jax.jit, static_argnames=("solver", "k"))

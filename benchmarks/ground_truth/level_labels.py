@@ -40,7 +40,7 @@ MIN_DOCUMENTS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Label:
+class ConceptLabel:
     """What explains a factor.
 
     Attributes:
@@ -79,7 +79,7 @@ class Corpus:
         object.__setattr__(self, "held", held)
 
 
-def label(corpus: Corpus, strongest: np.ndarray) -> Label | None:
+def label(corpus: Corpus, strongest: np.ndarray) -> ConceptLabel | None:
     """Returns what explains a factor, None where nothing does.
 
     Args:
@@ -90,7 +90,7 @@ def label(corpus: Corpus, strongest: np.ndarray) -> Label | None:
     return _word(corpus, strongest) or _concept(corpus, strongest[:NUM_STRONGEST])
 
 
-def _word(corpus, strongest) -> Label | None:
+def _word(corpus, strongest) -> ConceptLabel | None:
     top = corpus.form[strongest[:NUM_STRONGEST]]
     best = None
     for form in np.unique(top):
@@ -104,11 +104,11 @@ def _word(corpus, strongest) -> Label | None:
             and listed >= MIN_RECALL * corpus.count[form]
             and (not best or precision > best.precision)
         ):
-            best = Label("low", int(form), precision)
+            best = ConceptLabel("low", int(form), precision)
     return best
 
 
-def _concept(corpus, strongest) -> Label | None:
+def _concept(corpus, strongest) -> ConceptLabel | None:
     if len(strongest) < NUM_STRONGEST:
         return None
     forms = corpus.form[strongest]
@@ -135,7 +135,7 @@ def _concept(corpus, strongest) -> Label | None:
         found = np.flatnonzero(explains & of_level)
         if len(found):
             best = int(found[np.argmax(gain[found])])
-            return Label(level, best, float(precision[best]))
+            return ConceptLabel(level, best, float(precision[best]))
     return None
 
 

@@ -141,7 +141,7 @@ def _measure() -> dict:
     per_factor = 2 if _QUICK.value else _PER_FACTOR.value
     cases = []
     for path in sorted({*_RUNS.value, *_PLANTED.value}):
-        world = cases_lib.World(path)
+        world = cases_lib.ConceptText(path)
         if path in _RUNS.value:
             cases += cases_lib.trained(
                 world, max_low=_MAX_LOW.value // share, per_factor=per_factor

@@ -66,7 +66,7 @@ class Case:
         return zlib.crc32(self.concept.encode()) % 2 == 0
 
 
-class World:
+class ConceptText:
     """A run, its text and the concepts in it."""
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -88,7 +88,7 @@ class World:
         )
 
 
-def trained(world: World, *, max_low: int, per_factor: int) -> list[Case]:
+def trained(world: ConceptText, *, max_low: int, per_factor: int) -> list[Case]:
     """Returns the factors of a run that a concept explains, where each peaks.
 
     Args:
@@ -114,7 +114,7 @@ def trained(world: World, *, max_low: int, per_factor: int) -> list[Case]:
     )
 
 
-def planted(world: World, *, per_class: int, per_factor: int) -> list[Case]:
+def planted(world: ConceptText, *, per_class: int, per_factor: int) -> list[Case]:
     """Returns concepts that were made factors, and whose tokens do fire these.
 
     Each is looked at in the layer that its direction is from. One that other tokens
@@ -136,7 +136,7 @@ def planted(world: World, *, per_class: int, per_factor: int) -> list[Case]:
 
 
 def of_plants(
-    world: World,
+    world: ConceptText,
     plants: Sequence[planted_factors.Plant],
     made: dictionary_file.TrainedDictionary,
     examples: stored.Examples | planted_factors.Strongest,
@@ -181,7 +181,7 @@ def _curves(examples):
 
 
 def labels(
-    world: World,
+    world: ConceptText,
     examples: stored.Examples | planted_factors.Strongest,
     layers: np.ndarray,
 ) -> dict[int, tuple[str, str]]:

@@ -82,7 +82,7 @@ _MASKS = 2001
 
 
 @dataclasses.dataclass(frozen=True)
-class World:
+class Workload:
     """What tasks work on.
 
     Attributes:
@@ -100,7 +100,7 @@ class World:
     replacement: int
 
 
-def lime_all_masks(world: World) -> dict[str, Any]:
+def lime_all_masks(world: Workload) -> dict[str, Any]:
     """LIME with all masks for one target, against the published procedure."""
     target = world.targets[0]
     drawn = lime.draw_masks(
@@ -146,7 +146,7 @@ def lime_all_masks(world: World) -> dict[str, Any]:
     )
 
 
-def lime_adaptive(world: World) -> dict[str, Any]:
+def lime_adaptive(world: Workload) -> dict[str, Any]:
     """LIME for one target until its standard errors are small enough."""
     [found], spent, _ = _time(lambda: _lime(world, world.targets[:1]))
     return _row(
@@ -159,7 +159,7 @@ def lime_adaptive(world: World) -> dict[str, Any]:
     )
 
 
-def lime_together(world: World) -> dict[str, Any]:
+def lime_together(world: Workload) -> dict[str, Any]:
     """Adaptive LIME for all targets at once, and one by one."""
     found, spent, alone = _time(
         lambda: _lime(world, world.targets),
@@ -180,7 +180,7 @@ def lime_together(world: World) -> dict[str, Any]:
     )
 
 
-def examples(world: World) -> dict[str, Any]:
+def examples(world: Workload) -> dict[str, Any]:
     """The pass that gathers the examples, against encoding alone."""
     return examples_pass.measure(
         world.opened,
@@ -192,7 +192,7 @@ def examples(world: World) -> dict[str, Any]:
 
 
 # Others' rows have no baseline of their own: it is that of the first, by masks.
-TASKS: dict[str, Callable[[World], dict[str, Any]]] = {
+TASKS: dict[str, Callable[[Workload], dict[str, Any]]] = {
     "lime_2001_masks": lime_all_masks,
     "lime_adaptive": lime_adaptive,
     "lime_adaptive_together": lime_together,
@@ -231,7 +231,7 @@ def _world():
     # The one that is explained alone fills its window.
     targets.sort(key=lambda target: -len(target.token_ids))
     replacement = explanation.replacement_id(opened.tokenizer, "unk")
-    return World(run, opened, probe, targets, replacement)
+    return Workload(run, opened, probe, targets, replacement)
 
 
 def _lime(world, targets):

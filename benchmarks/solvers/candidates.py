@@ -60,7 +60,7 @@ class Program:
         l1_penalty: float,
         tolerance: float,
         k: int | None = None,
-    ) -> timing.Candidate:
+    ) -> timing.TimedSolver:
         """Returns the program at one setting; arrays stay on their devices."""
         placed = self.place(x[: self.batch], dictionary)
         arguments = (*placed, np.float32(l1_penalty), np.float32(tolerance))
@@ -77,7 +77,7 @@ class Program:
                 memory_mb=self.memory_mb,
             )
 
-        return timing.Candidate(
+        return timing.TimedSolver(
             solver=self.solver,
             batch=self.batch,
             setting={
@@ -240,7 +240,7 @@ def lasso_candidates(
     *,
     l1_penalty: float,
     tolerances: Sequence[float],
-) -> list[timing.Candidate]:
+) -> list[timing.TimedSolver]:
     """Returns each program at those of the tolerances that are worth its time."""
     return [
         program.candidate(x, dictionary, l1_penalty=l1_penalty, tolerance=tolerance)
@@ -267,7 +267,7 @@ def greedy_candidates(
     l1_penalty: float,
     k: int,
     progress: Callable[[str], None],
-) -> list[timing.Candidate]:
+) -> list[timing.TimedSolver]:
     """Returns those of the solvers that choose ``k`` factors, on one device."""
     (batch, d_model), n_factors = x.shape, len(dictionary)
     candidates = []

@@ -74,7 +74,7 @@ def candidates(
     slow_rows: int,
     same_gap: float,
     progress: Callable[[str], None],
-) -> list[timing.Candidate]:
+) -> list[timing.TimedSolver]:
     """Returns what is installed, on the first rows of ``x``.
 
     The published algorithm takes its 500 steps and, where their mean gap is above
@@ -137,7 +137,7 @@ def _be_quiet():
 
 
 def _candidate(competitor, process, x, dictionary, *, l1_penalty):
-    return timing.Candidate(
+    return timing.TimedSolver(
         solver=competitor.name,
         batch=len(x),
         setting=dict.fromkeys(

@@ -33,7 +33,7 @@ class Solved(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
+class TimedSolver:
     """One method at one setting.
 
     Attributes:
@@ -56,7 +56,7 @@ class Candidate:
 
 
 def measure(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[TimedSolver],
     x: np.ndarray,
     dictionary: np.ndarray,
     *,

@@ -17,7 +17,7 @@ from tfvis_jax.runs import directory as directory_lib
 _HELD_OUT_SHARE = 0.1
 _MAX_HELD_OUT = 16_384
 
-Loss = Callable[[methods.Candidate], loss_recovered.Recovered]
+Loss = Callable[[methods.FittedMethod], loss_recovered.Recovered]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _loss(
         windows_per_batch=min(32, n_windows),
     )
 
-    def measure(candidate: methods.Candidate) -> loss_recovered.Recovered:
+    def measure(candidate: methods.FittedMethod) -> loss_recovered.Recovered:
         return loss_recovered.measure(
             subject,
             windows,

@@ -60,7 +60,7 @@ class ComparisonConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
+class FittedMethod:
     """A fitted method.
 
     Attributes:
@@ -92,7 +92,7 @@ def candidates(
     *,
     done: Sequence[dict] = (),
     progress: Callable[[str], None] = lambda what: None,
-) -> Iterator[Candidate]:
+) -> Iterator[FittedMethod]:
     """Fits every method at every L0 and seed, one after the other.
 
     Sparse coding learns one dictionary a seed, for the middle L0, and encodes with it
@@ -142,7 +142,7 @@ def candidates(
                     first = fitted.factors
                 else:
                     agreement = method_lib.match_factors(first, fitted.factors)
-                yield Candidate(
+                yield FittedMethod(
                     name=name,
                     seed=seed,
                     target_l0=target_l0,
@@ -154,7 +154,7 @@ def candidates(
                 )
 
 
-def measure(candidate: Candidate, held_out: np.ndarray) -> dict:
+def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict:
     """Returns a row of the comparison, on rows that nothing was fitted to.
 
     Args:

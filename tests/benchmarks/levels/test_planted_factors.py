@@ -78,7 +78,7 @@ def test_cases_of_a_run_are_labelled_and_measured(run, monkeypatch):
         ("MIN_RECALL", 0),
     ):
         monkeypatch.setattr(level_labels, name, value)
-    world = cases_lib.World(run.directory.path)
+    world = cases_lib.ConceptText(run.directory.path)
     assert len(world.form) == run.examples.n_tokens
     cases = cases_lib.trained(world, max_low=3, per_factor=1)
     assert cases and {case.label for case in cases} <= {"low", "mid", "high"}

@@ -83,7 +83,7 @@ def test_mappings_give_the_same_codes(mapping, small_problem):
 
 def test_the_certificate_judges_what_a_candidate_returns(small_problem):
     x, factors = small_problem
-    zeros = timing.Candidate(
+    zeros = timing.TimedSolver(
         solver="nothing",
         batch=20,
         setting={},
@@ -105,7 +105,7 @@ def test_the_certificate_judges_what_a_candidate_returns(small_problem):
 def test_fraction_of_a_devices_peak(small_problem):
     x, factors = small_problem
     steps = np.full(20, 5, np.int32)
-    dense = timing.Candidate(
+    dense = timing.TimedSolver(
         solver="dense",
         batch=20,
         setting={},
@@ -153,7 +153,7 @@ def test_mistakes_are_answered_by_a_sentence(problem_files, tmp_path, changes, m
 
 def test_penalties_for_numbers_of_factors_in_use(small_problem):
     x, factors = small_problem
-    small = problem.Problem(x=x, dictionary=factors, samples=x[:0], source="")
+    small = problem.BenchmarkProblem(x=x, dictionary=factors, samples=x[:0], source="")
     speed.FLAGS(["speed", "--target_l0=3,6"])
     penalties = speed._penalties(small)
     for l1_penalty, l0 in zip(penalties, (3, 6), strict=True):
