@@ -99,8 +99,6 @@ _SMALL = {
 def main() -> None:
     """Fits, measures, prints a table, writes JSON, Markdown and a plot."""
     out = pathlib.Path(_OUT.value)
-    if (_RUN.value is None) == (_ACTIVATIONS.value is None):
-        raise InputError("Expected either --run or --activations.")
     every = (*methods.METHODS, *([methods.RANDOM_ENCODER] if _RUN.value else []))
     config = methods.ComparisonConfig(
         methods=every if _METHODS.value is None else tuple(_METHODS.value),
@@ -131,12 +129,14 @@ def _setting(flag: flags.FlagHolder) -> Any:
 
 
 def _load(*, untrained: bool = False) -> data.Data:
-    if _RUN.value is None:
+    if (_RUN.value is None) == (_ACTIVATIONS.value is None):
+        raise InputError("Expected either --run or --activations.")
+    if _ACTIVATIONS.value is not None:
         return data.from_files(
             _ACTIVATIONS.value, _HELD_OUT.value, num_rows=_setting(_ROWS)
         )
     return data.from_run(
-        pathlib.Path(_RUN.value),
+        pathlib.Path(_RUN.value or ""),
         num_rows=_setting(_ROWS),
         layer=_LAYER.value,
         loss_windows=_setting(_LOSS_WINDOWS),

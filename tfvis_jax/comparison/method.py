@@ -43,7 +43,9 @@ class Method(Protocol):
         ...
 
 
-def measure(method: Method, x: jax.Array, *, batch_size: int = 4096) -> metrics.Figures:
+def measure(
+    method: Method, x: jax.Array | np.ndarray, *, batch_size: int = 4096
+) -> metrics.Figures:
     """Measures a method on rows that it was not trained on.
 
     Args:
@@ -87,7 +89,7 @@ def centre_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
     Raises:
       InputError: the rows are all the same.
     """
-    centre = np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
+    centre = np.asarray(np.mean(x, axis=0, dtype=np.float64), np.float32)
     squares = np.sum((x - centre).astype(np.float64) ** 2, axis=1)
     scale = np.sqrt(np.mean(squares))
     if not scale > 0:
@@ -95,7 +97,7 @@ def centre_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
     return centre, np.float32(scale)
 
 
-def match_factors(a: jax.Array, b: jax.Array) -> float:
+def match_factors(a: jax.Array | np.ndarray, b: jax.Array | np.ndarray) -> float:
     """Returns the mean cosine of two dictionaries' factors, matched one to one.
 
     The assignment maximises it (Hungarian algorithm); 1 if one is a permutation of the
@@ -108,13 +110,13 @@ def match_factors(a: jax.Array, b: jax.Array) -> float:
     Raises:
       InputError: if the widths differ.
     """
-    a, b = (np.asarray(factors, np.float64) for factors in (a, b))
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise InputError(
             "Expected two dictionaries [n_factors, d_model] of one width, got shapes "
-            f"{a.shape} and {b.shape}."
+            f"{first.shape} and {second.shape}."
         )
-    cosine = _unit(a) @ _unit(b).T
+    cosine = _unit(first) @ _unit(second).T
     rows, columns = scipy.optimize.linear_sum_assignment(cosine, maximize=True)
     return float(cosine[rows, columns].mean())
 
@@ -122,6 +124,6 @@ def match_factors(a: jax.Array, b: jax.Array) -> float:
 _row_sums = jax.jit(metrics.row_sums)
 
 
-def _unit(rows):
+def _unit(rows: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norms > 0, norms, 1)

@@ -202,11 +202,16 @@ class _Refitted:
         return self.method.offset
 
     def codes(self, x: jax.Array) -> jax.Array:
+        """Returns least-squares codes [rows, n_factors] of ``x`` [rows, d_model]."""
         centred = x - self.offset[None, :]
         return refit(centred, self.factors, self.method.codes(x))
 
+    def reconstruct(self, x: jax.Array) -> jax.Array:
+        """Returns ``offset + codes(x) @ factors``, [rows, d_model]."""
+        return self.offset[None, :] + self.codes(x) @ self.factors
 
-def _best_rate(x, name, config) -> float:
+
+def _best_rate(x: np.ndarray, name: str, config: ComparisonConfig) -> float:
     """Returns the learning rate with the lowest FVU at the middle L0."""
     if len(config.learning_rates) == 1:
         return config.learning_rates[0]
@@ -230,10 +235,16 @@ class _Learnt(NamedTuple):
     seconds: float
 
 
-def _learn(x, config, *, seed, progress) -> _Learnt:
+def _learn(
+    x: np.ndarray,
+    config: ComparisonConfig,
+    *,
+    seed: int,
+    progress: Callable[[str], None],
+) -> _Learnt:
     start = time.perf_counter()
 
-    def tell(done, total):
+    def tell(done: int, total: int) -> None:
         if done * 10 // total > (done - 1) * 10 // total:
             progress(f"  learning: {done} of {total} steps")
 
@@ -249,7 +260,16 @@ def _learn(x, config, *, seed, progress) -> _Learnt:
     return _Learnt(fitted.factors, fitted.offset, time.perf_counter() - start)
 
 
-def _fit(x, name, config, *, target_l0, seed, rate, learnt) -> method_lib.Method:
+def _fit(
+    x: np.ndarray,
+    name: str,
+    config: ComparisonConfig,
+    *,
+    target_l0: int,
+    seed: int,
+    rate: float | None,
+    learnt: _Learnt | None,
+) -> method_lib.Method:
     if name in SAE_METHODS:
         settings = _sae_config(name, config, target_l0=target_l0, seed=seed)
         return train_sae.train(
@@ -257,7 +277,7 @@ def _fit(x, name, config, *, target_l0, seed, rate, learnt) -> method_lib.Method
         )
     if name == "pca":
         return pca.fit(jnp.asarray(x), n_components=min(target_l0, x.shape[1]))
-    if name == "sparse_coding":
+    if name == "sparse_coding" and learnt is not None:
         _, unseen = method_lib.keep_back(x)
         return sparse_coding.with_target_l0(
             unseen,
@@ -270,18 +290,22 @@ def _fit(x, name, config, *, target_l0, seed, rate, learnt) -> method_lib.Method
     )
 
 
-def _middle_l0(config) -> int:
+def _middle_l0(config: ComparisonConfig) -> int:
     return sorted(config.target_l0)[len(config.target_l0) // 2]
 
 
-def _rows_seen(name, fitted, x, config) -> int:
-    if name in SAE_METHODS:
+def _rows_seen(
+    name: str, fitted: method_lib.Method, x: np.ndarray, config: ComparisonConfig
+) -> int:
+    if isinstance(fitted, train_sae.TrainedSAE):
         return fitted.rows_seen
     learnt_from, _ = method_lib.keep_back(x)
     return len(learnt_from) * config.num_passes if name == "sparse_coding" else 0
 
 
-def _sae_config(name, config, *, target_l0, seed) -> sae.SAEConfig:
+def _sae_config(
+    name: str, config: ComparisonConfig, *, target_l0: int, seed: int
+) -> sae.SAEConfig:
     return sae.SAEConfig(
         kind=name.removeprefix("sae_"),
         n_factors=config.n_factors,

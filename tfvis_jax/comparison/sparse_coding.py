@@ -161,15 +161,15 @@ def with_target_l0(
     )
 
 
-def _learning_l0(target_l0, n_factors, d_model) -> float:
+def _learning_l0(target_l0: float, n_factors: int, d_model: int) -> float:
     # A dictionary that is too small for a surplus gives what it can.
     return max(target_l0, min(target_l0 + _SURPLUS, 0.5 * min(n_factors, d_model)))
 
 
-def _first_l0(target_l0, n_factors, d_model) -> float:
+def _first_l0(target_l0: float, n_factors: int, d_model: int) -> float:
     wanted = max(target_l0 + _SURPLUS, _TIMES * target_l0)
     return max(target_l0, min(wanted, 0.75 * min(n_factors, d_model)))
 
 
-def _lasso(x, factors, l1_penalty):
+def _lasso(x: jax.Array, factors: jax.Array, l1_penalty: float) -> jax.Array:
     return encode(x, factors, l1_penalty=l1_penalty, tolerance=_TOLERANCE).codes

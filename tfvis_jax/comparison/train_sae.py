@@ -153,7 +153,7 @@ def calibrate(trained: TrainedSAE, x: jax.Array) -> TrainedSAE:
 
 
 @jax.jit
-def _calibrate(model, x):
+def _calibrate(model: sae.SparseAutoencoder, x: jax.Array) -> sae.SparseAutoencoder:
     model = nnx.clone(model)
     model.calibrate(x)
     return model
@@ -163,7 +163,7 @@ _encode = jax.jit(lambda model, x: model.encode(x))
 _decode = jax.jit(lambda model, codes: model.decode(codes))
 
 
-def _check(x):
+def _check(x: jax.Array) -> None:
     if x.ndim != 2 or x.dtype != jnp.float32 or x.shape[0] < 2:
         raise InputError(
             "Expected `x` to be float32 of shape [rows, d_model] with at least two "

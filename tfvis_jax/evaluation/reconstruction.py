@@ -114,14 +114,17 @@ def evaluate(
         codes=codes,
         special_tokens=metrics.figures(special) if windows.special_tokens else None,
         density=metrics.density_histogram(
-            sum(layer.firing for layer in totals[refitted.LASSO]), n_rows=n_rows
+            np.sum([layer.firing for layer in totals[refitted.LASSO]], axis=0),
+            n_rows=n_rows,
         ),
         gap_mean=gap_sum / n_rows if n_rows else float("nan"),
         gap_max=gap_max if n_rows else float("nan"),
     )
 
 
-def _zeros(trained) -> list[metrics.ReconstructionTotals]:
+def _zeros(
+    trained: dictionary_file.TrainedDictionary,
+) -> list[metrics.ReconstructionTotals]:
     n_factors, d_model = trained.factors.shape
     return [
         metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
@@ -130,6 +133,8 @@ def _zeros(trained) -> list[metrics.ReconstructionTotals]:
 
 
 @jax.jit
-def _sums(x, codes, dictionary, valid) -> metrics.RowSums:
+def _sums(
+    x: jax.Array, codes: jax.Array, dictionary: jax.Array, valid: jax.Array
+) -> metrics.RowSums:
     residual = x - objective.decode(codes, dictionary, like=x)
     return metrics.row_sums(x, codes, residual, valid=valid)

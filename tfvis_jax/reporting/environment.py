@@ -92,7 +92,7 @@ def matmul_peak() -> float | None:
     right = right / jnp.sqrt(jnp.bfloat16(_PEAK_SIZE))
 
     @jax.jit
-    def chain(left, right):
+    def chain(left: jax.Array, right: jax.Array) -> jax.Array:
         return jax.lax.fori_loop(
             0, _PEAK_PRODUCTS, lambda _, product: product @ right, left
         )
@@ -106,7 +106,7 @@ def matmul_peak() -> float | None:
     return 2 * _PEAK_SIZE**3 * _PEAK_PRODUCTS / min(seconds) / 1e12
 
 
-def _version(package):
+def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
