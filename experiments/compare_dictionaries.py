@@ -45,29 +45,32 @@ _ROWS = flags.DEFINE_integer(
     "rows", 60_000, "Rows to learn from.", lower_bound=2, flag_values=FLAGS
 )
 _LAYER = flags.DEFINE_integer(
-    "layer", None, "Of the run; all by default.", flag_values=FLAGS
+    "layer", None, "Layer of the run; all by default.", flag_values=FLAGS
 )
 _N_FACTORS = flags.DEFINE_integer(
-    "n_factors", 1024, "In each dictionary.", flag_values=FLAGS
+    "n_factors", 1024, "Factors in each dictionary.", flag_values=FLAGS
 )
 _L0 = flags.DEFINE_list(
     "l0", ["16", "32", "64"], "Mean numbers of active factors.", flag_values=FLAGS
 )
 _SEEDS = flags.DEFINE_list(
-    "seeds", ["0"], "Every method is trained with each.", flag_values=FLAGS
+    "seeds",
+    ["0"],
+    "Random seeds; every method is trained with each.",
+    flag_values=FLAGS,
 )
 _PASSES = flags.DEFINE_integer("passes", 10, "Passes over the rows.", flag_values=FLAGS)
 _METHODS = flags.DEFINE_list(
     "methods",
     None,
-    f"What to compare: {', '.join(methods.METHODS)}, or {methods.RANDOM_ENCODER}, "
+    f"Methods: {', '.join(methods.METHODS)}, or {methods.RANDOM_ENCODER}, "
     "which needs --run; all by default.",
     flag_values=FLAGS,
 )
 _RATES = flags.DEFINE_list(
     "learning_rates",
     [str(rate) for rate in train_sae.LEARNING_RATES],
-    "Of autoencoders.",
+    "Learning rates to try for autoencoders.",
     flag_values=FLAGS,
 )
 _LOSS_WINDOWS = flags.DEFINE_integer(

@@ -37,7 +37,11 @@ _STEPS = flags.DEFINE_integer(
     "steps", 40, "Dictionary steps.", lower_bound=2, flag_values=FLAGS
 )
 _TOLERANCE = flags.DEFINE_float(
-    "tolerance", 1e-3, "Of the third.", lower_bound=1e-6, flag_values=FLAGS
+    "tolerance",
+    1e-3,
+    "Tolerance of the third training.",
+    lower_bound=1e-6,
+    flag_values=FLAGS,
 )
 _HELD_OUT = flags.DEFINE_integer(
     "held_out_rows",

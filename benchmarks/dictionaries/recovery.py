@@ -37,7 +37,7 @@ _QUICK = flags.DEFINE_bool(
     flag_values=FLAGS,
 )
 _N_TRUE = flags.DEFINE_integer(
-    "n_true", 512, "Features of a world.", lower_bound=1, flag_values=FLAGS
+    "n_true", 512, "True features of a world.", lower_bound=1, flag_values=FLAGS
 )
 _D_MODEL = flags.DEFINE_integer(
     "d_model", 96, "Width of its rows.", lower_bound=1, flag_values=FLAGS
@@ -45,7 +45,7 @@ _D_MODEL = flags.DEFINE_integer(
 _N_FACTORS = flags.DEFINE_integer(
     "n_factors",
     _DEFAULTS.n_factors,
-    "In each dictionary.",
+    "Factors in each dictionary.",
     lower_bound=1,
     flag_values=FLAGS,
 )
@@ -62,7 +62,7 @@ _HELD_OUT = flags.DEFINE_integer(
 _PASSES = flags.DEFINE_integer(
     "passes",
     _DEFAULTS.num_passes,
-    "Times that each row is seen.",
+    "Passes over the rows.",
     lower_bound=1,
     flag_values=FLAGS,
 )
@@ -75,7 +75,7 @@ _L0 = flags.DEFINE_list(
 _RATES = flags.DEFINE_list(
     "learning_rates",
     [f"{r:g}" for r in _DEFAULTS.learning_rates],
-    "Of autoencoders.",
+    "Learning rates of autoencoders.",
     flag_values=FLAGS,
 )
 _PENALTIES = flags.DEFINE_list(
@@ -88,7 +88,7 @@ _SEEDS = flags.DEFINE_list(
     "seeds", ["0", "1"], "One world, and one fit in it, each.", flag_values=FLAGS
 )
 _METHODS = flags.DEFINE_list(
-    "methods", list(_DEFAULTS.methods), "What to fit.", flag_values=FLAGS
+    "methods", list(_DEFAULTS.methods), "Methods to fit.", flag_values=FLAGS
 )
 _QUICK_FLAGS = {
     "n_true": 256,

@@ -47,7 +47,7 @@ _BATCH = 2048
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecoveryConfig:
-    """How the candidates of one world are made."""
+    """Which methods are fitted in a world, and how."""
 
     methods: tuple[str, ...] = METHODS
     n_factors: int = 128
@@ -78,11 +78,11 @@ class FittedDictionary:
 
     Attributes:
       name: one of `METHODS`.
-      target_l0: what it was made for; None for "lasso".
+      target_l0: the L0 that it was fitted to; None for "lasso".
       method: its factors and codes.
-      seconds: that fitting took, with compilation.
-      rows_seen: rows in all its steps, at most; 0 for what does not learn.
-      learning_rate: of an autoencoder, else None.
+      seconds: time of fitting, with compilation.
+      rows_seen: rows in all training steps, at most; 0 without training.
+      learning_rate: for autoencoders, else None.
       l1_penalty: λ of "lasso", else None.
     """
 
@@ -151,7 +151,7 @@ def candidates(
       world: that they come from; known to the oracle alone.
       settings: what to fit.
       seed: of first factors and order of rows.
-      progress: told what comes next.
+      progress: called with a line of text before each fit.
     """
     for name in settings.methods:
         for l0, learning_rate, l1_penalty in _variants(name, settings):

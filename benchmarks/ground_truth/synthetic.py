@@ -65,7 +65,7 @@ class World:
       spreads: [n_true], σ.
       correlations: [n_true, rank], c; the copula's correlation of two features is
         their scalar product.
-      config: its law; static.
+      config: its settings; static.
     """
 
     features: jax.Array
@@ -82,7 +82,7 @@ def make_world(key: jax.Array, config: world_config.WorldConfig) -> World:
 
     Args:
       key: decides everything that is random.
-      config: the law.
+      config: settings of the world.
 
     Raises:
       InputError: `mean_l0` cannot be reached.
@@ -114,7 +114,6 @@ def make_world(key: jax.Array, config: world_config.WorldConfig) -> World:
     )
 
 
-@functools.partial(jax.jit, static_argnames="batch_size")
 def sample(
     key: jax.Array, world: World, *, batch_size: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -128,6 +127,26 @@ def sample(
     Returns:
       x [batch, d_model] and its true codes [batch, n_true], non-negative.
     """
+    config = world.config
+    # What a draw does not depend on must not decide whether a program is compiled anew.
+    config = world_config.WorldConfig(
+        n_true=config.n_true,
+        d_model=config.d_model,
+        n_roots=config.n_roots,
+        branching=config.branching,
+        depth=config.depth,
+        exclusive=config.exclusive,
+        scale_by_parent=config.scale_by_parent,
+        noise=config.noise,
+    )
+    world = dataclasses.replace(world, config=config)
+    return _sample(key, world, batch_size=batch_size)
+
+
+@functools.partial(jax.jit, static_argnames="batch_size")
+def _sample(
+    key: jax.Array, world: World, *, batch_size: int
+) -> tuple[jax.Array, jax.Array]:
     keys = jax.random.split(key, 5)
     shape = (batch_size, world.config.n_true)
     common = jax.random.normal(keys[0], (batch_size, world.correlations.shape[1]))
@@ -145,7 +164,7 @@ def sample(
     return x, codes
 
 
-def _descend(key, codes, world):
+def _descend(key: jax.Array, codes: jax.Array, world: World) -> jax.Array:
     """Applies the forest from the roots down to the codes of a batch."""
     config = world.config
     for number, (parents, children) in enumerate(config.levels()):
@@ -162,30 +181,39 @@ def _descend(key, codes, world):
     return codes
 
 
-def _directions(key, config):
+def _directions(key: jax.Array, config: world_config.WorldConfig) -> jax.Array:
     """Returns [n_true, d_model] unit directions, pushed apart."""
     features = dictionary_lib.initialise_normal(
         key, n_factors=config.n_true, d_model=config.d_model
     )
+    features = _push_apart(features, config.orthogonal_steps, config.orthogonal_rate)
+    return dictionary_lib.project_unit_norm(features)
 
-    def step(number, carry):
+
+@jax.jit
+def _push_apart(
+    features: jax.Array, num_steps: jax.Array | int, rate: jax.Array | float
+) -> jax.Array:
+    """Takes Adam steps down Σ_{f≠g} ⟨d_f, d_g⟩² + n Σ_f (‖d_f‖² − 1)²."""
+    n_true = features.shape[0]
+
+    def step(
+        number: jax.Array, carry: tuple[jax.Array, jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         features, mean, square = carry
         squared_norm = jnp.sum(features**2, axis=1, keepdims=True)
         overlap = features @ (features.T @ features) - squared_norm * features
-        gradient = overlap + config.n_true * (squared_norm - 1) * features
+        gradient = overlap + n_true * (squared_norm - 1) * features
         mean = _ADAM[0] * mean + (1 - _ADAM[0]) * gradient
         square = _ADAM[1] * square + (1 - _ADAM[1]) * gradient**2
         seen = 1 + jnp.asarray(number, features.dtype)
         step = (mean / (1 - _ADAM[0] ** seen)) / (
             jnp.sqrt(square / (1 - _ADAM[1] ** seen)) + 1e-8
         )
-        return features - config.orthogonal_rate * step, mean, square
+        return features - rate * step, mean, square
 
     zeros = jnp.zeros_like(features)
-    features, _, _ = jax.jit(
-        lambda start: jax.lax.fori_loop(0, config.orthogonal_steps, step, start)
-    )((features, zeros, zeros))
-    return dictionary_lib.project_unit_norm(features)
+    return jax.lax.fori_loop(0, num_steps, step, (features, zeros, zeros))[0]
 
 
 def mean_largest_cosine(features: jax.Array) -> float:

@@ -1,4 +1,4 @@
-"""The law of a synthetic world: its sizes, its forest, how often features fire.
+"""Settings of a synthetic world: its sizes, its forest, how often features fire.
 
 Steps 1, 3 and 4 of `synthetic`, in NumPy and float64: nothing here is random.
 """
@@ -15,7 +15,7 @@ _QUADRATURE = 16
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorldConfig:
-    """The law of a world; the defaults are SynthSAEBench-16k."""
+    """The distribution of a world; the defaults are SynthSAEBench-16k."""
 
     n_true: int = 16384
     d_model: int = 768
@@ -85,7 +85,7 @@ class WorldConfig:
 
     @classmethod
     def sized(cls, *, n_true: int, d_model: int, **changes) -> "WorldConfig":
-        """Returns the published law at another size: as many trees a feature."""
+        """Returns the published settings at another size: as many trees per feature."""
         n_roots = max(1, n_true * cls.n_roots // cls.n_true)
         return cls(n_true=n_true, d_model=d_model, **{"n_roots": n_roots, **changes})
 
@@ -139,7 +139,7 @@ def expected_rates(rates: np.ndarray, config: WorldConfig) -> np.ndarray:
 
     Args:
       rates: [n_true], base rates as of `base_rates`.
-      config: the law.
+      config: settings of the world.
     """
     final = copula_rates(rates, config)
     nodes, weights = np.polynomial.legendre.leggauss(_QUADRATURE)

@@ -31,18 +31,20 @@ from tfvis_jax.training import metrics_log
 
 FLAGS = flags.FlagValues()
 _MODEL = flags.DEFINE_string(
-    "model", None, "Of `tfvis train`.", required=True, flag_values=FLAGS
+    "model", None, "Passed on to `tfvis train`.", required=True, flag_values=FLAGS
 )
 _TEXT = flags.DEFINE_list(
-    "text", None, "Of `tfvis train`.", required=True, flag_values=FLAGS
+    "text", None, "Passed on to `tfvis train`.", required=True, flag_values=FLAGS
 )
 _KILLS = flags.DEFINE_integer(
-    "kills", 20, "How often to kill.", lower_bound=1, flag_values=FLAGS
+    "kills", 20, "Number of kills.", lower_bound=1, flag_values=FLAGS
 )
 _PROCESSES = flags.DEFINE_integer(
-    "processes", 1, "That train together.", lower_bound=1, flag_values=FLAGS
+    "processes", 1, "Processes that train together.", lower_bound=1, flag_values=FLAGS
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.", flag_values=FLAGS)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of the random moments.", flag_values=FLAGS
+)
 _OUT = flags.DEFINE_string(
     "out", None, "JSON file to write.", required=True, flag_values=FLAGS
 )

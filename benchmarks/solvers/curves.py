@@ -1,6 +1,6 @@
 """Cost of a solve against the number of rows and against the number of factors.
 
-The number of factors in use is held fixed: λ is found by bisection for every
+The number of active factors is held fixed: λ is found by bisection for every
 dictionary. Memory for a row in flight is the slope of the compiled program's memory in
 the number of rows, so that what a program needs once is not counted.
 """
@@ -29,7 +29,7 @@ def penalty_for_l0(x: np.ndarray, dictionary: np.ndarray, *, l0: float) -> float
     Args:
       x: [rows, d_model]; the first ones are used.
       dictionary: [n_factors, d_model].
-      l0: mean number of factors in use.
+      l0: mean number of active factors.
 
     Raises:
       InputError: no λ does.
@@ -55,7 +55,7 @@ def rows_curve(
       dictionary: [n_factors, d_model].
       solvers: names in `encode`.
       batches: numbers of rows.
-      l0: factors in use.
+      l0: mean number of active factors.
       repeats: timed runs of each.
       progress: called with lines of text.
 
@@ -91,7 +91,7 @@ def factors_curve(
       samples: [samples, d_model], other rows; a size takes as many.
       solvers: names in `encode`.
       sizes: numbers of factors.
-      l0: factors in use, at every size.
+      l0: mean number of active factors, at every size.
       repeats: timed runs of each.
       progress: called with lines of text.
 

@@ -83,7 +83,7 @@ def scaling(document: dict[str, Any]) -> str:
     problem = document["problem"]
     lines = [
         f"{problem['source']}; d_model {problem['d_model']}; λ such that "
-        f"{problem['l0']:g} factors are in use; tolerance {problem['tolerance']:.0e}. "
+        f"{problem['l0']:g} factors are active; tolerance {problem['tolerance']:.0e}. "
         f"{tables.where(document)}",
     ]
     curves = (

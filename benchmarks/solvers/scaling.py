@@ -2,7 +2,7 @@
 
 Rows per second and memory against the number of rows, on the dictionary of a run;
 against the number of factors, on dictionaries of sampled rows, at a fixed number of
-factors in use; and steps of a solve that starts from codes that are one training step
+active factors; and steps of a solve that starts from codes that are one training step
 old, against one from zero.
 
     tfvis demo runs/demo
@@ -43,12 +43,15 @@ _FACTOR_ROWS = flags.DEFINE_integer(
 _L0 = flags.DEFINE_float(
     "l0",
     50,
-    "Factors in use, on average; λ is chosen for it.",
+    "Mean number of active factors; λ is chosen for it.",
     lower_bound=1,
     flag_values=FLAGS,
 )
 _WARM_L0 = flags.DEFINE_list(
-    "warm_l0", ["30", "90"], "The same for warm starts.", flag_values=FLAGS
+    "warm_l0",
+    ["30", "90"],
+    "Mean numbers of active factors for warm starts.",
+    flag_values=FLAGS,
 )
 _ROWS_PER_STEP = flags.DEFINE_integer(
     "rows_per_step",

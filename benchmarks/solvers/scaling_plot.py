@@ -42,7 +42,7 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     _warm_starts(warm, document["warm_start"])
     problem = document["problem"]
     figure.suptitle(
-        f"{problem['l0']:g} factors in use, tolerance {problem['tolerance']:.0e}, "
+        f"{problem['l0']:g} active factors, tolerance {problem['tolerance']:.0e}, "
         f"d_model {problem['d_model']}",
         fontsize=9,
         x=0.01,

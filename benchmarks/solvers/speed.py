@@ -41,7 +41,7 @@ _L1_PENALTY = flags.DEFINE_list(
 _TARGET_L0 = flags.DEFINE_list(
     "target_l0",
     None,
-    "Mean numbers of factors in use to find λ for, instead.",
+    "Mean numbers of active factors to find λ for, instead of --l1_penalty.",
     flag_values=FLAGS,
 )
 _ROWS = flags.DEFINE_integer(
@@ -63,7 +63,7 @@ _TOLERANCES = flags.DEFINE_list(
 _PRECISION = flags.DEFINE_string(
     "precision",
     None,
-    "In which arithmetic dense steps begin; what is usual, if None.",
+    "Precision in which dense steps begin; the default if None.",
     flag_values=FLAGS,
 )
 INPUTS = inputs.Inputs(FLAGS)

@@ -45,7 +45,7 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
         rows = [row for row in document["rows"] if row["l1_penalty"] == l1_penalty]
         _panel(panel, rows)
         exact = min((row for row in rows if not row["k"]), key=lambda r: r["gap_mean"])
-        panel.set_title(f"λ = {l1_penalty:g}, {exact['l0']:.0f} factors in use")
+        panel.set_title(f"λ = {l1_penalty:g}, {exact['l0']:.0f} active factors")
         panel.set_xlabel("← faster      milliseconds a row (log)")
     axes[0, 0].set_ylabel(
         "← nearer to the optimum      mean relative duality gap (log)"

@@ -49,7 +49,7 @@ def measure(
         (`SETTLING_STEPS` + 1) · rows_per_step.
       dictionary: [n_factors, d_model], a learnt one.
       solvers: names in `encode`.
-      l0s: numbers of factors in use to find λ for.
+      l0s: numbers of active factors to find λ for.
       rows_per_step: rows of a training step, and of the solves.
       repeats: timed runs of each solve.
       progress: called with lines of text.

@@ -1,4 +1,4 @@
-"""What every compared method offers, and how it is measured.
+"""The interface of every compared method, and how it is measured.
 
 All reconstruct linearly: x̂ = offset + codes @ factors. Codes may therefore be refitted
 on their support for any of them.
@@ -14,10 +14,10 @@ import scipy.optimize
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import metrics
 
-# More rows would not move a threshold any more.
+# More rows would not move a threshold.
 CALIBRATION_ROWS = 16_384
 _KEPT_SHARE = 1 / 32
-# With fewer, the sample would miss the target by more than rows learnt from do.
+# A smaller sample would miss the target by more than training rows do.
 _LEAST_KEPT = 512
 
 
@@ -51,7 +51,7 @@ def measure(
     Args:
       method: what to measure.
       x: [rows, d_model].
-      batch_size: rows encoded at once; bounds the memory, not the result.
+      batch_size: rows encoded at once; bounds memory and does not change the result.
     """
     n_factors, d_model = method.factors.shape
     totals = metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
@@ -65,11 +65,11 @@ def measure(
 
 
 def keep_back(x: np.ndarray | jax.Array) -> tuple[Any, Any]:
-    """Divides rows into those to learn from and those to calibrate on.
+    """Splits rows into a training part and a calibration part.
 
-    What decides L0 is set on rows not learnt from: on new rows more factors fire than
-    on those (a twentieth more, after ten passes over 60,000). Few rows are all learnt
-    from, and calibrated on.
+    Thresholds that decide L0 are set on rows held out of training, since more factors
+    fire on new rows than on training rows (5 % more, after ten passes over 60,000).
+    Where rows are few, all of them serve both purposes.
 
     Args:
       x: [rows, d_model], in random order; the last thirty-second is kept back.
@@ -101,7 +101,7 @@ def match_factors(a: jax.Array | np.ndarray, b: jax.Array | np.ndarray) -> float
     """Returns the mean cosine of two dictionaries' factors, matched one to one.
 
     The assignment maximises it (Hungarian algorithm); 1 if one is a permutation of the
-    other. Where the numbers of factors differ, those left over do not count.
+    other. Where the numbers of factors differ, the factors left over are ignored.
 
     Args:
       a: [n_factors, d_model].

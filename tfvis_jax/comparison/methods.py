@@ -34,9 +34,9 @@ class ComparisonConfig:
     n_factors: int = 1024
     target_l0: tuple[int, ...] = (16, 32, 64)
     seeds: tuple[int, ...] = (0,)
-    # Times that every row is seen, by every method that learns.
+    # Passes over the training rows, of every method that learns.
     num_passes: int = 10
-    # Of the autoencoders; the best at the middle L0 serves the others.
+    # Tried for autoencoders; the best at the middle L0 is used at every L0.
     learning_rates: tuple[float, ...] = train_sae.LEARNING_RATES
 
     def __post_init__(self):
@@ -66,12 +66,12 @@ class FittedMethod:
     Attributes:
       name: one of `METHODS`.
       seed: of its training.
-      target_l0: what it was made for.
+      target_l0: the L0 that it was fitted to.
       method: codes and reconstructions.
-      seconds: that fitting took, tuning left out; of "sparse_coding" those in which the
-        one dictionary of all L0 was learnt are counted for each.
-      rows_seen: rows in all its steps; 0 for what does not learn.
-      learning_rate: the one chosen; None for what has none.
+      seconds: time of fitting, without tuning; for "sparse_coding" it includes learning
+        the one dictionary that serves every L0.
+      rows_seen: rows in all training steps; 0 without training.
+      learning_rate: the one chosen; None for methods without one.
       agreement: mean cosine of its factors and those of the first seed, matched one to
         one; None for the first seed.
     """
@@ -102,9 +102,9 @@ def candidates(
     Args:
       x: [rows, d_model] float32 to learn from, in random order.
       config: what to fit.
-      done: rows of `measure` from before; methods and L0 of which there are all seeds
-        are left out, and learning rates in them are not sought again.
-      progress: told what comes next.
+      done: rows of `measure` from an earlier call; a method and L0 that they hold for
+        every seed is skipped, and their learning rates are reused.
+      progress: called with a line of text before each fit.
     """
     finished = {(row["method"], row["target_l0"], row["seed"]) for row in done}
     rates = {row["method"]: row["learning_rate"] for row in done}
@@ -155,7 +155,7 @@ def candidates(
 
 
 def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict:
-    """Returns a row of the comparison, on rows that nothing was fitted to.
+    """Returns a row of the comparison, measured on held-out rows.
 
     Args:
       candidate: what to measure.
@@ -166,20 +166,20 @@ def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict:
       least-squares codes on their support (None where codes have either sign), at the
       ``l0`` found.
     """
-    figures = method_lib.measure(candidate.method, held_out)
+    metrics = method_lib.measure(candidate.method, held_out)
     debiased = None
     if candidate.name in _REFITTED:
-        debiased = figures.fvu
+        debiased = metrics.fvu
     elif candidate.name != "pca":
         debiased = method_lib.measure(_Refitted(candidate.method), held_out).fvu
     return {
         "method": candidate.name,
         "seed": candidate.seed,
         "target_l0": candidate.target_l0,
-        "l0": figures.l0,
-        "fvu": figures.fvu,
+        "l0": metrics.l0,
+        "fvu": metrics.fvu,
         "fvu_debiased": debiased,
-        "alive": figures.alive,
+        "alive": metrics.alive,
         "seconds": candidate.seconds,
         "rows_seen": candidate.rows_seen,
         "learning_rate": candidate.learning_rate,
@@ -189,7 +189,7 @@ def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict:
 
 @dataclasses.dataclass(frozen=True)
 class _Refitted:
-    """A method whose codes are least squares on the support that it chose."""
+    """A method whose codes are refitted by least squares on their support."""
 
     method: method_lib.Method
 

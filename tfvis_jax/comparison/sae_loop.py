@@ -105,7 +105,7 @@ def fit(
 
 
 class _Carry(NamedTuple):
-    """What one step hands to the next."""
+    """State of the training loop."""
 
     params: nnx.State
     optimizer: optax.OptState
@@ -114,7 +114,7 @@ class _Carry(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """What a step sees of its batch besides the gradient."""
+    """Metrics of one batch, and which factors fired."""
 
     error: jax.Array
     l0: jax.Array
@@ -129,7 +129,7 @@ def _loss(
     carry: _Carry,
     config: sae.SAEConfig,
 ) -> tuple[jax.Array, _Batch]:
-    """Returns the loss of one batch, and what was seen on the way."""
+    """Returns the loss of one batch and its metrics."""
     p = model.preactivations(x)
     codes = model.select(p)
     decoder = model.decoder[...]
@@ -177,7 +177,7 @@ def _observe(
     carry: _Carry, batch: _Batch, *, config: sae.SAEConfig
 ) -> tuple[_Carry, History]:
     """Moves λ and the record of firing; returns the history."""
-    silent = carry.rows_since_firing + config.batch_size
+    rows_since_firing = carry.rows_since_firing + config.batch_size
     history = History(
         error=batch.error,
         l0=batch.l0,
@@ -187,7 +187,7 @@ def _observe(
     excess = jnp.log((batch.l0 + 1e-3) / config.target_l0)
     return carry._replace(
         log_penalty=carry.log_penalty + _GAIN * jnp.clip(excess, -1, 1),
-        rows_since_firing=jnp.where(batch.fires, 0, silent),
+        rows_since_firing=jnp.where(batch.fires, 0, rows_since_firing),
     ), history
 
 

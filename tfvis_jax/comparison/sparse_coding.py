@@ -1,11 +1,11 @@
 """Sparse coding as a method to compare: learned, random or sample factors.
 
-All three encode alike, by gradual pruning. The lasso finds more factors than are
-wanted. Then, in rounds, the codes in use are refitted by non-negative least squares and
-the smallest are dropped, a fifth of them in a round, until the mean L0 is the target.
-A round has one threshold for all rows and factors, so that rows keep as many as they
-need. Refitting tells which factors others can stand in for, which the lasso's shrunken
-codes do not: dropping all of the surplus at once leaves up to a fifth more variance.
+All three encode alike, by gradual pruning. The lasso selects more factors than are
+wanted. Then, in rounds, the active codes are refitted by non-negative least squares and
+the smallest fifth is dropped, until the mean L0 is the target. Each round has one
+threshold for all rows and factors, so that a row keeps as many as it needs. Refitted
+codes tell which factors are redundant; the lasso's shrunken codes do not: dropping the
+whole surplus at once leaves up to a fifth more variance unexplained.
 
 Random and sample factors are uncomfortably strong baselines (Korznikov et al., 2026,
 arXiv:2602.14111).

@@ -25,7 +25,7 @@ class TrainedSAE:
     """A trained autoencoder as a `method.Method`.
 
     Attributes:
-      config: what it was trained with.
+      config: settings of its training.
       model: its parameters, in the scale of the rows given.
       history: course of the training.
       rows_seen: number of rows in all steps.
@@ -78,10 +78,10 @@ class Tuned(NamedTuple):
 def train(x: jax.Array, *, config: sae.SAEConfig) -> TrainedSAE:
     """Trains one autoencoder and calibrates it.
 
-    Of many rows some are kept for the calibration, as `method.keep_back` says.
+    The last rows are kept for calibration where there are many (`method.keep_back`).
 
     Args:
-      x: [rows, d_model] float32; at least two rows that differ. The last are kept.
+      x: [rows, d_model] float32; at least two rows that differ.
       config: settings; the same settings and rows give the same result.
 
     Raises:
@@ -121,14 +121,15 @@ def tune(
 ) -> Tuned:
     """Trains once with every learning rate and keeps the best.
 
-    Each is calibrated on them first, so that all have the L0 asked for and the lowest
-    FVU is not that of the most active factors.
+    Each is calibrated on the validation rows first, so that all have the target L0:
+    otherwise the lowest FVU would be that of the densest codes.
 
     Args:
       x: [rows, d_model] float32 to train on.
-      validation: [rows, d_model] of the same text, neither trained nor reported on.
+      validation: [rows, d_model] of the same text, in neither the training nor the
+        reported rows.
       config: settings; its learning rate is not used.
-      learning_rates: what to try.
+      learning_rates: rates to try.
     """
     trained = [
         calibrate(
@@ -145,7 +146,7 @@ def calibrate(trained: TrainedSAE, x: jax.Array) -> TrainedSAE:
     """Returns the autoencoder with its L0 at inference set to the target on ``x``.
 
     Args:
-      trained: what to calibrate; left as it is.
+      trained: autoencoder to calibrate; it is not modified.
       x: [rows, d_model] not trained on; the first `method.CALIBRATION_ROWS` are used.
     """
     model = _calibrate(trained.model, jnp.asarray(x[: method.CALIBRATION_ROWS]))

@@ -1,4 +1,4 @@
-"""How much of a model's quality survives when one layer is replaced.
+"""How much of a model's quality is kept when one layer is reconstructed.
 
 Layer l's hidden states h at all tokens but special ones and padding are replaced by
 reconstructions ĥ, the upper layers run on, and a loss is taken at the end:
@@ -6,7 +6,7 @@ reconstructions ĥ, the upper layers run on, and a loss is taken at the end:
     recovered = (loss(μ) − loss(ĥ)) / (loss(μ) − loss(h))
 
 1 is the original, 0 is mean ablation: every token gets μ, the layer's mean hidden
-state over training windows. It is below 0 for what is worse than that. The loss is
+state over training windows. It is negative for anything worse. The loss is
 
 - for a model with a masked-LM head, the cross-entropy in nats at the tokens, 15 % of
   all, that are hidden as in BERT's training (`masking.mask_tokens`); μ is taken under
@@ -42,7 +42,7 @@ Reconstruct = Callable[[int, jax.Array], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Recovered:
-    """What one way to reconstruct recovers; means over tokens, one for each layer.
+    """Losses under one kind of reconstruction: means over tokens, one for each layer.
 
     Attributes:
       loss: `MASKED_LM` or `LAST_HIDDEN_STATE`.
@@ -83,7 +83,7 @@ def _share(original: float, reconstructed: float, mean_ablated: float) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """The model that is measured, and the space in which its states are replaced.
+    """The model to measure, and the scale in which its hidden states are replaced.
 
     Attributes:
       pretrained: with its masked-LM head, where there is one.

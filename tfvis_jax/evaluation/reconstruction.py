@@ -15,11 +15,11 @@ from tfvis_jax.sparse_coding import metrics, objective
 
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
-    """Figures of one kind of codes.
+    """Metrics of one kind of codes.
 
     Attributes:
-      all: of all layers pooled.
-      per_layer: of each layer, in the order of the dictionary's.
+      all: metrics of all layers pooled.
+      per_layer: metrics of each layer, in the dictionary's order.
     """
 
     all: metrics.Figures
@@ -28,12 +28,12 @@ class Reconstruction:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Figures over held-out windows; NaN where nothing is held out.
+    """Metrics on held-out windows; NaN if nothing is held out.
 
-    Padding is never counted; special tokens only in `special_tokens`.
+    Padding is never counted, special tokens only in `special_tokens`.
 
     Attributes:
-      codes: figures of each kind of codes, by the names of `refitted`.
+      codes: metrics of each kind of codes, by the names of `refitted`.
       special_tokens: lasso codes of [CLS] and [SEP] alone, all layers pooled; None
         where windows have none.
       density: how often factors fire, of the lasso codes.
@@ -49,12 +49,12 @@ class Evaluation:
 
     @property
     def lasso(self) -> Reconstruction:
-        """The figures of the codes as inferred."""
+        """Metrics of the codes as inferred."""
         return self.codes[refitted.LASSO]
 
     @property
     def debiased(self) -> Reconstruction:
-        """The figures of the codes refitted on their support."""
+        """Metrics of the codes refitted on their support."""
         return self.codes[refitted.DEBIASED]
 
 

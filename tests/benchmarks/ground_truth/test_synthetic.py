@@ -28,7 +28,7 @@ def _config(**changes):
 
 
 @functools.cache
-def _drawn(n_batches=40, batch_size=1000, **changes):
+def _drawn(n_batches=10, batch_size=4000, **changes):
     """A world and many of its true codes, [rows, n_true]."""
     world = synthetic.make_world(jax.random.key(0), _config(**changes))
     batches = [
@@ -127,7 +127,7 @@ def test_rows_are_sums_of_features():
 
 
 def test_noise_has_the_stated_deviation():
-    world, x, codes = _drawn(n_batches=4, noise=0.3)
+    world, x, codes = _drawn(n_batches=1, noise=0.3)
     rest = x - codes @ np.float64(world.features) - np.float64(world.bias)
     # 128,000 normals know their deviation to 0.2 %.
     np.testing.assert_allclose(np.std(rest), 0.3, rtol=0.01)
@@ -219,7 +219,7 @@ def test_mean_l0_is_what_was_asked_for():
 
 def test_roots_correlate_as_the_copula_says():
     world, _, codes = _drawn(
-        n_true=12, n_roots=12, depth=0, correlation_scale=0.4, n_batches=100
+        n_true=12, n_roots=12, depth=0, correlation_scale=0.4, n_batches=25
     )
     factor = np.asarray(world.correlations, np.float64)
     thresholds = np.asarray(world.thresholds, np.float64)
