@@ -77,6 +77,13 @@ def test_settings_need_no_jax():
         assert not modules & {"jax", "flax", "optax", "orbax"}, name
 
 
+def test_experiments_and_the_package_need_no_benchmarks():
+    scripts = (ROOT / "experiments").glob("*.py")
+    for path in (*FILES, *scripts):
+        for module in _imports(path):
+            assert module.split(".")[0] != "benchmarks", f"{path} imports {module}"
+
+
 def test_every_part_of_the_package_has_a_place_in_the_order():
     parts = {path.relative_to(ROOT / "tfvis_jax").parts[0] for path in FILES}
     assert {part.removesuffix(".py") for part in parts} - {"__init__"} <= set(RANK)
