@@ -8,7 +8,7 @@ states: about 3 GFLOP a hidden state, so take `--max_tokens` on a small machine.
 same command again goes on where it stopped.
 """
 
-from absl import app, flags
+from absl import flags
 
 from experiments import script
 from tfvis_jax import config as config_lib
@@ -17,16 +17,28 @@ from tfvis_jax.cli import examples, export, progress, train
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.runs import directory as directory_lib
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
-_MODEL = flags.DEFINE_string("model", None, "Folder or hub name.", required=True)
-_TEXT = flags.DEFINE_list("text", None, "Files, folders or globs.", required=True)
-_MAX_TOKENS = flags.DEFINE_integer("max_tokens", None, "Of the text; all by default.")
+FLAGS = flags.FlagValues()
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run's directory.", required=True, flag_values=FLAGS
+)
+_MODEL = flags.DEFINE_string(
+    "model", None, "Folder or hub name.", required=True, flag_values=FLAGS
+)
+_TEXT = flags.DEFINE_list(
+    "text", None, "Files, folders or globs.", required=True, flag_values=FLAGS
+)
+_MAX_TOKENS = flags.DEFINE_integer(
+    "max_tokens", None, "Of the text; all by default.", flag_values=FLAGS
+)
 _TOP_N = flags.DEFINE_integer(
-    "top_n", 1000, "Activations in an importance score.", lower_bound=1
+    "top_n",
+    1000,
+    "Activations in an importance score.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 
 
-@script.main
 def main() -> None:
     """Trains, collects examples and writes the page."""
     config = config_lib.RunConfig.paper(
@@ -45,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

@@ -8,7 +8,7 @@ may be those of the same run, which then goes on where it stopped.
 """
 
 import jax
-from absl import app, flags
+from absl import flags
 
 from experiments import script
 from tfvis_jax import config as config_lib
@@ -19,21 +19,32 @@ from tfvis_jax.runs import dictionary_file
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.training import loop
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
+FLAGS = flags.FlagValues()
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run's directory.", required=True, flag_values=FLAGS
+)
 _SETTINGS = flags.DEFINE_string(
-    "settings", None, "Run whose settings are used.", required=True
+    "settings",
+    None,
+    "Run whose settings are used.",
+    required=True,
+    flag_values=FLAGS,
 )
 _N_FACTORS = flags.DEFINE_integer(
-    "n_factors", None, "Factors; those of the settings by default.", lower_bound=1
+    "n_factors",
+    None,
+    "Factors; those of the settings by default.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _MESH = flags.DEFINE_string(
     "mesh",
     f"{sharding.DATA}=-1,{sharding.FACTOR}=1",
     "Devices that share the rows and the dictionary; -1 is what the other leaves.",
+    flag_values=FLAGS,
 )
 
 
-@script.main
 def main() -> None:
     """Trains and writes the dictionary."""
     values = config_lib.to_json(
@@ -59,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 import scripts
-from absl import flags
-from absl.testing import flagsaver
 
 from experiments import compare_dictionaries, reproduce_paper
 from tfvis_jax import config as config_lib
@@ -14,23 +12,17 @@ from tfvis_jax.cli import progress, train
 from tfvis_jax.runs import directory as directory_lib
 
 
-@pytest.fixture
-def parsed_flags():
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-
-
 def test_the_papers_settings_from_text_to_page(
-    parsed_flags, toy_bert_folder, toy_corpus, tmp_path, capsys
+    toy_bert_folder, toy_corpus, tmp_path, capsys
 ):
-    with flagsaver.flagsaver(
-        workdir=str(tmp_path / "run"),
-        model=str(toy_bert_folder),
-        text=[str(toy_corpus)],
+    scripts.run(
+        reproduce_paper,
+        workdir=tmp_path / "run",
+        model=toy_bert_folder,
+        text=[toy_corpus],
         max_tokens=200,
         top_n=20,
-    ):
-        reproduce_paper.main(["reproduce_paper"])
+    )
     printed = capsys.readouterr().out
     assert "2,000 factors for layers [0]" in printed
     assert (tmp_path / "run" / "site" / "index.html").is_file()
