@@ -113,7 +113,7 @@ def from_files(
     )
 
 
-def _read(path):
+def _read(path: pathlib.Path) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path} is not there; expected .npy of [rows, d_model].")
     try:

@@ -12,6 +12,7 @@ same command goes on where it stopped.
 
 import dataclasses
 import pathlib
+from typing import Any
 
 from absl import flags
 
@@ -72,7 +73,14 @@ def main() -> None:
     outputs.write(out, document, text)
 
 
-def _compile(document, out, name, program, *, n_factors):
+def _compile(
+    document: dict[str, Any],
+    out: pathlib.Path,
+    name: str,
+    program: str,
+    *,
+    n_factors: int,
+) -> None:
     """Adds one program to the document, unless it is there."""
     factor = tables.split_over(n_factors)
     place = {

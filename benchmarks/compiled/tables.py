@@ -1,6 +1,7 @@
 """Tables of compiled programs, beside what the formulae say of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.models import bert_config
@@ -101,13 +102,13 @@ def prediction(*, rows: int, factors: Sequence[int]) -> str:
     return "\n".join(lines)
 
 
-def _by_size(each):
+def _by_size(each: dict[str, Any]) -> tuple[str, bool, int, int]:
     generation = each["topology"].partition(":")[0]
     chips = each["data"] * each["factor"]
     return generation, each["program"] != "encoder", chips, each["n_factors"]
 
 
-def _formulae(each, *, rows):
+def _formulae(each: dict[str, Any], *, rows: int) -> tuple[float, float]:
     """Returns bytes and FLOPs of a program by formula, loops counted once."""
     mesh = costs.Mesh(each["data"], each["factor"], "tpu")
     config = settings(n_factors=each["n_factors"], data=each["data"], rows=rows)
@@ -122,7 +123,7 @@ def _formulae(each, *, rows):
     return held, _PRODUCTS * product
 
 
-def _exchanged(collectives, loops):
+def _exchanged(collectives: list[list[Any]], loops: int) -> str:
     """Returns the large exchanges in so many loops; the revival's in brackets."""
     large = [c for c in collectives if c[2] == loops and c[1] >= _LARGE]
     texts = [f"{kind} {size / 2**20:,.1f} MiB" for kind, size, *_ in large]

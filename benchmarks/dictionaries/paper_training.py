@@ -124,13 +124,14 @@ def by_ours(
 
 def unexplained(x: np.ndarray, dictionary: np.ndarray, *, l1_penalty: float) -> float:
     """Returns the FVU of rows [rows, d_model] by lasso codes with a certificate."""
-    codes = encode(x, dictionary, l1_penalty=l1_penalty).codes
+    rows, factors = jnp.asarray(x), jnp.asarray(dictionary)
+    codes = encode(rows, factors, l1_penalty=l1_penalty).codes
     totals = metrics.ReconstructionTotals.zeros(
         d_model=x.shape[1], n_factors=len(dictionary)
     )
-    residual = x - decode(codes, dictionary)
+    residual = rows - decode(codes, factors)
     valid = jnp.ones(len(x), bool)
-    totals += jax.device_get(metrics.row_sums(x, codes, residual, valid=valid))
+    totals += jax.device_get(metrics.row_sums(rows, codes, residual, valid=valid))
     return totals.fvu()
 
 
@@ -206,7 +207,7 @@ def _measure(
     }
 
 
-def _table(document):
+def _table(document: dict[str, Any]) -> str:
     problem, rows = document["problem"], document["rows"]
     cells = [
         (

@@ -15,6 +15,8 @@ written anew after every method.
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -148,7 +150,12 @@ def main() -> None:
     outputs.write(out, document, text, draw=recovery_report.draw)
 
 
-def _rows_of_world(config, settings, *, seed):
+def _rows_of_world(
+    config: world_config.WorldConfig,
+    settings: recovery_candidates.RecoveryConfig,
+    *,
+    seed: int,
+) -> Iterator[dict[str, Any]]:
     """Yields the scores of every method in one world."""
     world = synthetic.make_world(jax.random.key(seed), config)
     draw = recovery_candidates.batches

@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -170,14 +171,16 @@ def candidates(
             rows_seen = settings.num_passes * len(x)
             if name in ("oracle", "random_factors"):
                 rows_seen = 0
-            if name in SAE_METHODS:
+            if isinstance(fitted, train_sae.TrainedSAE):
                 rows_seen = fitted.rows_seen
             yield FittedDictionary(
                 name, l0, fitted, seconds, rows_seen, learning_rate, l1_penalty
             )
 
 
-def _variants(name, settings):
+def _variants(
+    name: str, settings: RecoveryConfig
+) -> list[tuple[float | None, float | None, float | None]]:
     """Returns (L0, learning rate, λ) of every candidate of a name."""
     if name == "lasso":
         return [(None, None, value) for value in settings.l1_penalties]
@@ -185,7 +188,16 @@ def _variants(name, settings):
     return [(l0, rate, None) for l0 in settings.l0 for rate in rates]
 
 
-def _fit(x, world, settings, *, name, l0, rate, seed) -> method_lib.Method:
+def _fit(
+    x: np.ndarray,
+    world: synthetic.World,
+    settings: RecoveryConfig,
+    *,
+    name: str,
+    l0: Any,
+    rate: Any,
+    seed: int,
+) -> method_lib.Method:
     shared = {"n_factors": settings.n_factors, "target_l0": l0, "seed": seed}
     if name == "oracle":
         return _oracle(x, world, n_factors=settings.n_factors, l0=l0)
@@ -209,7 +221,9 @@ def _fit(x, world, settings, *, name, l0, rate, seed) -> method_lib.Method:
     return train_sae.train(jnp.asarray(x), config=config)
 
 
-def _oracle(x, world, *, n_factors, l0):
+def _oracle(
+    x: np.ndarray, world: synthetic.World, *, n_factors: int, l0: float
+) -> nested_coding.NestedSparseCoding:
     """Returns the solver with the most frequent true features as its factors."""
     rates = world_config.expected_rates(
         world_config.base_rates(world.config), world.config
@@ -223,7 +237,9 @@ def _oracle(x, world, *, n_factors, l0):
     )
 
 
-def _lasso(x, settings, *, l1_penalty, seed):
+def _lasso(
+    x: np.ndarray, settings: RecoveryConfig, *, l1_penalty: float, seed: int
+) -> sparse_coding.SparseCoding:
     """Returns a dictionary learned at one λ, with the codes of the same λ, refitted."""
     scaled, mean, scale = _scaled(x)
     state = learn.learn(
@@ -240,7 +256,9 @@ def _lasso(x, settings, *, l1_penalty, seed):
     )
 
 
-def _learn_by_pursuit(x, settings, *, solver, k, seed):
+def _learn_by_pursuit(
+    x: np.ndarray, settings: RecoveryConfig, *, solver: str, k: int, seed: int
+) -> PursuitDictionary:
     """Returns a dictionary learned from greedy codes, with the codes of that solver."""
     scaled, mean, _ = _scaled(x)
     rng = np.random.default_rng(seed)
@@ -267,7 +285,15 @@ def _learn_by_pursuit(x, settings, *, solver, k, seed):
 
 
 @functools.partial(jax.jit, static_argnames=("solver", "k"))
-def _pursuit_step(factors, energy, x, step_size, *, solver, k):
+def _pursuit_step(
+    factors: jax.Array,
+    energy: Any,
+    x: jax.Array,
+    step_size: jax.Array,
+    *,
+    solver: str,
+    k: int,
+) -> tuple[jax.Array, Any]:
     codes = _pursue(x, factors, solver=solver, k=k)
     gradient = -codes.T @ (x - codes @ factors) / len(x)
     direction, energy = _ENERGY.update(
@@ -276,14 +302,12 @@ def _pursuit_step(factors, energy, x, step_size, *, solver, k):
     return dictionary_lib.project_unit_norm(factors - step_size * direction), energy
 
 
-def _scaled(x):
+def _scaled(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.float32]:
     """Returns rows less their mean at unit distance, that mean, and the distance."""
-    mean = np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
-    centred = x - mean
-    scale = np.sqrt(np.mean(np.sum(centred.astype(np.float64) ** 2, axis=1)))
-    return centred / np.float32(scale), mean, scale
+    mean, scale = method_lib.centre_and_scale(x)
+    return (x - mean) / scale, mean, scale
 
 
 @functools.partial(jax.jit, static_argnames=("solver", "k"))
-def _pursue(x, factors, *, solver, k):
+def _pursue(x: jax.Array, factors: jax.Array, *, solver: str, k: int) -> jax.Array:
     return pursue(x, factors, k=k, method=solver)

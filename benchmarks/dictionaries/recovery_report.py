@@ -152,7 +152,7 @@ def name_of(score: str) -> str:
     return _NAMES.get(score, score)
 
 
-def _best_rates(rows, name):
+def _best_rates(rows: list[dict[str, Any]], name: str) -> list[list[dict[str, Any]]]:
     """Returns a method's groups in the order of L0, of each target the best in F1."""
     best = {}
     for (method, l0, _, l1_penalty), group in groups(rows).items():
@@ -164,27 +164,27 @@ def _best_rates(rows, name):
     return sorted(best.values(), key=lambda group: _mean(group, "l0"))
 
 
-def _targets(rows):
+def _targets(rows: Sequence[dict[str, Any]]) -> list[float]:
     return sorted({row["target_l0"] for row in rows} - {None})
 
 
-def _setting(row):
+def _setting(row: dict[str, Any]) -> str:
     if row["l1_penalty"] is not None:
         return f"λ {row['l1_penalty']:g}"
     rate = row["learning_rate"]
     return f"L0 {row['target_l0']:g}" + (f", rate {rate:g}" if rate else "")
 
 
-def _mean(group, key):
+def _mean(group: list[dict[str, Any]], key: str) -> float:
     return float(np.mean([row[key] for row in group]))
 
 
-def _spread(group, score):
+def _spread(group: list[dict[str, Any]], score: str) -> str:
     """Returns the mean, and between worlds half of the range where there are some."""
     values = [row[score] for row in group]
     mean = f"{np.mean(values):.3f}"
     return mean if len(values) == 1 else f"{mean} ± {np.ptp(values) / 2:.3f}"
 
 
-def _title(method):
+def _title(method: str) -> str:
     return method.replace("_", " ").replace("sae", "SAE")

@@ -141,7 +141,7 @@ def main() -> None:
     outputs.write(out, document, text)
 
 
-def _table(document):
+def _table(document: dict[str, Any]) -> str:
     problem = document["problem"]
     heads = ("update", "ms a step", "ms for its codes", "update's share")
     cells = [

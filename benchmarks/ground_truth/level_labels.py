@@ -63,12 +63,16 @@ class Corpus:
       document: [n_tokens] int.
       levels: [n_concepts] "mid" or "high".
       holds: [n_concepts, n_tokens] bool.
+      count: [n_forms], tokens of each form.
+      held: [n_concepts, n_forms], tokens of each form that a concept holds.
     """
 
     form: np.ndarray
     document: np.ndarray
     levels: Sequence[str]
     holds: np.ndarray
+    count: np.ndarray = dataclasses.field(init=False)
+    held: np.ndarray = dataclasses.field(init=False)
 
     def __post_init__(self):
         n_forms = int(self.form.max()) + 1
@@ -90,7 +94,7 @@ def label(corpus: Corpus, strongest: np.ndarray) -> ConceptLabel | None:
     return _word(corpus, strongest) or _concept(corpus, strongest[:NUM_STRONGEST])
 
 
-def _word(corpus, strongest) -> ConceptLabel | None:
+def _word(corpus: Corpus, strongest: np.ndarray) -> ConceptLabel | None:
     top = corpus.form[strongest[:NUM_STRONGEST]]
     best = None
     for form in np.unique(top):
@@ -108,7 +112,7 @@ def _word(corpus, strongest) -> ConceptLabel | None:
     return best
 
 
-def _concept(corpus, strongest) -> ConceptLabel | None:
+def _concept(corpus: Corpus, strongest: np.ndarray) -> ConceptLabel | None:
     if len(strongest) < NUM_STRONGEST:
         return None
     forms = corpus.form[strongest]
@@ -139,6 +143,6 @@ def _concept(corpus, strongest) -> ConceptLabel | None:
     return None
 
 
-def _share_of_largest(forms) -> float:
+def _share_of_largest(forms: np.ndarray) -> float:
     _, count = np.unique(forms, return_counts=True)
     return float(np.sort(count)[::-1][:FEW_FORMS].sum() / len(forms))

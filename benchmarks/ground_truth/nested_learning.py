@@ -137,7 +137,9 @@ def learn(
 
 
 @jax.jit
-def _step(state, x, step_size, l0):
+def _step(
+    state: NestedState, x: jax.Array, step_size: jax.Array, l0: jax.Array
+) -> NestedState:
     codes = infer(x - state.offset[None], state.factors, l1_penalty=state.l1_penalty)
     found = jnp.mean(jnp.sum(codes > 0, axis=1, dtype=jnp.float32))
     state = move(state, x, codes, step_size=step_size)
@@ -225,18 +227,18 @@ def sort_by_rate(state: NestedState) -> NestedState:
     )
 
 
-def _levels(n_factors) -> list[slice]:
+def _levels(n_factors: int) -> list[slice]:
     ends = prefix_sizes(n_factors)
     return [slice(*ends_of) for ends_of in zip((0, *ends[:-1]), ends, strict=True)]
 
 
-def _weighted_mean(residuals):
+def _weighted_mean(residuals: list[jax.Array]) -> jax.Array:
     """Returns Σ v_m r_m / Σ v_m of prefixes, the last of which is the whole."""
     total = sum(residuals[:-1]) + _WHOLE_WEIGHT * residuals[-1]
     return total / (len(residuals) - 1 + _WHOLE_WEIGHT)
 
 
-def _residuals(y, codes, factors):
+def _residuals(y: jax.Array, codes: jax.Array, factors: jax.Array) -> list[jax.Array]:
     """Returns r_l of every level."""
     found = []
     for level in _levels(factors.shape[0]):

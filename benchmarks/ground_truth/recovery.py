@@ -69,18 +69,19 @@ class FiringCounts(NamedTuple):
     feature: np.ndarray | jax.Array
 
 
-def absolute_cosines(dictionary: np.ndarray, features: np.ndarray) -> np.ndarray:
+def absolute_cosines(
+    dictionary: jax.Array | np.ndarray, features: jax.Array | np.ndarray
+) -> np.ndarray:
     """Returns |cosine| of every factor with every feature, [n_factors, n_true].
 
     Args:
       dictionary: [n_factors, d_model], any norms; a zero row has the cosine 0.
       features: [n_true, d_model].
     """
-    dictionary, features = np.asarray(dictionary), np.asarray(features)
-    return np.abs(_unit(dictionary) @ _unit(features).T)
+    return np.abs(_unit(np.asarray(dictionary)) @ _unit(np.asarray(features)).T)
 
 
-def _unit(rows):
+def _unit(rows: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norms > 0, norms, 1)
 
@@ -177,5 +178,5 @@ def evaluate(
 
 
 @jax.jit
-def _row_sums(x, codes, residual):
+def _row_sums(x: jax.Array, codes: jax.Array, residual: jax.Array) -> metrics.RowSums:
     return metrics.row_sums(x, codes, residual, valid=jnp.ones(len(x), bool))

@@ -16,7 +16,8 @@ levels of those with a cosine of at least 0.8 are compared.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -151,7 +152,7 @@ def _measure() -> dict:
                 world, per_class=_PER_CLASS.value // share, per_factor=per_factor
             )
         outputs.say(f"{path}: {len(cases)} labelled so far")
-    found = {"labelled": [dataclasses.asdict(case) for case in cases]}
+    found: dict[str, Any] = {"labelled": [dataclasses.asdict(case) for case in cases]}
     if _MATCHED.value:
         found["matched"] = _measure_matched(
             n=_PAIRS.value // share, per_factor=per_factor
@@ -159,7 +160,7 @@ def _measure() -> dict:
     return found
 
 
-def _measure_matched(*, n, per_factor) -> dict:
+def _measure_matched(*, n: int, per_factor: int) -> dict:
     if len(_MATCHED.value) != 2:
         raise InputError(f"Expected two runs as --matched, got {_MATCHED.value}.")
     first, second = (run_lib.load_run(path) for path in _MATCHED.value)
@@ -180,7 +181,7 @@ def _measure_matched(*, n, per_factor) -> dict:
     }
 
 
-def _compare(matched) -> dict:
+def _compare(matched: dict[str, Any]) -> dict:
     table = [[0] * len(rule_lib.LEVELS) for _ in rule_lib.LEVELS]
     for pair in matched["pairs"]:
         a, b = (rule_lib.judge(cases_lib.Case(**side).evidence).name for side in pair)
@@ -195,7 +196,9 @@ def _compare(matched) -> dict:
     }
 
 
-def _groups(cases):
+def _groups(
+    cases: Sequence[cases_lib.Case],
+) -> Iterator[tuple[str, str, list[cases_lib.Case]]]:
     for kind in ("trained", "planted"):
         for half, chosen in (("chosen on", True), ("reported", False)):
             yield (
@@ -205,18 +208,18 @@ def _groups(cases):
             )
 
 
-def _row(name, cells) -> str:
+def _row(name: str, cells: Sequence[object]) -> str:
     return f"| {name} | " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def _table(table) -> list[str]:
+def _table(table: list[list[int]]) -> list[str]:
     lines = [_row("label", rule_lib.LEVELS), _row("---", ["--:"] * 4)]
     return lines + [
         _row(name, row) for name, row in zip(rule_lib.LEVELS, table, strict=False)
     ]
 
 
-def _percent(share) -> str:
+def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
 
 

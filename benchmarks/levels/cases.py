@@ -174,7 +174,9 @@ def matched(run: run_lib.Run, factors: Sequence[int], *, per_factor: int) -> lis
     )
 
 
-def _curves(examples):
+def _curves(
+    examples: stored.Examples | planted_factors.Strongest,
+) -> tuple[np.ndarray, np.ndarray]:
     activation = np.asarray(examples.activation)
     curves = importance.importance_scores(activation, n=activation.shape[2])
     return curves, np.asarray(examples.firing)
@@ -257,7 +259,7 @@ def cases(
     ]
 
 
-def _name(world, label) -> str:
+def _name(world: ConceptText, label: level_labels.ConceptLabel) -> str:
     if label.level == "low":
         row = int(np.flatnonzero(world.form == label.concept)[0])
         start = int(world.tokens.start[row])

@@ -197,7 +197,7 @@ def concepts(tokens: Tokens) -> list[Concept]:
     ]
 
 
-def _templates(tokens) -> Iterator[Concept]:
+def _templates(tokens: Tokens) -> Iterator[Concept]:
     for name, pattern in {**_TEMPLATES, **_neighbours(tokens)}.items():
         spans = np.array(
             [match.span("t") for match in re.finditer(pattern, tokens.text)], np.int64
@@ -208,7 +208,7 @@ def _templates(tokens) -> Iterator[Concept]:
         yield Concept(name, "mid", found)
 
 
-def _neighbours(tokens) -> dict[str, str]:
+def _neighbours(tokens: Tokens) -> dict[str, str]:
     """Returns templates of a frequent word and whatever stands beside it."""
     ids, count = np.unique(tokens.token_id, return_counts=True)
     patterns = {}
@@ -223,7 +223,7 @@ def _neighbours(tokens) -> dict[str, str]:
     return patterns
 
 
-def _documents(tokens) -> Iterator[Concept]:
+def _documents(tokens: Tokens) -> Iterator[Concept]:
     domain = np.array(tokens.domains)[tokens.document]
     for name in sorted(set(tokens.domains) - {""}):
         yield Concept(f"domain {name}", "high", np.flatnonzero(domain == name))

@@ -3,7 +3,7 @@
 The layer goes by turns and not by class, so that it gives no class away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -64,11 +64,15 @@ def choose(
     ]
 
 
-def _draw(rng, concepts, count):
+def _draw(
+    rng: np.random.Generator, concepts: Sequence[concepts_lib.Concept], count: int
+) -> list[concepts_lib.Concept]:
     return [concepts[i] for i in rng.permutation(len(concepts))[:count]]
 
 
-def _words(tokens, form):
+def _words(
+    tokens: concepts_lib.Tokens, form: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
     order = np.argsort(form, kind="stable")
     _, first = np.unique(form[order], return_index=True)
     for rows in np.split(order, first[1:]):

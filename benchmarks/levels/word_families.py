@@ -76,7 +76,7 @@ def of_vocabulary(pieces: Sequence[str]) -> np.ndarray:
     return np.array(families, np.int64)
 
 
-def _stem(piece):
+def _stem(piece: str) -> str:
     if piece.startswith("##") or not piece.isalpha():
         return piece
     for ending in _ENDINGS:

@@ -9,6 +9,7 @@ import pathlib
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -112,7 +113,7 @@ def measure(
     }
 
 
-def _clock(work):
+def _clock(work: Callable[[], Any]) -> tuple[float, float]:
     start, cpu_start = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - start, time.process_time() - cpu_start

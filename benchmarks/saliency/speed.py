@@ -217,7 +217,7 @@ def main() -> None:
             files.write_json(pathlib.Path(_OUT.value), document)
 
 
-def _world():
+def _world() -> Workload:
     run = run_lib.load_run(_RUN.value)
     layer = run.trained.layers[-1] if _LAYER.value is None else _LAYER.value
     opened = setup.open_model(run.directory, run.config)
@@ -234,27 +234,29 @@ def _world():
     return Workload(run, opened, probe, targets, replacement)
 
 
-def _lime(world, targets):
+def _lime(world: Workload, targets: list[target_lib.Target]) -> list[Any]:
     return lime.explain(world.probe, targets, replacement=world.replacement)
 
 
-def _time(work, *, beside=None):
+def _time(
+    work: Callable[[], Any], *, beside: Callable[[], Any] | None = None
+) -> tuple[Any, dict[str, float], dict[str, float]]:
     """Returns the result and the least time of it, and that of what runs beside.
 
     What runs beside does so after each timed run: a disturbance slows both.
     """
     _, first = _clock(work)
-    own, others = [], []
+    result, own, others = None, [], []
     for _ in range(_REPEATS.value):
         result, spent = _clock(work)
         own.append(spent)
         if beside is not None:
             others.append(_clock(beside)[1])
     best = {"first_seconds": first["seconds"], **_least(own)}
-    return result, best, _least(others) if others else None
+    return result, best, _least(others) if others else {}
 
 
-def _clock(work):
+def _clock(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
     start, cpu_start = time.perf_counter(), time.process_time()
     result = work()
     return result, {
@@ -263,11 +265,13 @@ def _clock(work):
     }
 
 
-def _least(times):
+def _least(times: list[dict[str, float]]) -> dict[str, float]:
     return {name: min(spent[name] for spent in times) for name in times[0]}
 
 
-def _row(task, *, masks, spent, **more):
+def _row(
+    task: str, *, masks: int, spent: dict[str, float], **more: Any
+) -> dict[str, Any]:
     return {
         "task": task,
         "rows_per_s": masks / spent["seconds"],
@@ -280,7 +284,7 @@ def _row(task, *, masks, spent, **more):
     }
 
 
-def _fill_baseline(rows):
+def _fill_baseline(rows: list[dict[str, Any]]) -> None:
     """Gives a row without a baseline that of the first: all masks for each example."""
     first = next((row for row in rows if "masks" in row), {})
     for name in ("baseline_seconds", "baseline_cpu_seconds"):

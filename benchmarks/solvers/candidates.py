@@ -249,7 +249,7 @@ def lasso_candidates(
     ]
 
 
-def _worthwhile(program, tolerances):
+def _worthwhile(program: Program, tolerances: list[float]) -> list[float]:
     """ISTA is too slow for all but the loosest; `auto` is another solver's double."""
     if program.solver == "ista":
         return tolerances[:1]

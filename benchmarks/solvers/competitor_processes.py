@@ -130,7 +130,7 @@ def candidates(
     ]
 
 
-def _be_quiet():
+def _be_quiet() -> None:
     """Silences warnings here and in further processes: quality is judged by the gap."""
     warnings.simplefilter("ignore")
     os.environ["PYTHONWARNINGS"] = "ignore"
@@ -154,7 +154,14 @@ def _solve(process, function, x, dictionary, **settings):
     return process.submit(function, x, dictionary, **settings).result()
 
 
-def _steps_to_gap(solve, x, dictionary, *, l1_penalty, gap) -> int:
+def _steps_to_gap(
+    solve: Callable[..., timing.Solved],
+    x: np.ndarray,
+    dictionary: np.ndarray,
+    *,
+    l1_penalty: float,
+    gap: float,
+) -> int:
     """Returns the published number of steps, or the first of more that reach a gap."""
     for num_steps in (competitors.PUBLISHED_STEPS, *_MORE_STEPS):
         solved = solve(x, dictionary, l1_penalty=l1_penalty, num_steps=num_steps)

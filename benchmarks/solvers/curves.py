@@ -124,7 +124,15 @@ def factors_curve(
     return points
 
 
-def _points(x, dictionary, points, *, l1_penalty, repeats, progress):
+def _points(
+    x: np.ndarray,
+    dictionary: np.ndarray,
+    points: Sequence[tuple[str, int]],
+    *,
+    l1_penalty: float,
+    repeats: int,
+    progress: Callable[[str], None],
+) -> list[dict[str, Any]]:
     n_factors, d_model = dictionary.shape
     shape = {"d_model": d_model, "n_factors": n_factors}
     wanted, memory = [], []

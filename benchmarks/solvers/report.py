@@ -1,5 +1,6 @@
 """The JSON of solver benchmarks as Markdown tables."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -116,11 +117,11 @@ def name_of(row: dict[str, Any]) -> str:
     return name
 
 
-def _fastest(rows):
+def _fastest(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     return max(rows, key=lambda row: row["rows_per_s"], default=None)
 
 
-def _speed_cells(row):
+def _speed_cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         name_of(row),
         tables.or_dash(row["tolerance"], ".0e"),
@@ -135,7 +136,7 @@ def _speed_cells(row):
     )
 
 
-def _scaling_cells(row, size):
+def _scaling_cells(row: dict[str, Any], size: str) -> tuple[str, ...]:
     return (
         row["solver"],
         f"{row[size]:,}",
@@ -150,7 +151,7 @@ def _scaling_cells(row, size):
     )
 
 
-def _exponents(rows, size):
+def _exponents(rows: list[dict[str, Any]], size: str) -> list[str]:
     """Returns lines that say how time grows with size, a power for each solver."""
     powers = []
     for solver in dict.fromkeys(row["solver"] for row in rows):
@@ -164,7 +165,7 @@ def _exponents(rows, size):
     return ["", f"Time grows with the power: {', '.join(powers)}."] if powers else []
 
 
-def _warm_cells(row):
+def _warm_cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         row["solver"],
         f"{row['l0']:.0f}",
@@ -178,5 +179,5 @@ def _warm_cells(row):
     )
 
 
-def _rate(value):
+def _rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

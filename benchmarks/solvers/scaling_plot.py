@@ -1,6 +1,7 @@
 """Curves of cost and memory, and what warm starts save, in one figure."""
 
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from tfvis_jax.reporting import plot_style, tables
@@ -52,7 +53,12 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     plot_style.save(figure, path)
 
 
-def _costs(axes, rows, size, cost):
+def _costs(
+    axes: Any,
+    rows: list[dict[str, Any]],
+    size: str,
+    cost: Callable[[dict[str, Any]], float],
+) -> None:
     """Draws curves, and a line of linear growth under them."""
     axes.set_yscale("log")
     _curves(axes, rows, size, cost)
@@ -63,7 +69,12 @@ def _costs(axes, rows, size, cost):
     axes.legend(fontsize=8, loc="upper left")
 
 
-def _curves(axes, rows, size, cost):
+def _curves(
+    axes: Any,
+    rows: list[dict[str, Any]],
+    size: str,
+    cost: Callable[[dict[str, Any]], float],
+) -> None:
     axes.set_xscale("log", base=2)
     for solver, colour, marker in _styles(rows):
         found = [row for row in rows if row["solver"] == solver]
@@ -78,7 +89,7 @@ def _curves(axes, rows, size, cost):
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
 
 
-def _warm_starts(axes, rows):
+def _warm_starts(axes: Any, rows: list[dict[str, Any]]) -> None:
     """Draws the share of a cold solve's steps, a column for each setting."""
     settings = list(
         dict.fromkeys(
@@ -117,6 +128,6 @@ def _warm_starts(axes, rows):
     axes.legend(fontsize=8)
 
 
-def _styles(rows):
+def _styles(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     solvers = list(dict.fromkeys(row["solver"] for row in rows))
     return list(zip(solvers, _COLOURS, _MARKERS, strict=False))

@@ -13,11 +13,14 @@ those of a finished run, or of two files:
 Prints a Markdown table; writes it with JSON and a plot of gap against time.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 from absl import flags
 
 from benchmarks import inputs
+from benchmarks import problem as problem_lib
 from benchmarks.solvers import (
     candidates,
     competitor_processes,
@@ -120,7 +123,7 @@ def main() -> None:
     outputs.write(out, document, text, draw=speed_plot.draw)
 
 
-def _penalties(problem):
+def _penalties(problem: problem_lib.BenchmarkProblem) -> list[float]:
     """Returns the values of λ that are asked for."""
     if _TARGET_L0.value is not None:
         wanted = inputs.numbers("target_l0", _TARGET_L0.value)
@@ -139,8 +142,15 @@ def _penalties(problem):
 
 
 def _measure(
-    problem, solvers, programs, processes, *, l1_penalty, tolerances, peak_tflops
-):
+    problem: problem_lib.BenchmarkProblem,
+    solvers: list[str],
+    programs: list[candidates.Program],
+    processes: competitor_processes.Processes,
+    *,
+    l1_penalty: float,
+    tolerances: list[float],
+    peak_tflops: float | None,
+) -> list[dict[str, Any]]:
     """Returns the rows of one λ."""
     outputs.say(f"λ = {l1_penalty:g}")
     x, dictionary = problem.x, problem.dictionary

@@ -60,7 +60,7 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     plot_style.save(figure, path)
 
 
-def _panel(axes, rows):
+def _panel(axes: Any, rows: list[dict[str, Any]]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.axhline(
@@ -99,7 +99,7 @@ def _panel(axes, rows):
             )
 
 
-def _places(rows):
+def _places(rows: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
     rows = sorted(rows, key=lambda row: -row["gap_mean"])
     milliseconds = [1e3 / row["rows_per_s"] for row in rows]
     return milliseconds, [max(row["gap_mean"], _FLOOR) for row in rows]

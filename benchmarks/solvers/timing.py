@@ -106,7 +106,9 @@ def certify(
     return gap, jnp.sum(residual**2, axis=1)
 
 
-def _judge(candidate, x, dictionary, *, l1_penalty):
+def _judge(
+    candidate: TimedSolver, x: np.ndarray, dictionary: np.ndarray, *, l1_penalty: float
+) -> dict[str, Any]:
     solved = candidate.solve()
     codes = np.asarray(solved.codes)
     x = x[: candidate.batch]

@@ -98,7 +98,13 @@ def measure(
     return rows
 
 
-def _train(dictionary, batches, *, l1_penalty, part_of_run):
+def _train(
+    dictionary: np.ndarray,
+    batches: np.ndarray,
+    *,
+    l1_penalty: float,
+    part_of_run: float,
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Returns the dictionary before and after the step on the last batch."""
     config = config_lib.DictionaryConfig(n_factors=len(dictionary))
     state = state_lib.create(
@@ -107,6 +113,7 @@ def _train(dictionary, batches, *, l1_penalty, part_of_run):
         l1_penalty=l1_penalty,
         config=config,
     )
+    before = dictionary
     for x in batches:
         # A step takes the buffers of its state; this is a copy.
         before = np.array(state.dictionary)
@@ -115,11 +122,11 @@ def _train(dictionary, batches, *, l1_penalty, part_of_run):
             x,
             np.ones(len(x), np.float32),
             np.ones(len(x), bool),
-            progress=np.float32(part_of_run),
+            progress=jnp.float32(part_of_run),
             solver=config_lib.SolverConfig(),
             dictionary=config,
         )
-    step_size = float(state_lib.step_size(config, progress=np.float32(part_of_run)))
+    step_size = float(state_lib.step_size(config, progress=jnp.float32(part_of_run)))
     return before, np.array(state.dictionary), step_size
 
 
