@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Each may import what stands to its right, and itself.
 ORDER = (
     "__main__ cli",
+    "pipeline",
     "notebook",
     "viewer interop comparison evaluation",
     "description",
@@ -26,7 +27,10 @@ ORDER = (
     "sparse_coding",
     "reporting",
     "files markup",
+    "config_json",
     "config",
+    "config_pieces",
+    "config_fields",
     "errors",
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
@@ -39,6 +43,7 @@ ONLY_IN = {
     "matplotlib": ("reporting/plot_style.py",),
 }
 FILES = sorted((ROOT / "tfvis_jax").rglob("*.py"))
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
 
 
 def _imports(path):
@@ -72,16 +77,29 @@ def test_imports_point_one_way(path):
 
 
 def test_settings_need_no_jax():
-    for name in ("config", "files", "runs/directory", "errors"):
+    for name in (
+        "config",
+        "config_json",
+        "config_pieces",
+        "config_fields",
+        "files",
+        "runs/directory",
+        "errors",
+    ):
         modules = {m.split(".")[0] for m in _imports(ROOT / f"tfvis_jax/{name}.py")}
         assert not modules & {"jax", "flax", "optax", "orbax"}, name
 
 
 def test_experiments_and_the_package_need_no_benchmarks():
-    scripts = (ROOT / "experiments").glob("*.py")
-    for path in (*FILES, *scripts):
+    for path in (*FILES, *EXPERIMENTS):
         for module in _imports(path):
             assert module.split(".")[0] != "benchmarks", f"{path} imports {module}"
+
+
+def test_experiments_need_no_command_line():
+    for path in EXPERIMENTS:
+        found = [m for m in _imports(path) if m.startswith("tfvis_jax.cli")]
+        assert not found, f"{path} imports {found}"
 
 
 def test_every_part_of_the_package_has_a_place_in_the_order():

@@ -1,1 +1,1 @@
-"""Training on many devices, and training that is killed."""
+"""Scale: many rows, many devices, and training that is killed and resumed."""

@@ -23,7 +23,7 @@ WINDOWS_PER_FILE = 128
 _SCHEMA = "tfvis-activations/1"
 
 
-class Activations:
+class StoredHiddenStates:
     """Hidden states that are all there.
 
     Attributes:
@@ -58,13 +58,13 @@ class Activations:
 
 
 class Writer:
-    """Writes hidden states, group by group; goes on where one was interrupted."""
+    """Writes hidden states, group by group; resumes where one was interrupted."""
 
     def __init__(self, folder: pathlib.Path, about: dict[str, Any]):
         """Opens a folder to write to.
 
         Args:
-          folder: made if it is not there.
+          folder: made if it does not exist.
           about: from `describe`.
 
         Raises:
@@ -151,7 +151,7 @@ def describe(
     }
 
 
-def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
+def open(folder: pathlib.Path, *, model: str, tokens: str) -> StoredHiddenStates:
     """Opens hidden states of a model and of windows.
 
     Args:
@@ -164,8 +164,8 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
     """
     if not (folder / "about.json").is_file():
         raise InputError(
-            f"There are no finished hidden states in {folder}. `tfvis activations RUN` "
-            "writes them, or goes on."
+            f"There are no complete hidden states in {folder}. "
+            "`tfvis hidden_states RUN` writes them, or resumes."
         )
     about = files.read_json(folder / "about.json")
     schema = about.get("schema") if isinstance(about, dict) else None
@@ -183,7 +183,7 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
                 "tokens": "other text or windows",
             }[name]
             raise InputError(f"The hidden states in {folder} are of {what}.")
-    return Activations(folder, about)
+    return StoredHiddenStates(folder, about)
 
 
 def _open_array(folder, about, *, create):
@@ -242,7 +242,7 @@ def _zarr(folder):
 def _damaged(path):
     what = "is damaged" if path.is_file() else "is missing"
     return InputError(
-        f"The part {path} of stored hidden states {what}. `tfvis activations RUN` "
+        f"The part {path} of stored hidden states {what}. `tfvis hidden_states RUN` "
         "writes it anew and leaves the others as they are."
     )
 

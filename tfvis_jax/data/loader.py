@@ -71,7 +71,7 @@ def batches(
     start: int = 0,
     num_epochs: int = 1,
     places: np.ndarray | None = None,
-    stored: hidden_states_folder.Activations | None = None,
+    stored: hidden_states_folder.StoredHiddenStates | None = None,
 ) -> Iterator[Batch]:
     """Yields every window of ``rows`` once an epoch.
 
@@ -144,7 +144,7 @@ def _read_batch(
     *,
     places: np.ndarray,
     parts: int,
-    stored: hidden_states_folder.Activations | None,
+    stored: hidden_states_folder.StoredHiddenStates | None,
 ) -> Batch:
     """Reads the windows at some places of a batch; -1 stands for an empty one."""
     ours = chosen[places]

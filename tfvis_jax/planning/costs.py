@@ -240,7 +240,7 @@ def _first_factors_bytes(config, model, *, mesh) -> int:
     kind = config.dictionary.initialisation
     shares = 1 if kind == "spread" else mesh.factor
     made = (_FIRST_FACTORS[kind] - 1) * whole // shares
-    if config.solver.target_l0 is None:
+    if config.sparsity.target_l0 is None:
         return made
     # λ is found on the same rows on every device, by the solver that suits it.
     rows = first_state.PENALTY_ROWS

@@ -42,7 +42,7 @@ def fit(
     mesh: jax.sharding.Mesh | None = None,
     notify: Callable[[str], None] = warnings.warn,
     profile_batch: int | None = None,
-    stored: hidden_states_folder.Activations | None = None,
+    stored: hidden_states_folder.StoredHiddenStates | None = None,
 ) -> state_lib.TrainState:
     """Learns the dictionary of a run, from its newest checkpoint if there is one.
 
@@ -221,7 +221,10 @@ def _batch_trainer(opened, windows, length, *, encoder, mesh):
     weights = token_weights(windows.token_counts, enabled=config.token_weights)
     token_weight = sharding.place(mesh, weights, jax.P())
     train_step = functools.partial(
-        step.train_step, solver=config.solver, dictionary=config.dictionary
+        step.train_step,
+        solver=config.solver,
+        dictionary=config.dictionary,
+        sparsity=config.sparsity,
     )
 
     def train_batch(state, batch):
@@ -261,7 +264,7 @@ def _batch_trainer(opened, windows, length, *, encoder, mesh):
                 size=length.rows_per_part,
             )
             # Hidden states are scaled once a batch: so the scale moves once a batch.
-            equalises = config.solver.equal_l0 and number == n_steps - 1
+            equalises = config.sparsity.equal_l0 and number == n_steps - 1
             state, step_metrics = train_step(
                 state,
                 x,
