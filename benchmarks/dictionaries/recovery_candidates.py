@@ -242,7 +242,7 @@ def _lasso(
 ) -> sparse_coding.SparseCoding:
     """Returns a dictionary learned at one λ, with the codes of the same λ, refitted."""
     scaled, mean, scale = _scaled(x)
-    state = learn.learn(
+    state = learn(
         scaled,
         solver=config_lib.SolverConfig(l1_penalty=l1_penalty),
         dictionary=config_lib.DictionaryConfig(n_factors=settings.n_factors),

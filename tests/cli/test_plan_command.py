@@ -89,7 +89,7 @@ def test_wrong_usage(capsys, toy_bert_folder):
 
 
 def test_what_xla_says_is_shown(capsys, toy_bert_folder, monkeypatch):
-    figures = compiled.Figures(
+    figures = compiled.ProgramCost(
         arguments=2**20,
         results=0,
         temporary=3 * 2**20,

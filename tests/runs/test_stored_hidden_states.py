@@ -114,7 +114,7 @@ def test_an_interrupted_fill_goes_on(stored, settings, tmp_path, written):
         stored_hidden_states.fill(
             folder, opened, windows, dtype="float32", progress=stop_early
         )
-    with pytest.raises(InputError, match="no finished hidden states"):
+    with pytest.raises(InputError, match="no complete hidden states"):
         stored_hidden_states.open_for(folder, opened, windows)
     assert written == [0]
     stored_hidden_states.fill(
@@ -193,7 +193,7 @@ def test_states_of_something_else_are_refused(stored, settings, tmp_path):
         stored_hidden_states.fill(
             folder, opened, windows, dtype="float32", progress=toy_runs.silent
         )
-    with pytest.raises(InputError, match="among"):
+    with pytest.raises(InputError, match="one of the types"):
         stored_hidden_states.fill(
             tmp_path / "x", opened, windows, dtype="float16", progress=toy_runs.silent
         )
@@ -240,7 +240,7 @@ def test_a_damaged_part_is_named_and_written_anew_alone(
     shutil.copytree(source.run.hidden_states, folder)
     every = np.arange(len(windows))
     damage(folder / part)
-    with pytest.raises(InputError, match=f"{part} .*{message}.*leaves the others"):
+    with pytest.raises(InputError, match=f"{part} .*{message}.*keeps the others"):
         stored_hidden_states.open_for(folder, source, windows).read(every)
     stored_hidden_states.fill(
         folder, source, windows, dtype="float32", progress=toy_runs.silent

@@ -1,4 +1,4 @@
-"""Checkpoints in other places than the run: folders, and buckets of an emulator."""
+"""Checkpoints outside the run: in folders, and in buckets of an emulator."""
 
 import dataclasses
 import logging
@@ -73,7 +73,7 @@ def _stop_and_go_on(place, run, settings, expected):
     folder = epath.Path(place)
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
     _damage(folder / "2")
-    with pytest.warns(UserWarning, match=f"{place}/2 cannot be read. An older"):
+    with pytest.warns(UserWarning, match=f"{place}/2 cannot be read. It was moved"):
         state = toy_runs.fit(run, settings)
     np.testing.assert_array_equal(state.dictionary, expected.dictionary)
     aside = folder.with_name(folder.name + "-damaged")

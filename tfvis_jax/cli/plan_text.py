@@ -15,7 +15,7 @@ _MEANING = {
     "hidden_states": "hidden states of a batch",
     "rows": "rows of a step",
     "codes": "codes in flight",
-    "activations": "inside the encoder",
+    "encoder_buffers": "inside the encoder",
     "first_factors": "first factors being made",
 }
 

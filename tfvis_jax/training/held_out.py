@@ -1,4 +1,4 @@
-"""Held-out error while training: a small, always the same sample of the windows."""
+"""Measures the held-out error during training, on a small, fixed sample of windows."""
 
 import dataclasses
 import functools
@@ -15,12 +15,13 @@ from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.learning import inference
 from tfvis_jax.learning import state as state_lib
+from tfvis_jax.models import bert
 from tfvis_jax.runs import setup
 from tfvis_jax.sparse_coding import metrics, objective
 
 # Costs as much as one or two dictionary steps on all layers of a small BERT.
 _WINDOWS = 8
-# What an error must fall by to count as fallen.
+# Fraction by which the error must fall to count as lower.
 _LEAST_FALL = 1e-3
 
 
@@ -32,20 +33,20 @@ class HeldOut:
         opened: setup.Setup,
         windows: windows_lib.Windows,
         *,
-        encoder,
+        encoder: bert.Bert,
         mesh: jax.sharding.Mesh,
-    ):
+    ) -> None:
         """Reads the sample and runs the encoder over it.
 
         Args:
           opened: model and settings.
           windows: tokens of the corpus.
-          encoder: the model's, on the mesh.
-          mesh: in whose context all methods are called.
+          encoder: the model's encoder, on the mesh.
+          mesh: the mesh in whose context all methods are called.
         """
         self._solver = opened.config.solver
-        # The same windows on every mesh, so that errors can be compared; what its
-        # devices do not divide is filled up with empty ones.
+        # The same windows on every mesh, so that errors can be compared. Empty windows
+        # are added until the number is a multiple of the devices.
         data = mesh.shape[sharding.DATA]
         size = -(-_WINDOWS // data) * data
         chosen = windows.held_out
@@ -71,6 +72,7 @@ class HeldOut:
             encoder,
             token_ids,
             token_mask,
+            # Unscaled, since the scale may change during training.
             jnp.ones((len(opened.layers),)),
             layers=opened.layers,
         )
@@ -91,11 +93,14 @@ class HeldOut:
 
 
 def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:
-    """Returns whether none of the last errors is below all before, by 0.1 %.
+    """Returns whether the error has stopped falling.
+
+    It has if none of the last ``patience`` errors is at least 0.1 % below the lowest
+    error before them.
 
     Args:
-      errors: of checkpoints at equal distances, in order.
-      patience: how many are the last; None never settles.
+      errors: held-out errors at equally spaced checkpoints, in order.
+      patience: number of checkpoints to wait; None never stops.
     """
     if patience is None or len(errors) <= patience:
         return False
@@ -138,6 +143,7 @@ def _layer_sums(
             jnp.sum(sums.squared_error),
         )
 
+    # Layer by layer, which bounds the memory that the codes take.
     return jax.lax.map(of_layer, (hidden_states, layer_scale))
 
 
