@@ -1,4 +1,4 @@
-"""The script that explains a whole dictionary; it runs in a process of its own."""
+"""The script that explains a whole dictionary."""
 
 import fcntl
 import json
@@ -6,8 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
+import scripts
 
 import tfvis_jax
 from experiments import explain_factors
@@ -16,11 +15,8 @@ from tfvis_jax.notebook import explanations_file
 
 
 def _explain(path, out, **values):
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    given = {"run": str(path), "out": str(out), "examples": 3, "methods": ["occlusion"]}
-    with flagsaver.flagsaver(**(given | values)):
-        explain_factors.main(["explain_factors"])
+    given = {"run": path, "out": out, "examples": 3, "methods": ["occlusion"]}
+    scripts.run(explain_factors, **given | values)
 
 
 def test_every_factor_gets_a_line_and_a_killed_run_goes_on(toy_run, tmp_path, capsys):

@@ -20,10 +20,11 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import inference
 from tfvis_jax.models import one_position
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.saliency import target as target_lib
-from tfvis_jax.sparse_coding import encode, implicit
+from tfvis_jax.sparse_coding import implicit
 
 # Largest relative duality gap, that of `sentence`: both show the same α.
 TOLERANCE = 1e-5
@@ -184,7 +185,10 @@ def open_probe(
     if layer not in trained.layers:
         raise InputError(f"Expected a layer of {trained.layers}, got {layer}.")
     solver = dataclasses.replace(
-        trained.solver(opened.config.solver), max_steps=_MAX_STEPS
+        trained.solver(opened.config.solver),
+        max_steps=_MAX_STEPS,
+        # An eigen-decomposition for every batch of rows would cost more than it saves.
+        exact_lipschitz=False,
     )
     return Probe(
         setup=opened,
@@ -228,16 +232,15 @@ def _hidden_states(encoder, token_ids, attention, position, scale, *, layer):
 
 
 @functools.partial(jax.jit, static_argnames=("solver",))
-def _codes(x, dictionary, tolerance, *, solver):
+def _codes(
+    x: jax.Array,
+    dictionary: jax.Array,
+    tolerance: jax.Array,
+    *,
+    solver: config_lib.SolverConfig,
+) -> tuple[jax.Array, jax.Array]:
     # The tolerance is traced: values and derivatives share one compilation.
-    encoding = encode(
-        x,
-        dictionary,
-        l1_penalty=solver.l1_penalty,
-        solver=solver.solver,
-        tolerance=tolerance,
-        max_steps=solver.max_steps,
-    )
+    encoding = inference.infer(x, dictionary, solver=solver, tolerance=tolerance)
     return encoding.codes, encoding.gap
 
 
