@@ -74,7 +74,7 @@ def measure(
 
         def save():
             state = gathered.arrays()
-            unfinished.Progress(folder).save(
+            unfinished.PassFolder(folder).save(
                 0, unfinished.Saved(np.arange(num_batches), tokens.names, state)
             )
 

@@ -52,7 +52,7 @@ def _collect(world, **changes):
 
 
 def _remove(world):
-    unfinished.Progress(world[0].run.examples_progress).remove()
+    unfinished.PassFolder(world[0].run.examples_progress).remove()
 
 
 @pytest.fixture(scope="module")
@@ -240,13 +240,13 @@ def test_a_pass_goes_on_to_the_same_end(found, world, monkeypatch, tmp_path):
         with monkeypatch.context() as patch, pytest.raises(_KilledError):
             _stop_after(patch, int(rng.integers(3, 10)))
             _collect(world, save_every_s=0)
-        state = unfinished.Progress(opened.run.examples_progress)
+        state = unfinished.PassFolder(opened.run.examples_progress)
         done.append(len(state.done()))
     assert 0 < done[0] < done[1]
     share = f"{state.fraction():.0%}"
-    with pytest.raises(InputError, match=rf"half computed \({share}\); .tfvis exampl"):
+    with pytest.raises(InputError, match=rf"partly computed \({share}\); .tfvis exa"):
         stored.load(opened.run.examples, trained)
-    with pytest.raises(InputError, match=rf"half computed \({share}\).*n 40 instead"):
+    with pytest.raises(InputError, match=rf"partly computed \({share}\).*n 40 inst"):
         _collect(world, n=N + 1)
     _equal(_collect(world), found)
     # Of another dictionary nothing can be used: the pass begins anew.

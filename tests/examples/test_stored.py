@@ -10,9 +10,8 @@ import pytest
 import tfvis_jax
 from tfvis_jax import cli, files
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import gathering
+from tfvis_jax.examples import gathering, unfinished
 from tfvis_jax.examples import stored as stored_lib
-from tfvis_jax.examples import unfinished as unfinished_lib
 from tfvis_jax.runs import encoding
 
 
@@ -240,10 +239,10 @@ def test_arrays_that_do_not_belong_together_are_refused(run, tmp_path, name, con
     folder = tmp_path / "examples"
     stored_lib.save(folder, run.examples)
     np.save(folder / f"{name}.npy", content(getattr(run.examples, name)))
-    with pytest.raises(InputError, match=f"damaged .{name} of.*anew"):
+    with pytest.raises(InputError, match=f"damaged .{name} of.*again"):
         stored_lib.load(folder, run.trained)
     (folder / f"{name}.npy").write_bytes(b"")
-    with pytest.raises(InputError, match=r"damaged.*anew"):
+    with pytest.raises(InputError, match=r"damaged.*again"):
         stored_lib.load(folder, run.trained)
 
 
@@ -256,7 +255,7 @@ def test_an_index_of_something_else_is_refused(run, tmp_path, change):
     stored_lib.save(folder, run.examples)
     index = json.loads((folder / "index.json").read_text())
     files.write_json(folder / "index.json", index | change)
-    with pytest.raises(InputError, match=r"damaged.*anew"):
+    with pytest.raises(InputError, match=r"damaged.*again"):
         stored_lib.load(folder, run.trained)
     for content in ("[]", "null", "[" * 100_000):
         (folder / "index.json").write_text(content)
@@ -275,15 +274,15 @@ def test_an_index_of_something_else_is_refused(run, tmp_path, change):
     ],
 )
 def test_a_damaged_pass_is_named(tmp_path, name, content):
-    unfinished = unfinished_lib.Progress(tmp_path / "run" / "examples-progress")
-    unfinished.begin({"n_batches": 3}, {"n": 2})
+    pass_folder = unfinished.PassFolder(tmp_path / "run" / "examples-progress")
+    pass_folder.begin({"n_batches": 3}, {"n": 2})
     arrays = {"state": np.arange(999)}
-    saved = unfinished_lib.Saved(np.arange(2), ["0-1.tokens"], arrays)
-    unfinished.save(0, saved)
+    saved = unfinished.Saved(np.arange(2), ["0-1.tokens"], arrays)
+    pass_folder.save(0, saved)
     # Something of somebody else is not read.
-    (unfinished.folder / "photo.npz").write_bytes(b"x")
-    assert unfinished.fraction() == 2 / 3 and unfinished.processes() == [0]
-    path = unfinished.folder / name
+    (pass_folder.folder / "photo.npz").write_bytes(b"x")
+    assert pass_folder.fraction() == 2 / 3 and pass_folder.processes() == [0]
+    path = pass_folder.folder / name
     if content is None:
         # A bit of the last array; the batches before it are whole.
         damaged = bytearray(path.read_bytes())
@@ -291,8 +290,8 @@ def test_a_damaged_pass_is_named(tmp_path, name, content):
         content = bytes(damaged)
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"{name} is damaged"):
-        unfinished.begin({"n_batches": 3}, {"n": 2})
-        unfinished.load(0)
+        pass_folder.begin({"n_batches": 3}, {"n": 2})
+        pass_folder.load(0)
 
 
 def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
@@ -306,14 +305,14 @@ def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
 
 def test_examples_that_are_there_are_not_computed_again(run, monkeypatch):
     # What a pass leaves that was killed when all was written, and one of other flags.
-    unfinished = unfinished_lib.Progress(run.directory.examples_progress)
+    pass_folder = unfinished.PassFolder(run.directory.examples_progress)
     for n, stays in ((30, False), (29, True)):
         settings = gathering.settings_of(n=n, n_random=50, seed=0)
-        unfinished.begin({"n_batches": 3}, settings)
+        pass_folder.begin({"n_batches": 3}, settings)
         arguments = ["--top_n=30", "--random_n=50"]
         assert cli.main(["examples", str(run.directory.path), *arguments]) == 0
-        assert unfinished.folder.exists() == stays
-    unfinished.remove()
+        assert pass_folder.folder.exists() == stays
+    pass_folder.remove()
     monkeypatch.setattr(gathering, "collect", None)
     assert (
         cli.main(["examples", str(run.directory.path), "--top_n=30", "--random_n=50"])

@@ -73,7 +73,7 @@ def test_a_damaged_file_is_named(tmp_path, cut):
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(InputError, match=r"0-0-0.tokens is damaged.*begins anew"):
+    with pytest.raises(InputError, match=r"0-0-0.tokens is damaged.*starts again"):
         token_tables.top_tokens(
             [path], row=0, n_factors=N_FACTORS, vocab_size=VOCAB, k=K
         )

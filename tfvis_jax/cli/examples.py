@@ -9,8 +9,7 @@ from absl import flags
 from tfvis_jax import sharding
 from tfvis_jax.cli import command, devices, progress
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import gathering, stored
-from tfvis_jax.examples import unfinished as unfinished_lib
+from tfvis_jax.examples import gathering, stored, unfinished
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.runs import directory as directory_lib
 
@@ -70,14 +69,14 @@ def collect(
       The examples; None in all processes but the first, if they were not there.
     """
     trained = dictionary_file.load(directory.dictionary)
-    unfinished = unfinished_lib.Progress(directory.examples_progress)
+    pass_folder = unfinished.PassFolder(directory.examples_progress)
     with contextlib.suppress(InputError):
         found = stored.load(directory.examples, trained)
         sizes = found.activation.shape[2], found.random_activation.shape[2]
         if sizes == (top_n, random_n):
             if sharding.is_first_process():
                 # A pass that was killed when all was written.
-                unfinished.remove_if_for(
+                pass_folder.remove_if_for(
                     gathering.settings_of(n=top_n, n_random=random_n, seed=found.seed)
                 )
             return found
@@ -95,7 +94,7 @@ def collect(
         )
         if found is not None:
             stored.save(directory.examples, found)
-            unfinished.remove()
+            pass_folder.remove()
     return found
 
 
