@@ -1,4 +1,4 @@
-"""Examples against a sort of all codes, and the notebook's view of them."""
+"""Test examples against a sort of all codes, and how a notebook reads them."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from tfvis_jax.runs import encoding
 
 @pytest.fixture(scope="module")
 def run(toy_bert_folder, toy_corpus, tmp_path_factory):
-    """A run trained, with examples, through the command line."""
+    """A run with examples, trained through the command line."""
     path = tmp_path_factory.mktemp("run") / "toy"
     train = [
         *("train", str(path), f"--model={toy_bert_folder}", f"--text={toy_corpus}"),
@@ -155,11 +155,11 @@ def test_numbers_in_a_notebook_are_whole_and_not_negative(run):
         factor.random_examples,
         functools.partial(factor.band_examples, (0.5, 0.9)),
     ):
-        with pytest.raises(InputError, match="from 0 on, got -1"):
+        with pytest.raises(InputError, match="non-negative number of examples, got -1"):
             read(n=-1)
 
 
-def test_a_sentence_is_its_factors_and_the_rest(run):
+def test_a_sentence_is_its_factors_plus_the_residual(run):
     encoded = run.encode("The bank of the river left the light")
     assert encoded.tokens == [
         "the",
@@ -279,12 +279,12 @@ def test_a_damaged_pass_is_named(tmp_path, name, content):
     arrays = {"state": np.arange(999)}
     saved = unfinished.Saved(np.arange(2), ["0-1.tokens"], arrays)
     pass_folder.save(0, saved)
-    # Something of somebody else is not read.
+    # Other files in the folder are not read.
     (pass_folder.folder / "photo.npz").write_bytes(b"x")
     assert pass_folder.fraction() == 2 / 3 and pass_folder.processes() == [0]
     path = pass_folder.folder / name
     if content is None:
-        # A bit of the last array; the batches before it are whole.
+        # Flip a bit of the last array; the batches before it stay intact.
         damaged = bytearray(path.read_bytes())
         damaged[damaged.index(np.arange(999).tobytes()) + 3000] ^= 1
         content = bytes(damaged)
@@ -304,7 +304,7 @@ def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
 
 
 def test_examples_that_are_there_are_not_computed_again(run, monkeypatch):
-    # What a pass leaves that was killed when all was written, and one of other flags.
+    # Left by a pass that was killed after it had written all; then by other flags.
     pass_folder = unfinished.PassFolder(run.directory.examples_progress)
     for n, stays in ((30, False), (29, True)):
         settings = gathering.settings_of(n=n, n_random=50, seed=0)
