@@ -1,4 +1,4 @@
-"""Factors to begin with: of each level, readable ones first."""
+"""Test the choice of featured factors: readable ones of each level first."""
 
 import itertools
 import types
@@ -32,7 +32,7 @@ class _Windows:
 
 
 def _run():
-    """Factor 0 marks a word, 1 a piece of a name, 2 a frequent word; all are high."""
+    """Factor 0 fires at a word, 1 at a piece of a name, 2 at a frequent word."""
     shape = (2, 3, 5)
     return types.SimpleNamespace(
         # The unreadable ones are stronger.

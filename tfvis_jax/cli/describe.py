@@ -9,9 +9,8 @@ import rich.table
 import rich.text
 from absl import flags
 
-from tfvis_jax import files
+from tfvis_jax import description, files
 from tfvis_jax.cli import command, progress, terminal
-from tfvis_jax.description import description as description_lib
 from tfvis_jax.description import tagging
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import run as run_lib
@@ -94,7 +93,7 @@ def _write(opened, path, tagger) -> int:
 
 
 def _report(
-    found: description_lib.Description, factor: factor_lib.Factor
+    found: description.Description, factor: factor_lib.Factor
 ) -> Iterator[rich.console.RenderableType]:
     yield _head(found)
     yield ""

@@ -78,7 +78,7 @@ def _export(opened) -> None:
             opened,
             factors,
             layer=_LAYER.value,
-            counts=label_prompts.Counts(
+            counts=label_prompts.WindowCounts(
                 top=_TOP.value,
                 per_quantile=_PER_QUANTILE.value,
                 negative=_NEGATIVE.value,
