@@ -25,10 +25,10 @@ from absl import app, flags
 from benchmarks import environment, inputs, outputs, script, tables
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step as step_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode
-from tfvis_jax.training import state as state_lib
-from tfvis_jax.training import step as step_lib
 
 _STEPS = flags.DEFINE_integer("steps", 40, "Dictionary steps.", lower_bound=2)
 _TOLERANCE = flags.DEFINE_float("tolerance", 1e-3, "Of the third.", lower_bound=1e-6)

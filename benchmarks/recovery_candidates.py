@@ -24,9 +24,9 @@ from tfvis_jax.comparison import method as method_lib
 from tfvis_jax.comparison import nested, sae, sparse_coding, train_sae
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import synthetic, world_law
+from tfvis_jax.learning import learn
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode, updates
-from tfvis_jax.training import learn
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
 PURSUITS = tuple(encode.GREEDY_SOLVERS)

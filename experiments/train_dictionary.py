@@ -18,7 +18,6 @@ from tfvis_jax.planning import plan
 from tfvis_jax.runs import dictionary_file
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.training import loop
-from tfvis_jax.training import state as state_lib
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
 _SETTINGS = flags.DEFINE_string(
@@ -51,7 +50,7 @@ def main() -> None:
         plan.check(config, opened.pretrained.config, mesh=mesh)
         with stages.stage("train", "learning") as show:
             state = loop.fit(opened, windows, progress=show, mesh=mesh)
-        trained = state_lib.trained_dictionary(state, opened)
+        trained = dictionary_file.from_state(state, opened)
         dictionary_file.save(directory.dictionary, trained)
     print(
         f"{len(trained.factors):,} factors after {int(state.step):,} steps on "

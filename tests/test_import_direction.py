@@ -20,6 +20,8 @@ ORDER = (
     "runs",
     "data",
     "models",
+    "estimators",
+    "learning",
     "sharding distributed",
     "sparse_coding",
     "files markup",

@@ -19,9 +19,9 @@ import toy_runs
 from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import dictionary_file
 from tfvis_jax.training import checkpoint, held_out, loop
-from tfvis_jax.training import state as state_lib
 
 SMALL = {"windows_per_batch": 8, "rows_per_step": 64, "checkpoint_every": 3}
 
@@ -265,7 +265,7 @@ def test_the_log_tells_of_held_out_text_waiting_and_compiling(trained, settings)
     opened, windows = toy_runs.open_run(path, settings)
     result = reconstruction.evaluate(
         opened,
-        state_lib.trained_dictionary(state, opened),
+        dictionary_file.from_state(state, opened),
         windows,
         progress=toy_runs.silent,
     )
@@ -292,7 +292,7 @@ def test_the_held_out_error_of_all_windows_is_that_of_the_report(
         got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
     result = reconstruction.evaluate(
         opened,
-        state_lib.trained_dictionary(state, opened),
+        dictionary_file.from_state(state, opened),
         windows,
         progress=toy_runs.silent,
     )
@@ -346,7 +346,7 @@ def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
         opened, windows = toy_runs.open_run(path, wanted)
         found = reconstruction.evaluate(
             opened,
-            state_lib.trained_dictionary(state, opened),
+            dictionary_file.from_state(state, opened),
             windows,
             progress=toy_runs.silent,
         )

@@ -7,7 +7,8 @@ import scipy.optimize
 
 from tfvis_jax import config
 from tfvis_jax.evaluation import recovery
-from tfvis_jax.training import learn, nested
+from tfvis_jax.learning import learn
+from tfvis_jax.training import nested
 
 N_FACTORS, D_MODEL, ROWS = 16, 16, 48
 # One program for all tests.

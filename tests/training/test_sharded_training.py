@@ -11,8 +11,9 @@ import toy_runs
 
 from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import checkpoint, loop, step
-from tfvis_jax.training import state as state_lib
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step
+from tfvis_jax.training import checkpoint, loop
 
 MESHES = [(8, 1), (4, 2), (2, 4), (1, 8)]
 

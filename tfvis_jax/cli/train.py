@@ -23,7 +23,6 @@ from tfvis_jax.planning import plan
 from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.training import checkpoint_storage, loop, metrics_log
-from tfvis_jax.training import state as state_lib
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
@@ -167,7 +166,7 @@ def prepare(
 def _measure(opened, windows, state, stages):
     """Saves what was learnt, and how good it is."""
     directory = opened.run
-    trained = state_lib.trained_dictionary(state, opened)
+    trained = dictionary_file.from_state(state, opened)
     dictionary_file.save(directory.dictionary, trained)
     with stages.stage("evaluate", "held-out text") as show:
         result = reconstruction.evaluate(opened, trained, windows, progress=show)

@@ -21,9 +21,9 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.comparison import method
+from tfvis_jax.learning import learn
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode, penalty, refit
-from tfvis_jax.training import learn
 
 # How many more factors than wanted the lasso finds, in learning. On hidden states of
 # 384 dimensions, 1,024 factors: for 16 wanted, learning at 48 or 73 leaves 3 % apart,

@@ -9,8 +9,9 @@ import numpy as np
 
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import inference
 from tfvis_jax.notebook import html
-from tfvis_jax.runs import dictionary_file, encoding, inference, setup
+from tfvis_jax.runs import dictionary_file, encoding, setup
 from tfvis_jax.sparse_coding import encode
 from tfvis_jax.sparse_coding import summary as summary_lib
 

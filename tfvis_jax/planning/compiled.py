@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states, loader
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step
 from tfvis_jax.models import bert, bert_config
-from tfvis_jax.training import state as state_lib
-from tfvis_jax.training import step
 
 _KINDS = (
     "all-reduce",

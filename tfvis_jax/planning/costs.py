@@ -29,11 +29,11 @@ import jax.numpy as jnp
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
+from tfvis_jax.learning import first_state
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled
 from tfvis_jax.sparse_coding import encode, problem, small_problem
-from tfvis_jax.training import initialise
-from tfvis_jax.training import state as state_lib
 
 # Arrays of codes that are alive at once in a step.
 _CODES = {"ista": 3, "fista": 6, "fista_restart": 6, "spectral": 5, "working_set": 4}
@@ -242,7 +242,7 @@ def _first_factors_bytes(config, model, *, mesh) -> int:
     if config.solver.target_l0 is None:
         return made
     # λ is found on the same rows on every device, by the solver that suits it.
-    rows = initialise.PENALTY_ROWS
+    rows = first_state.PENALTY_ROWS
     config = dataclasses.replace(config, solver=config_lib.SolverConfig())
     codes = _codes_bytes(config, model, rows=rows, mesh=mesh)
     return max(made, codes + _ROWS * rows * model.d_model * _FLOAT)

@@ -13,6 +13,8 @@ import safetensors.numpy
 from tfvis_jax import config as config_lib
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.runs import setup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,17 @@ class TrainedDictionary:
         return hashlib.sha256(
             self.factors.tobytes() + self.layer_scale.tobytes()
         ).hexdigest()
+
+
+def from_state(state: state_lib.TrainState, opened: setup.Setup) -> TrainedDictionary:
+    """Returns what a training state has learnt, on the host."""
+    return TrainedDictionary(
+        factors=np.asarray(state.dictionary),
+        layer_scale=np.asarray(state.layer_scale),
+        layers=opened.layers,
+        model=opened.config.model,
+        l1_penalty=float(state.l1_penalty),
+    )
 
 
 def save(path: pathlib.Path, trained: TrainedDictionary) -> None:

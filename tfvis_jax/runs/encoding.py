@@ -13,7 +13,8 @@ from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import dictionary_file, inference, setup
+from tfvis_jax.learning import inference
+from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.sparse_coding import objective
 
 # Window batches that a sample of rows is drawn from, at least: text of many documents.

@@ -13,9 +13,9 @@ from orbax.checkpoint import v1 as ocp
 
 from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import setup
 from tfvis_jax.training import checkpoint_storage
-from tfvis_jax.training import state as state_lib
 
 # How many are kept.
 _NEWEST = 2

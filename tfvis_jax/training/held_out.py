@@ -12,9 +12,10 @@ from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.runs import inference, setup
+from tfvis_jax.learning import inference
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.runs import setup
 from tfvis_jax.sparse_coding import objective
-from tfvis_jax.training import state as state_lib
 
 # Costs as much as one or two dictionary steps on all layers of a small BERT.
 _WINDOWS = 8

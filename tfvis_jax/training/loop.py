@@ -19,18 +19,12 @@ from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import hidden_states_folder, loader
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step
 from tfvis_jax.runs import setup
-from tfvis_jax.training import (
-    checkpoint,
-    initialise,
-    metrics_log,
-    schedule,
-    step,
-    watch,
-)
+from tfvis_jax.training import checkpoint, initialise, metrics_log, schedule, watch
 from tfvis_jax.training import held_out as held_out_lib
 from tfvis_jax.training import mesh as mesh_lib
-from tfvis_jax.training import state as state_lib
 
 Progress = Callable[[int, int], None]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfvis_jax import files, sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import step
+from tfvis_jax.learning import step
 
 
 class MetricsLog:

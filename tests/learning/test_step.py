@@ -9,9 +9,9 @@ import pytest
 import reference
 
 from tfvis_jax import config
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step
 from tfvis_jax.sparse_coding import encode, penalty
-from tfvis_jax.training import state as state_lib
-from tfvis_jax.training import step
 
 N_FACTORS, D_MODEL, ROWS = 12, 6, 30
 

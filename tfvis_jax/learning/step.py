@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.runs import inference
+from tfvis_jax.learning import inference
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import objective, penalty, revival
-from tfvis_jax.training import state as state_lib
 
 
 class StepMetrics(NamedTuple):

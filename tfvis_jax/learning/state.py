@@ -4,12 +4,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
-from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.sparse_coding import updates
 
 
@@ -57,19 +55,6 @@ def dictionary_update(
 def step_size(config: config_lib.DictionaryConfig, *, progress: jax.Array) -> jax.Array:
     """Returns the step size, falling linearly with the progress of the run, 0 to 1."""
     return config.step_size * (1 - (1 - config.final_step_fraction) * progress)
-
-
-def trained_dictionary(
-    state: TrainState, opened: setup.Setup
-) -> dictionary_file.TrainedDictionary:
-    """Returns what a training state has learnt, on the host."""
-    return dictionary_file.TrainedDictionary(
-        factors=np.asarray(state.dictionary),
-        layer_scale=np.asarray(state.layer_scale),
-        layers=opened.layers,
-        model=opened.config.model,
-        l1_penalty=float(state.l1_penalty),
-    )
 
 
 def create(

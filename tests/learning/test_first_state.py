@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tfvis_jax import config, sharding
+from tfvis_jax.learning import first_state
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.models import bert_config
 from tfvis_jax.planning import costs
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.training import initialise
-from tfvis_jax.training import state as state_lib
 
 MESHES = [(8, 1), (2, 4), (1, 8)]
 RNG = np.random.default_rng(0)
@@ -20,7 +20,7 @@ X = RNG.normal(size=(100, 6)).astype(np.float32) + 1
 
 
 def _first(kind, *, mesh=None, **solver):
-    return initialise.from_sample(
+    return first_state.from_sample(
         X,
         np.ones(2, np.float32),
         solver=config.SolverConfig(**solver),

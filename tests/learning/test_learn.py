@@ -5,7 +5,7 @@ import pytest
 
 from tfvis_jax import config
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import learn
+from tfvis_jax.learning import learn
 
 SOLVER = config.SolverConfig(target_l0=3.0, tolerance=1e-4)
 DICTIONARY = config.DictionaryConfig(n_factors=12, energy_floor=1e-4)

@@ -13,8 +13,8 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import initialise, step
-from tfvis_jax.training import state as state_lib
+from tfvis_jax.learning import first_state, step
+from tfvis_jax.learning import state as state_lib
 
 # Rows that first factors and first λ are chosen from, as a multiple of the factors.
 _SAMPLE = 8
@@ -28,6 +28,8 @@ def learn(
     rows_per_step: int = 2048,
     num_passes: int = 1,
     seed: int = 0,
+    scale: float = 1.0,
+    state: state_lib.TrainState | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> state_lib.TrainState:
     """Learns a dictionary.
@@ -41,6 +43,8 @@ def learn(
       rows_per_step: rows in one dictionary step, at most.
       num_passes: how often every row is used.
       seed: decides first factors and order of rows.
+      scale: rows are divided by it.
+      state: what to go on from, donated; made from a sample of the rows if None.
       progress: called with (steps done, steps in all).
 
     Returns:
@@ -52,19 +56,24 @@ def learn(
     """
     if x.ndim != 2 or not len(x):
         raise InputError(f"Expected rows of shape [rows, d_model], got {x.shape}.")
-    rows_per_step = min(rows_per_step, len(x))
+    # Padded to a power of two, so that few programs are compiled for few rows.
+    rows_per_step = min(rows_per_step, 1 << (len(x) - 1).bit_length())
     rng = np.random.default_rng(seed)
-    sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
-    state = initialise.from_sample(
-        jnp.asarray(_finite(x[np.sort(sample)])[rng.permutation(len(sample))]),
-        jnp.ones((1,)),
-        solver=solver,
-        dictionary=dictionary,
-        key=jax.random.key(seed),
-    )
+    if state is None:
+        sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
+        rows = _finite(x[np.sort(sample)], scale=scale)
+        state = first_state.from_sample(
+            jnp.asarray(rows[rng.permutation(len(sample))]),
+            jnp.full((1,), scale, jnp.float32),
+            solver=solver,
+            dictionary=dictionary,
+            key=jax.random.key(seed),
+        )
     total = num_passes * math.ceil(len(x) / rows_per_step)
     weights = jnp.ones((rows_per_step,))
-    batches = _batches(x, rng, rows_per_step=rows_per_step, num_passes=num_passes)
+    batches = _batches(
+        x, rng, rows_per_step=rows_per_step, num_passes=num_passes, scale=scale
+    )
     for done, (rows, valid) in enumerate(batches):
         state, _ = step.train_step(
             state,
@@ -80,7 +89,7 @@ def learn(
 
 
 def _batches(
-    x, rng, *, rows_per_step, num_passes
+    x, rng, *, rows_per_step, num_passes, scale=1.0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields rows, padded to one size, with the mask of real ones."""
     for _ in range(num_passes):
@@ -89,12 +98,13 @@ def _batches(
         for chosen in np.array_split(order, math.ceil(len(x) / rows_per_step)):
             padding = ((0, rows_per_step - len(chosen)), (0, 0))
             # In the order of the file, which a disk reads faster.
-            rows = np.pad(_finite(x[np.sort(chosen)]), padding)
+            rows = np.pad(_finite(x[np.sort(chosen)], scale=scale), padding)
             yield rows, np.arange(rows_per_step) < len(chosen)
 
 
-def _finite(rows: np.ndarray) -> np.ndarray:
-    rows = np.asarray(rows, np.float32)
+def _finite(rows: np.ndarray, *, scale: float) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        rows = np.asarray(rows, np.float32) / np.float32(scale)
     if not np.isfinite(rows).all():
         raise InputError("Expected finite rows, got NaN or infinity; leave them out.")
     return rows

@@ -1,0 +1,106 @@
+"""Coding rows with a dictionary, as a transformer of scikit-learn."""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from tfvis_jax.errors import InputError
+from tfvis_jax.estimators import saving, scoring
+from tfvis_jax.estimators.batches import encode_rows
+
+Codes = np.ndarray | scipy.sparse.csr_array
+
+
+class Transformer(saving.Saved):
+    """What coding with a given and with a learnt dictionary have in common.
+
+    A subclass says how rows are coded (`_coding`), by what they are divided (`_scale`),
+    and raises where that is not known yet (`_check_ready`).
+    """
+
+    output: str
+    components_: np.ndarray
+    _scale = 1.0
+
+    def transform(self, X: npt.ArrayLike) -> Codes:
+        """Returns the codes of rows.
+
+        Args:
+          X: [rows, n_features_in_], any number of rows; may be memory-mapped.
+
+        Returns:
+          [rows, n_factors] float32, an array or, with ``output="sparse"``, a
+          `scipy.sparse.csr_array`. A warning tells how many rows did not converge.
+
+        Raises:
+          InputError: the rows do not fit, or are not finite.
+        """
+        self._check_ready()
+        rows = self._check_rows(X, n_features=self.components_.shape[1])
+        found = encode_rows(
+            rows,
+            self.components_,
+            output=self.output,
+            scale=self._scale,
+            **self._coding(),
+        )
+        self._warn_not_converged(found.n_not_converged, len(rows))
+        return self._in_container(found.codes, X, self.get_feature_names_out())
+
+    def fit_transform(self, X: npt.ArrayLike, y: None = None) -> Codes:
+        """Fits to rows and returns their codes; see `fit` and `transform`."""
+        return self.fit(X).transform(X)
+
+    def inverse_transform(self, X: Codes | npt.ArrayLike) -> np.ndarray:
+        """Returns the rows that codes stand for.
+
+        Args:
+          X: [rows, n_factors] codes, dense or sparse.
+
+        Returns:
+          [rows, n_features_in_] float32, in the scale of the rows that were coded.
+        """
+        self._check_ready()
+        codes = X if scipy.sparse.issparse(X) else np.asarray(X, np.float32)
+        if codes.ndim != 2 or codes.shape[1] != len(self.components_):
+            raise InputError(
+                f"Expected codes of [rows, {len(self.components_)}], got shape "
+                f"{codes.shape}."
+            )
+        return np.asarray(codes @ (np.float32(self._scale) * self.components_))
+
+    def score(self, X: npt.ArrayLike, y: None = None) -> float:
+        """Returns the explained variance of the rows' reconstruction.
+
+        1 − Σ ‖x − x̂‖² / Σ ‖x − μ‖² with μ the mean of these rows: 1 is perfect, 0 is no
+        better than the mean. It rises as λ falls; compare dictionaries at the same
+        ``target_l0``. NaN where the rows do not differ.
+
+        Args:
+          X: [rows, n_features_in_], any number of rows.
+          y: not used.
+        """
+        self._check_ready()
+        rows = self._check_rows(X, n_features=self.components_.shape[1])
+        return scoring.explained_variance(
+            rows, self.components_, scale=self._scale, **self._coding()
+        )
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Returns the names of the codes' columns: factor0, factor1, …"""
+        self._check_ready()
+        names = [f"factor{number}" for number in range(len(self.components_))]
+        return np.asarray(names, dtype=object)
+
+    def fit(self, X: npt.ArrayLike, y: None = None) -> Self:
+        """Fits to rows."""
+        raise NotImplementedError
+
+    def _coding(self) -> dict[str, Any]:
+        """Returns the arguments of `batches.encode_batches` from the settings."""
+        raise NotImplementedError
+
+    def _check_ready(self) -> None:
+        """Raises where there is no dictionary yet."""

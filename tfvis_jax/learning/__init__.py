@@ -1,0 +1,1 @@
+"""Learning a dictionary from rows: first state, step, loop; no model and no run."""
