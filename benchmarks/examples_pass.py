@@ -75,7 +75,7 @@ def measure(
         def save():
             state = gathered.arrays()
             unfinished.PassFolder(folder).save(
-                0, unfinished.Saved(np.arange(num_batches), tokens.names, state)
+                0, unfinished.PassState(np.arange(num_batches), tokens.names, state)
             )
 
         def alone(turn):

@@ -106,7 +106,7 @@ def collect(
 
     def save() -> None:
         tokens.flush()
-        state = unfinished.Saved(batches, tokens.names, gathered.arrays())
+        state = unfinished.PassState(batches, tokens.names, gathered.arrays())
         pass_folder.save(process, state)
         # Only now: the state that was saved before needs the older files.
         tokens.remove_others()

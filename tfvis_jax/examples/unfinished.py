@@ -24,7 +24,7 @@ _SCHEMA = "tfvis-examples-progress/2"
 
 
 @dataclasses.dataclass(frozen=True)
-class Saved:
+class PassState:
     """The state of one process.
 
     Attributes:
@@ -95,7 +95,7 @@ class PassFolder:
         """Returns the indices of the processes that have saved a state."""
         return sorted(int(path.stem) for path in self._states())
 
-    def save(self, process: int, saved: Saved) -> None:
+    def save(self, process: int, saved: PassState) -> None:
         """Replaces the state of a process."""
         arrays: dict[str, Any] = {
             "batches": saved.batches,
@@ -105,14 +105,14 @@ class PassFolder:
         with files.write_atomically(self.folder / f"{process}.npz") as file:
             np.savez(file, **arrays)
 
-    def load(self, process: int) -> Saved | None:
+    def load(self, process: int) -> PassState | None:
         """Returns the state that a process has saved, or None."""
         path = self.folder / f"{process}.npz"
         if not path.is_file():
             return None
         arrays = self._read(path)
         batches, names = arrays.pop("batches"), arrays.pop("names")
-        return Saved(batches=batches, names=names.tolist(), arrays=arrays)
+        return PassState(batches=batches, names=names.tolist(), arrays=arrays)
 
     def remove(self) -> None:
         """Removes the folder."""
