@@ -84,6 +84,7 @@ class Description:
     def as_json(self) -> dict[str, Any]:
         """Returns the description as JSON values."""
         found = dataclasses.asdict(self)
+        # In the form that `labels.read` accepts, without null fields.
         found["label"] = None if self.label is None else labels.as_json(self.label)
         return found
 
@@ -220,6 +221,7 @@ def _vocabulary(
     results: results_lib.Results, factor: int, head: vocabulary.Head, *, layer: int
 ) -> vocabulary.Vocabulary:
     """Returns what the factor's typical part of a hidden state does to the logits."""
+    # The dictionary describes scaled hidden states; the head reads unscaled ones.
     trained = results.trained
     index = trained.layers.index(layer)
     size = trained.layer_scale[index] * results.importance()[index, factor]

@@ -86,6 +86,7 @@ def write(
         "model": results.trained.model,
         "l1_penalty": results.trained.l1_penalty,
     }
+    # Written factor by factor: all records together may not fit in memory.
     with files.write_atomically(path) as file:
         file.write(json.dumps(head)[:-1].encode() + b', "factors": [')
         found = records(results, alive, layer=layer, counts=counts)
@@ -120,6 +121,7 @@ def records(
     layer_of = {factor: _layer_of(results, factor, layer=layer) for factor in factors}
     rng = np.random.default_rng(seed)
     n_windows = len(results.windows)
+    # One pool for all factors: their negative windows are encoded together.
     pool = rng.choice(n_windows, min(_POOL, n_windows), replace=False)
     examples = results.examples
     is_off = {}
@@ -194,6 +196,7 @@ def _firing(
     used = {window for window, _, _ in top}
     drawn = [context for context in drawn if context[0] not in used]
     kinds = {"top": top}
+    # Seeded by factor, so that its windows do not depend on the other factors.
     rng = np.random.default_rng([seed, factor])
     for number, part in enumerate(np.array_split(np.arange(len(drawn)), QUANTILES)):
         chosen = rng.choice(part, min(counts.per_quantile, len(part)), replace=False)
@@ -234,6 +237,7 @@ def _not_firing(
             rows = encoding.encode_layer(at, batch.row_mask, dictionary, solver=solver)
             fires = np.asarray(rows.codes > 0).reshape(*batch.row_mask.shape, -1)
             for place, window in enumerate(batch.window_ids.tolist()):
+                # Negative numbers are padding of the last batch.
                 if window >= 0:
                     found[layer, window] = ~fires[place].any(axis=0)
     return found

@@ -102,6 +102,7 @@ def parse(value: Any, *, n_factors: int, path: pathlib.Path) -> dict[int, Factor
                 f'"12" or "layer4_factor12"; got {_short(key)}.'
             )
         number = int(match[1])
+        # Different keys can name one factor, such as "3" and "factor3".
         if number in found:
             raise InputError(f"{path} has two labels for factor {number}.")
         try:
@@ -202,6 +203,7 @@ def _text(value: Any, *, name: str, limit: int) -> str:
 
 
 def _read_folder(folder: pathlib.Path) -> dict[str, Any]:
+    # Sizes are checked before anything is read.
     found = {p.stem: p for p in sorted(folder.glob("*.txt")) if p.is_file()}
     if not found:
         raise InputError(
@@ -237,6 +239,7 @@ def _check_size(path: pathlib.Path, n_bytes: int) -> None:
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Returns a JSON object; raises ValueError if a key is repeated."""
+    # json keeps the last of repeated keys without a word.
     found = dict(pairs)
     if len(found) < len(pairs):
         counts = collections.Counter(key for key, _ in pairs)

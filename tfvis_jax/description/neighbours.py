@@ -25,6 +25,7 @@ def by_cosine(
     trained: dictionary_file.TrainedDictionary, factor: int, *, k: int
 ) -> tuple[Neighbour, ...]:
     """Returns the k factors with the largest cosine similarity, largest first."""
+    # Factors have unit norm.
     cosine = trained.factors @ trained.factors[factor]
     order = np.argsort(-cosine, kind="stable")
     nearest = order[order != factor][:k]

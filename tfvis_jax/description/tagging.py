@@ -37,6 +37,7 @@ def load(folder: pathlib.Path) -> terms.Tagger:
     parts = _read(pathlib.Path(folder))
     try:
         tagger = perceptron.PerceptronTagger.decode_json_obj(parts)
+        # Wrong weights may show only when they are used.
         [_] = tagger.tag(["word"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise InputError(

@@ -216,6 +216,7 @@ def _over_represented(
 ) -> tuple[Term, ...]:
     """Returns terms that contain the firing word if ``at``, else terms around it."""
     ranked: list[_Ranked] = []
+    # Of a single document, its own n-grams are all there is.
     enough = min(_MIN_EFFECTIVE, len({context.document for context in found}))
     for n in range(1, word_counts.LONGEST + 1):
         shares, first_seen = _shares(found, n=n, at=at)

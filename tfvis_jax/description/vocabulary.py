@@ -75,11 +75,13 @@ def open_head(opened: setup.Setup, windows: windows_lib.Windows) -> Head | None:
     if model is None:
         return None
     n = min(_SAMPLE, len(windows))
+    # Evenly spaced, so that the mean is over the whole corpus.
     chosen = np.linspace(0, len(windows) - 1, n).astype(np.int64)
     states = hidden_states_lib.scaled_hidden_states(
         opened.pretrained.encoder,
         windows.token_ids(chosen),
         windows.token_mask(chosen),
+        # Not scaled: the head reads hidden states as the encoder gives them.
         jnp.ones(1),
         layers=(opened.pretrained.config.n_layers,),
     )

@@ -76,6 +76,7 @@ def in_context(
     """
     windows = results.windows
     examples = []
+    # tolist: Python numbers, so that examples can be written as JSON.
     for activation, window, position, folded in zip(
         *(array.tolist() for array in references), strict=True
     ):
@@ -99,6 +100,7 @@ def strongest(
     results: results_lib.Results, factor: int, *, layer: int, n: int
 ) -> ExampleList:
     """Returns at most ``n`` top-activating examples of a factor at a layer."""
+    # Arrays are indexed by the layer's place in the dictionary, not by its number.
     index = results.trained.layers.index(layer)
     found = reading.strongest(results.examples, index, factor, stop=n)
     return in_context(results, found, factor=factor, layer=layer)

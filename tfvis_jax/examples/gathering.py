@@ -71,12 +71,14 @@ def collect(
       InputError: if hidden states are not finite, or if a pass with other settings was
         interrupted.
     """
+    # Looked up at the call, so that tests can shorten it.
     save_every_s = SAVE_EVERY_S if save_every_s is None else save_every_s
     size = opened.config.windows_per_batch
     n_batches = loader.num_batches(len(windows), batch_size=size)
     pass_folder = unfinished.PassFolder(opened.run.examples_progress)
     settings = settings_of(n=n, n_random=n_random, seed=seed)
     if sharding.is_first_process():
+        # The inputs, and how the windows are divided into batches.
         about = {
             "dictionary": trained.content_hash,
             "tokens": stored_hidden_states.windows_hash(windows),
@@ -111,6 +113,7 @@ def collect(
         # Only now: the state that was saved before needs the older files.
         tokens.remove_others()
 
+    # Interleaved, so that all processes advance through the corpus together.
     ours = todo[process :: jax.process_count()]
     n_before = n_batches - len(todo)
     n_done, next_save = 0, time.monotonic() + save_every_s
@@ -123,6 +126,7 @@ def collect(
     ):
         for encoded in found:
             gathered.add(index, encoded)
+        # A batch is done, and may be saved as done, after its last layer.
         if index < len(trained.layers) - 1:
             continue
         batches = np.append(batches, ours[n_done : n_done + len(found)])
@@ -132,8 +136,10 @@ def collect(
         progress(min(n_all * size, len(windows)), len(windows))
         if (start := time.monotonic()) >= next_save and n_done < len(ours):
             save()
+            # Large states take long to write: they are saved less often.
             now = time.monotonic()
             next_save = now + max(save_every_s, (now - start) / _SAVING_SHARE)
+    # The first process reads the results of the others from their files.
     if jax.process_count() > 1:
         save()
     tokens.flush()
@@ -215,6 +221,8 @@ class Collector:
     def add(self, index: int, encoded: parallel_encoding.EncodedLayer) -> None:
         """Adds one layer of a batch; ``index`` is the index into the layers."""
         batch, windows = encoded.batch, self._windows
+        # A token's place in the corpus does not depend on the batches, so neither do
+        # ties and random samples.
         row, factor, activation = self._layers[index].add_windows(
             encoded.codes,
             encoded.norms,
@@ -283,6 +291,7 @@ class Collector:
         """Returns the arrays of one layer, by their names in `stored.ARRAYS`."""
         top, chance = layer.finish("top"), layer.finish("random")
         counts = layer.counts
+        # Each firing token is in one bin.
         firing = counts.histogram.sum(axis=1)
         partner, score = firing_statistics.partners(
             counts.pairs, firing=firing, k=_N_PARTNERS

@@ -93,6 +93,8 @@ class LayerStatistics:
         place = first_places[window] + position
         by_window = codes.reshape(len(row_mask), length, -1)
 
+        # Called only for entries that may be kept: most of the codes are not.
+
         def context(chosen: np.ndarray) -> np.ndarray:
             size = self._sizes.context_length
             start = context_start(
@@ -100,6 +102,7 @@ class LayerStatistics:
             )
             around = start[:, None] + np.arange(size)
             found = by_window[window[chosen, None], around, factor[chosen, None]]
+            # For display alone, so half precision is enough.
             return found.astype(np.float16)
 
         falling = ranked_lists.rank_by_activation(activation)
@@ -153,6 +156,7 @@ def _positive(
     """Returns row, factor and value of the positive codes in valid rows."""
     flat = np.flatnonzero(codes > 0)
     row, factor = np.divmod(flat, codes.shape[1])
+    # Usually all are valid: the codes of masked rows are 0.
     if not valid[row].all():
         kept = valid[row]
         row, factor, flat = row[kept], factor[kept], flat[kept]

@@ -67,6 +67,7 @@ def encode(
     """
     mesh = jax.make_mesh((len(devices),), (sharding.DATA,), devices=devices)
     shared = jax.NamedSharding(mesh, jax.P())
+    # Copied to every device once, not with every batch.
     encoder, dictionary, scale = jax.device_put(
         (opened.pretrained.encoder, trained.factors, trained.layer_scale), shared
     )
@@ -92,6 +93,7 @@ def encode(
         yield _fetch(*found, layers=trained.layers)
 
 
+# Cached, because these are closures, and jit compiles each new function object.
 @functools.lru_cache(maxsize=4)
 def _programs(
     mesh: jax.sharding.Mesh,
@@ -129,6 +131,7 @@ def _on_each(
 ) -> _Program:
     """Maps work over the devices' batches; the first n_shared arguments are common."""
 
+    # Each device gets a leading axis of length 1, its share of the stacked batches.
     def on_one(*arguments: Any) -> Any:
         own = [array[0] for array in arguments[n_shared:]]
         result = work(*arguments[:n_shared], *own)

@@ -87,6 +87,7 @@ def in_band(
       InputError: if ``band`` does not satisfy 0 ≤ lower < upper ≤ 1.
     """
     low, high = band
+    # Also refuses NaN.
     if not 0 <= low < high <= 1:
         raise InputError(
             f"Expected a band of rising quantiles such as (0.9, 0.99), got {band}."
@@ -98,11 +99,13 @@ def in_band(
         band=band,
     )
     if where == "top":
+        # Evenly spaced, so that the examples represent the whole band.
         spread = np.linspace(0, max(len(places) - 1, 0), min(n, len(places)))
         chosen = strongest(found, index, factor).take(
             places[spread.round().astype(int)]
         )
     else:
+        # These places are in random order, so the first n are a uniform sample.
         chosen = drawn(found, index, factor).take(places[:n])
     return chosen.take(np.argsort(-chosen.activation, kind="stable"))
 
@@ -122,6 +125,7 @@ def fold(
       InputError: if ``by`` is neither.
     """
     if by == "text":
+        # Equal token ids are equal texts, up to what the tokeniser ignores.
         groups = [ids.tobytes() for ids in windows.token_ids(references.window)]
     elif by == "document":
         groups = [windows.document(window) for window in references.window.tolist()]
@@ -142,6 +146,7 @@ def _references(
         np.asarray(getattr(found, prefix + name)[index, factor, :stop])
         for name in ("activation", "window", "position")
     )
+    # Lists are padded with 0 at their end, and stored activations are positive.
     n = np.count_nonzero(activation)
     return References(activation, window, position, np.zeros(n, np.int64)).take(
         slice(0, n)

@@ -74,6 +74,7 @@ class Results:
             return importance.norm_free_scores(scores, found.mean_norm)
         return scores
 
+    # Levels, descriptions and pages ask for the same scores, factor by factor.
     @functools.cached_property
     def _importance(self) -> np.ndarray:
         activation = self.examples.activation
@@ -87,6 +88,7 @@ class Results:
     def check_factor(self, number: int) -> None:
         """Raises InputError unless ``number`` is the index of a factor."""
         n_factors = len(self.trained.factors)
+        # A bool is an int in Python, but not the index of a factor.
         is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
         if not is_whole or not 0 <= number < n_factors:
             raise InputError(f"Expected a factor in 0 … {n_factors - 1}, got {number}.")
@@ -98,6 +100,7 @@ class Results:
           InputError: if there is no such factor or layer, if the factor is dead or does
             not fire at this layer, or if the run has no examples.
         """
+        # First, because a dead factor fires at no layer, whichever was asked for.
         self._check_alive(factor)
         self.check_layer(layer)
         layers, examples = self.trained.layers, self.examples

@@ -106,6 +106,7 @@ class Examples:
         )
 
 
+# The class defines the files: one per array, and the rest in the index.
 _FIELDS = dataclasses.fields(Examples)
 ARRAYS = tuple(field.name for field in _FIELDS if field.type is np.ndarray)
 _REST = tuple(field.name for field in _FIELDS if field.type is not np.ndarray)
@@ -144,6 +145,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
             raise InputError(sentence)
         raise InputError(f"There are no examples in {folder} yet; {again}.")
     index = files.read_json(folder / "index.json")
+    # The index may be any JSON value, if another program wrote it.
     schema = index.get("schema") if isinstance(index, dict) else None
     if schema != SCHEMA:
         raise InputError(
@@ -155,6 +157,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
             f"The examples in {folder} belong to another dictionary; {again} again."
         )
     try:
+        # Memory-mapped: a page or a notebook reads few of the factors.
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in ARRAYS
@@ -178,6 +181,7 @@ def _check(
     if rest["layers"] != tuple(trained.layers):
         raise ValueError(f"layers {rest['layers']} of {trained.layers}")
     for name in ("n_tokens", "window_length", "seed"):
+        # Not isinstance, which would accept true and false.
         if type(rest[name]) is not int or rest[name] < 0:
             raise ValueError(f"{name} {rest[name]!r}")
     sizes = {"layer": len(trained.layers), "factor": len(trained.factors)}

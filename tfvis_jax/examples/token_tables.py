@@ -92,6 +92,7 @@ class TokenTables:
         """
         self._folder, self._prefix, self._max_waiting = folder, prefix, max_waiting
         self.names = list(names)
+        # A new file never replaces one that a saved state needs.
         self._next = 1 + max((_number(name) for name in self.names), default=-1)
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self._n_waiting = 0

@@ -63,6 +63,8 @@ class PassFolder:
             if found == wanted:
                 return
             same = all(found.get(name) == wanted[name] for name in ("schema", "about"))
+            # Work is never thrown away silently if it could still be used. A pass over
+            # other inputs is useless, and one without a saved state has done no work.
             if same and any(self.folder.glob("*.npz")):
                 raise InputError(self._other_settings(found["settings"], settings))
         self.remove()
@@ -128,6 +130,7 @@ class PassFolder:
     def _settings(self) -> dict[str, Any]:
         path = self.folder / "settings.json"
         found = files.read_json(path)
+        # Check what is used of it: the file may be any JSON value.
         try:
             found["settings"].items()
             int(found["about"].get("n_batches", 0))
@@ -136,11 +139,13 @@ class PassFolder:
         return found
 
     def _states(self) -> list[pathlib.Path]:
+        # Other files in the folder are ignored.
         return [p for p in self.folder.glob("*.npz") if p.stem.isdecimal()]
 
     def _read(self, path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:
         """Returns the named arrays of a state, or all if none are named."""
         needed = {"batches", *names} if names else {"batches", "names"}
+        # Damage shows as many kinds of error, depending on the bytes that it hit.
         try:
             with np.load(path, allow_pickle=False) as content:
                 found = {name: content[name] for name in names or content.files}

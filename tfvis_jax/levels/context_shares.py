@@ -61,6 +61,7 @@ def measure(
     sums = np.zeros((len(trained.factors), len(RADII)))
     count = np.zeros((len(trained.factors), 1), np.int64)
     done = 0
+    # Layer by layer, because a probe computes one layer.
     for index, layer in enumerate(trained.layers):
         probe = variants.open_probe(opened, trained, layer=layer)
         places = [
@@ -103,6 +104,7 @@ def _chosen(
     count = int(np.count_nonzero(alpha > 0))
     window = examples.window[layer, factor, :count]
     position = examples.position[layer, factor, :count]
+    # The first token of each document comes before the second of any.
     seen, first, rest = set(), [], []
     for place in zip(window.tolist(), position.tolist(), strict=True):
         document = windows.document(place[0])

@@ -44,6 +44,7 @@ def save(path: pathlib.Path, measured: Measured, examples: stored.Examples) -> N
             "examples_hash": _hash(examples, measured.per_factor),
             "per_factor": measured.per_factor,
             "radii": list(context_shares.RADII),
+            # JSON has no NaN.
             "shares": [
                 None if np.isnan(row).any() else np.round(row, 4).tolist()
                 for row in measured.shares
@@ -73,6 +74,7 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
         raise InputError(
             f"The context shares in {path} belong to another dictionary; {again} again."
         )
+    # The file may hold any JSON value under these names, of any shape.
     try:
         shares = np.array(
             [
@@ -98,6 +100,8 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
 
 def _hash(examples: stored.Examples, per_factor: int) -> str:
     """Returns the SHA-256 of the references that the tokens were chosen from."""
+    # Only these references decide which tokens are measured: a pass that stores more
+    # examples does not make the shares obsolete.
     n = context_shares.CANDIDATES * per_factor
     places = np.stack([examples.window[:, :, :n], examples.position[:, :, :n]])
     return hashlib.sha256(places.astype("<i4").tobytes()).hexdigest()

@@ -203,6 +203,7 @@ def _mean(*parts: tuple[float, str] | None) -> tuple[float, str]:
 
 def _few(forms: word_forms.WordForms) -> tuple[float, str]:
     number = 1 - math.log2(forms.effective) / math.log2(MANY_FORMS)
+    # Shown as one form, although a few other tokens may be among them.
     if forms.effective < 1.05:
         return 1.0, f"its strongest tokens are all {forms.word!r}"
     return max(number, 0.0), (
@@ -228,6 +229,7 @@ def _far(evidence: Evidence) -> tuple[float, str] | None:
 
 
 def _late(evidence: Evidence) -> tuple[float, str]:
+    # A stray token can have a large α: layers with few tokens do not count.
     curve = np.where(evidence.firing >= MIN_FIRING, evidence.importance, 0)
     onset = int(np.argmax(curve >= ONSET_SHARE * curve.max()))
     return onset / (len(curve) - 1), (

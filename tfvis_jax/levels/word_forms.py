@@ -70,6 +70,7 @@ def of_examples(
     window = np.asarray(examples.window[peaks, factors, :NUM_STRONGEST])
     position = np.asarray(examples.position[peaks, factors, :NUM_STRONGEST])
     fires = np.asarray(examples.activation[peaks, factors, :NUM_STRONGEST]) > 0
+    # Each window and document is looked up once for all factors.
     used = np.unique(window[fires])
     token_ids = windows.token_ids(used)
     document = np.array([windows.document(number) for number in used.tolist()])

@@ -108,6 +108,7 @@ def explain_factors(
                 json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
                 for line in lines
             )
+            # In one call and flushed to disk, so that a kill cuts at most one line.
             file.write(text.encode("utf-8", "replace"))
             file.flush()
             os.fsync(file.fileno())
@@ -152,6 +153,7 @@ def _begin(path: pathlib.Path, file: BinaryIO, head: dict[str, Any]) -> set[int]
     content = file.read()
     whole = content.rfind(b"\n") + 1
     if not whole:
+        # The head itself may have been cut off; anything else is not our file.
         if content and not json.dumps(head).encode().startswith(content):
             raise InputError(f"{path} holds something else; name another file.")
         file.truncate(0)
@@ -171,6 +173,7 @@ def _parse(path: pathlib.Path, content: bytes) -> tuple[Any, list[dict[str, Any]
     """Returns the head and the complete lines."""
     try:
         head, *lines = map(json.loads, content[: content.rfind(b"\n") + 1].splitlines())
+        # Not isinstance, which would accept true and false.
         if any(type(line["factor"]) is not int for line in lines):
             raise ValueError("a line without a factor")
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -92,6 +92,7 @@ class Factor:
         """
         _check_count(n)
         layer, index = self._layer(layer)
+        # Folding needs all stored examples, since it is unknown how many are folded.
         stop = n if fold is None else None
         found = reading.strongest(self.run.examples, index, self.number, stop=stop)
         if fold is not None:

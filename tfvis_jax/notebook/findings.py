@@ -33,6 +33,7 @@ class Findings(results_lib.Results):
     @functools.cached_property
     def masked_lm_head(self) -> vocabulary.Head | None:
         """The model's masked-LM head; None if it has none or cannot be found."""
+        # Asked before the model is loaded, which takes long and may not be needed.
         try:
             has_head = models.has_masked_lm_head(self.config.model)
         except InputError:

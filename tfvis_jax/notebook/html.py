@@ -90,6 +90,7 @@ def sentence(
             for layer in strongest.values()
         )
         rows.append(f'<tr><td style="{CELL}"><b>{escaped(token)}</b></td>{cells}</tr>')
+    # Long texts are cut, since a notebook slows down with thousands of cells.
     rest = n_tokens - len(tokens)
     more = f"<p>… and {rest} more tokens</p>" if rest else ""
     return (

@@ -137,6 +137,7 @@ def encode_sentence(
     padding = [opened.tokenizer.pad_id] * (length - len(ids))
     token_ids = np.array([ids + padding], np.int32)
     token_mask = np.arange(length)[None] < len(ids)
+    # One pass of the encoder gives the hidden states of all layers.
     hidden_states = hidden_states_lib.scaled_hidden_states(
         opened.pretrained.encoder,
         token_ids,

@@ -172,6 +172,8 @@ def explain(
         raise InputError(f"Expected at least one sample for LIME; got {max_samples}.")
     probe = variants.open_probe(opened, trained, layer=layer)
     by = replacement_id(opened.tokenizer, replacement)
+    # Computed again and not taken from the stored examples, because shares of α must be
+    # relative to an α of the same tolerance.
     whole = [
         variants.replacing(target, np.ones((1, len(target.places)), bool), by=by)
         for target in targets
@@ -196,6 +198,7 @@ def explain(
             num_features=num_features,
             seed=seed,
         )
+    # All methods are measured with the same replacement, whatever they used.
     qualities = {
         method: quality_lib.measure(probe, targets, found, replacement=by)
         for method, found in weights.items()
@@ -232,6 +235,7 @@ def _quality_json(quality: quality_lib.Quality) -> dict[str, Any]:
 
 
 def _or_null(value: float) -> float | None:
+    # JSON has no NaN.
     return None if math.isnan(value) else value
 
 
@@ -302,6 +306,7 @@ def _chance(
     seed: int,
 ) -> list[quality_lib.Quality]:
     """Returns the mean quality of random token orders, for each target."""
+    # All orders of all targets go through the model in joint batches.
     repeated = [target for target in targets for _ in range(_RANDOM_ORDERS)]
     orders = [
         np.random.default_rng([seed, number]).random(len(target.places))

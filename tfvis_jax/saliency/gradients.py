@@ -82,6 +82,7 @@ def integrated_gradients(
         none = target.replaced(np.zeros((1, len(target.places)), bool), by=replacement)
         paths.append(_Path(target, none[0], points))
         token_ids = np.concatenate([target.token_ids[None], none])
+        # α at both ends of the path, to measure the integration error.
         ends.append(variants.Variants(token_ids, np.ones_like(token_ids, bool), target))
     found = _along(probe, paths, from_baseline=True)
     results = []
@@ -147,7 +148,10 @@ def _contributions(
     from_baseline: bool,
 ) -> np.ndarray:
     """Returns ⟨∂α/∂e, e − e₀⟩, [rows, length], by the chain rule through α(x(e))."""
+    # In three steps, x(e), ∂α/∂x and their product, because the solver in the middle
+    # has batches of its own. The encoder is computed twice, which saves memory.
     size = max(1, probe.rows_at_once(rows[0].shape[1]) // _SMALLER)
+    # from_baseline is a number, not a static bool, so both methods share a program.
     fixed = {"layer": probe.layer, "from_baseline": np.float32(from_baseline)}
     encoder = probe.setup.pretrained.encoder
     x = np.concatenate(

@@ -200,6 +200,7 @@ class _Samples:
 
     def __init__(self, target: target_lib.Target, *, seed: int):
         n_tokens = len(target.places)
+        # Two seeds, so that each half of the masks is an independent sample.
         self._rngs = [np.random.default_rng([seed, half]) for half in range(2)]
         self.kept = np.ones((0, n_tokens), bool)
         self.alpha = np.zeros(0)
@@ -208,6 +209,7 @@ class _Samples:
         """Draws masks until there are ``wanted``; returns the new ones."""
         first, n_tokens = len(self.kept), self.kept.shape[1]
         new = np.ones((wanted - first, n_tokens), bool)
+        # One by one, so that the masks do not depend on how many are drawn at a time.
         for number in range(max(first, 1), wanted):
             rng = self._rngs[number % 2]
             [new[number - first]] = draw_masks(rng, n_tokens=n_tokens, count=1)
@@ -227,6 +229,7 @@ def _stability(samples: _Samples, *, num_features: int) -> float:
         rows = rows[(rows == 0) | (rows % 2 == half)]
         found = fit(samples.kept[rows], samples.alpha[rows], num_features=num_features)
         maps.append(found.weights)
+    # The correlation with constant weights is undefined.
     if any(np.ptp(weights) == 0 for weights in maps):
         return float("nan")
     return float(np.corrcoef(*maps)[0, 1])
@@ -238,6 +241,7 @@ def _select(
     """Returns the columns that get a weight, ascending."""
     n_tokens = kept.shape[1]
     columns = kept.astype(np.float64)
+    # The choice of method by number of features is that of the package ("auto").
     if num_features <= _MOST_BY_FORWARD_SELECTION:
         chosen = _forward_selection(columns, y, w, num_features=num_features)
     elif num_features < n_tokens:
@@ -277,6 +281,7 @@ def _ridge(
     """
     centre = np.average(columns, axis=0, weights=w)
     mean = float(np.average(y, weights=w))
+    # Centring removes the intercept, which is not penalised.
     centred = columns - centre
     gram = (centred * w[:, None]).T @ centred
     gram += penalty * np.eye(len(gram))

@@ -76,6 +76,7 @@ def mean(qualities: Sequence[Quality]) -> Quality:
 
 def _masks(weight: np.ndarray) -> np.ndarray:
     """Returns masks: all kept, insertions, deletions, then those of `KEPT_TOKENS`."""
+    # Tokens of equal weight are ranked from left to right.
     rank = np.argsort(np.argsort(-weight, kind="stable"))
     first = rank < _sizes(len(weight))[:, None]
     few = rank < np.array(_few(len(weight)))[:, None]

@@ -73,6 +73,7 @@ def of_window(
       position: index of the token in the window.
       factor: index of the factor.
     """
+    # Padding is cut off: it would only lengthen the window.
     length = int(windows.lengths[window])
     texts = tuple(windows.token_texts(window)[:length])
     context = windows.context(window, position, before=length, after=length)
@@ -180,6 +181,7 @@ def _cut(
         ),
         capacity=opened.pretrained.config.max_positions - 2 * special,
     )
+    # Texts come from the offsets, and so keep the spelling that the tokeniser changes.
     texts = [text[a:b] for a, b in zip(encoded.starts, encoded.ends, strict=True)]
     before = np.array([tokenizer.cls_id] * special, np.int32)
     after = np.array([tokenizer.sep_id] * special, np.int32)
@@ -208,6 +210,7 @@ def _codes_of(
 ) -> np.ndarray:
     """Returns the factor's activation at every token of a window, [length]."""
     length = len(target.token_ids)
+    # The last step may go beyond the positions that the model has.
     padding = min(
         -length % LENGTH_STEP, opened.pretrained.config.max_positions - length
     )

@@ -90,6 +90,7 @@ class Probe:
           InputError: if hidden states are not finite.
         """
         found = [np.zeros(0)] * len(requests)
+        # Padding is masked, so it changes no α; batching by length keeps it short.
         for chosen in of_one_length([r.token_ids.shape[1] for r in requests]):
             joined = [self._padded(requests[i]) for i in chosen]
             alpha = self._solve(*(np.concatenate(a) for a in zip(*joined, strict=True)))
@@ -203,6 +204,7 @@ def open_probe(
     """
     if layer not in trained.layers:
         raise InputError(f"Expected a layer of {trained.layers}, got {layer}.")
+    # The tolerances here are tighter than in training and need more steps.
     solver = dataclasses.replace(
         trained.solver(opened.config.solver), max_steps=_MAX_STEPS
     )
