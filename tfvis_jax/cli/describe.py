@@ -157,8 +157,8 @@ def _percent(share: float) -> str:
 def _terms(terms, documents) -> rich.table.Table:
     both = rich.table.Table.grid(padding=(0, 4))
     both.add_row(
-        _term_table("at the factor", terms.at, documents),
-        _term_table("in the 10 words round it", terms.around, documents),
+        _term_table("terms with the firing word", terms.at, documents),
+        _term_table("terms nearby", terms.around, documents),
     )
     return both
 
