@@ -109,7 +109,7 @@ def by_ours(
 
 def unexplained(x: np.ndarray, dictionary: np.ndarray, *, l1_penalty: float) -> float:
     """Returns the FVU of rows [rows, d_model] by lasso codes with a certificate."""
-    codes = jax.jit(encode.encode)(x, dictionary, l1_penalty=l1_penalty).codes
+    codes = encode(x, dictionary, l1_penalty=l1_penalty).codes
     residual = np.float64(x) - np.float64(codes) @ np.float64(dictionary)
     return float(np.sum(residual**2) / np.sum((x - x.mean(axis=0)) ** 2))
 

@@ -28,7 +28,7 @@ _TOLERANCES = (scaling.TOLERANCE, 1e-4)
 _MAX_STEPS = 3000
 
 _solve = jax.jit(
-    functools.partial(encode.encode, max_steps=_MAX_STEPS), static_argnames=("solver",)
+    functools.partial(encode, max_steps=_MAX_STEPS), static_argnames=("solver",)
 )
 
 

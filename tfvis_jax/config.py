@@ -10,9 +10,30 @@ from collections.abc import Mapping
 
 from tfvis_jax.errors import InputError
 
-SOLVERS = ("auto", "ista", "fista", "fista_restart", "spectral", "working_set")
+# What names stand for: classes, or functions that make one, which
+# `sparse_coding.registry` looks up. A new one needs its own file and a line here.
+SOLVER_VALUES = {
+    "ista": "tfvis_jax.sparse_coding.ista:Ista",
+    "fista": "tfvis_jax.sparse_coding.fista:Fista",
+    "fista_restart": "tfvis_jax.sparse_coding.fista:Fista.restarting",
+    "spectral": "tfvis_jax.sparse_coding.spectral:Spectral",
+    "working_set": "tfvis_jax.sparse_coding.working_set:WorkingSet",
+}
+PURSUIT_VALUES = {
+    "omp": "tfvis_jax.sparse_coding.greedy:Omp",
+    "gradient_pursuit": "tfvis_jax.sparse_coding.greedy:GradientPursuit",
+    "top_k": "tfvis_jax.sparse_coding.greedy:TopK",
+}
+UPDATE_VALUES = {
+    "energy": "tfvis_jax.sparse_coding.updates:CodeEnergy",
+    "gradient": "tfvis_jax.sparse_coding.updates:Gradient",
+    "adam": "tfvis_jax.sparse_coding.updates:Adam",
+    "online": "tfvis_jax.sparse_coding.updates:Surrogate",
+}
+SOLVERS = ("auto", *SOLVER_VALUES)
+PURSUITS = tuple(PURSUIT_VALUES)
+UPDATES = tuple(UPDATE_VALUES)
 INITIALISATIONS = ("normal", "samples", "spread")
-UPDATES = ("energy", "gradient", "adam", "online")
 DTYPES = ("float32", "bfloat16")
 
 

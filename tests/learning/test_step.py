@@ -11,7 +11,8 @@ import reference
 from tfvis_jax import config
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.learning import step
-from tfvis_jax.sparse_coding import encode, penalty
+from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 
 N_FACTORS, D_MODEL, ROWS = 12, 6, 30
 
@@ -191,7 +192,7 @@ def test_layers_come_to_have_as_many_active_factors(paper):
     scale = jnp.array([2.0, 0.5, 3.0])
 
     def l0(scale):
-        found = encode.encode(
+        found = encode(
             x / np.asarray(scale)[layer][:, None], _first_dictionary(), l1_penalty=0.5
         )
         n_active = np.count_nonzero(found.codes, axis=1)
@@ -230,7 +231,7 @@ def test_equal_numbers_of_active_factors_leave_the_scales(layers):
     # Padding does not count.
     codes[9:] = 1
     scale = jnp.linspace(1.0, 2.0, layers)
-    got = penalty.equalise(scale, jnp.asarray(codes), layer, valid)
+    got = target_l0_lib.equalise(scale, jnp.asarray(codes), layer, valid)
     np.testing.assert_allclose(got, scale, rtol=1e-6)
 
 

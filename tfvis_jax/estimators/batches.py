@@ -17,8 +17,7 @@ import scipy.sparse
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import csr
-from tfvis_jax.sparse_coding import checks
-from tfvis_jax.sparse_coding import encode as encode_lib
+from tfvis_jax.sparse_coding import Encoding, checks, encode
 
 OUTPUTS = ("dense", "sparse")
 # Sizes of a batch: few, so that data sets of similar size share a compiled program.
@@ -72,7 +71,7 @@ class DeviceBatch(NamedTuple):
     first: int
     n_rows: int
     x: jax.Array
-    encoding: encode_lib.Encoding
+    encoding: Encoding
 
 
 def encode_batches(
@@ -194,19 +193,12 @@ def device_batches(
     """
     dictionary = jnp.asarray(dictionary, jnp.float32)
     # A row of the same kind stands for those that have not been read yet.
-    checks.check_problem(
+    checks.check_lasso(
         np.zeros((1, *np.shape(rows)[1:]), np.float32),
         dictionary,
         l1_penalty=l1_penalty,
-        l2_penalty=0.0,
-        codes0=None,
-    )
-    checks.check_effort(
         tolerance=tolerance,
         max_steps=max_steps,
-        block_steps=1,
-        k=None,
-        lipschitz=None,
     )
     if batch_rows is not None and not batch_rows >= 1:
         raise InputError(f"Expected `batch_rows` >= 1 or None, got {batch_rows}.")
@@ -275,9 +267,9 @@ def _encode(
     solver: Any,
     max_steps: int,
     non_negative: bool,
-) -> encode_lib.Encoding:
+) -> Encoding:
     # Under jit, so that no check of values waits for the batch before.
-    return encode_lib.encode(
+    return encode(
         x,
         dictionary,
         l1_penalty=l1_penalty,

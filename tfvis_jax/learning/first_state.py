@@ -10,7 +10,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import penalty
+from tfvis_jax.sparse_coding import for_l0
 
 # Rows that the first λ is found on.
 PENALTY_ROWS = 2048
@@ -45,7 +45,7 @@ def from_sample(
     if solver.target_l0 is not None:
         with jax.set_mesh(where):
             rows = sharding.place(where, x[:PENALTY_ROWS], jax.P())
-            l1_penalty = penalty.for_l0(rows, factors, target_l0=solver.target_l0)
+            l1_penalty = for_l0(rows, factors, target_l0=solver.target_l0)
 
     def create(factors, layer_scale, l1_penalty):
         return state_lib.create(

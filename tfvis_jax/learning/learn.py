@@ -15,6 +15,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import first_state, step
 from tfvis_jax.learning import state as state_lib
+from tfvis_jax.sparse_coding import checks
 
 # Rows that first factors and first λ are chosen from, as a multiple of the factors.
 _SAMPLE = 8
@@ -105,6 +106,5 @@ def _batches(
 def _finite(rows: np.ndarray, *, scale: float) -> np.ndarray:
     with np.errstate(over="ignore"):
         rows = np.asarray(rows, np.float32) / np.float32(scale)
-    if not np.isfinite(rows).all():
-        raise InputError("Expected finite rows, got NaN or infinity; leave them out.")
+    checks.check_values({"x": rows})
     return rows

@@ -8,7 +8,7 @@ import optax
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
-from tfvis_jax.sparse_coding import updates
+from tfvis_jax.sparse_coding import registry
 
 
 @jax.tree_util.register_dataclass
@@ -36,22 +36,6 @@ class TrainState:
     step: jax.Array
 
 
-def dictionary_update(
-    config: config_lib.DictionaryConfig,
-) -> optax.GradientTransformationExtraArgs:
-    """Returns the transformation of gradients that the settings name."""
-    if config.update == "energy":
-        return updates.scale_by_code_energy(
-            config.energy_length,
-            config.energy_floor,
-            bias_correction=config.bias_correction,
-        )
-    if config.update == "online":
-        return updates.minimise_surrogate(config.energy_length)
-    plain = optax.scale_by_adam() if config.update == "adam" else optax.identity()
-    return optax.with_extra_args_support(plain)
-
-
 def step_size(config: config_lib.DictionaryConfig, *, progress: jax.Array) -> jax.Array:
     """Returns the step size, falling linearly with the progress of the run, 0 to 1."""
     return config.step_size * (1 - (1 - config.final_step_fraction) * progress)
@@ -67,7 +51,7 @@ def create(
     """Returns the state before the first step."""
     return TrainState(
         dictionary=dictionary,
-        update_state=dictionary_update(config).init(dictionary),
+        update_state=registry.update(config).transformation().init(dictionary),
         layer_scale=layer_scale,
         l1_penalty=jnp.asarray(l1_penalty, jnp.float32),
         idle=jnp.zeros_like(dictionary[:, 0], jnp.int32),

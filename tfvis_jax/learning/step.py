@@ -11,7 +11,8 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.learning import inference
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import objective, penalty, revival
+from tfvis_jax.sparse_coding import objective, registry, revival
+from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 
 
 class StepMetrics(NamedTuple):
@@ -71,7 +72,7 @@ def train_step(
     Returns:
       The next state and the metrics of the codes before the step.
     """
-    warmup = penalty.warmup(solver.l1_warmup, progress=progress)
+    warmup = target_l0_lib.warmup(solver.l1_warmup, progress=progress)
     l1_penalty = state.l1_penalty * warmup
     encoding = inference.infer(
         x, state.dictionary, solver=solver, l1_penalty=l1_penalty
@@ -86,14 +87,11 @@ def train_step(
         n_rows=n_rows,
         like=state.dictionary,
     )
-    curvature = _curvature(
-        codes,
-        n_rows=n_rows,
-        token_weights=token_weights,
-        like=state.dictionary,
-        config=dictionary,
+    update = registry.update(dictionary)
+    curvature = update.curvature(
+        codes, n_rows=n_rows, token_weights=token_weights, like=state.dictionary
     )
-    direction, update_state = state_lib.dictionary_update(dictionary).update(
+    direction, update_state = update.transformation().update(
         gradient, state.update_state, state.dictionary, **curvature
     )
     step_size = state_lib.step_size(dictionary, progress=progress)
@@ -107,13 +105,13 @@ def train_step(
     n_active = jnp.sum(codes != 0)
     next_penalty = state.l1_penalty
     if solver.target_l0 is not None:
-        tracked = penalty.track(
+        tracked = target_l0_lib.track(
             next_penalty, n_active.astype(x.dtype) / n_rows, target_l0=solver.target_l0
         )
         next_penalty = jnp.where(warmup == 1, tracked, next_penalty)
     layer_scale = state.layer_scale
     if layer is not None:
-        layer_scale = penalty.equalise(layer_scale, codes, layer, valid)
+        layer_scale = target_l0_lib.equalise(layer_scale, codes, layer, valid)
     metrics = StepMetrics(
         n_rows=jnp.sum(valid),
         squared_norm=jnp.sum(x**2),
@@ -135,21 +133,3 @@ def train_step(
         step=state.step + 1,
     )
     return state, metrics
-
-
-def _curvature(codes, *, n_rows, token_weights, like, config):
-    """Returns what the update asks for of the loss's Hessian."""
-    if config.update == "online":
-        return {
-            "second_moment": dictionary_lib.second_moment(
-                codes, n_rows=n_rows, token_weights=token_weights, like=like
-            )
-        }
-    if config.update == "energy":
-        weights = token_weights if config.weigh_energy else None
-        return {
-            "energy": dictionary_lib.code_energy(
-                codes, n_rows=n_rows, token_weights=weights
-            )
-        }
-    return {}

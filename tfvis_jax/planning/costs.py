@@ -16,8 +16,8 @@ with the residual and the gradient. What does not grow with the rows (the Lipsch
 bound, 31 products of one row each) and what is done element by element is left out.
 
 How many arrays of codes are alive at once is a matter of XLA's buffers, not of
-arithmetic; the numbers below are those of its compiled programs on a CPU, from which a
-test lets them not stray. On a TPU it needs one less.
+arithmetic; a solver says how many (`solver.Solver.numbers_alive`), by XLA's compiled
+programs on a CPU, from which a test lets them not stray. On a TPU it needs one less.
 """
 
 import dataclasses
@@ -33,19 +33,13 @@ from tfvis_jax.learning import first_state
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled
-from tfvis_jax.sparse_coding import encode, problem, small_problem
+from tfvis_jax.sparse_coding import registry
+from tfvis_jax.sparse_coding import solver as solver_lib
 
-# Arrays of codes that are alive at once in a step.
-_CODES = {"ista": 3, "fista": 6, "fista_restart": 6, "spectral": 5, "working_set": 4}
-# Rows of a block of working sets, each with a Gram matrix of its own, and codes and
-# correlations of all rows beside them.
-_BLOCK_ROWS = 64
 # The rows, and as many for the residual and its product.
 _ROWS = 3
 # Arrays like the dictionary, or a device's share of it, that making it takes.
 _FIRST_FACTORS = {"normal": 4, "samples": 6, "spread": 4}
-# Steps between two looks at the gap, as `encode` has it.
-_LOOK_EVERY = 10
 _FLOAT = 4
 
 
@@ -118,10 +112,19 @@ class Work(NamedTuple):
 
 
 def solver_name(config: config_lib.RunConfig, mesh: Mesh) -> str:
-    """Returns the solver that a run uses on a mesh."""
+    """Returns the name of the solver that a run uses on a mesh."""
     if config.solver.solver != "auto":
         return config.solver.solver
-    return encode.choose_solver(
+    return registry.choose_solver(
+        platform=mesh.platform,
+        n_factors=config.dictionary.n_factors,
+        factors_are_split=mesh.factor > 1,
+    )
+
+
+def _solver(config: config_lib.RunConfig, mesh: Mesh) -> solver_lib.Solver:
+    return registry.solver(
+        config.solver.solver,
         platform=mesh.platform,
         n_factors=config.dictionary.n_factors,
         factors_are_split=mesh.factor > 1,
@@ -147,7 +150,7 @@ def memory(
         update_state=update_state,
         hidden_states=layers * hidden,
         rows=_ROWS * rows * model.d_model * _FLOAT,
-        codes=_codes_bytes(config, model, rows=rows, mesh=mesh),
+        codes=_codes_bytes(config, rows=rows, mesh=mesh),
         activations=max(3 * expanded + 6 * hidden, 2 * scores + 2 * hidden),
         first_factors=_first_factors_bytes(config, model, mesh=mesh),
     )
@@ -172,16 +175,14 @@ def work(
     rows = compiled.rows_of_step(config) / mesh.data
     factors = config.dictionary.n_factors / mesh.factor
     product = 2 * rows * factors * model.d_model
-    looks = math.ceil(solver_steps / _LOOK_EVERY) + 1
-    by_round = solver_name(config, mesh) == "working_set"
-    decoded = solver_steps + (1 if by_round else looks)
+    passes = _solver(config, mesh).num_passes(solver_steps)
     tokens = rows / (len(compiled.layers_of(config, model)) * config.row_fraction)
     split_rows, split_factors = mesh.data > 1, mesh.factor > 1
     return Work(
         encoder_flops=tokens * encoder_flops(config, model),
-        solver_flops=2 * product * decoded,
+        solver_flops=2 * product * passes,
         update_flops=2 * product,
-        exchanged_rows=split_factors * (decoded + 1) * rows * model.d_model * _FLOAT,
+        exchanged_rows=split_factors * (passes + 1) * rows * model.d_model * _FLOAT,
         exchanged_gradient=split_rows * factors * model.d_model * _FLOAT,
     )
 
@@ -244,37 +245,17 @@ def _first_factors_bytes(config, model, *, mesh) -> int:
     # λ is found on the same rows on every device, by the solver that suits it.
     rows = first_state.PENALTY_ROWS
     config = dataclasses.replace(config, solver=config_lib.SolverConfig())
-    codes = _codes_bytes(config, model, rows=rows, mesh=mesh)
+    codes = _codes_bytes(config, rows=rows, mesh=mesh)
     return max(made, codes + _ROWS * rows * model.d_model * _FLOAT)
 
 
-def _codes_bytes(config, model, *, rows, mesh) -> int:
+def _codes_bytes(config: config_lib.RunConfig, *, rows: int, mesh: Mesh) -> int:
     n_factors = config.dictionary.n_factors
-    solver = solver_name(config, mesh)
-    codes = rows * n_factors // mesh.factor
-    held = _CODES[solver] * codes
-    if solver == "working_set":
-        size = max(small_problem.sizes(n_factors), default=0)
-        held = max(held, 2 * codes + _BLOCK_ROWS * size**2)
-        if _gram(rows, n_factors, model.d_model) is not None:
-            held += n_factors**2
-    if config.dictionary.update == "online":
-        held += n_factors**2
-    return held * _FLOAT
-
-
-def _gram(rows, n_factors, d_model):
-    """Returns the shape of the Gram matrix that working sets form, or None."""
-    x, dictionary = (
-        jax.ShapeDtypeStruct((size, d_model), jnp.float32) for size in (rows, n_factors)
+    held = _solver(config, mesh).numbers_alive(
+        rows=rows, n_factors=n_factors, num_parts=mesh.factor
     )
-    return jax.eval_shape(
-        lambda x, dictionary: small_problem.whole_gram(
-            problem.lasso(x, dictionary, l1_penalty=1.0, lipschitz=1.0)
-        ),
-        x,
-        dictionary,
-    )
+    update = registry.update(config.dictionary)
+    return (held + update.numbers_alive(n_factors=n_factors)) * _FLOAT
 
 
 def _num_bytes(leaf) -> int:

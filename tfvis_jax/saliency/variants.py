@@ -272,7 +272,7 @@ def _codes(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns codes and duality gaps."""
     # The tolerance is traced, so that values and derivatives share one compilation.
-    encoding = encode.encode(
+    encoding = encode(
         x,
         dictionary,
         l1_penalty=solver.l1_penalty,

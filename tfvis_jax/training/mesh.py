@@ -6,6 +6,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import loader
 from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import registry
 
 
 def check(
@@ -31,14 +32,19 @@ def check(
     )
     if mesh.shape[sharding.FACTOR] == 1:
         return
-    # A working set gathers columns; the surrogate moves one factor after another.
-    for name, value, whole in (
-        ("solver", config.solver.solver, "working_set"),
-        ("update", config.dictionary.update, "online"),
+    solver = registry.solver(
+        config.solver.solver,
+        platform=jax.default_backend(),
+        n_factors=config.dictionary.n_factors,
+        factors_are_split=True,
+    )
+    for name, value, method in (
+        ("solver", config.solver.solver, solver),
+        ("update", config.dictionary.update, registry.update(config.dictionary)),
     ):
-        if value == whole:
+        if method.needs_whole_dictionary:
             raise InputError(
-                f"Expected {sharding.FACTOR}=1 with --{name}={whole}, which needs the "
+                f"Expected {sharding.FACTOR}=1 with --{name}={value}, which needs the "
                 f"whole dictionary on each device, got {sharding.FACTOR}="
                 f"{mesh.shape[sharding.FACTOR]}. Split the rows only, or choose "
                 f"another {name}."

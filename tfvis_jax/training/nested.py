@@ -37,7 +37,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, penalty, updates
+from tfvis_jax.sparse_coding import encode, refit, updates
+from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 
 # Share of the factors in each prefix, as published for Matryoshka autoencoders.
 _PREFIXES = (1 / 32, 3 / 32, 7 / 32, 15 / 32, 1.0)
@@ -141,7 +142,7 @@ def _step(state, x, step_size, l0):
     found = jnp.mean(jnp.sum(codes > 0, axis=1, dtype=jnp.float32))
     state = move(state, x, codes, step_size=step_size)
     return state._replace(
-        l1_penalty=penalty.track(state.l1_penalty, found, target_l0=l0)
+        l1_penalty=target_l0_lib.track(state.l1_penalty, found, target_l0=l0)
     )
 
 
@@ -155,16 +156,14 @@ def infer(y: jax.Array, factors: jax.Array, *, l1_penalty: jax.Array) -> jax.Arr
     """
     residual, codes = y, []
     for level in _levels(factors.shape[0]):
-        codes.append(
-            encode.encode(
-                residual,
-                factors[level],
-                l1_penalty=l1_penalty,
-                tolerance=_TOLERANCE,
-                max_steps=_MAX_STEPS,
-                debias=True,
-            ).codes
+        found = encode(
+            residual,
+            factors[level],
+            l1_penalty=l1_penalty,
+            tolerance=_TOLERANCE,
+            max_steps=_MAX_STEPS,
         )
+        codes.append(refit(residual, factors[level], found.codes))
         residual = residual - codes[-1] @ factors[level]
     return jnp.concatenate(codes, axis=1)
 

@@ -9,13 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.sparse_coding import certificate, encoding
 
 _BISECTIONS = 12
 # A sample of some thousand rows knows its L0 no better than this.
 _CLOSE = 0.01
-# Looking for λ needs codes whose support is right, not their last digits.
-_TOLERANCE = 1e-3
+# Looking for λ needs codes whose support is right, not their last digits. But at a
+# loose tolerance codes that are on their way to zero still count, not always fewer for
+# a larger λ, so that bisection may go astray: then it is done again, more exactly.
+_TOLERANCES = (1e-3, 1e-5)
+# A target that is missed by more than this share is out of reach.
+_FAR = 0.5
 # λ is sought below the largest correlation of any row, where all codes are zero.
 _SMALLEST = 1e-4
 # Share of a relative error in L0 that one step corrects, in log λ; the mean over some
@@ -48,25 +52,52 @@ def for_l0(
         raise InputError(f"Expected `target_l0` above 0, got {target_l0}.")
     if not len(x):
         raise InputError("Expected some rows to find λ on, got none.")
-    high = float(jnp.max(objective.correlate(x, dictionary)))
-    if not high > 0:
+    x, dictionary = jnp.asarray(x), jnp.asarray(dictionary)
+    highest = float(jnp.max(certificate.correlate(x, dictionary)))
+    if not highest > 0:
         raise InputError("Expected rows that correlate with some factor, got none.")
-    low = _SMALLEST * high
-    middle = 0.1 * high
+    for tolerance in _TOLERANCES:
+        l1_penalty, l0 = _bisect(
+            x, dictionary, target_l0=target_l0, highest=highest, tolerance=tolerance
+        )
+        # L0 moves in jumps where there are few rows; the nearest is good enough then.
+        if l0 >= (1 - _FAR) * target_l0:
+            return jnp.float32(l1_penalty)
+    raise InputError(
+        f"Expected `target_l0` within reach of the dictionary, got {target_l0}: "
+        f"even at λ = {l1_penalty:.1e} a row of the sample uses only {l0:.1f} of "
+        f"{dictionary.shape[0]} factors."
+    )
+
+
+def _bisect(
+    x: jax.Array,
+    dictionary: jax.Array,
+    *,
+    target_l0: float,
+    highest: float,
+    tolerance: float,
+) -> tuple[float, float]:
+    """Returns the λ whose L0 came nearest to the target, and that L0."""
+    low, high = _SMALLEST * highest, highest
+    middle = 0.1 * highest
+    found = []
     for _ in range(_BISECTIONS):
-        l0 = _mean_l0(x, dictionary, middle)
+        codes = encoding.encode(
+            x, dictionary, l1_penalty=middle, tolerance=tolerance
+        ).codes
+        found.append((middle, float(_l0(codes))))
+        l0 = found[-1][1]
         if abs(l0 / target_l0 - 1) <= _CLOSE:
-            return jnp.float32(middle)
+            break
         low, high = (middle, high) if l0 > target_l0 else (low, middle)
         middle = (low * high) ** 0.5
-    # L0 moves in jumps where there are few rows; the nearest is good enough then.
-    if l0 < 0.5 * target_l0:
-        raise InputError(
-            f"Expected `target_l0` within reach of the dictionary, got {target_l0}: "
-            f"even at λ = {middle:.1e} a row of the sample uses only {l0:.1f} of "
-            f"{dictionary.shape[0]} factors."
-        )
-    return jnp.float32(middle)
+    return min(found, key=lambda pair: abs(pair[1] - target_l0))
+
+
+@jax.jit
+def _l0(codes: jax.Array) -> jax.Array:
+    return jnp.mean(jnp.sum(codes != 0, axis=1))
 
 
 def track(
@@ -120,15 +151,3 @@ def warmup(first: float, *, progress: jax.Array) -> jax.Array:
       progress: scalar, the share of the training that is done.
     """
     return first ** jnp.maximum(1 - progress / _WARMUP, 0)
-
-
-def _mean_l0(x, dictionary, l1_penalty) -> float:
-    codes = _codes(x, dictionary, jnp.float32(l1_penalty))
-    return float(jnp.mean(jnp.sum(codes != 0, axis=1)))
-
-
-@jax.jit
-def _codes(x, dictionary, l1_penalty):
-    return encode.encode(
-        x, dictionary, l1_penalty=l1_penalty, tolerance=_TOLERANCE
-    ).codes

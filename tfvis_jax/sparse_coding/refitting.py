@@ -14,24 +14,29 @@ each other so much that the budget of steps ends first, a row has the best codes
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import (
     checks,
+    implicit,
+    layout,
     row_blocks,
     selection,
     small_problem,
     spectral,
 )
 from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding.compilation import compiled
 
 # Correlations of a unit factor with the residual, in units of ‖x‖, that pass for zero.
 _TOLERANCE = 1e-5
 _MAX_STEPS = 4000
 _CHECK = 8
+_SPECTRAL = spectral.Spectral()
 
 
 def refit(
@@ -39,42 +44,89 @@ def refit(
     dictionary: jax.Array,
     codes: jax.Array,
     *,
-    max_active: int | None = None,
+    k: int | None = None,
     lipschitz: jax.Array | float | None = None,
     non_negative: bool = True,
 ) -> jax.Array:
     """Returns least-squares codes on the support of ``codes``, or its largest part.
 
-    Rows must not be split over devices here, nor factors; `encode.encode` sees to it.
+    This removes the shrinkage by λ. Codes are differentiable with respect to ``x`` and
+    ``dictionary``, forward and reverse, for as long as the support stays as it is; see
+    `implicit`. A mesh may split the rows, and without ``k`` the factors too.
 
     Args:
       x: [batch, d_model].
       dictionary: [n_factors, d_model].
       codes: [batch, n_factors].
-      max_active: k, how many codes of largest magnitude a row may keep; all if None.
+      k: how many codes of largest magnitude a row keeps; all if None. Static.
       lipschitz: largest eigenvalue of DᵀD, or a bound; estimated if None.
-      non_negative: whether the codes are.
+      non_negative: If True, constrain codes to be >= 0.
 
     Returns:
       [batch, n_factors] codes, zero wherever ``codes`` is.
 
     Raises:
-      InputError: if shapes do not fit, or ``max_active`` is below 1.
+      InputError: if shapes do not fit, ``k`` is below 1, factors are split and ``k`` is
+        given, or values that are not traced are not finite.
     """
     checks.check_shapes(x, dictionary, codes=codes)
-    if max_active is not None and max_active < 1:
-        raise InputError(f"Expected `max_active` of 1 or more, got {max_active}.")
-    codes = jnp.asarray(codes, jnp.float32)
+    if k is not None:
+        checks.check_count("k", k)
+        layout.check_whole(dictionary, needed_by="`k`")
+    numbers = {"lipschitz": lipschitz}
+    checks.check_numbers(codes.shape, numbers)
+    checks.check_values({"x": x, "dictionary": dictionary, "codes": codes}, numbers)
+    if lipschitz is not None:
+        lipschitz = checks.in_float32("lipschitz", lipschitz)
+    return _refit(x, dictionary, codes, lipschitz, k=k, non_negative=non_negative)
+
+
+@compiled("k", "non_negative")
+def _refit(
+    x: jax.Array,
+    dictionary: jax.Array,
+    codes: jax.Array,
+    lipschitz: jax.Array | None,
+    *,
+    k: int | None,
+    non_negative: bool,
+) -> jax.Array:
+    # What depends on the inputs does so through `implicit`, not through the steps.
     problem = problem_lib.lasso(
-        x, dictionary, l1_penalty=1.0, lipschitz=lipschitz, non_negative=non_negative
+        *jax.lax.stop_gradient((x, dictionary)),
+        l1_penalty=1.0,
+        lipschitz=jax.lax.stop_gradient(lipschitz),
+        non_negative=non_negative,
     )
-    return solve(problem, codes, max_active=max_active)
+    problem = jax.lax.stop_gradient(problem)
+    held = jax.lax.stop_gradient(jnp.asarray(codes, jnp.float32))
+    if layout.num_parts(dictionary) > 1:
+        refitted = on_all_factors(problem, held)
+    else:
+        refitted = layout.on_each_device(
+            lambda problem, codes, _: solve(problem, codes, max_active=k),
+            problem,
+            held,
+            None,
+        )
+    return implicit.differentiable(refitted, x, dictionary)
 
 
 def solve(
     problem: problem_lib.Problem, codes: jax.Array, *, max_active: int | None = None
 ) -> jax.Array:
-    """Does the same for a problem, of which the penalties are set aside."""
+    """Refits codes of a problem, of which the penalties are set aside.
+
+    Rows must not be split over devices here, nor factors.
+
+    Args:
+      problem: see `problem.lasso`.
+      codes: [batch, n_factors] float32.
+      max_active: how many codes of largest magnitude a row may keep; all if None.
+
+    Returns:
+      [batch, n_factors] codes, zero wherever ``codes`` is.
+    """
     problem = _without_penalties(problem)
     n_factors = problem.dictionary.shape[0]
     if max_active is not None:
@@ -118,14 +170,19 @@ def on_all_factors(problem: problem_lib.Problem, codes: jax.Array) -> jax.Array:
         return state._replace(residual=residual), violation
 
     return _descend(
-        spectral.init(problem, codes0=codes),
-        step=lambda state: spectral.step(state, problem),
+        _SPECTRAL.init(problem, codes0=codes),
+        step=lambda state: _SPECTRAL.step(state, problem),
         look=look,
         target=_target(problem),
     )
 
 
-def _on_few(problem, codes, gram, size):
+def _on_few(
+    problem: problem_lib.Problem,
+    codes: jax.Array,
+    gram: jax.Array | None,
+    size: int,
+) -> jax.Array:
     residual = problem.residual(codes)
     small = small_problem.restrict(
         problem,
@@ -159,7 +216,13 @@ def _on_few(problem, codes, gram, size):
     return small_problem.put_back(codes, small, codes_on_few)
 
 
-def _descend(state, *, step, look, target):
+def _descend(
+    state: Any,
+    *,
+    step: Callable[[Any], Any],
+    look: Callable[[Any], tuple[Any, jax.Array]],
+    target: jax.Array,
+) -> jax.Array:
     """Returns the codes of every row when it first met its target, or its best.
 
     Spectral steps are not monotone: on factors that nearly depend on each other, a
@@ -190,18 +253,24 @@ def _descend(state, *, step, look, target):
     return jax.lax.while_loop(unfinished, advance, carry)[1]
 
 
-def _without_penalties(problem):
+def _without_penalties(problem: problem_lib.Problem) -> problem_lib.Problem:
     none = jnp.zeros_like(problem.l1_penalty[:, :1])
     return dataclasses.replace(
         problem, l1_penalty=none, l2_penalty=None, precision="float32"
     )
 
 
-def _target(problem):
+def _target(problem: problem_lib.Problem) -> jax.Array:
     return _TOLERANCE * jnp.linalg.norm(problem.x, axis=1)
 
 
-def _violation(codes, correlation, problem, *, norms):
+def _violation(
+    codes: jax.Array,
+    correlation: jax.Array,
+    problem: problem_lib.Problem,
+    *,
+    norms: jax.Array,
+) -> jax.Array:
     """Returns the largest correlation of a row that ought to be none, [rows]."""
     toward_zero = correlation
     if problem.non_negative:
