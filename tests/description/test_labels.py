@@ -61,7 +61,10 @@ def test_a_folder_of_one_file_for_each_factor_is_read(tmp_path):
 def test_what_is_kept_comes_back(tmp_path):
     path, trained = tmp_path / "labels.json", _trained()
     assert labels.load(path, trained) == {}
-    kept = {3: labels.FactorLabel("three ☃", 0.25, "a tool"), 1: labels.Label("one")}
+    kept = {
+        3: labels.FactorLabel("three ☃", 0.25, "a tool"),
+        1: labels.FactorLabel("one"),
+    }
     labels.save(path, kept, trained)
     assert labels.load(path, trained) == kept
     with pytest.raises(InputError, match="another dictionary"):
