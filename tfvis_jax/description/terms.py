@@ -193,7 +193,7 @@ def part_of_speech(found: Sequence[FiringContext], tagger: Tagger) -> dict[str, 
         if len(tags) != len(context.words):
             raise InputError(
                 f"Expected the tagger to give each of {len(context.words)} words a "
-                f"tag; got {len(tags)} tags."
+                f"tag, got {len(tags)} tags."
             )
         shares[tags[context.place]] += weight
     total = sum(shares.values())

@@ -48,7 +48,7 @@ class LineSettings:
     def __post_init__(self):
         if self.examples < 1 or self.maps < 0:
             raise InputError(
-                "Expected at least one example and a non-negative number of maps; got "
+                "Expected at least one example and a non-negative number of maps, got "
                 f"{self.examples} and {self.maps}."
             )
         if not self.methods or not set(self.methods) <= set(saliency.METHODS):

@@ -118,13 +118,13 @@ def encode_sentence(
     encoded = opened.tokenizer.encode(text)
     n_tokens = len(encoded.ids)
     if not n_tokens:
-        raise InputError("Expected a text with at least one word; got none.")
+        raise InputError("Expected a text with at least one word, got none.")
     special = opened.config.corpus.special_tokens
     limit = opened.pretrained.config.max_positions - 2 * special
     if n_tokens > limit:
         raise InputError(
             f"Expected a text of at most {limit} tokens, the number of positions of "
-            f"{opened.pretrained.name}; got {n_tokens}. Encode it in parts."
+            f"{opened.pretrained.name}, got {n_tokens}; encode it in parts."
         )
     ids = encoded.ids.tolist()
     if special:

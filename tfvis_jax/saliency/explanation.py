@@ -169,7 +169,7 @@ def explain(
     """
     _check(trained, targets, methods=methods, replacement=replacement)
     if max_samples < 1:
-        raise InputError(f"Expected at least one sample for LIME; got {max_samples}.")
+        raise InputError(f"Expected at least one sample for LIME, got {max_samples}.")
     probe = variants.open_probe(opened, trained, layer=layer)
     by = replacement_id(opened.tokenizer, replacement)
     # Computed again and not taken from the stored examples, because shares of α must be

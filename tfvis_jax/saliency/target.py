@@ -142,7 +142,7 @@ def in_text(
     text = text.encode("utf-8", "replace").decode()
     encoded = tokenizer.encode(text)
     if not len(encoded.ids):
-        raise InputError("Expected a text with at least one word; got none.")
+        raise InputError("Expected a text with at least one word, got none.")
     if np.all(encoded.ids == tokenizer.unk_id):
         raise InputError(
             f"Expected a text with words that {opened.pretrained.name} knows; all "
