@@ -126,6 +126,7 @@ def test_batches_have_few_sizes_and_fewer_rows_for_large_dictionaries():
     ("change", "message"),
     [
         ({"output": "coo"}, "`output`"),
+        ({"solver": "lars"}, "`solver`"),
         ({"l1_penalty": 0.0}, "`l1_penalty`"),
         ({"tolerance": -1.0}, "`tolerance`"),
         ({"batch_rows": 0}, "`batch_rows`"),
@@ -156,7 +157,7 @@ def test_a_growing_matrix_is_that_of_its_parts():
     for first, end in ((0, 7), (7, 80), (80, 81), (81, 300)):
         part = csr.from_dense(dense[first:end])
         np.testing.assert_array_equal(part.toarray(), dense[first:end])
-        builder.append(part.data, part.indices, np.diff(part.indptr))
+        builder.append(part)
     built = builder.finish()
     built.check_format(full_check=True)
     np.testing.assert_array_equal(built.toarray(), dense)
@@ -166,9 +167,9 @@ def test_a_growing_matrix_is_that_of_its_parts():
 def test_buffers_are_never_twice_the_matrix():
     """Room is made for what the rows so far lead to expect, not by doubling."""
     builder = csr.CsrBuilder(n_rows=1000, n_columns=50)
-    columns = np.arange(5, dtype=np.int32)
+    part = csr.from_dense(np.float32([[1] * 5 + [0] * 45]))
     for _ in range(1000):
-        builder.append(np.ones(5, np.float32), columns, np.array([5]))
+        builder.append(part)
         assert len(builder._values) <= 1.03 * 5000
     assert builder.finish().nnz == 5000
 

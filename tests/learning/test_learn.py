@@ -7,7 +7,8 @@ from tfvis_jax import config
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import learn
 
-SOLVER = config.SolverConfig(target_l0=3.0, tolerance=1e-4)
+SOLVER = config.SolverConfig(tolerance=1e-4)
+SPARSITY = config.SparsityConfig(target_l0=3.0)
 DICTIONARY = config.DictionaryConfig(n_factors=12, energy_floor=1e-4)
 
 
@@ -25,8 +26,13 @@ def test_planted_directions_are_found(initialisation):
     settings = config.DictionaryConfig(
         n_factors=12, initialisation=initialisation, revive_after=20
     )
-    state = learn.learn(
-        x, solver=SOLVER, dictionary=settings, rows_per_step=100, num_passes=6
+    state = learn(
+        x,
+        solver=SOLVER,
+        dictionary=settings,
+        sparsity=SPARSITY,
+        rows_per_step=100,
+        num_passes=6,
     )
     cosine = np.abs(np.asarray(state.dictionary) @ factors.T).max(axis=0)
     assert np.mean(cosine > 0.95) >= 10 / 12
@@ -36,10 +42,15 @@ def test_the_same_seed_gives_the_same_dictionary_and_float16_is_read(tmp_path):
     x, _ = _planted(300)
     np.save(tmp_path / "x.npy", x.astype(np.float16))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    settings = {"solver": SOLVER, "dictionary": DICTIONARY, "rows_per_step": 64}
-    first = learn.learn(mapped, **settings)
-    again = learn.learn(x.astype(np.float16), **settings)
-    other = learn.learn(mapped, seed=1, **settings)
+    settings = {
+        "solver": SOLVER,
+        "dictionary": DICTIONARY,
+        "sparsity": SPARSITY,
+        "rows_per_step": 64,
+    }
+    first = learn(mapped, **settings)
+    again = learn(x.astype(np.float16), **settings)
+    other = learn(mapped, seed=1, **settings)
     np.testing.assert_array_equal(first.dictionary, again.dictionary)
     assert not np.array_equal(first.dictionary, other.dictionary)
     assert int(first.step) == 5
@@ -57,7 +68,7 @@ def test_every_row_is_used_once_a_pass_and_progress_is_told():
     np.testing.assert_array_equal(np.unique(seen, axis=0), np.unique(x, axis=0))
     assert len(seen) == 7
     told = []
-    learn.learn(
+    learn(
         x,
         solver=config.SolverConfig(l1_penalty=0.1),
         dictionary=config.DictionaryConfig(n_factors=4),
@@ -70,8 +81,8 @@ def test_every_row_is_used_once_a_pass_and_progress_is_told():
 
 def test_bad_rows_are_refused():
     with pytest.raises(InputError, match=r"\[rows, d_model\]"):
-        learn.learn(np.zeros((0, 3)), solver=SOLVER, dictionary=DICTIONARY)
+        learn(np.zeros((0, 3)), solver=SOLVER, dictionary=DICTIONARY)
     x, _ = _planted(50)
     x[3, 2] = np.nan
     with pytest.raises(InputError, match="finite"):
-        learn.learn(x, solver=SOLVER, dictionary=DICTIONARY)
+        learn(x, solver=SOLVER, dictionary=DICTIONARY)

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.sparse
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import csr
-from tfvis_jax.sparse_coding import Encoding, checks, encode
+from tfvis_jax.sparse_coding import Encoding, Solver, checks, encode, registry
 
 OUTPUTS = ("dense", "sparse")
 # Sizes of a batch: few, so that data sets of similar size share a compiled program.
@@ -37,7 +36,7 @@ class EncodedBatch(NamedTuple):
     """
 
     first: int
-    codes: np.ndarray | scipy.sparse.csr_array
+    codes: Any
     gap: np.ndarray
     converged: np.ndarray
 
@@ -52,7 +51,7 @@ class EncodedRows(NamedTuple):
       n_not_converged: number of rows that are not.
     """
 
-    codes: np.ndarray | scipy.sparse.csr_array
+    codes: Any
     gap: np.ndarray
     converged: np.ndarray
     n_not_converged: int
@@ -80,7 +79,7 @@ def encode_batches(
     *,
     l1_penalty: float,
     batch_rows: int | None = None,
-    solver: Any = "auto",
+    solver: str | Solver = "auto",
     tolerance: float = 1e-4,
     max_steps: int = 500,
     non_negative: bool = True,
@@ -158,20 +157,13 @@ def encode_rows(
     )
     n_rows, n_factors = len(rows), np.shape(dictionary)[0]
     gap, converged = np.empty(n_rows, np.float32), np.empty(n_rows, bool)
-    if output == "dense":
-        dense = np.empty((n_rows, n_factors), np.float32)
-    else:
-        builder = csr.CsrBuilder(n_rows=n_rows, n_columns=n_factors)
+    kind = csr.CsrBuilder if output == "sparse" else csr.DenseBuilder
+    builder = kind(n_rows=n_rows, n_columns=n_factors)
     for batch in batches:
         here = slice(batch.first, batch.first + len(batch.gap))
         gap[here], converged[here] = batch.gap, batch.converged
-        if output == "dense":
-            dense[here] = batch.codes
-        else:
-            codes = batch.codes
-            builder.append(codes.data, codes.indices, np.diff(codes.indptr))
-    codes = dense if output == "dense" else builder.finish()
-    return EncodedRows(codes, gap, converged, int(np.sum(~converged)))
+        builder.append(batch.codes)
+    return EncodedRows(builder.finish(), gap, converged, int(np.sum(~converged)))
 
 
 def device_batches(
@@ -180,7 +172,7 @@ def device_batches(
     *,
     l1_penalty: float,
     batch_rows: int | None = None,
-    solver: Any = "auto",
+    solver: str | Solver = "auto",
     tolerance: float = 1e-4,
     max_steps: int = 500,
     non_negative: bool = True,
@@ -205,6 +197,12 @@ def device_batches(
     if not 0 < scale < np.inf:
         raise InputError(f"Expected `scale` positive and finite, got {scale}.")
     size = _batch_size(len(rows), len(dictionary), batch_rows)
+    chosen = registry.solver(
+        solver,
+        platform=jax.default_backend(),
+        n_factors=len(dictionary),
+        factors_are_split=False,
+    )
 
     def start(first: int) -> DeviceBatch:
         x = read(rows[first : first + size], first=first, scale=scale)
@@ -215,7 +213,7 @@ def device_batches(
             dictionary,
             np.float32(l1_penalty),
             np.float32(tolerance),
-            solver=solver,
+            solver=chosen,
             max_steps=max_steps,
             non_negative=non_negative,
         )
@@ -264,7 +262,7 @@ def _encode(
     l1_penalty: jax.Array,
     tolerance: jax.Array,
     *,
-    solver: Any,
+    solver: Solver,
     max_steps: int,
     non_negative: bool,
 ) -> Encoding:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import transformer
 from tfvis_jax.estimators.batches import read
+from tfvis_jax.sparse_coding import Solver
 
 
 class SparseCoder(transformer.Transformer):
@@ -30,7 +31,7 @@ class SparseCoder(transformer.Transformer):
         dictionary: npt.ArrayLike,
         *,
         l1_penalty: float,
-        solver: Any = "auto",
+        solver: str | Solver = "auto",
         tolerance: float = 1e-4,
         max_steps: int = 500,
         non_negative: bool = True,
@@ -82,6 +83,9 @@ class SparseCoder(transformer.Transformer):
     def components_(self) -> np.ndarray:
         """The dictionary, [n_factors, n_features] float32."""
         return np.asarray(self.dictionary, np.float32)
+
+    def _dictionary(self) -> np.ndarray:
+        return self.components_
 
     def _coding(self) -> dict[str, Any]:
         names = ("l1_penalty", "solver", "tolerance", "max_steps", "non_negative")

@@ -103,7 +103,7 @@ class Estimator:
                 '`set_output(transform="default")` or change `output`.'
             )
         # Only who has asked for a data frame needs pandas.
-        import pandas
+        import pandas  # pyright: ignore[reportMissingImports]
 
         index = rows.index if isinstance(rows, pandas.DataFrame) else None
         return pandas.DataFrame(codes, index=index, columns=names)

@@ -1,4 +1,6 @@
-"""A sparse matrix that grows by rows, in memory that ends little above its own size."""
+"""Matrices that grow by rows, in memory that ends little above their own size."""
+
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -43,26 +45,18 @@ class CsrBuilder:
         self._starts = np.zeros(n_rows + 1, np.int64)
         self._done = 0
 
-    def append(
-        self, values: np.ndarray, columns: np.ndarray, counts: np.ndarray
-    ) -> None:
-        """Appends the non-zeros of some rows.
-
-        Args:
-          values: [nonzeros], row after row.
-          columns: [nonzeros], ascending within a row.
-          counts: [rows], non-zeros of each row.
-        """
+    def append(self, part: Any) -> None:
+        """Appends rows: a [rows, n_columns] `csr_array` of float32."""
         used = int(self._starts[self._done])
-        needed = used + len(values)
-        ends = used + np.cumsum(counts, dtype=np.int64)
-        self._starts[self._done + 1 : self._done + 1 + len(counts)] = ends
-        self._done += len(counts)
+        needed = used + len(part.data)
+        ends = self._done + 1 + part.shape[0]
+        self._starts[self._done + 1 : ends] = used + part.indptr[1:].astype(np.int64)
+        self._done += part.shape[0]
         if needed > len(self._values):
             expected = needed / self._done * self._shape[0]
             self._resize(max(needed, int(_MARGIN * expected)))
-        self._values[used:needed] = values
-        self._columns[used:needed] = columns
+        self._values[used:needed] = part.data
+        self._columns[used:needed] = part.indices
 
     def finish(self) -> scipy.sparse.csr_array:
         """Returns the matrix, which takes over the buffers."""
@@ -79,3 +73,21 @@ class CsrBuilder:
         for buffer in (self._values, self._columns):
             # Nobody else has seen the buffers, so nobody holds a view of them.
             buffer.resize(size, refcheck=False)
+
+
+class DenseBuilder:
+    """Fills a dense [n_rows, n_columns] array of float32 row by row."""
+
+    def __init__(self, *, n_rows: int, n_columns: int) -> None:
+        """Starts without rows."""
+        self._array = np.empty((n_rows, n_columns), np.float32)
+        self._done = 0
+
+    def append(self, part: Any) -> None:
+        """Appends [rows, n_columns] values."""
+        self._array[self._done : self._done + len(part)] = part
+        self._done += len(part)
+
+    def finish(self) -> np.ndarray:
+        """Returns the array."""
+        return self._array

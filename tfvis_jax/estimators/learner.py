@@ -57,7 +57,7 @@ class DictionaryLearning(transformer.Transformer):
         *,
         target_l0: float | None = None,
         l1_penalty: float | None = None,
-        solver: Any = "auto",
+        solver: str = "auto",
         tolerance: float = _SOLVER.tolerance,
         max_steps: int = _SOLVER.max_steps,
         step_size: float = _DICTIONARY.step_size,
@@ -73,7 +73,7 @@ class DictionaryLearning(transformer.Transformer):
           n_factors: number of factors; may exceed the number of features.
           target_l0: mean number of active factors of a row, kept by moving λ.
           l1_penalty: λ instead, for rows divided by `scale_`. 0.06 if both are None.
-          solver: as in `sparse_coding.encode`.
+          solver: name of one, as in `sparse_coding.encode`.
           tolerance: largest relative duality gap of a code, while learning and after.
           max_steps: budget of solver steps for a row.
           step_size: of the dictionary at first; falls linearly to a tenth.
@@ -108,15 +108,16 @@ class DictionaryLearning(transformer.Transformer):
         Raises:
           InputError: the rows or a setting make no problem.
         """
-        solver, dictionary = self._configs()
+        solver, sparsity, dictionary = self._configs()
         rows = self._check_rows(X, n_features=None)
         num_passes = self.num_passes
         if num_passes is None:
             num_passes = math.ceil(_STEPS / math.ceil(len(rows) / self.rows_per_step))
         scale = self._measure_scale(rows)
-        state = learn.learn(
+        state = learn(
             rows,
             solver=solver,
+            sparsity=sparsity,
             dictionary=dictionary,
             rows_per_step=self.rows_per_step,
             num_passes=num_passes,
@@ -140,7 +141,7 @@ class DictionaryLearning(transformer.Transformer):
         Raises:
           InputError: the rows or a setting make no problem.
         """
-        solver, dictionary = self._configs()
+        solver, sparsity, dictionary = self._configs()
         is_first = not hasattr(self, "_state")
         rows = self._check_rows(X, n_features=None if is_first else self.n_features_in_)
         scale = self._measure_scale(rows) if is_first else self.scale_
@@ -150,9 +151,10 @@ class DictionaryLearning(transformer.Transformer):
                 f"Expected `n_factors` to stay {len(before.dictionary)} in "
                 f"`partial_fit`, got {self.n_factors}; call `fit` to begin again."
             )
-        state = learn.learn(
+        state = learn(
             rows,
             solver=solver,
+            sparsity=sparsity,
             dictionary=dataclasses.replace(dictionary, final_step_fraction=1.0),
             rows_per_step=self.rows_per_step,
             seed=_seed(self.random_state),
@@ -170,11 +172,17 @@ class DictionaryLearning(transformer.Transformer):
     def _take(self, state: state_lib.TrainState) -> None:
         # On the host, so that estimators are pickled, copied and saved as any other.
         self._state = jax.tree.map(np.asarray, state)
-        self.components_ = self._state.dictionary
+        self.components_ = np.asarray(state.dictionary)
         self.l1_penalty_ = float(state.l1_penalty)
         self.n_steps_ = int(state.step)
 
-    def _configs(self) -> tuple[config_lib.SolverConfig, config_lib.DictionaryConfig]:
+    def _configs(
+        self,
+    ) -> tuple[
+        config_lib.SolverConfig,
+        config_lib.SparsityConfig,
+        config_lib.DictionaryConfig,
+    ]:
         """Returns the settings as learning takes them, checked."""
         if self.target_l0 is not None and self.l1_penalty is not None:
             raise InputError(
@@ -182,22 +190,26 @@ class DictionaryLearning(transformer.Transformer):
             )
         if self.scale not in ("rms", None):
             raise InputError(f'Expected `scale` "rms" or None, got {self.scale!r}.')
-        for name in ("rows_per_step", "num_passes"):
-            value = getattr(self, name)
-            if not (value is None and name == "num_passes") and not value >= 1:
-                raise InputError(f"Expected `{name}` >= 1, got {value}.")
-        given = {"l1_penalty": self.l1_penalty} if self.l1_penalty is not None else {}
+        if not self.rows_per_step >= 1:
+            raise InputError(
+                f"Expected `rows_per_step` >= 1, got {self.rows_per_step}."
+            )
+        if self.num_passes is not None and not self.num_passes >= 1:
+            raise InputError(
+                f"Expected `num_passes` >= 1 or None, got {self.num_passes}."
+            )
+        l1_penalty = _SOLVER.l1_penalty if self.l1_penalty is None else self.l1_penalty
         solver = config_lib.SolverConfig(
             solver=self.solver,
-            target_l0=self.target_l0,
+            l1_penalty=l1_penalty,
             tolerance=self.tolerance,
             max_steps=self.max_steps,
-            **given,
         )
         dictionary = config_lib.DictionaryConfig(
             n_factors=self.n_factors, step_size=self.step_size
         )
-        return solver, dictionary
+        sparsity = config_lib.SparsityConfig(target_l0=self.target_l0)
+        return solver, sparsity, dictionary
 
     def _measure_scale(self, rows: np.ndarray) -> float:
         """Returns the root-mean-square norm of the rows, 1 for rows of zeros."""
@@ -217,9 +229,10 @@ class DictionaryLearning(transformer.Transformer):
             "max_steps": self.max_steps,
         }
 
-    def _check_ready(self) -> None:
+    def _dictionary(self) -> np.ndarray:
         if not hasattr(self, "components_"):
             raise self._not_fitted()
+        return self.components_
 
     def _fitted(self) -> dict[str, Any]:
         fitted = super()._fitted()
@@ -237,7 +250,7 @@ class DictionaryLearning(transformer.Transformer):
         super()._restore(fitted)
         if not saved:
             return
-        _, dictionary = self._configs()
+        _, _, dictionary = self._configs()
         shapes, structure = jax.tree.flatten(
             state_lib.abstract(
                 n_factors=self.n_factors,

@@ -21,11 +21,11 @@ def explained_variance(
       **settings: of `batches.device_batches`.
     """
     n_factors, d_model = dictionary.shape
-    dictionary = jnp.asarray(dictionary)
+    on_device = jnp.asarray(dictionary)
     totals = metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
-    for batch in batches.device_batches(rows, dictionary, **settings):
+    for batch in batches.device_batches(rows, on_device, **settings):
         valid = np.arange(len(batch.x)) < batch.n_rows
-        totals += _sums(batch.x, batch.encoding.codes, dictionary, valid)
+        totals += _sums(batch.x, batch.encoding.codes, on_device, valid)
     return 1 - totals.fvu()
 
 

@@ -16,12 +16,11 @@ Codes = np.ndarray | scipy.sparse.csr_array
 class Transformer(saving.Saved):
     """What coding with a given and with a learnt dictionary have in common.
 
-    A subclass says how rows are coded (`_coding`), by what they are divided (`_scale`),
-    and raises where that is not known yet (`_check_ready`).
+    A subclass has `components_` and says how rows are coded (`_coding`), by what they
+    are divided (`_scale`), and raises where that is not known yet (`_dictionary`).
     """
 
     output: str
-    components_: np.ndarray
     _scale = 1.0
 
     def transform(self, X: npt.ArrayLike) -> Codes:
@@ -37,11 +36,11 @@ class Transformer(saving.Saved):
         Raises:
           InputError: the rows do not fit, or are not finite.
         """
-        self._check_ready()
-        rows = self._check_rows(X, n_features=self.components_.shape[1])
+        dictionary = self._dictionary()
+        rows = self._check_rows(X, n_features=dictionary.shape[1])
         found = encode_rows(
             rows,
-            self.components_,
+            dictionary,
             output=self.output,
             scale=self._scale,
             **self._coding(),
@@ -53,7 +52,7 @@ class Transformer(saving.Saved):
         """Fits to rows and returns their codes; see `fit` and `transform`."""
         return self.fit(X).transform(X)
 
-    def inverse_transform(self, X: Codes | npt.ArrayLike) -> np.ndarray:
+    def inverse_transform(self, X: Any) -> np.ndarray:
         """Returns the rows that codes stand for.
 
         Args:
@@ -62,14 +61,13 @@ class Transformer(saving.Saved):
         Returns:
           [rows, n_features_in_] float32, in the scale of the rows that were coded.
         """
-        self._check_ready()
+        dictionary = self._dictionary()
         codes = X if scipy.sparse.issparse(X) else np.asarray(X, np.float32)
-        if codes.ndim != 2 or codes.shape[1] != len(self.components_):
+        if codes.ndim != 2 or codes.shape[1] != len(dictionary):
             raise InputError(
-                f"Expected codes of [rows, {len(self.components_)}], got shape "
-                f"{codes.shape}."
+                f"Expected codes of [rows, {len(dictionary)}], got shape {codes.shape}."
             )
-        return np.asarray(codes @ (np.float32(self._scale) * self.components_))
+        return np.asarray(codes @ (np.float32(self._scale) * dictionary))
 
     def score(self, X: npt.ArrayLike, y: None = None) -> float:
         """Returns the explained variance of the rows' reconstruction.
@@ -82,16 +80,15 @@ class Transformer(saving.Saved):
           X: [rows, n_features_in_], any number of rows.
           y: not used.
         """
-        self._check_ready()
-        rows = self._check_rows(X, n_features=self.components_.shape[1])
+        dictionary = self._dictionary()
+        rows = self._check_rows(X, n_features=dictionary.shape[1])
         return scoring.explained_variance(
-            rows, self.components_, scale=self._scale, **self._coding()
+            rows, dictionary, scale=self._scale, **self._coding()
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Returns the names of the codes' columns: factor0, factor1, …"""
-        self._check_ready()
-        names = [f"factor{number}" for number in range(len(self.components_))]
+        names = [f"factor{number}" for number in range(len(self._dictionary()))]
         return np.asarray(names, dtype=object)
 
     def fit(self, X: npt.ArrayLike, y: None = None) -> Self:
@@ -102,5 +99,6 @@ class Transformer(saving.Saved):
         """Returns the arguments of `batches.encode_batches` from the settings."""
         raise NotImplementedError
 
-    def _check_ready(self) -> None:
-        """Raises where there is no dictionary yet."""
+    def _dictionary(self) -> np.ndarray:
+        """Returns [n_factors, d_model] float32; raises where there is none yet."""
+        raise NotImplementedError

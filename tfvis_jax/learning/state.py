@@ -78,7 +78,7 @@ def abstract(
     )
 
 
-def partition(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
+def partition(state: TrainState, mesh: sharding.AnyMesh) -> TrainState:
     """Returns how each array of a state is split over a mesh: by factor, or not.
 
     Args:

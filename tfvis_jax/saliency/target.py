@@ -169,7 +169,7 @@ def in_text(
 
 
 def _cut(
-    opened: setup.Setup, text: str, encoded: tokenizer_lib.Encoding, *, factor: int
+    opened: setup.Setup, text: str, encoded: tokenizer_lib.TokenizedText, *, factor: int
 ) -> list[Target]:
     """Returns the windows of a text, each with its first text token as the target."""
     tokenizer = opened.tokenizer

@@ -1,4 +1,4 @@
-"""Where training starts: the scale of each layer and the first factors."""
+"""Initialises training: measures the scale of each layer and chooses first factors."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import setup
 from tfvis_jax.training import metrics_log
 
-# Batches that the layer scales are measured on, at least.
+# Minimum number of batches on which the layer scales are measured.
 _MIN_BATCHES = 4
 
 
@@ -28,14 +28,14 @@ def initial_state(
 
     Args:
       opened: model, layers and settings.
-      batches: the windows in training order; only the first few are read, by every
-        process the same.
-      mesh: where it will lie, as `state.partition` has it; one device if None.
+      batches: the windows in training order; every process reads the same first few.
+      mesh: where to place the state, split by `state.partition`; one device if None.
 
     Raises:
-      InputError: the model gives hidden states that are not finite.
+      InputError: the model returns hidden states that are not finite.
     """
     config = opened.config
+    # Stream 1 of the seed; the training loop draws from stream 0.
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     key_rows, key_dictionary = jax.random.split(key)
     x, layer, scale = _sample(opened, batches, key=key_rows)
@@ -46,13 +46,16 @@ def initial_state(
         scale,
         solver=config.solver,
         dictionary=config.dictionary,
+        sparsity=config.sparsity,
         key=key_dictionary,
         mesh=mesh,
     )
 
 
-def _sample(opened, batches, *, key):
-    """Returns rows [n, d_model], the layer of each, and the layers' scales."""
+def _sample(
+    opened: setup.Setup, batches: Iterator[loader.Batch], *, key: jax.Array
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns rows [n, d_model], the layer of each [n], and the scales [n_layers]."""
     n_layers, row_fraction = len(opened.layers), opened.config.row_fraction
     squared_norms, n_tokens = np.zeros(n_layers), 0
     rows, layers, n_rows = [], [], 0
@@ -64,6 +67,7 @@ def _sample(opened, batches, *, key):
         )
         squared_norms += np.asarray(norms)
         n_tokens += int(batch.row_mask.sum())
+        # The same fraction of rows as in training.
         n_chosen = math.ceil(int(batch.row_mask.sum()) * n_layers * row_fraction)
         order = hidden_states_lib.shuffle_rows(
             jax.random.fold_in(key, index),
@@ -80,12 +84,13 @@ def _sample(opened, batches, *, key):
         if n_rows >= opened.config.dictionary.n_factors and index + 1 >= _MIN_BATCHES:
             break
     scale = np.sqrt(squared_norms / max(n_tokens, 1))
+    # A layer of zeros is left as it is.
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     return np.concatenate(rows), np.concatenate(layers), scale
 
 
-def _unscaled(opened, batch):
-    """Returns hidden states, [n_layers, batch, length, d_model]."""
+def _unscaled(opened: setup.Setup, batch: loader.Batch) -> jax.Array:
+    """Returns unscaled hidden states, [n_layers, batch, length, d_model]."""
     scale = jnp.ones((len(opened.layers),))
     if batch.hidden_states is not None:
         return hidden_states_lib.scale_stored(batch.hidden_states, scale)

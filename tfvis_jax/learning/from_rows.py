@@ -26,6 +26,7 @@ def learn(
     *,
     solver: config_lib.SolverConfig,
     dictionary: config_lib.DictionaryConfig,
+    sparsity: config_lib.SparsityConfig = step.FIXED_PENALTY,
     rows_per_step: int = 2048,
     num_passes: int = 1,
     seed: int = 0,
@@ -41,6 +42,7 @@ def learn(
         root-mean-square norm of 1, for the default λ and step size to fit.
       solver: how codes are inferred.
       dictionary: how factors are chosen and moved.
+      sparsity: how λ moves; by default it stays.
       rows_per_step: rows in one dictionary step, at most.
       num_passes: how often every row is used.
       seed: decides first factors and order of rows.
@@ -60,14 +62,16 @@ def learn(
     # Padded to a power of two, so that few programs are compiled for few rows.
     rows_per_step = min(rows_per_step, 1 << (len(x) - 1).bit_length())
     rng = np.random.default_rng(seed)
-    if state is None:
+    learnt = state
+    if learnt is None:
         sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
         rows = _finite(x[np.sort(sample)], scale=scale)
-        state = first_state.from_sample(
+        learnt = first_state.from_sample(
             jnp.asarray(rows[rng.permutation(len(sample))]),
             jnp.full((1,), scale, jnp.float32),
             solver=solver,
             dictionary=dictionary,
+            sparsity=sparsity,
             key=jax.random.key(seed),
         )
     total = num_passes * math.ceil(len(x) / rows_per_step)
@@ -76,17 +80,18 @@ def learn(
         x, rng, rows_per_step=rows_per_step, num_passes=num_passes, scale=scale
     )
     for done, (rows, valid) in enumerate(batches):
-        state, _ = step.train_step(
-            state,
+        learnt, _ = step.train_step(
+            learnt,
             rows,
             weights,
             valid,
             progress=jnp.float32(done / total),
             solver=solver,
             dictionary=dictionary,
+            sparsity=sparsity,
         )
         progress(done + 1, total)
-    return state
+    return learnt
 
 
 def _batches(
