@@ -3,13 +3,12 @@
 from tfvis_jax.description.factor_description import Description, describe
 from tfvis_jax.description.featured import choose as choose_featured
 from tfvis_jax.description.labels import FactorLabel
-from tfvis_jax.description.terms import Tagger, Term, Terms
+from tfvis_jax.description.terms import Term, Terms
 from tfvis_jax.description.vocabulary import Vocabulary
 
 __all__ = [
     "Description",
     "FactorLabel",
-    "Tagger",
     "Term",
     "Terms",
     "Vocabulary",

@@ -21,7 +21,8 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from tfvis_jax import description, saliency
+from tfvis_jax import saliency
+from tfvis_jax.description import terms
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import contexts
 from tfvis_jax.notebook import run as run_lib
@@ -63,7 +64,7 @@ def explain_factors(
     path: pathlib.Path,
     *,
     settings: LineSettings,
-    tagger: description.Tagger | None = None,
+    tagger: terms.Tagger | None = None,
     progress: Callable[[int, int], None],
 ) -> int:
     """Writes a line for each factor that has none yet in the file.
@@ -205,7 +206,7 @@ def _lines(
     layer: int | None,
     *,
     settings: LineSettings,
-    tagger: description.Tagger | None,
+    tagger: terms.Tagger | None,
 ) -> list[dict[str, Any]]:
     """Returns the lines of factors that peak at one layer."""
     if layer is None:

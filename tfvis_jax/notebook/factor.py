@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfvis_jax import description, levels, markup, saliency
+from tfvis_jax.description import terms
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import contexts, reading
 from tfvis_jax.notebook import findings, html
@@ -150,7 +151,7 @@ class Factor:
         return self.run.explain_target(target, layer=layer, **settings)
 
     def describe(
-        self, *, layer: int | None = None, tagger: description.Tagger | None = None
+        self, *, layer: int | None = None, tagger: terms.Tagger | None = None
     ) -> description.Description:
         """Describes the factor in words; see `description.describe`.
 
