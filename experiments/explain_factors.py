@@ -71,7 +71,7 @@ def main() -> None:
     """Chooses the factors and writes their lines."""
     run = run_lib.load_run(_RUN.value)
     out = pathlib.Path(_OUT.value or run.directory.explanations)
-    settings = explanations_file.Settings(
+    settings = explanations_file.LineSettings(
         examples=_EXAMPLES.value, maps=_MAPS.value, methods=tuple(_METHODS.value)
     )
     factors = _chosen() or list(range(len(run.trained.factors)))

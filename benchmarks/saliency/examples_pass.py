@@ -75,8 +75,8 @@ def measure(
 
         def save():
             state = gathered.arrays()
-            unfinished.Progress(folder).save(
-                0, unfinished.Saved(np.arange(num_batches), tokens.names, state)
+            unfinished.PassFolder(folder).save(
+                0, unfinished.PassState(np.arange(num_batches), tokens.names, state)
             )
 
         def alone(turn):

@@ -1,4 +1,4 @@
-"""A factor in words: what stands where it fires, where it lives, what is near it."""
+"""Describe a factor: the text around its firing tokens, its layers, its neighbours."""
 
 import dataclasses
 import textwrap
@@ -11,6 +11,7 @@ from tfvis_jax.description import word_counts as word_counts_lib
 from tfvis_jax.examples import results as results_lib
 from tfvis_jax.levels import rule
 
+# Number of entries in each list of a description.
 _TERMS = 12
 _NEIGHBOURS = 6
 _ENTRIES = 10
@@ -22,10 +23,10 @@ class LayerProfile:
     """A factor at one layer.
 
     Attributes:
-      layer: its number.
-      importance: score of the factor.
-      density: fraction of tokens on which it fires.
-      max_activation: its largest α.
+      layer: number of the layer.
+      importance: importance score.
+      density: fraction of tokens on which the factor fires.
+      max_activation: largest α.
     """
 
     layer: int
@@ -36,12 +37,12 @@ class LayerProfile:
 
 @dataclasses.dataclass(frozen=True)
 class Relative:
-    """Another factor, with what it marks.
+    """A related factor, with words that fire it.
 
     Attributes:
-      factor: its number.
-      score: cosine, or the Jaccard index of where both fire.
-      words: that it marks most often.
+      factor: index of the related factor.
+      score: cosine similarity, or Jaccard index of co-firing.
+      words: words that fire it most often.
     """
 
     factor: int
@@ -54,24 +55,25 @@ class Description:
     """A factor in words.
 
     Attributes:
-      factor: its number.
-      layer: where its contexts are from.
-      level, reason: low, mid, high or unclear, and why.
-      label: what somebody calls it; None if nobody does.
-      layers: its profile.
-      terms: words and n-grams over-represented in its contexts.
-      parts_of_speech: share of each tag; None without a tagger.
-      nearest: nearest factors by cosine.
-      together: co-firing factors, by the Jaccard index.
-      vocabulary: entries that its direction raises and lowers; None where the model
-        has no masked-LM head.
+      factor: index of the factor.
+      layer: layer from which the contexts are taken.
+      level: "low", "mid", "high" or "unclear".
+      reason: the evidence for the level.
+      label: user-supplied label, or None.
+      layers: the factor at each layer.
+      terms: words and n-grams that are over-represented in its contexts.
+      parts_of_speech: share of each tag among the firing words; None without a tagger.
+      nearest: factors with the largest cosine similarity.
+      together: co-firing factors.
+      vocabulary: vocabulary entries that its direction raises and lowers; None if the
+        model has no masked-LM head.
     """
 
     factor: int
     layer: int
     level: str
     reason: str
-    label: labels.Label | None
+    label: labels.FactorLabel | None
     layers: tuple[LayerProfile, ...]
     terms: terms.Terms
     parts_of_speech: dict[str, float] | None
@@ -80,34 +82,35 @@ class Description:
     vocabulary: vocabulary.Vocabulary | None
 
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it as plain values."""
+        """Returns the description as JSON values."""
         found = dataclasses.asdict(self)
+        # In the form that `labels.read` accepts, without null fields.
         found["label"] = None if self.label is None else labels.as_json(self.label)
         return found
 
     @property
     def lists(self) -> list[tuple[str, list[tuple[str, str]]]]:
-        """What is said, as headings with pairs of an entry and its figure."""
+        """The lists of the description: headings, each with (entry, score) pairs."""
 
-        def of_terms(found):
+        def of_terms(found: Sequence[terms.Term]) -> list[tuple[str, str]]:
             return [(term.text, f"{term.z:.1f}") for term in found]
 
-        def of_relatives(found):
+        def of_relatives(found: Sequence[Relative]) -> list[tuple[str, str]]:
             return [
                 (f"Φ{each.factor} {' '.join(each.words)}".strip(), f"{each.score:.2f}")
                 for each in found
             ]
 
-        def of_entries(found):
+        def of_entries(found: Sequence[tuple[str, float]]) -> list[tuple[str, str]]:
             return [(piece, f"{change:+.2f}") for piece, change in found]
 
         tags = (self.parts_of_speech or {}).items()
         head = self.vocabulary or vocabulary.Vocabulary((), ())
         return [
-            ("at the factor (z)", of_terms(self.terms.at)),
-            ("around it (z)", of_terms(self.terms.around)),
+            ("terms with the firing word (z)", of_terms(self.terms.at)),
+            ("terms nearby (z)", of_terms(self.terms.around)),
             ("part of speech", [(tag, f"{share:.0%}") for tag, share in tags]),
-            ("nearest factors (cosine)", of_relatives(self.nearest)),
+            ("nearest (cosine)", of_relatives(self.nearest)),
             ("co-firing factors (Jaccard)", of_relatives(self.together)),
             ("raises (logit)", of_entries(head.raised)),
             ("lowers (logit)", of_entries(head.lowered)),
@@ -118,8 +121,8 @@ class Description:
         lines = [f"Φ{self.factor}  {label}{self.level}: {self.reason}"]
         for heading, entries in self.lists:
             if entries:
-                said = ", ".join(f"{entry} {figure}" for entry, figure in entries)
-                lines.append(f"{heading}: {said}")
+                joined = ", ".join(f"{entry} {score}" for entry, score in entries)
+                lines.append(f"{heading}: {joined}")
         return "\n".join(
             textwrap.fill(line, 88, subsequent_indent="  ") for line in lines
         )
@@ -140,7 +143,7 @@ def describe(
     *,
     layer: int,
     level: rule.Level,
-    label: labels.Label | None,
+    label: labels.FactorLabel | None,
     word_counts: word_counts_lib.WordCounts,
     head: vocabulary.Head | None,
     tagger: terms.Tagger | None = None,
@@ -148,18 +151,18 @@ def describe(
     """Describes a factor.
 
     Args:
-      results: of the run, with its examples.
-      factor: its number.
-      layer: whose contexts are read.
-      level: of the factor.
-      label: what somebody calls it; None if nobody does.
-      word_counts: of the corpus.
-      head: the model's masked-LM head; None where it has none.
-      tagger: returns the part of speech of each word of a window.
+      results: results of the run, with examples.
+      factor: index of the factor.
+      layer: layer from which the contexts are taken.
+      level: level of the factor.
+      label: user-supplied label, or None.
+      word_counts: n-gram counts of the corpus.
+      head: masked-LM head of the model, or None.
+      tagger: returns a part-of-speech tag for each word of a window.
 
     Raises:
-      InputError: no such factor or layer, one that fires nowhere or not there, or a
-        run without examples.
+      InputError: if there is no such factor or layer, if the factor is dead or does not
+        fire at this layer, or if the run has no examples.
     """
     results.check_fires(factor, layer=layer)
     contexts = terms.contexts(results, factor=factor, layer=layer)
@@ -188,8 +191,8 @@ def describe(
     )
 
 
-def _profile(run: results_lib.Results, factor: int) -> tuple[LayerProfile, ...]:
-    examples, importance = run.examples, run.importance()
+def _profile(results: results_lib.Results, factor: int) -> tuple[LayerProfile, ...]:
+    examples, importance = results.examples, results.importance()
     return tuple(
         LayerProfile(
             layer=layer,
@@ -197,27 +200,30 @@ def _profile(run: results_lib.Results, factor: int) -> tuple[LayerProfile, ...]:
             density=float(examples.density[index, factor]),
             max_activation=float(examples.activation[index, factor, 0]),
         )
-        for index, layer in enumerate(run.trained.layers)
+        for index, layer in enumerate(results.trained.layers)
     )
 
 
 def _relatives(
-    run: results_lib.Results, found: Sequence[neighbours.Neighbour]
+    results: results_lib.Results, found: Sequence[neighbours.Neighbour]
 ) -> tuple[Relative, ...]:
     return tuple(
         Relative(
             each.factor,
             each.score,
-            tuple(featured.top_words(run, each.factor, n=_WORDS_OF_NEIGHBOUR)),
+            tuple(featured.top_words(results, each.factor, n=_WORDS_OF_NEIGHBOUR)),
         )
         for each in found
     )
 
 
 def _vocabulary(
-    run: results_lib.Results, factor: int, head: vocabulary.Head, *, layer: int
+    results: results_lib.Results, factor: int, head: vocabulary.Head, *, layer: int
 ) -> vocabulary.Vocabulary:
-    index = run.trained.layers.index(layer)
-    size = run.trained.layer_scale[index] * run.importance()[index, factor]
-    change = head.changes(size * run.trained.factors[factor])
+    """Returns what the factor's typical part of a hidden state does to the logits."""
+    # The dictionary describes scaled hidden states; the head reads unscaled ones.
+    trained = results.trained
+    index = trained.layers.index(layer)
+    size = trained.layer_scale[index] * results.importance()[index, factor]
+    change = head.changes(size * trained.factors[factor])
     return vocabulary.extremes(change, head.tokenizer, k=_ENTRIES)
