@@ -28,8 +28,7 @@ check: $(VENV)/.dev check-js
 
 # The docs site, into site/: any warning, such as a broken link or anchor, is an error.
 docs: $(VENV)/.docs $(NOTEBOOKS:.ipynb=.md)
-	.ci/build_site.sh $(BIN)
-	$(BIN)/python .ci/check_site.py site
+	$(BIN)/python .ci/build_site.py
 
 # A notebook becomes a page with its results; an exception in it is an error. It is run
 # again when it changes, not when the library does: `make clean` forgets the results.
