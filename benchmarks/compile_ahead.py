@@ -81,7 +81,7 @@ def _compile(document, out, name, program, *, n_factors):
         factor=factor,
         programs=(program,),
     )[program]
-    if isinstance(figures, compiled.Figures):
+    if isinstance(figures, compiled.ProgramCost):
         figures = dataclasses.asdict(figures)
     document["programs"].append(place | {"figures": figures})
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -114,7 +114,7 @@ def _formulae(each, *, rows):
     memory = costs.memory(config, BERT_BASE, mesh=mesh)
     if each["program"] == "encoder":
         tokens = config.windows_per_batch // each["data"] * config.corpus.window_length
-        held = memory.weights + memory.hidden_states + memory.activations
+        held = memory.weights + memory.hidden_states + memory.encoder_buffers
         return held, tokens * costs.encoder_flops(config, BERT_BASE)
     work = costs.work(config, BERT_BASE, mesh=mesh, solver_steps=0)
     held = memory.dictionary + memory.update_state + memory.rows + memory.codes

@@ -25,10 +25,10 @@ from absl import app, flags
 from benchmarks import environment, inputs, outputs, script, tables
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step as step_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode
-from tfvis_jax.training import state as state_lib
-from tfvis_jax.training import step as step_lib
 
 _STEPS = flags.DEFINE_integer("steps", 40, "Dictionary steps.", lower_bound=2)
 _TOLERANCE = flags.DEFINE_float("tolerance", 1e-3, "Of the third.", lower_bound=1e-6)
@@ -109,7 +109,7 @@ def by_ours(
 
 def unexplained(x: np.ndarray, dictionary: np.ndarray, *, l1_penalty: float) -> float:
     """Returns the FVU of rows [rows, d_model] by lasso codes with a certificate."""
-    codes = jax.jit(encode.encode)(x, dictionary, l1_penalty=l1_penalty).codes
+    codes = encode(x, dictionary, l1_penalty=l1_penalty).codes
     residual = np.float64(x) - np.float64(codes) @ np.float64(dictionary)
     return float(np.sum(residual**2) / np.sum((x - x.mean(axis=0)) ** 2))
 

@@ -24,12 +24,12 @@ from tfvis_jax.comparison import method as method_lib
 from tfvis_jax.comparison import nested, sae, sparse_coding, train_sae
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import synthetic, world_law
+from tfvis_jax.learning import learn
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, updates
-from tfvis_jax.training import learn
+from tfvis_jax.sparse_coding import pursue, updates
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
-PURSUITS = tuple(encode.GREEDY_SOLVERS)
+PURSUITS = config_lib.PURSUITS
 METHODS = (
     "oracle",
     "nested_sparse_coding",
@@ -224,7 +224,7 @@ def _oracle(x, world, *, n_factors, l0):
 def _lasso(x, settings, *, l1_penalty, seed):
     """Returns a dictionary learned at one λ, with the codes of the same λ, refitted."""
     scaled, mean, scale = _scaled(x)
-    state = learn.learn(
+    state = learn(
         scaled,
         solver=config_lib.SolverConfig(l1_penalty=l1_penalty),
         dictionary=config_lib.DictionaryConfig(n_factors=settings.n_factors),
@@ -284,4 +284,4 @@ def _scaled(x):
 
 @functools.partial(jax.jit, static_argnames=("solver", "k"))
 def _pursue(x, factors, *, solver, k):
-    return encode.encode(x, factors, l1_penalty=1.0, solver=solver, k=k).codes
+    return pursue(x, factors, k=k, method=solver)

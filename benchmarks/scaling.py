@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks import candidates, timing
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import penalty
+from tfvis_jax.sparse_coding import for_l0
 
 # Relative gap of every solve here: the one that training asks for.
 TOLERANCE = 1e-3
@@ -35,7 +35,7 @@ def penalty_for_l0(x: np.ndarray, dictionary: np.ndarray, *, l0: float) -> float
       InputError: no λ does.
     """
     sample, factors = jnp.asarray(x[:_SAMPLE]), jnp.asarray(dictionary)
-    return float(penalty.for_l0(sample, factors, target_l0=l0))
+    return float(for_l0(sample, factors, target_l0=l0))
 
 
 def rows_curve(

@@ -24,7 +24,6 @@ from benchmarks import (
 )
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
 
 _BATCHES = flags.DEFINE_list(
     "batches",
@@ -71,7 +70,7 @@ def main() -> None:
         )
     header = environment.describe("benchmarks.solver_scaling")
     common = {
-        "solvers": inputs.solvers(_SOLVERS, allowed=encode.SOLVERS),
+        "solvers": inputs.solvers(_SOLVERS, allowed=config_lib.SOLVERS),
         "repeats": inputs.repeats(),
         "progress": outputs.say,
     }

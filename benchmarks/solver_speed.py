@@ -28,8 +28,8 @@ from benchmarks import (
     tables,
     timing,
 )
+from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
 
 _L1_PENALTY = flags.DEFINE_list(
     "l1_penalty", None, "Values of λ; by default the run's own and half of it."
@@ -68,7 +68,7 @@ def main() -> None:
     penalties = _penalties(problem)
     header = environment.describe("benchmarks.solver_speed")
     batch, d_model = problem.x.shape
-    every = (*encode.SOLVERS, *encode.GREEDY_SOLVERS)
+    every = (*config_lib.SOLVERS, *config_lib.PURSUITS)
     solvers = inputs.solvers(every, allowed=every)
     programs = candidates.lasso_programs(
         solvers,

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.sparse_coding import objective
+from tfvis_jax import sparse_coding
 
 
 class Solved(NamedTuple):
@@ -101,8 +101,8 @@ def certify(
     x: jax.Array, dictionary: jax.Array, codes: jax.Array, l1_penalty: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Returns the relative duality gap and the squared error of each row, [batch]."""
-    gap = objective.duality_gap(x, dictionary, codes, l1_penalty=l1_penalty)
-    residual = x - objective.decode(codes, dictionary, like=x)
+    gap = sparse_coding.duality_gap(x, dictionary, codes, l1_penalty=l1_penalty)
+    residual = x - sparse_coding.decode(codes, dictionary)
     return gap, jnp.sum(residual**2, axis=1)
 
 

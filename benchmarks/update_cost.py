@@ -22,9 +22,9 @@ from absl import app, flags
 from benchmarks import environment, inputs, outputs, script, tables
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import inference
-from tfvis_jax.training import state as state_lib
-from tfvis_jax.training import step as step_lib
+from tfvis_jax.learning import inference
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step as step_lib
 
 _UPDATES = flags.DEFINE_list(
     "updates", list(config_lib.UPDATES), "Directions of the step to measure."

@@ -17,9 +17,9 @@ import numpy as np
 from benchmarks import scaling
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step as step_lib
 from tfvis_jax.sparse_coding import encode
-from tfvis_jax.training import state as state_lib
-from tfvis_jax.training import step as step_lib
 
 # Steps taken beforehand, so that the running code energy is that of a run under way.
 SETTLING_STEPS = 10
@@ -28,7 +28,7 @@ _TOLERANCES = (scaling.TOLERANCE, 1e-4)
 _MAX_STEPS = 3000
 
 _solve = jax.jit(
-    functools.partial(encode.encode, max_steps=_MAX_STEPS), static_argnames=("solver",)
+    functools.partial(encode, max_steps=_MAX_STEPS), static_argnames=("solver",)
 )
 
 

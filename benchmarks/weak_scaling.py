@@ -65,8 +65,8 @@ def _measure(size: int) -> dict:
         windows_per_batch=_WINDOWS * size,
         rows_per_step=_ROWS * size,
     )
-    step = compiled.figures(compiled.lower_step(config, _BERT, mesh=mesh))
-    encoder = compiled.figures(compiled.lower_encoder(config, _BERT, mesh=mesh))
+    step = compiled.program_cost(compiled.lower_step(config, _BERT, mesh=mesh))
+    encoder = compiled.program_cost(compiled.lower_encoder(config, _BERT, mesh=mesh))
     return {
         "devices": size,
         **{

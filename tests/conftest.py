@@ -31,6 +31,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 _IN_ANOTHER_PROCESS = {
     "test_experiments.py",
     "test_level_agreement.py",
+    "test_many_rows.py",
     "test_explain_factors.py",
     "test_synthetic_recovery.py",
     "test_update_cost.py",

@@ -4,11 +4,11 @@ import numpy as np
 
 
 def sums_of_factors(
-    batch: int,
-    d_model: int,
-    n_factors: int,
+    batch: int = 16,
+    d_model: int = 24,
+    n_factors: int = 64,
     *,
-    seed: int,
+    seed: int = 0,
     n_active: float = 6,
     noise: float = 0.1,
     dtype: type = np.float32,
@@ -16,7 +16,7 @@ def sums_of_factors(
     """Returns rows and unit factors: sums of a few and noise, as hidden states are.
 
     Args:
-      batch, d_model, n_factors: sizes.
+      batch, d_model, n_factors: sizes; tests that take these share compiled programs.
       seed: of all numbers.
       n_active: factors in a row, on average.
       noise: standard deviation of what is added to each number.

@@ -1,13 +1,13 @@
-"""The mesh: which device holds which rows and factors. Only this file names its axes.
+"""Makes meshes and places arrays on them; the only module that names mesh axes.
 
-Rows are split over `DATA`, the dictionary and the codes over `FACTOR`. Everything below
-follows the layout of the arrays that it is given.
+Rows are split over `DATA`, the dictionary and the codes over `FACTOR`. All code below
+this module follows the sharding of the arrays that it is given.
 """
 
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 import jax
@@ -18,29 +18,32 @@ from tfvis_jax.errors import InputError
 
 DATA, FACTOR = "data", "factor"
 Tree = TypeVar("Tree")
+# A mesh of devices, or its sizes alone.
+AnyMesh = jax.sharding.Mesh | jax.sharding.AbstractMesh
 _NUMBER = re.compile("-?[0-9]{1,9}")
 
 
 def parse(text: str, *, num_devices: int) -> tuple[int, int]:
-    """Reads a mesh such as ``data=-1,factor=2``; -1 is what the other axis leaves.
+    """Parses a mesh such as ``data=-1,factor=2``; -1 uses all remaining devices.
 
     Args:
-      text: sizes of the axes; one that is not named has size 1.
-      num_devices: how many there are.
+      text: sizes of the axes; an axis that is not named has size 1.
+      num_devices: number of devices.
 
     Returns:
       The sizes of `DATA` and `FACTOR`.
 
     Raises:
-      InputError: another axis, one named twice, no number, or more devices than there
-        are.
+      InputError: an axis is unknown, is named twice or has no number, or the mesh needs
+        more devices than there are.
     """
     given = {}
     for part in text.split(","):
         name, _, size = part.strip().partition("=")
         if name not in (DATA, FACTOR) or name in given or not _NUMBER.fullmatch(size):
             raise InputError(
-                f"Expected a mesh such as `{DATA}=-1,{FACTOR}=2`, got {text!r}."
+                f"Expected a mesh such as `{DATA}=-1,{FACTOR}=2`, got {text!r}; name "
+                "each axis at most once."
             )
         given[name] = int(size)
     sizes = {DATA: 1, FACTOR: 1} | given
@@ -48,56 +51,62 @@ def parse(text: str, *, num_devices: int) -> tuple[int, int]:
     if list(sizes.values()).count(-1) == 1 and known > 0:
         if num_devices % known:
             raise InputError(
-                f"Expected a mesh whose sizes divide {num_devices}, the number of "
-                f"devices, where one of them is -1; got {text!r}."
+                f"Expected the sizes other than -1 to divide {num_devices}, the number "
+                f"of devices, got {text!r}; choose a divisor."
             )
         sizes = {n: num_devices // known if s == -1 else s for n, s in sizes.items()}
     if min(sizes.values()) < 1 or math.prod(sizes.values()) > num_devices:
         raise InputError(
             f"Expected a mesh whose sizes multiply to at most {num_devices}, the "
-            f"number of devices, got {text!r}. `{DATA}=-1` takes all that are left."
+            f"number of devices, got {text!r}; `{DATA}=-1` uses all that remain."
         )
     return sizes[DATA], sizes[FACTOR]
 
 
 def make_mesh(data: int, factor: int) -> jax.sharding.Mesh:
-    """Returns a mesh of that many devices, the first ones; of all in all processes.
+    """Returns a mesh of the first ``data · factor`` devices of all processes.
+
+    Args:
+      data: number of devices that share the rows.
+      factor: number of devices that share the dictionary.
 
     Raises:
-      InputError: there are several processes, and devices would be left over.
+      InputError: there are several processes, and the mesh does not use all devices.
     """
     size = data * factor
     if jax.process_count() > 1 and size != jax.device_count():
         raise InputError(
             f"Expected a mesh of all {jax.device_count()} devices of the "
-            f"{jax.process_count()} processes, got {data} × {factor}."
+            f"{jax.process_count()} processes, got {data} × {factor}; use `{DATA}=-1`."
         )
+    # All processes must list the devices in the same order, as JAX does.
     devices = jax.devices()[:size]
     return jax.make_mesh((data, factor), (DATA, FACTOR), devices=devices)
 
 
 def widest(*, num_parts: int) -> jax.sharding.Mesh:
-    """Returns a mesh that splits the rows over as many devices as the parts allow.
+    """Returns a mesh that splits the rows over as many devices as possible.
 
     Args:
-      num_parts: parts of a batch of windows; each device holds whole ones.
+      num_parts: number of parts of a batch of windows; each device holds whole parts.
     """
     devices = jax.device_count()
+    # Several processes have to use all devices; `check_sizes` refuses what cannot work.
     if jax.process_count() == 1:
         devices = max(n for n in range(1, devices + 1) if num_parts % n == 0)
     return make_mesh(devices, 1)
 
 
 def one_device() -> jax.sharding.Mesh:
-    """Returns the mesh of this process's first device."""
+    """Returns a mesh of this process's first device alone."""
     return jax.make_mesh((1, 1), (DATA, FACTOR), devices=jax.local_devices()[:1])
 
 
 def of_this_process(mesh: jax.sharding.Mesh | None) -> jax.sharding.Mesh:
-    """Returns the devices of a mesh that are this process's, which all share rows.
+    """Returns a mesh that splits the rows over this process's devices of a mesh.
 
     Args:
-      mesh: from `make_mesh`; the process's first device if None.
+      mesh: from `make_mesh`; if None, the result is `one_device`.
     """
     if mesh is None:
         return one_device()
@@ -106,24 +115,24 @@ def of_this_process(mesh: jax.sharding.Mesh | None) -> jax.sharding.Mesh:
 
 
 def check_sizes(
-    mesh: jax.sharding.Mesh,
+    mesh: AnyMesh,
     *,
     n_factors: int,
     batch_size: int,
     num_parts: int,
     part_size: int,
 ) -> None:
-    """Refuses a mesh that the sizes of a run do not divide by.
+    """Refuses a mesh whose sizes do not divide those of a run.
 
     Args:
-      mesh: from `make_mesh`.
-      n_factors: in the dictionary.
-      batch_size: windows in a batch.
-      num_parts: parts of a batch of windows that are drawn from alike.
-      part_size: windows in a part.
+      mesh: from `make_mesh`, or its sizes alone.
+      n_factors: number of factors in the dictionary.
+      batch_size: number of windows in a batch.
+      num_parts: number of parts of a batch of windows.
+      part_size: number of windows in a part.
 
     Raises:
-      InputError: names the nearest sizes that do.
+      InputError: the sizes do not divide; the message names the nearest that would.
     """
     data, factor = mesh.shape[DATA], mesh.shape[FACTOR]
     if n_factors % factor:
@@ -131,8 +140,8 @@ def check_sizes(
         nearest = [n for n in (below, below + factor) if n]
         raise InputError(
             f"Expected `n_factors` to be a multiple of the {factor} devices that share "
-            f"the dictionary, got {n_factors}; the nearest are "
-            f"{' and '.join(map(str, nearest))}."
+            f"the dictionary, got {n_factors}; use "
+            f"{' or '.join(map(str, nearest))}."
         )
     if num_parts % data:
         step = data * part_size
@@ -140,22 +149,22 @@ def check_sizes(
         raise InputError(
             f"Expected `windows_per_batch` to be a multiple of {part_size} for each of "
             f"the {data} devices that share the rows, {step} in all, got "
-            f"{batch_size}; {nearest} would do."
+            f"{batch_size}; use {nearest}."
         )
 
 
-def rows(mesh: jax.sharding.Mesh) -> jax.P:
-    """Returns how an array with rows or windows first is split."""
+def rows(mesh: AnyMesh) -> jax.P:
+    """Returns how to split an array whose first axis runs over rows or windows."""
     return _along(mesh, DATA)
 
 
-def factors(mesh: jax.sharding.Mesh) -> jax.P:
-    """Returns how an array with factors first is split."""
+def factors(mesh: AnyMesh) -> jax.P:
+    """Returns how to split an array whose first axis runs over factors."""
     return _along(mesh, FACTOR)
 
 
-def _along(mesh, axis):
-    # An axis of one device splits nothing, and whole arrays have faster forms.
+def _along(mesh: AnyMesh, axis: str) -> jax.P:
+    # An axis of one device splits nothing, and JAX handles unsplit arrays faster.
     return jax.P(axis) if mesh.shape[axis] > 1 else jax.P()
 
 
@@ -163,19 +172,20 @@ def local_rows(mesh: jax.sharding.Mesh, *, size: int) -> np.ndarray:
     """Returns which of ``size`` rows this process's devices hold, increasing."""
     layout = jax.NamedSharding(mesh, rows(mesh))
     places = layout.addressable_devices_indices_map((size,)).values()
-    return np.unique(np.concatenate([np.arange(size)[index] for index, *_ in places]))
+    held = [np.arange(size)[place] for place in places if place is not None]
+    return np.unique(np.concatenate(held))
 
 
 def place_rows(mesh: jax.sharding.Mesh, tree: Tree, *, size: int) -> Tree:
-    """Puts this process's rows on its devices.
+    """Places this process's rows on its devices.
 
     Args:
       mesh: from `make_mesh`.
-      tree: arrays whose first axis are the rows of `local_rows`.
-      size: rows of all processes.
+      tree: arrays whose first axis runs over the rows of `local_rows`.
+      size: number of rows in all processes.
     """
 
-    def place(local):
+    def place(local: np.ndarray) -> jax.Array:
         shape = (size, *local.shape[1:])
         return jax.make_array_from_process_local_data(
             jax.NamedSharding(mesh, rows(mesh)), np.asarray(local), shape
@@ -185,20 +195,20 @@ def place_rows(mesh: jax.sharding.Mesh, tree: Tree, *, size: int) -> Tree:
 
 
 def place(mesh: jax.sharding.Mesh, tree: Tree, specs: Any) -> Tree:
-    """Puts whole arrays, the same in every process, on the mesh.
+    """Places whole arrays, which every process has, on the mesh.
 
     Args:
       mesh: from `make_mesh`.
       tree: arrays.
-      specs: a `jax.P` for all of them, or a tree of them.
+      specs: a `jax.P` for all arrays, or a tree of these.
     """
     if isinstance(specs, jax.P):
         specs = jax.tree.map(lambda _: specs, tree)
 
-    def place(array, spec):
-        array = np.asarray(array)
+    def place(array: jax.typing.ArrayLike, spec: jax.P) -> jax.Array:
+        whole = np.asarray(array)
         return jax.make_array_from_callback(
-            array.shape, jax.NamedSharding(mesh, spec), lambda index: array[index]
+            whole.shape, jax.NamedSharding(mesh, spec), lambda index: whole[index]
         )
 
     return jax.tree.map(place, tree, specs)
@@ -210,30 +220,33 @@ def read_by_factor(
     *,
     shape: tuple[int, ...],
 ) -> jax.Array:
-    """Returns an array with factors first, of which each device is given its share.
+    """Returns an array of factors, of which each device reads its own share.
 
     Args:
       mesh: from `make_mesh`.
-      read: returns the rows of these numbers.
-      shape: of the whole.
+      read: returns the factors of the given indices.
+      shape: shape of the whole array, whose first axis runs over factors.
     """
-    numbers = np.arange(shape[0])
-    return jax.make_array_from_callback(
-        shape, jax.NamedSharding(mesh, factors(mesh)), lambda at: read(numbers[at[0]])
-    )
+    indices = np.arange(shape[0])
+
+    def read_share(share: tuple[slice, ...] | None) -> np.ndarray:
+        return read(indices if share is None else indices[share[0]])
+
+    layout = jax.NamedSharding(mesh, factors(mesh))
+    return jax.make_array_from_callback(shape, layout, read_share)
 
 
 def make_by_factor(
     mesh: jax.sharding.Mesh, make: Callable[..., jax.Array], *inputs: jax.Array
 ) -> jax.Array:
-    """Returns an array with factors first, of which each device makes its share.
+    """Returns an array of factors, of which each device computes its own share.
 
     Args:
       mesh: from `make_mesh`.
-      make: returns the whole, without regard to devices; XLA splits it.
-      inputs: of `make`, with factors first.
+      make: returns the whole array, without regard to devices; XLA splits it.
+      inputs: arguments of `make`, whose first axis runs over factors.
     """
-    # The same devices with axes that XLA may use as it likes, unlike those of `mesh`.
+    # The same devices with automatic axes, along which XLA chooses the sharding.
     automatic = jax.NamedSharding(
         jax.sharding.Mesh(mesh.devices, mesh.axis_names), factors(mesh)
     )
@@ -242,32 +255,33 @@ def make_by_factor(
 
 
 def fetch(tree: Tree) -> Tree:
-    """Returns whole arrays in the memory of every process."""
+    """Copies arrays as a whole into the memory of every process."""
 
-    def whole(array):
-        if not array.is_fully_replicated:
-            layout = jax.NamedSharding(array.sharding.mesh, jax.P())
-            array = jax.device_put(array, layout)
+    def whole(array: jax.Array) -> np.ndarray:
+        layout = array.sharding
+        if isinstance(layout, jax.NamedSharding) and not array.is_fully_replicated:
+            # Gathers the shares of all devices, on each of them.
+            array = jax.device_put(array, jax.NamedSharding(layout.mesh, jax.P()))
         return np.asarray(array)
 
     return jax.tree.map(whole, tree)
 
 
 def is_first_process() -> bool:
-    """Returns whether this process writes what is written once."""
+    """Returns whether this process writes the files that are written once."""
     return jax.process_index() == 0
 
 
 def any_process(flag: bool) -> bool:
-    """Returns whether the flag is true in some process; all must ask together."""
+    """Returns whether the flag is True in any process; all processes must call this."""
     if jax.process_count() == 1:
         return flag
     return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
 
 
 @contextlib.contextmanager
-def first_process_first(name: str) -> Iterator[None]:
-    """Lets the first process run the block of this name before the others do."""
+def first_process_first(name: str) -> Generator[None, None, None]:
+    """Runs the block in the first process before the others; all must enter it."""
     if not is_first_process():
         wait_for_all(name)
     yield
@@ -276,6 +290,6 @@ def first_process_first(name: str) -> Iterator[None]:
 
 
 def wait_for_all(name: str) -> None:
-    """Waits until every process has come to the point of this name."""
+    """Waits until every process has reached the point of this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)

@@ -8,7 +8,7 @@ import pytest
 import reference
 
 from benchmarks import competitor_processes, competitors
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax.sparse_coding import encode, lasso_objective
 
 L1_PENALTY = 0.1
 COMPETITORS = {
@@ -35,11 +35,9 @@ def test_competitors_reach_our_objective(name, small_problem):
     # More than one of the published batches of 100, and the last one ragged.
     x = rows[:110] if name == "published" else rows[:12]
     solved = solve(x, factors, l1_penalty=L1_PENALTY)
-    ours = encode.encode(
-        x, factors, l1_penalty=L1_PENALTY, tolerance=1e-6, max_steps=5000
-    )
+    ours = encode(x, factors, l1_penalty=L1_PENALTY, tolerance=1e-6, max_steps=5000)
     theirs, best = (
-        objective.lasso_objective(x, factors, jnp.float32(codes), l1_penalty=L1_PENALTY)
+        lasso_objective(x, factors, jnp.float32(codes), l1_penalty=L1_PENALTY)
         for codes in (solved.codes, ours.codes)
     )
     assert solved.codes.shape == ours.codes.shape
@@ -85,7 +83,7 @@ def test_more_steps_where_the_published_ones_do_not_reach_the_gap(small_problem)
         asked.append(num_steps)
         codes = jnp.zeros((len(x), len(dictionary)))
         if num_steps >= 1000:
-            codes = encode.encode(
+            codes = encode(
                 x, dictionary, l1_penalty=l1_penalty, tolerance=1e-5, max_steps=5000
             ).codes
         return competitors.timing.Solved(np.asarray(codes), None, 1.0, None)

@@ -20,7 +20,7 @@ def test_it_finds_the_same_activations(toy_bert_folder):
     )
     x = np.asarray(states)[0, :, 4] / np.float32(4)
     codes = np.asarray(
-        encode.encode(x, factors, l1_penalty=0.1, tolerance=1e-6, max_steps=5000).codes
+        encode(x, factors, l1_penalty=0.1, tolerance=1e-6, max_steps=5000).codes
     )
     factor = int(np.argmax(codes.sum(axis=0)))
     found = published_saliency.activations(

@@ -82,7 +82,7 @@ def test_mappings_give_the_same_codes(mapping, small_problem):
         "spectral", batch=16, d_model=16, n_factors=40, mapping=mapping, num_devices=8
     )
     solved = program.candidate(x, factors, l1_penalty=0.1, tolerance=1e-4).solve()
-    expected = encode.encode(
+    expected = encode(
         x, factors, l1_penalty=0.1, tolerance=1e-4, solver="spectral", max_steps=3000
     )
     # Devices stop together or alone, so that a row may take a block of steps more.
@@ -166,7 +166,7 @@ def test_penalties_for_numbers_of_factors_in_use(small_problem):
     with flagsaver.flagsaver(target_l0=["3", "6"]):
         penalties = solver_speed._penalties(small)
     for l1_penalty, l0 in zip(penalties, (3, 6), strict=True):
-        codes = encode.encode(x[:256], factors, l1_penalty=l1_penalty).codes
+        codes = encode(x[:256], factors, l1_penalty=l1_penalty).codes
         # λ is sought on codes of a looser tolerance, to 1 %.
         assert np.mean(np.sum(codes != 0, axis=1)) == pytest.approx(l0, rel=0.1)
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from tfvis_jax import config, errors
+from tfvis_jax import config
 from tfvis_jax.data import build_windows, corpus, shards, tokenizer, windows
+from tfvis_jax.errors import InputError
 
 WORDS = st.sampled_from(
     ["the", "Blue", "lobsters", "x", "THING", "unlobstering", "☃", "é", ",", "(a)"]
@@ -179,7 +180,7 @@ def test_a_killed_build_goes_on_where_it_was(
     process.wait()
     done = sorted(folder.glob("*.json"))
     assert 4 <= len(done) - 1 < len(whole.index["shards"]), rest
-    with pytest.raises(errors.InputError, match="unfinished"):
+    with pytest.raises(InputError, match="unfinished"):
         windows.open(folder)
     # Half a file, as of a process that was stopped inside a write.
     (folder / ".00099.text.partial").write_bytes(b"half")
@@ -211,7 +212,7 @@ def test_other_settings_are_refused_with_the_differences(small_tokenizer, tmp_pa
     path = _write(tmp_path, _texts(3))
     _build(tmp_path / "tokens", path, tokenizer=small_tokenizer)
     before = _contents(tmp_path / "tokens")
-    with pytest.raises(errors.InputError) as raised:
+    with pytest.raises(InputError) as raised:
         _build(
             tmp_path / "tokens",
             path,
@@ -223,7 +224,7 @@ def test_other_settings_are_refused_with_the_differences(small_tokenizer, tmp_pa
     assert "special_tokens: True there, False asked for" in str(raised.value)
     assert "held_out" not in str(raised.value)
     path.write_text(path.read_text() + "more")
-    with pytest.raises(errors.InputError, match=r"inputs: .*corpus\.txt"):
+    with pytest.raises(InputError, match=r"inputs: .*corpus\.txt"):
         _build(tmp_path / "tokens", path, tokenizer=small_tokenizer)
     assert _contents(tmp_path / "tokens") == before
 
@@ -272,14 +273,14 @@ def test_progress_ends_at_the_size_of_the_input(
 
 def test_a_corpus_without_text_is_an_error(small_tokenizer, tmp_path):
     path = _write(tmp_path, {"A": "", "B": " "})
-    with pytest.raises(errors.InputError, match=r"No text in .*corpus\.txt"):
+    with pytest.raises(InputError, match=r"No text in .*corpus\.txt"):
         _build(tmp_path / "tokens", path, tokenizer=small_tokenizer)
 
 
 def test_an_error_in_a_worker_arrives(small_tokenizer, tmp_path, small_shards):
     path = _write(tmp_path, _texts(40))
     path.write_bytes(path.read_bytes() + b"\xff\xfe")
-    with pytest.raises(errors.InputError, match="not UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8"):
         _build(tmp_path / "tokens", path, tokenizer=small_tokenizer, num_workers=2)
 
 

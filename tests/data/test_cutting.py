@@ -23,7 +23,9 @@ def _encoding(word_lengths, *, token_chars=3):
             place += token_chars
         place += 1
     starts = np.array(starts, np.int64)
-    return tokenizer_lib.Encoding(np.array(ids, np.int32), starts, starts + token_chars)
+    return tokenizer_lib.TokenizedText(
+        np.array(ids, np.int32), starts, starts + token_chars
+    )
 
 
 CONTINUES = np.array([False, True])
@@ -50,7 +52,7 @@ def test_windows_are_full_without_breaking_words(word_lengths, capacity):
 
 
 def test_pieces_that_do_not_adjoin_are_words_of_their_own():
-    encoding = tokenizer_lib.Encoding(
+    encoding = tokenizer_lib.TokenizedText(
         np.array([0, 1, 1]), np.array([0, 3, 8]), np.array([3, 6, 9])
     )
     starts = cutting.word_starts(encoding, is_continuation=CONTINUES)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from tfvis_jax import config, errors
+from tfvis_jax import config
 from tfvis_jax.data import build_windows, loader, windows
+from tfvis_jax.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_nothing_to_read_gives_nothing(built):
 
 
 def test_a_batch_of_nothing_is_an_error(built):
-    with pytest.raises(errors.InputError, match="got 0"):
+    with pytest.raises(InputError, match="got 0"):
         next(loader.batches(built, built.train, batch_size=0))
 
 

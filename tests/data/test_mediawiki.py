@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from tfvis_jax import errors
 from tfvis_jax.data import corpus, mediawiki
+from tfvis_jax.errors import InputError
 
 PAGE = """{{Infobox thing|name=Albedo}}
 [[File:Albedo.jpg|thumb|right|200px|A caption with a [[link|nested link]].]]
@@ -76,9 +76,9 @@ def test_only_articles_are_read():
 
 
 def test_damaged_and_other_xml_are_refused():
-    with pytest.raises(errors.InputError, match=r"dump: the XML is damaged"):
+    with pytest.raises(InputError, match=r"dump: The XML is damaged"):
         list(mediawiki.pages(io.BytesIO(_dump(_page("A", "b"))[:-20]), name="dump"))
-    with pytest.raises(errors.InputError, match=r"MediaWiki export.*got <html>"):
+    with pytest.raises(InputError, match=r"MediaWiki export.*got <html>"):
         list(mediawiki.pages(io.BytesIO(b"<html></html>"), name="dump"))
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import transformers
 
-from tfvis_jax import errors
 from tfvis_jax.data import corpus, tokenizer
+from tfvis_jax.errors import InputError
 
 TEXT = "Héllo wörlds: [SEP] tokenisation <script> ☃ 東京 unaffable 1,000."
 
@@ -64,7 +64,7 @@ def test_offsets_are_characters_of_the_original(small_tokenizer):
 
 
 def test_nothing_is_cut_or_padded(small_tokenizer):
-    # The file of the fixture cuts and pads to 8.
+    # The file of the fixture truncates and pads to 8.
     assert len(small_tokenizer.encode("blue " * 100).ids) == 100
     assert len(small_tokenizer.encode("blue").ids) == 1
     assert len(small_tokenizer.encode("").ids) == 0
@@ -88,17 +88,15 @@ def test_a_larger_vocabulary_than_the_model_is_an_error(small_tokenizer_folder):
     assert (
         tokenizer.load(small_tokenizer_folder, vocab_size=size + 5).vocab_size == size
     )
-    with pytest.raises(
-        errors.InputError, match=rf"has {size} ids.*only {size - 1} emb"
-    ):
+    with pytest.raises(InputError, match=rf"has {size} ids.*only {size - 1} emb"):
         tokenizer.load(small_tokenizer_folder, vocab_size=size - 1)
 
 
 def test_a_folder_without_a_tokenizer_is_an_error(tmp_path):
-    with pytest.raises(errors.InputError, match=r"expected a tokenizer"):
+    with pytest.raises(InputError, match=r"Expected a tokenizer"):
         tokenizer.load(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(errors.InputError, match=r"no tokenizer file"):
+    with pytest.raises(InputError, match=r"not a tokenizer file"):
         tokenizer.load(tmp_path)
 
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from tfvis_jax import config, errors
+from tfvis_jax import config
 from tfvis_jax.data import build_windows, windows
+from tfvis_jax.errors import InputError
 
 TEXT = "The blue\n LOBSTERS, <script>alert(1)</script>  and unlobstering ☃ things."
 
@@ -27,12 +28,12 @@ def test_a_context_is_the_text_with_its_word(built):
     assert texts[0] == "" and texts[1:5] == ["The", "blue", "LOBSTER", "S"]
     for position in (3, 4):
         context = built.context(0, position, before=1, after=1)
-        assert context == windows.Context("blue ", "LOBSTERS", ",")
+        assert context == windows.WordInContext("blue ", "LOBSTERS", ",")
     whole = built.context(0, 4, before=100, after=100)
     assert whole.before + whole.word + whole.after == TEXT.replace("\n ", " ")
     assert "<script>alert(1)</script>  and" in whole.after
     alone = built.context(0, 4, before=0, after=0)
-    assert alone == windows.Context("", "LOBSTERS", "")
+    assert alone == windows.WordInContext("", "LOBSTERS", "")
 
 
 def test_every_token_lies_in_its_marked_word(built):
@@ -72,7 +73,7 @@ def test_a_context_ends_with_its_window(small_tokenizer, tmp_path):
         config.CorpusConfig(paths=(str(path),), window_length=6),
         tokenizer=small_tokenizer,
     )
-    assert built.context(1, 1) == windows.Context("", "blue", " lobster the blue")
+    assert built.context(1, 1) == windows.WordInContext("", "blue", " lobster the blue")
 
 
 def test_a_word_cut_by_its_window_is_shown_as_far_as_it_goes(small_tokenizer, tmp_path):
@@ -89,11 +90,11 @@ def test_a_word_cut_by_its_window_is_shown_as_far_as_it_goes(small_tokenizer, tm
 def test_places_without_text_are_refused(built):
     last = int(built.lengths[0]) - 1
     for position in (0, last, last + 1, -1):
-        with pytest.raises(errors.InputError, match=f"Position {position} of window 0"):
+        with pytest.raises(InputError, match=rf"window 0, got {position}, which"):
             built.context(0, position)
-    with pytest.raises(errors.InputError, match="from 0 to"):
+    with pytest.raises(InputError, match="from 0 to"):
         built.token_ids(np.array([0, len(built)]))
-    with pytest.raises(errors.InputError, match="from 0 to"):
+    with pytest.raises(InputError, match="from 0 to"):
         built.token_mask(np.array([-1]))
 
 
@@ -113,12 +114,12 @@ def test_rows_come_in_the_order_asked_for(built):
 
 
 def test_other_folders_are_named(built, tmp_path):
-    with pytest.raises(errors.InputError, match=r"no token windows \(no index\.json"):
+    with pytest.raises(InputError, match=r"no token windows \(no index\.json"):
         windows.open(tmp_path / "nothing")
     path = built.folder / "index.json"
     path.write_text(json.dumps(built.index | {"schema_version": 99}))
-    with pytest.raises(errors.InputError, match=r"version 99.*expected 1"):
+    with pytest.raises(InputError, match=r"Expected version 1 .*got 99"):
         windows.open(built.folder)
     path.unlink()
-    with pytest.raises(errors.InputError, match=r"unfinished"):
+    with pytest.raises(InputError, match=r"unfinished"):
         windows.open(built.folder)

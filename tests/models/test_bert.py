@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert, bert_config, masked_lm
 
 _CONFIG = bert_config.BertConfig(
@@ -191,23 +191,26 @@ def test_logits_are_a_product_with_the_word_embedding():
 
 @pytest.mark.parametrize("layers", [(), (4,), (-1,)])
 def test_it_refuses_layers_it_does_not_have(layers):
-    with pytest.raises(errors.InputError, match=r"from 0 .* to 3"):
+    with pytest.raises(InputError, match=r"from 0 .* to 3"):
         _model()(*_batch(), layers=layers)
 
 
 def test_it_refuses_arrays_that_do_not_fit():
     token_ids, mask = _batch()
     refused = [
-        ((token_ids, mask.astype(jnp.int32)), "must be bool.*got int32"),
-        ((token_ids, mask[:, :5]), r"must be bool\[4, 10\]"),
-        ((token_ids.astype(jnp.float32), mask), "must be integers"),
-        ((token_ids[0], mask[0]), "must be integers"),
-        ((jnp.zeros((1, 21), jnp.int32), jnp.ones((1, 21), bool)), "20 positions"),
+        ((token_ids, mask.astype(jnp.int32)), "to be bool.*got int32"),
+        ((token_ids, mask[:, :5]), r"to be bool\[4, 10\]"),
+        ((token_ids.astype(jnp.float32), mask), "to be integers"),
+        ((token_ids[0], mask[0]), "to be integers"),
+        (
+            (jnp.zeros((1, 21), jnp.int32), jnp.ones((1, 21), bool)),
+            "at most 20 .*got 21",
+        ),
     ]
     for arguments, message in refused:
-        with pytest.raises(errors.InputError, match=message):
+        with pytest.raises(InputError, match=message):
             _model()(*arguments, layers=_ALL)
-    with pytest.raises(errors.InputError, match=r"\[batch, length, 32\]"):
+    with pytest.raises(InputError, match=r"\[batch, length, 32\]"):
         _model().from_layer(jnp.zeros((4, 10, 31)), mask, start=1)
-    with pytest.raises(errors.InputError, match="from 0"):
+    with pytest.raises(InputError, match="from 0"):
         _model().from_layer(jnp.zeros((4, 10, 32)), mask, start=4)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
 
 _CONFIG = bert_config.BertConfig(
@@ -46,18 +46,18 @@ def test_config_reads_hugging_face_names():
         ({"is_decoder": True}, "is_decoder is True"),
         ({"add_cross_attention": True}, "add_cross_attention is True"),
         ({"num_attention_heads": 5}, "multiple of `n_heads`"),
-        ({"hidden_size": 0}, "`d_model` must be a whole number"),
-        ({"vocab_size": "many"}, "`vocab_size` must be a whole number"),
-        ({"layer_norm_eps": 0.0}, "`layer_norm_epsilon` must be > 0"),
+        ({"hidden_size": 0}, "`d_model` to be an integer >= 1, got 0"),
+        ({"vocab_size": "many"}, "`vocab_size` to be an integer"),
+        ({"layer_norm_eps": 0.0}, "`layer_norm_epsilon` > 0, got 0"),
     ],
 )
 def test_config_refuses_what_is_not_supported(change, message):
-    with pytest.raises(errors.InputError, match=message):
+    with pytest.raises(InputError, match=message):
         bert_config.BertConfig.from_hugging_face(_HUGGING_FACE | change)
 
 
 def test_config_names_every_missing_size():
-    with pytest.raises(errors.InputError, match="lacks vocab_size, num_hidden_layers"):
+    with pytest.raises(InputError, match="lacks vocab_size, num_hidden_layers"):
         bert_config.BertConfig.from_hugging_face(
             {
                 key: value

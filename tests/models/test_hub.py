@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub import errors as hub_errors
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import hub
 
 _COMPLETE = ("config.json", "tokenizer.json", "model.safetensors")
@@ -43,13 +43,13 @@ def test_a_complete_folder_is_taken_as_it_is(tokenizer, weights, tmp_path):
 )
 def test_a_folder_says_all_that_it_lacks(names, lacking, tmp_path):
     folder = _folder(tmp_path / "model", *names)
-    with pytest.raises(errors.InputError, match=lacking):
+    with pytest.raises(InputError, match=lacking):
         hub.resolve(folder)
 
 
 def test_a_path_that_is_not_there_is_no_hub_name(tmp_path):
     for path in (tmp_path / "gone", str(tmp_path / "gone"), "./gone", "~/gone/gone"):
-        with pytest.raises(errors.InputError, match=r"no model folder .*gone"):
+        with pytest.raises(InputError, match=r"no model folder .*gone"):
             hub.resolve(path)
 
 
@@ -81,17 +81,17 @@ def test_torch_weights_are_taken_where_nothing_else_is(cache):
 
 def test_an_incomplete_cache_says_what_it_lacks(cache):
     _cached(cache, "config.json", "vocab.txt")
-    with pytest.raises(errors.InputError, match="lacks weights"):
+    with pytest.raises(InputError, match="lacks weights"):
         hub.resolve("some/bert")
 
 
 def test_an_offline_machine_without_the_model_gets_one_clear_error(cache):
-    with pytest.raises(errors.InputError, match=r"'some/bert' .*HF_HUB_OFFLINE"):
+    with pytest.raises(InputError, match=r"'some/bert' .*HF_HUB_OFFLINE"):
         hub.resolve("some/bert")
 
 
 def test_an_impossible_name_is_refused(cache):
-    with pytest.raises(errors.InputError, match="nor a possible hub name"):
+    with pytest.raises(InputError, match="nor a possible hub name"):
         hub.resolve("some/bert/deeper")
 
 
@@ -107,7 +107,7 @@ def _response(status: int) -> types.SimpleNamespace:
         (hub_errors.GatedRepoError("no", response=_response(403)), "is gated"),
         (
             hub_errors.RepositoryNotFoundError("no", response=_response(404)),
-            "neither a folder nor a hub model 'some/bert'",
+            "no folder and no hub model named 'some/bert'",
         ),
         (hub_errors.HfHubHTTPError("down", response=_response(503)), r"down\)"),
         (hub_errors.HTTPError("a proxy refused"), "HTTPError: a proxy refused"),
@@ -119,7 +119,7 @@ def test_what_the_hub_answers_becomes_one_clear_error(error, message, monkeypatc
         raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(errors.InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         hub.resolve("some/bert")
     assert caught.value.__cause__ is error
 

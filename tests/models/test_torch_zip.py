@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tfvis_jax import errors, models
+from tfvis_jax import models
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import torch_zip
 
 
@@ -66,7 +67,7 @@ def test_it_reads_a_hand_written_file(tmp_path):
 )
 def test_a_tensor_outside_its_storage_is_refused(outside, tmp_path):
     path = _write(tmp_path / "a.bin", _tensor_pickle(**outside))
-    with pytest.raises(errors.InputError, match="damaged or cut short"):
+    with pytest.raises(InputError, match="damaged or truncated"):
         torch_zip.read(path)
 
 
@@ -144,7 +145,7 @@ def test_no_code_of_the_file_is_run(call, name, protocol, tmp_path):
         arguments[0] = collections.OrderedDict
     pickled = pickle.dumps({"a": _Malicious(function, *arguments)}, protocol)
     path = _archive(tmp_path / "bad.bin", pickled)
-    with pytest.raises(errors.InputError, match="which is not needed") as caught:
+    with pytest.raises(InputError, match="which is not needed") as caught:
         torch_zip.read(path)
     named = name.replace("builtins", "__builtin__") if protocol < 3 else name
     assert named in str(caught.value) and "save_pretrained" in str(caught.value)
@@ -155,17 +156,17 @@ def test_a_dotted_name_reaches_nothing(tmp_path):
     # Protocol 4 may name attributes of attributes, as "OrderedDict.fromkeys".
     pickled = b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.fromkeys\x93."
     path = _archive(tmp_path / "bad.bin", pickled)
-    with pytest.raises(errors.InputError, match=r"OrderedDict\.fromkeys"):
+    with pytest.raises(InputError, match=r"OrderedDict\.fromkeys"):
         torch_zip.read(path)
 
 
 def test_what_a_file_sets_on_a_known_name_dies_with_it(tmp_path):
     # BUILD would write attributes into whatever stands on the stack.
     altering = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}Vx\nI1\nsb."
-    with pytest.raises(errors.InputError):
+    with pytest.raises(InputError):
         torch_zip.read(_archive(tmp_path / "bad.bin", altering))
     altering = b"\x80\x02ccollections\nOrderedDict\n(N}Vkeys\nI1\nstb."
-    with pytest.raises(errors.InputError):
+    with pytest.raises(InputError):
         torch_zip.read(_archive(tmp_path / "worse.bin", altering))
     assert list(collections.OrderedDict(a=1).keys()) == ["a"]
 
@@ -174,34 +175,32 @@ def test_the_old_format_is_refused_with_the_remedy(tmp_path):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     path = tmp_path / "old.bin"
     torch.save({"a": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(
-        errors.InputError, match=r"the old pickle format.*save_pretrained"
-    ):
+    with pytest.raises(InputError, match=r"the old pickle format.*save_pretrained"):
         torch_zip.read(path)
 
 
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(errors.InputError, match="got no torch file"):
+    with pytest.raises(InputError, match="got another format"):
         torch_zip.read(path)
     whole = _write(tmp_path / "b.bin", _tensor_pickle()).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(errors.InputError, match="damaged or cut short"):
+    with pytest.raises(InputError, match="damaged or truncated"):
         torch_zip.read(path)
     path.write_bytes(whole.replace(_SIX, _SIX[::-1]))
-    with pytest.raises(errors.InputError, match="Bad CRC"):
+    with pytest.raises(InputError, match="Bad CRC"):
         torch_zip.read(path)
     buffer = io.BytesIO()
     zipfile.ZipFile(buffer, "w").close()
     path.write_bytes(b"PK" + buffer.getvalue())
-    with pytest.raises(errors.InputError, match=r"no data\.pkl"):
+    with pytest.raises(InputError, match=r"no data\.pkl"):
         torch_zip.read(path)
     for held in (b"\x80\x02]I1\na.", b"\x80\x02}Va\nI1\ns."):
-        with pytest.raises(errors.InputError, match="named tensors alone"):
+        with pytest.raises(InputError, match="only named tensors"):
             torch_zip.read(_archive(path, held))
     big_endian = _write(path, _tensor_pickle(), byteorder=b"big")
-    with pytest.raises(errors.InputError, match="must be little-endian"):
+    with pytest.raises(InputError, match="Expected little-endian"):
         torch_zip.read(big_endian)
 
 
@@ -209,5 +208,5 @@ def test_a_described_tensor_cannot_be_altered_afterwards(tmp_path):
     tensor = _tensor_pickle()[len(b"\x80\x02}Va\n") : -len(b"s.")]
     for state in (b"}Voffset\nI9\ns", b"(N}Voffset\nI9\nst", b"(I1\nI2\nt"):
         path = _write(tmp_path / "bad.bin", b"\x80\x02}Va\n" + tensor + state + b"bs.")
-        with pytest.raises(errors.InputError, match="damaged or cut short"):
+        with pytest.raises(InputError, match="damaged or truncated"):
             torch_zip.read(path)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors_numpy
 
-from tfvis_jax import errors, models
+from tfvis_jax import models
+from tfvis_jax.errors import InputError
 
 
 def _leaves(model):
@@ -135,10 +136,10 @@ def test_shards_load_as_one_file_does(tiny_tensors, write_folder):
     index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     _assert_same(models.load(folder), expected)
     (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(errors.InputError, match=r"not beside it: model-00002-of"):
+    with pytest.raises(InputError, match=r"not beside it: model-00002-of"):
         models.load(folder)
     index.write_text("{}")
-    with pytest.raises(errors.InputError, match="not an index"):
+    with pytest.raises(InputError, match="not an index"):
         models.load(folder)
 
 
@@ -166,12 +167,12 @@ def test_one_error_names_everything_that_does_not_fit(tiny_tensors, write_folder
     del tiny_tensors["bert.embeddings.LayerNorm.weight"]
     tiny_tensors["bert.encoder.layer.3.output.dense.bias"] = np.zeros(16, np.float32)
     tiny_tensors["bert.encoder.layer.1.intermediate.dense.bias"] = np.zeros(9)
-    with pytest.raises(errors.InputError) as caught:
+    with pytest.raises(InputError) as caught:
         models.load(write_folder(tiny_tensors))
     for part in (
         "missing: embeddings.LayerNorm.weight, encoder.layer.0.output.dense.bias",
         "unexpected: encoder.layer.3.output.dense.bias",
-        "of another shape: encoder.layer.1.intermediate.dense.bias [9] instead of [24]",
+        "with another shape: encoder.layer.1.intermediate.dense.bias [9] instead of",
         "Take config.json and weights from the same model",
     ):
         assert part in str(caught.value)
@@ -180,7 +181,7 @@ def test_one_error_names_everything_that_does_not_fit(tiny_tensors, write_folder
 def test_the_head_must_be_there_when_asked_for(tiny_tensors, write_folder):
     folder = write_folder(_bare(tiny_tensors))
     assert models.load(folder).masked_lm is None
-    with pytest.raises(errors.InputError, match=r"missing: cls\.predictions\.bias"):
+    with pytest.raises(InputError, match=r"missing: cls\.predictions\.bias"):
         models.load(folder, masked_lm=True)
 
 
@@ -195,7 +196,7 @@ def test_the_decoder_must_be_the_word_embedding(tiny_tensors, write_folder):
     )
     tiny_tensors["cls.predictions.decoder.weight"] = words + 1
     folder = write_folder(tiny_tensors)
-    with pytest.raises(errors.InputError, match="a decoder of its own"):
+    with pytest.raises(InputError, match="a decoder of its own"):
         models.load(folder, masked_lm=True)
     assert models.load(folder).masked_lm is None
 
@@ -206,13 +207,13 @@ def test_a_broken_number_is_refused_by_the_name_of_its_tensor(
 ):
     name = "bert.encoder.layer.2.attention.self.value.weight"
     tiny_tensors[name][3, 4] = value
-    with pytest.raises(errors.InputError, match=r"layer\.2\.attention\.self\.value"):
+    with pytest.raises(InputError, match=r"layer\.2\.attention\.self\.value"):
         models.load(write_folder(tiny_tensors))
 
 
 def test_another_model_is_refused(write_folder):
     folder = write_folder({"wte.weight": np.zeros((3, 3), np.float32)})
-    with pytest.raises(errors.InputError, match="must hold one BERT encoder, found 0"):
+    with pytest.raises(InputError, match=r"one BERT encoder in .*got 0 tensors"):
         models.load(folder)
 
 
@@ -222,7 +223,7 @@ def test_another_model_is_refused(write_folder):
 def test_a_damaged_safetensors_file_is_named(content, tiny_tensors, write_folder):
     file = write_folder(tiny_tensors) / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-10] if content is None else content)
-    with pytest.raises(errors.InputError, match=r"model\.safetensors .*download it"):
+    with pytest.raises(InputError, match=r"model\.safetensors .*download it"):
         models.load(file.parent)
 
 
@@ -230,7 +231,7 @@ def test_a_damaged_config_is_named(tiny_tensors, write_folder):
     folder = write_folder(tiny_tensors)
     for content in ('{"vocab_size": ', "[]"):
         (folder / "config.json").write_text(content)
-        with pytest.raises(errors.InputError, match=r"config\.json .*download it"):
+        with pytest.raises(InputError, match=r"config\.json[ ,].*download it"):
             models.load(folder)
 
 
@@ -240,5 +241,5 @@ def test_load_tells_where_the_model_came_from(tiny_tensors, write_folder):
     assert (model.name, model.folder) == (str(folder), folder)
     assert model.config == model.encoder.config
     assert model.config.d_hidden == 24
-    with pytest.raises(errors.InputError, match=r"one of .*float32.*got 'float16'"):
+    with pytest.raises(InputError, match=r"one of .*float32.*got 'float16'"):
         models.load(folder, dtype="float16")

@@ -1,4 +1,4 @@
-"""Formulae of memory and work against what XLA says of the compiled programs."""
+"""The formulas for memory and work against XLA's report of the compiled programs."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from tfvis_jax import config, sharding
 from tfvis_jax.models import bert, bert_config
 from tfvis_jax.planning import compiled, costs
 
-# d_model and factors so large that products outweigh what is done element by element.
+# d_model and factors so large that products outweigh element-wise operations.
 BERT = bert_config.BertConfig(
     vocab_size=500, d_model=128, n_layers=2, n_heads=4, d_hidden=512
 )
@@ -24,7 +24,7 @@ PLACES = {
 
 
 def _settings(*, data=1, solver="spectral", **dictionary):
-    """A run with as many rows and windows for each device of the data axis."""
+    """A run with equally many rows and windows on each device of the data axis."""
     return config.RunConfig(
         model="m",
         corpus=config.CorpusConfig(paths=("x",)),
@@ -43,9 +43,9 @@ def _mesh(data, factor):
 
 @pytest.fixture(scope="module")
 def steps():
-    """What XLA says of the step, by the name of its place."""
+    """XLA's report of the step, by name of the layout."""
     return {
-        name: compiled.figures(
+        name: compiled.program_cost(
             compiled.lower_step(
                 _settings(data=data, solver=solver), BERT, mesh=_mesh(data, factor)
             )
@@ -56,9 +56,9 @@ def steps():
 
 @pytest.fixture(scope="module")
 def encoders():
-    """What XLA says of the encoder, by the devices that share the windows."""
+    """XLA's report of the encoder, by number of devices that share the windows."""
     return {
-        data: compiled.figures(
+        data: compiled.program_cost(
             compiled.lower_encoder(_settings(data=data), BERT, mesh=_mesh(data, 1))
         )
         for data in (1, 8)
@@ -72,7 +72,7 @@ def _formulae(name):
         costs.Mesh(data, factor, "cpu"),
     )
     memory = costs.memory(settings, BERT, mesh=mesh)
-    # XLA counts the body of a loop once: one solver step and one look within it.
+    # XLA counts the body of a loop once: one solver step and one check of the gap.
     return memory, costs.work(settings, BERT, mesh=mesh, solver_steps=1)
 
 
@@ -80,15 +80,15 @@ def _formulae(name):
 def test_the_memory_of_a_step_is_what_xla_takes(steps, name):
     memory, _ = _formulae(name)
     expected = memory.dictionary + memory.update_state + memory.rows + memory.codes
-    # A tenth, for what is of each row or factor only, and for blocks of working sets.
+    # 10 %, for arrays of one number per row or factor, and for blocks of working sets.
     np.testing.assert_allclose(steps[name].peak, expected, rtol=0.1)
 
 
 @pytest.mark.parametrize("name", ["one", "rows", "both", "fista"])
 def test_the_flops_of_a_step_are_what_xla_counts(steps, name):
     _, work = _formulae(name)
-    # What is left out is done element by element, of products of d_model 128, and 31
-    # products of one row for the Lipschitz bound.
+    # The formulas leave out element-wise operations, next to products of d_model 128,
+    # and 31 products of one row for the Lipschitz bound.
     counted = steps[name].flops
     np.testing.assert_allclose(
         counted, work.solver_flops + work.update_flops, rtol=0.07
@@ -105,7 +105,7 @@ def test_what_devices_exchange_is_what_xla_has_them_exchange(steps):
         ]
         assert len(large) == of_rows + of_gradient
         exchanged = work.exchanged_rows + work.exchanged_gradient
-        # A collective takes along numbers of each row that are summed with it.
+        # A collective also carries the numbers of each row that are summed with it.
         np.testing.assert_allclose(
             sum(c.num_bytes for c in large), exchanged, rtol=0.02
         )
@@ -115,7 +115,7 @@ def test_collectives_stand_where_they_do(steps):
     assert steps["one"].collectives == ()
     large = [c for c in steps["both"].collectives if c.num_bytes > 2**14]
     assert {c.kind for c in large if not c.conditional} == {"all-reduce"}
-    # A solver step, a look, and the first look, the residual and the gradient.
+    # A solver step and a check; the first check, the residual and the gradient.
     loops = sorted(c.loops for c in large if not c.conditional)
     assert loops == [0, 0, 0, 1, 2]
     assert [c.kind for c in large if c.conditional] == ["all-reduce"]
@@ -126,8 +126,8 @@ def test_the_encoder_takes_no_more_than_planned_and_computes_as_much(encoders):
         settings, mesh = _settings(data=data), costs.Mesh(data, 1, "cpu")
         memory = costs.memory(settings, BERT, mesh=mesh)
         # How much of it XLA fuses away depends on the number of windows.
-        assert figures.temporary <= 1.01 * memory.activations
-        assert memory.activations <= 2.2 * figures.temporary
+        assert figures.temporary <= 1.01 * memory.encoder_buffers
+        assert memory.encoder_buffers <= 2.2 * figures.temporary
         assert memory.hidden_states == pytest.approx(figures.results, rel=0.01)
         expected = 16 * 64 * costs.encoder_flops(settings, BERT)
         # Softmax, gelu and norms, of d_model 128.
@@ -135,7 +135,7 @@ def test_the_encoder_takes_no_more_than_planned_and_computes_as_much(encoders):
 
 
 def test_weak_scaling_is_flat(steps, encoders):
-    """Eight devices with eight times the rows do and hold each what one does."""
+    """Each of eight devices with eight times the rows has the cost of one device."""
     for one, eight in ((steps["one"], steps["rows"]), (encoders[1], encoders[8])):
         np.testing.assert_allclose(eight.flops, one.flops, rtol=0.05)
         np.testing.assert_allclose(eight.traffic, one.traffic, rtol=0.05)
@@ -159,7 +159,7 @@ def test_what_an_update_remembers():
     whole, split = (remembered(factor, update="adam") for factor in (1, 4))
     assert whole.dictionary == 512 * 128 * 4
     assert split.dictionary == whole.dictionary // 4
-    # Two moments; counts of idle steps; a few scalars that are not split.
+    # Two moments; steps since factors fired; a few scalars that are not split.
     assert whole.update_state == pytest.approx(2 * whole.dictionary, rel=0.01)
     assert split.update_state == pytest.approx(whole.update_state / 4, rel=0.01)
     online = remembered(1, update="online")

@@ -1,4 +1,4 @@
-"""Whether a run fits is told before it starts, with numbers."""
+"""A plan says, before a run starts and with numbers, whether the run fits."""
 
 import dataclasses
 
@@ -46,7 +46,7 @@ def test_a_run_that_cannot_fit_is_refused_with_numbers(monkeypatch):
         plan.check(_settings(2**23), BERT, mesh=mesh)
     with pytest.raises(InputError, match="multiple of the 8 devices"):
         plan.check(_settings(2001), BERT, mesh=mesh)
-    with pytest.raises(InputError, match=r"multiple of 8.*64 in all, got 100; 128 "):
+    with pytest.raises(InputError, match=r"multiple of 8.*64 in all, got 100; use 128"):
         odd = _settings(windows_per_batch=100)
         plan.check(odd, BERT, mesh=sharding.make_mesh(8, 1))
     online = config.DictionaryConfig(n_factors=2000, update="online")

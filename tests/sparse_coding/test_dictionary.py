@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
+from tfvis_jax import sparse_coding
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, updates
+from tfvis_jax.sparse_coding import updates
 
 RNG = np.random.default_rng(0)
 
@@ -154,7 +155,7 @@ def test_the_step_of_older_code_under_pmap_equals_that_of_all_rows():
     update = updates.scale_by_code_energy(30, 1e-5, bias_correction=True)
 
     def step(x, total=lambda local: local):
-        codes = encode.encode(x, factors, l1_penalty=0.2, tolerance=1e-6).codes
+        codes = sparse_coding.encode(x, factors, l1_penalty=0.2, tolerance=1e-6).codes
         weights, n_rows = jnp.ones((len(x),)), jnp.float32(80)
         gradient = dictionary_lib.reconstruction_gradient(
             codes,

@@ -1,5 +1,7 @@
 """μ > 0 against the definition: the lasso for rows [x, 0] and factors [D, √μ I]."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,19 +9,13 @@ import problems
 import pytest
 from sklearn import linear_model
 
-from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, objective, problem
+from tfvis_jax import config, errors, sparse_coding
+from tfvis_jax.sparse_coding import problem
 
-_SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
+_SOLVERS = [name for name in config.SOLVERS if name != "auto"]
 _MU = 0.3
 
-_encode = jax.jit(
-    encode.encode, static_argnames=("solver", "max_steps", "non_negative")
-)
-
-
-def _problem(batch=12, d_model=24, n_factors=80, seed=0):
-    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed)
+_problem = functools.partial(problems.sums_of_factors, batch=12, n_factors=80)
 
 
 def _augmented(x, dictionary, l2_penalty=_MU):
@@ -49,7 +45,7 @@ def test_objective_is_that_of_coordinate_descent(solver, non_negative):
     x, dictionary = _problem()
     settings = {"l1_penalty": 0.2, "l2_penalty": _MU}
     expected, optimum = _optimum(x, dictionary, **settings, non_negative=non_negative)
-    got = _encode(
+    got = sparse_coding.encode(
         x,
         dictionary,
         solver=solver,
@@ -60,12 +56,12 @@ def test_objective_is_that_of_coordinate_descent(solver, non_negative):
     )
     assert bool(jnp.all(got.converged))
     energy = 0.5 * np.sum(np.square(x), axis=1)
-    reached = objective.lasso_objective(x, dictionary, got.codes, **settings)
+    reached = sparse_coding.lasso_objective(x, dictionary, got.codes, **settings)
     # What the certificate promises, and float32 rounding of the objective.
     np.testing.assert_array_less(np.abs(reached - optimum), 1.5e-6 * energy)
     # μ makes the problem strongly convex: codes are known to the root of 2·gap/μ.
     np.testing.assert_allclose(got.codes, expected, atol=1e-2)
-    kkt = objective.kkt_residual(
+    kkt = sparse_coding.kkt_residual(
         x, dictionary, got.codes, non_negative=non_negative, **settings
     )
     assert float(jnp.max(kkt)) < 1e-2  # The gap goes as its square.
@@ -85,9 +81,9 @@ def test_gap_and_objective_are_those_of_the_augmented_lasso(non_negative):
     primal = 0.5 * ((wide[0] - codes @ wide[1]) ** 2).sum(1)
     primal = primal + 0.2 * np.abs(codes).sum(1)
     settings = {"l1_penalty": 0.2, "l2_penalty": _MU}
-    got = objective.lasso_objective(x, dictionary, codes, **settings)
+    got = sparse_coding.lasso_objective(x, dictionary, codes, **settings)
     np.testing.assert_allclose(got, primal, rtol=1e-5)
-    gap = objective.duality_gap(
+    gap = sparse_coding.duality_gap(
         x, dictionary, codes, non_negative=non_negative, **settings
     )
     np.testing.assert_allclose(gap, (primal - dual) / energy, rtol=1e-5)
@@ -97,7 +93,7 @@ def test_gathered_factors_carry_the_ridge():
     # A small batch against many factors does not form the whole Gram matrix.
     x, dictionary = _problem(batch=4, n_factors=130)
     settings = {"l1_penalty": 0.1, "l2_penalty": 2.0, "solver": "working_set"}
-    got = encode.encode(x, dictionary, tolerance=1e-6, **settings)
+    got = sparse_coding.encode(x, dictionary, tolerance=1e-6, **settings)
     assert bool(jnp.all(got.converged))
     assert int(jnp.max(got.num_steps)) < 10  # Dense steps would be taken in sixteens.
 
@@ -107,7 +103,9 @@ def test_plain_zero_leaves_no_trace_and_traced_zero_changes_nothing(solver):
     x, dictionary = _problem()
 
     def solve(x, dictionary, **settings):
-        return encode.encode(x, dictionary, l1_penalty=0.2, solver=solver, **settings)
+        return sparse_coding.encode(
+            x, dictionary, l1_penalty=0.2, solver=solver, **settings
+        )
 
     without = jax.jit(solve).lower(x, dictionary).as_text()
     plain = jax.jit(lambda x, d: solve(x, d, l2_penalty=0.0)).lower(x, dictionary)
@@ -129,4 +127,4 @@ def test_curvature_bound_includes_the_ridge():
 def test_mistakes_are_refused(l2_penalty):
     x, dictionary = _problem()
     with pytest.raises(errors.InputError, match="l2_penalty"):
-        encode.encode(x, dictionary, l1_penalty=0.2, l2_penalty=l2_penalty)
+        sparse_coding.encode(x, dictionary, l1_penalty=0.2, l2_penalty=l2_penalty)

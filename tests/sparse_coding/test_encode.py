@@ -6,19 +6,14 @@ import numpy as np
 import problems
 import pytest
 
-from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax import config, errors, sparse_coding
 
 
-def _problem(batch=16, d_model=24, n_factors=64, seed=0):
-    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed)
-
-
-@pytest.mark.parametrize("solver", encode.SOLVERS)
+@pytest.mark.parametrize("solver", config.SOLVERS)
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-5])
 def test_every_row_meets_the_tolerance_and_says_so(solver, tolerance):
-    x, dictionary = _problem()
-    got = encode.encode(
+    x, dictionary = problems.sums_of_factors()
+    got = sparse_coding.encode(
         x,
         dictionary,
         l1_penalty=0.2,
@@ -26,7 +21,7 @@ def test_every_row_meets_the_tolerance_and_says_so(solver, tolerance):
         tolerance=tolerance,
         max_steps=5000,
     )
-    gap = objective.duality_gap(x, dictionary, got.codes, l1_penalty=0.2)
+    gap = sparse_coding.duality_gap(x, dictionary, got.codes, l1_penalty=0.2)
     np.testing.assert_allclose(got.gap, gap, atol=1e-7)
     assert float(jnp.max(gap)) <= tolerance
     assert bool(jnp.all(got.converged))
@@ -34,8 +29,8 @@ def test_every_row_meets_the_tolerance_and_says_so(solver, tolerance):
 
 
 def test_budget_is_kept_and_unfinished_rows_are_marked():
-    x, dictionary = _problem()
-    got = encode.encode(
+    x, dictionary = problems.sums_of_factors()
+    got = sparse_coding.encode(
         x, dictionary, l1_penalty=0.05, solver="ista", tolerance=1e-6, max_steps=20
     )
     assert int(jnp.max(got.num_steps)) == 20
@@ -44,31 +39,32 @@ def test_budget_is_kept_and_unfinished_rows_are_marked():
 
 
 def test_steps_are_counted_row_by_row():
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
     x[0] = 0
     x[1] = 2 * dictionary[5]
-    got = encode.encode(x, dictionary, l1_penalty=0.2, tolerance=1e-5)
+    got = sparse_coding.encode(x, dictionary, l1_penalty=0.2, tolerance=1e-5)
     assert int(got.num_steps[0]) == 0
     assert int(got.num_steps[1]) < int(jnp.max(got.num_steps))
 
 
 def test_warm_start_takes_a_third_of_the_steps():
-    x, dictionary = _problem()
-    settings = {"l1_penalty": 0.2, "solver": "spectral", "block_steps": 1}
-    cold = encode.encode(x, dictionary, **settings)
+    x, dictionary = problems.sums_of_factors()
+    solver = sparse_coding.Spectral(block_steps=1)
+    settings = {"l1_penalty": 0.2, "solver": solver}
+    cold = sparse_coding.encode(x, dictionary, **settings)
     change = np.random.default_rng(1).normal(size=dictionary.shape)
     moved = np.float32(dictionary + 1e-3 * change)
-    warm = encode.encode(x, moved, codes0=cold.codes, **settings)
+    warm = sparse_coding.encode(x, moved, codes0=cold.codes, **settings)
     assert 3 * float(jnp.mean(warm.num_steps)) < float(jnp.mean(cold.num_steps))
     assert bool(jnp.all(warm.converged))
 
 
 def test_penalty_by_row_equals_rows_alone():
-    x, dictionary = _problem(batch=4)
+    x, dictionary = problems.sums_of_factors(batch=4)
     by_row = np.float32([0.1, 0.2, 0.3, 0.4])
-    together = encode.encode(x, dictionary, l1_penalty=by_row, tolerance=1e-6)
+    together = sparse_coding.encode(x, dictionary, l1_penalty=by_row, tolerance=1e-6)
     for i in range(4):
-        alone = encode.encode(
+        alone = sparse_coding.encode(
             x[i : i + 1], dictionary, l1_penalty=float(by_row[i]), tolerance=1e-6
         )
         # Both are within the tolerance of the same optimum, not equal to it.
@@ -76,9 +72,9 @@ def test_penalty_by_row_equals_rows_alone():
 
 
 def test_one_program_serves_every_penalty():
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
     compiled = jax.jit(
-        lambda x, dictionary, l1_penalty: encode.encode(
+        lambda x, dictionary, l1_penalty: sparse_coding.encode(
             x, dictionary, l1_penalty=l1_penalty
         )
     )
@@ -100,17 +96,19 @@ def test_one_program_serves_every_penalty():
     ],
 )
 def test_mistakes_are_refused_with_what_was_expected(change, message):
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
     arguments = {"x": x, "dictionary": dictionary, "l1_penalty": 0.2} | change
     with pytest.raises(errors.InputError, match=message):
-        encode.encode(arguments.pop("x"), arguments.pop("dictionary"), **arguments)
+        sparse_coding.encode(
+            arguments.pop("x"), arguments.pop("dictionary"), **arguments
+        )
 
 
 @pytest.mark.parametrize("solver", ["spectral", "working_set"])
 def test_a_ragged_last_batch_is_padded_and_compiles_nothing(solver):
-    x, dictionary = _problem(batch=40)
+    x, dictionary = problems.sums_of_factors(batch=40)
     compiled = jax.jit(
-        lambda x, dictionary: encode.encode(
+        lambda x, dictionary: sparse_coding.encode(
             x, dictionary, l1_penalty=0.2, solver=solver, tolerance=1e-6
         )
     )
@@ -123,5 +121,5 @@ def test_a_ragged_last_batch_is_padded_and_compiles_nothing(solver):
     np.testing.assert_array_equal(padded.num_steps[8:], 0)
     assert np.all(padded.converged)
     codes = np.concatenate([*(part.codes for part in whole), padded.codes[:8]])
-    gap = objective.duality_gap(x, dictionary, codes, l1_penalty=0.2)
+    gap = sparse_coding.duality_gap(x, dictionary, codes, l1_penalty=0.2)
     assert float(jnp.max(gap)) <= 1e-6

@@ -9,15 +9,20 @@ import problems
 import pytest
 from sklearn import linear_model
 
-from tfvis_jax.sparse_coding import encode, implicit
+from tfvis_jax import sparse_coding
+from tfvis_jax.sparse_coding import implicit
 
 _L1_PENALTY = 0.1
 
 
-def _problem(batch=4, d_model=14, n_factors=24, seed=0):
-    return problems.sums_of_factors(
-        batch, d_model, n_factors, seed=seed, n_active=4, dtype=np.float64
-    )
+_problem = functools.partial(
+    problems.sums_of_factors,
+    batch=4,
+    d_model=14,
+    n_factors=24,
+    n_active=4,
+    dtype=np.float64,
+)
 
 
 def _by_scikit_learn(x, dictionary, l1_penalty, *, non_negative):
@@ -75,7 +80,7 @@ def _assert_derivatives(function, expected_function, values):
 def test_derivatives_of_solved_codes(solver, non_negative):
     @jax.jit
     def codes(x, dictionary, l1_penalty):
-        return encode.encode(
+        return sparse_coding.encode(
             x,
             dictionary,
             l1_penalty=l1_penalty,
@@ -89,16 +94,17 @@ def test_derivatives_of_solved_codes(solver, non_negative):
     _assert_derivatives(codes, expected, (*_problem(), np.float64(_L1_PENALTY)))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{"debias": True}, {"solver": "top_k", "k": 4, "debias": True}],
-)
-def test_derivatives_of_refitted_codes(settings):
+@pytest.mark.parametrize("by_pursuit", [False, True])
+def test_derivatives_of_refitted_codes(by_pursuit):
     @jax.jit
     def codes(x, dictionary, l1_penalty):
-        return encode.encode(
-            x, dictionary, l1_penalty=l1_penalty, tolerance=1e-6, **settings
-        ).codes
+        if by_pursuit:
+            found = sparse_coding.pursue(x, dictionary, k=4, method="top_k")
+        else:
+            found = sparse_coding.encode(
+                x, dictionary, l1_penalty=l1_penalty, tolerance=1e-6
+            ).codes
+        return sparse_coding.refit(x, dictionary, found)
 
     values = (*_problem(), np.float64(_L1_PENALTY))
     support = np.asarray(codes(*_float32(values)) != 0)
@@ -110,7 +116,7 @@ def test_certificate_and_steps_are_constants():
     x, dictionary = _float32(_problem())
 
     def loss(x, dictionary):
-        got = encode.encode(x, dictionary, l1_penalty=_L1_PENALTY)
+        got = sparse_coding.encode(x, dictionary, l1_penalty=_L1_PENALTY)
         return jnp.sum(got.gap)
 
     for gradient in jax.grad(loss, argnums=(0, 1))(x, dictionary):
@@ -122,7 +128,7 @@ def test_derivatives_cost_nothing_where_they_are_not_taken(monkeypatch):
     settings = {"l1_penalty": _L1_PENALTY, "solver": "spectral"}
 
     def cost():
-        solve = jax.jit(functools.partial(encode.encode, **settings))
+        solve = jax.jit(functools.partial(sparse_coding.encode, **settings))
         return solve.lower(x, dictionary).compile().cost_analysis()
 
     with_derivatives = cost()
@@ -133,7 +139,7 @@ def test_derivatives_cost_nothing_where_they_are_not_taken(monkeypatch):
 
 def _gradients(x, dictionary, l1_penalty, *, solver):
     def loss(x, dictionary, l1_penalty):
-        got = encode.encode(
+        got = sparse_coding.encode(
             x, dictionary, l1_penalty=l1_penalty, solver=solver, tolerance=1e-6
         )
         return jnp.sum(jnp.sin(got.codes))
@@ -166,10 +172,8 @@ def test_derivatives_of_greedy_codes_are_the_same_on_a_mesh(solver):
 
     def gradients(x, dictionary):
         def loss(x, dictionary):
-            got = encode.encode(
-                x, dictionary, l1_penalty=_L1_PENALTY, solver=solver, k=4
-            )
-            return jnp.sum(jnp.sin(got.codes))
+            codes = sparse_coding.pursue(x, dictionary, k=4, method=solver)
+            return jnp.sum(jnp.sin(codes))
 
         return jax.grad(loss, argnums=(0, 1))(x, dictionary)
 

@@ -8,18 +8,13 @@ import numpy as np
 import problems
 import pytest
 
-from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax import config, errors, sparse_coding
 
-_SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
-
-
-def _problem(batch=16, d_model=24, n_factors=64, seed=0):
-    return problems.sums_of_factors(batch, d_model, n_factors, seed=seed)
+_SOLVERS = [name for name in config.SOLVERS if name != "auto"]
 
 
 def _encode(x, dictionary, l1_penalty, solver):
-    return encode.encode(
+    return sparse_coding.encode(
         x,
         dictionary,
         l1_penalty=l1_penalty,
@@ -44,7 +39,7 @@ def _assert_same_codes(got, expected):
 @pytest.mark.parametrize("solver", _SOLVERS)
 @pytest.mark.parametrize("shape", [(8, 1), (4, 2), (1, 8)])
 def test_codes_are_the_same_on_every_mesh(solver, shape):
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
     if solver == "working_set" and shape[1] > 1:
         pytest.skip("working sets need whole factors")
     expected = _encode(x, dictionary, 0.2, solver)
@@ -66,17 +61,16 @@ def test_codes_are_the_same_on_every_mesh(solver, shape):
 
 @pytest.mark.parametrize("shape", [(8, 1), (4, 2), (1, 8)])
 def test_elastic_net_and_coarse_beginnings_on_every_mesh(shape):
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
 
     def solve(x, dictionary):
-        return encode.encode(
+        return sparse_coding.encode(
             x,
             dictionary,
             l1_penalty=0.2,
             l2_penalty=0.05,
-            solver="spectral",
+            solver=sparse_coding.Spectral(precision="bfloat16"),
             tolerance=1e-6,
-            precision="bfloat16",
         )
 
     expected = solve(x, dictionary)
@@ -88,7 +82,7 @@ def test_elastic_net_and_coarse_beginnings_on_every_mesh(shape):
 
 
 def test_auto_takes_the_solver_that_the_layout_allows():
-    x, dictionary = _problem(n_factors=512)
+    x, dictionary = problems.sums_of_factors(n_factors=512)
     whole = _encode(x, dictionary, 0.2, "auto")
     mesh = jax.make_mesh((2, 4), ("rows", "columns"))
     with jax.set_mesh(mesh):
@@ -102,7 +96,7 @@ def test_auto_takes_the_solver_that_the_layout_allows():
 
 @pytest.mark.parametrize("solver", ["spectral", "working_set"])
 def test_traffic_between_split_rows(solver):
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
     mesh = jax.make_mesh((8,), ("rows",))
     with jax.set_mesh(mesh):
         compiled = (
@@ -123,7 +117,7 @@ def test_traffic_between_split_rows(solver):
 
 
 def test_traffic_between_split_factors():
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
     mesh = jax.make_mesh((8,), ("columns",))
     with jax.set_mesh(mesh):
         compiled = (
@@ -142,7 +136,7 @@ def test_traffic_between_split_factors():
 
 @pytest.mark.parametrize("solver", ["fista", "spectral", "working_set"])
 def test_pmap_vmap_and_shard_map_agree_with_one_device(solver):
-    x, dictionary = _problem()
+    x, dictionary = problems.sums_of_factors()
     expected = _encode(x, dictionary, 0.2, solver).codes
 
     def solve(rows):

@@ -10,11 +10,14 @@ import pytest
 
 from tfvis_jax.sparse_coding import implicit
 
-
-def _problem(batch=5, d_model=14, n_factors=24, seed=0):
-    return problems.sums_of_factors(
-        batch, d_model, n_factors, seed=seed, n_active=4, dtype=np.float64
-    )
+_problem = functools.partial(
+    problems.sums_of_factors,
+    batch=5,
+    d_model=14,
+    n_factors=24,
+    n_active=4,
+    dtype=np.float64,
+)
 
 
 def _solve_in_float64(x, dictionary, l1_penalty, l2_penalty, *, non_negative):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn import decomposition
 
-from tfvis_jax.sparse_coding import objective
+from tfvis_jax import sparse_coding
 
 
 def _problem(batch=7, d_model=11, n_factors=19, seed=0):
@@ -39,7 +39,7 @@ def test_gap_is_primal_minus_dual_over_energy(non_negative):
     x, dictionary, codes = _problem()
     if not non_negative:
         codes = codes - 0.3
-    gap = objective.duality_gap(
+    gap = sparse_coding.duality_gap(
         x, dictionary, codes, l1_penalty=0.3, non_negative=non_negative
     )
     x, dictionary, codes = (np.float64(a) for a in (x, dictionary, codes))
@@ -57,7 +57,7 @@ def test_gap_is_primal_minus_dual_over_energy(non_negative):
 def test_gap_bounds_the_distance_to_the_optimum(non_negative):
     x, dictionary, codes = _problem()
     codes = codes * 0.2
-    gap = objective.duality_gap(
+    gap = sparse_coding.duality_gap(
         x, dictionary, codes, l1_penalty=0.3, non_negative=non_negative
     )
     _, optimum = _optimum(x, dictionary, 0.3, non_negative)
@@ -70,7 +70,7 @@ def test_gap_bounds_the_distance_to_the_optimum(non_negative):
 def test_gap_vanishes_at_the_optimum_and_is_never_negative():
     x, dictionary, _ = _problem(batch=200)
     codes, _ = _optimum(x, dictionary, 0.3, non_negative=True)
-    gap = objective.duality_gap(x, dictionary, np.float32(codes), l1_penalty=0.3)
+    gap = sparse_coding.duality_gap(x, dictionary, np.float32(codes), l1_penalty=0.3)
     # The raw value, unclipped. sklearn stops at 1e-4 of the energy; float32 codes alone
     # cost about 1e-7.
     assert float(jnp.min(gap)) >= -1e-7
@@ -80,18 +80,18 @@ def test_gap_vanishes_at_the_optimum_and_is_never_negative():
 def test_gap_of_zero_rows_is_zero_and_of_wrong_codes_for_them_is_not():
     x, dictionary, codes = _problem()
     zeros = np.zeros_like(x)
-    none = objective.duality_gap(zeros, dictionary, 0 * codes, l1_penalty=0.3)
+    none = sparse_coding.duality_gap(zeros, dictionary, 0 * codes, l1_penalty=0.3)
     np.testing.assert_array_equal(none, 0)
-    some = objective.duality_gap(zeros, dictionary, codes, l1_penalty=0.3)
+    some = sparse_coding.duality_gap(zeros, dictionary, codes, l1_penalty=0.3)
     assert np.all(np.asarray(some) > 1)
 
 
 def test_penalty_may_vary_by_row_and_by_factor():
     x, dictionary, codes = _problem()
     by_row = np.linspace(0.1, 0.5, len(x), dtype=np.float32)
-    together = objective.duality_gap(x, dictionary, codes, l1_penalty=by_row)
+    together = sparse_coding.duality_gap(x, dictionary, codes, l1_penalty=by_row)
     alone = [
-        objective.duality_gap(
+        sparse_coding.duality_gap(
             x[i : i + 1], dictionary, codes[i : i + 1], l1_penalty=float(by_row[i])
         )[0]
         for i in range(len(x))
@@ -99,9 +99,9 @@ def test_penalty_may_vary_by_row_and_by_factor():
     np.testing.assert_allclose(together, alone, rtol=1e-5)
     # λ_f on factor f is the plain problem in codes λ_f·α_f and factors d_f/λ_f.
     by_factor = np.linspace(0.5, 2, len(dictionary), dtype=np.float32)
-    got = objective.duality_gap(x, dictionary, codes, l1_penalty=by_factor[None])
+    got = sparse_coding.duality_gap(x, dictionary, codes, l1_penalty=by_factor[None])
     scaled = dictionary / by_factor[:, None]
-    expected = objective.duality_gap(x, scaled, codes * by_factor, l1_penalty=1.0)
+    expected = sparse_coding.duality_gap(x, scaled, codes * by_factor, l1_penalty=1.0)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
@@ -110,14 +110,16 @@ def test_kkt_residual_tells_optimal_codes_from_others(non_negative):
     x, dictionary, codes = _problem()
     optimal, _ = _optimum(x, dictionary, 0.3, non_negative)
     settings = {"l1_penalty": 0.3, "non_negative": non_negative}
-    at_optimum = objective.kkt_residual(x, dictionary, np.float32(optimal), **settings)
+    at_optimum = sparse_coding.kkt_residual(
+        x, dictionary, np.float32(optimal), **settings
+    )
     # sklearn's own stopping rule leaves about 1e-3.
     assert float(jnp.max(at_optimum)) < 1e-2
-    elsewhere = objective.kkt_residual(x, dictionary, codes, **settings)
+    elsewhere = sparse_coding.kkt_residual(x, dictionary, codes, **settings)
     assert float(jnp.min(elsewhere)) > 0.1
 
 
 def test_objective_is_the_definition():
     x, dictionary, codes = _problem()
-    got = objective.lasso_objective(x, dictionary, codes, l1_penalty=0.3)
+    got = sparse_coding.lasso_objective(x, dictionary, codes, l1_penalty=0.3)
     np.testing.assert_allclose(got, _primal(x, dictionary, codes, 0.3), rtol=1e-5)

@@ -1,16 +1,15 @@
 """Properties of every solver over shapes, scales, penalties and dependent factors."""
 
 import hypothesis
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 from sklearn import linear_model
 
-from tfvis_jax.sparse_coding import encode, objective
+from tfvis_jax import config, sparse_coding
 
-_SOLVERS = [name for name in encode.SOLVERS if name != "auto"]
+_SOLVERS = [name for name in config.SOLVERS if name != "auto"]
 _SHAPES = [(1, 1, 1), (3, 7, 5), (5, 6, 70)]
 _PENALTIES = ("scalar", "row", "factor")
 
@@ -72,18 +71,13 @@ def _optimum(x, dictionary, penalty, l2_penalty, *, non_negative):
     return np.array(values)
 
 
-_encode = jax.jit(
-    encode.encode, static_argnames=("solver", "max_steps", "non_negative")
-)
-
-
 @pytest.mark.parametrize("solver", _SOLVERS)
 @_settings
 @hypothesis.given(problem=_problems(), non_negative=st.booleans())
 def test_certificate_holds_whatever_the_problem(solver, problem, non_negative):
     x, dictionary, penalty, l2_penalty = problem
     settings = {"l1_penalty": penalty, "l2_penalty": l2_penalty}
-    got = _encode(
+    got = sparse_coding.encode(
         x,
         dictionary,
         solver=solver,
@@ -106,7 +100,7 @@ def test_certificate_holds_whatever_the_problem(solver, problem, non_negative):
     # Where factors are nearly dependent, the others may take many more steps.
     if solver in ("spectral", "working_set"):
         assert np.all(got.converged)
-        kkt = objective.kkt_residual(
+        kkt = sparse_coding.kkt_residual(
             x, dictionary, codes, non_negative=non_negative, **settings
         )
         # The gap goes as the square of the violation, on a scale of λ·‖α‖₁.

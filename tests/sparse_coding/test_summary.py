@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tfvis_jax import errors
-from tfvis_jax.sparse_coding import encode, summary
+from tfvis_jax import errors, sparse_coding
+from tfvis_jax.sparse_coding import summary
 
 
 def _encoding(gap, num_steps, *, tolerance=1e-3):
     gap = np.float32(gap)
-    return encode.Encoding(None, gap, np.int32(num_steps), gap <= tolerance)
+    return sparse_coding.Encoding(None, gap, np.int32(num_steps), gap <= tolerance)
 
 
 def test_numbers_are_counts_means_and_quantiles():

@@ -1,36 +1,48 @@
 """Working sets reach the optimum of all factors, whatever sizes their rows need."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import problems
 import pytest
 
-from tfvis_jax.sparse_coding import fista, objective, problem, working_set
+from tfvis_jax import sparse_coding
+
+_problem = functools.partial(
+    problems.sums_of_factors,
+    batch=70,
+    d_model=48,
+    n_factors=600,
+    n_active=8,
+    noise=0.02,
+)
 
 
-def _problem(batch=70, d_model=48, n_factors=600, active=8, seed=0):
-    return problems.sums_of_factors(
-        batch, d_model, n_factors, seed=seed, n_active=active, noise=0.02
-    )
+# Each size is a branch to compile; these are enough for the rows here.
+_FEW = sparse_coding.WorkingSet(sizes=(32, 64))
 
 
-def _solve(x, dictionary, *, tolerance=1e-5, codes0=None, **settings):
-    largest = 1.05 * jnp.linalg.norm(dictionary, 2) ** 2
+def _solve(x, dictionary, *, solver=_FEW, tolerance=1e-5, **settings):
+    largest = 1.05 * np.linalg.norm(dictionary, 2) ** 2
     settings = {"l1_penalty": 0.05, "lipschitz": largest} | settings
-    return working_set.solve(
-        problem.lasso(x, dictionary, **settings),
+    got = sparse_coding.encode(
+        x,
+        dictionary,
+        solver=solver,
         tolerance=tolerance,
         max_steps=2000,
-        codes0=codes0,
+        **settings,
     )
+    return got.codes, got.gap, got.num_steps
 
 
 @pytest.mark.parametrize("non_negative", [True, False])
 def test_certificate_is_that_of_all_factors(non_negative):
     x, dictionary = _problem()
     codes, gap, num_steps = _solve(x, dictionary, non_negative=non_negative)
-    expected = objective.duality_gap(
+    expected = sparse_coding.duality_gap(
         x, dictionary, codes, l1_penalty=0.05, non_negative=non_negative
     )
     np.testing.assert_allclose(gap, expected, atol=1e-7)
@@ -44,18 +56,30 @@ def test_certificate_is_that_of_all_factors(non_negative):
 def test_objective_equals_that_of_dense_steps():
     x, dictionary = _problem()
     codes, _, _ = _solve(x, dictionary)
-    lasso = problem.lasso(x, dictionary, l1_penalty=0.05)
-    dense = fista.solve(lasso, num_steps=3000, restart=True)
-    got = objective.lasso_objective(x, dictionary, codes, l1_penalty=0.05)
-    best = objective.lasso_objective(x, dictionary, dense, l1_penalty=0.05)
+    dense = sparse_coding.encode(
+        x,
+        dictionary,
+        l1_penalty=0.05,
+        solver="fista_restart",
+        tolerance=0,
+        max_steps=3000,
+    ).codes
+    got = sparse_coding.lasso_objective(x, dictionary, codes, l1_penalty=0.05)
+    best = sparse_coding.lasso_objective(x, dictionary, dense, l1_penalty=0.05)
     energy = 0.5 * np.sum(x**2, axis=1)
     assert np.all(got - best <= 1.2e-5 * energy)  # The tolerance, and rounding.
 
 
 def test_rows_too_dense_for_any_working_set_are_solved():
-    x, dictionary = _problem(active=200, d_model=300, n_factors=700, batch=20)
+    x, dictionary = _problem(n_active=200, d_model=300, n_factors=700, batch=20)
     x[:5] *= 1e-3  # These need next to nothing.
-    codes, gap, _ = _solve(x, dictionary, l1_penalty=0.02, tolerance=1e-4)
+    codes, gap, _ = _solve(
+        x,
+        dictionary,
+        solver=sparse_coding.WorkingSet(),
+        l1_penalty=0.02,
+        tolerance=1e-4,
+    )
     used = np.sum(np.asarray(codes) > 0, axis=1)
     assert used[5:].max() > 256 / 1.1 and used[:5].max() < 32
     assert float(jnp.max(gap)) <= 1e-4
@@ -74,7 +98,7 @@ def test_any_batch_size(batch):
 
 @pytest.mark.parametrize("n_factors", [1, 2, 63, 65])
 def test_few_factors(n_factors):
-    x, dictionary = _problem(n_factors=n_factors, active=3, batch=9)
+    x, dictionary = _problem(n_factors=n_factors, n_active=3, batch=9)
     _, gap, _ = _solve(x, dictionary)
     assert float(jnp.max(gap)) <= 1e-5
 
@@ -104,7 +128,7 @@ def test_penalty_by_factor_is_kept():
     penalty = np.random.default_rng(2).uniform(0.02, 0.2, size=(1, 600))
     penalty = np.float32(penalty)
     codes, gap, _ = _solve(x, dictionary, l1_penalty=penalty)
-    expected = objective.duality_gap(x, dictionary, codes, l1_penalty=penalty)
+    expected = sparse_coding.duality_gap(x, dictionary, codes, l1_penalty=penalty)
     np.testing.assert_allclose(gap, expected, atol=1e-7)
     assert float(jnp.max(gap)) <= 1e-5
 
@@ -113,7 +137,9 @@ def test_memory_in_flight_is_a_few_codes():
     x, dictionary = _problem(batch=2048, n_factors=1024)
 
     def solve(x, dictionary):
-        return _solve(x, dictionary, lipschitz=5.0)
+        return sparse_coding.encode(
+            x, dictionary, l1_penalty=0.05, solver="working_set", lipschitz=5.0
+        )
 
     memory = jax.jit(solve).lower(x, dictionary).compile().memory_analysis()
     by_row = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 2048

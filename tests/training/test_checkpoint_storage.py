@@ -1,4 +1,4 @@
-"""Checkpoints in other places than the run: folders, and buckets of an emulator."""
+"""Checkpoints outside the run: in folders, and in buckets of an emulator."""
 
 import dataclasses
 import logging
@@ -9,7 +9,7 @@ import pytest
 import toy_runs
 from etils import epath
 
-from tfvis_jax import config
+from tfvis_jax import config_json
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import directory
 from tfvis_jax.training import checkpoint_storage, loop
@@ -73,7 +73,7 @@ def _stop_and_go_on(place, run, settings, expected):
     folder = epath.Path(place)
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
     _damage(folder / "2")
-    with pytest.warns(UserWarning, match=f"{place}/2 cannot be read. An older"):
+    with pytest.warns(UserWarning, match=f"{place}/2 cannot be read. It was moved"):
         state = toy_runs.fit(run, settings)
     np.testing.assert_array_equal(state.dictionary, expected.dictionary)
     aside = folder.with_name(folder.name + "-damaged")
@@ -86,7 +86,7 @@ def _stop_and_go_on(place, run, settings, expected):
 def test_a_folder_elsewhere(settings, expected, tmp_path):
     place = tmp_path / "scratch" / "run"
     _stop_and_go_on(place, tmp_path / "run", settings, expected)
-    with pytest.raises(InputError, match=r"seed: 0 there, 1 asked for\n  other text"):
+    with pytest.raises(InputError, match=r"seed: 0 there, 1 requested\n  other text"):
         # The same place, once more, for a run of another seed and less text.
         other = dataclasses.replace(
             settings,
@@ -146,4 +146,4 @@ def test_how_often_is_no_other_run(settings, tmp_path):
     elsewhere = dataclasses.replace(rarely, checkpoints="/elsewhere")
     with pytest.raises(InputError, match="checkpoints: None there, '/elsewhere'"):
         run.open_or_create(elsewhere)
-    assert config.from_json(config.to_json(elsewhere)) == elsewhere
+    assert config_json.from_json(config_json.to_json(elsewhere)) == elsewhere

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import toy_runs
 
-from tfvis_jax import sharding
+from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import checkpoint, held_out, loop
-from tfvis_jax.training import state as state_lib
 
 SMALL = {"windows_per_batch": 8, "rows_per_step": 64, "checkpoint_every": 3}
 
@@ -71,6 +71,38 @@ def test_an_interrupted_run_ends_bitwise_the_same(
     assert [line["rows"] for line in _lines(tmp_path)] == [
         line["rows"] for line in _lines(path)
     ]
+
+
+def test_checkpoints_with_settings_of_the_first_schema_resume(
+    trained, settings, tmp_path, monkeypatch
+):
+    real = setup.identity
+
+    def first_schema(opened, windows):
+        found = real(opened, windows)
+        values = found["settings"]
+        del values["schema"]
+        values["solver"] |= values.pop("sparsity")
+        return found
+
+    monkeypatch.setattr(setup, "identity", first_schema)
+    with pytest.raises(loop.Interrupted):
+        toy_runs.fit(tmp_path, settings, stop_after=3)
+    monkeypatch.undo()
+    config_path = tmp_path / "config.json"
+    values = json.loads(config_path.read_text())
+    del values["schema"]
+    values["solver"] |= values.pop("sparsity")
+    config_path.write_text(json.dumps(values))
+    other = dataclasses.replace(
+        settings,
+        sparsity=config.SparsityConfig(target_l0=4.0),
+        checkpoints=str(tmp_path / "checkpoints"),
+    )
+    with pytest.raises(InputError, match=r"target_l0: None there, 4\.0 requested"):
+        toy_runs.fit(tmp_path / "other", other)
+    resumed = toy_runs.fit(tmp_path, settings)
+    np.testing.assert_array_equal(resumed.dictionary, trained[0].dictionary)
 
 
 def test_a_finished_run_is_left_as_it_is(trained, settings):
@@ -224,7 +256,9 @@ def test_training_goes_on_where_checkpoints_cannot_be_saved(
         return real(self, step, *arguments, **settings)
 
     monkeypatch.setattr(saver, "save_async", full_for_a_while)
-    with pytest.warns(UserWarning, match="no space left.*goes on; .* the last is 3"):
+    with pytest.warns(
+        UserWarning, match="no space left.*continues; the last complete checkpoint is 3"
+    ):
         state = toy_runs.fit(tmp_path, settings)
     assert len(calls) > 4
     np.testing.assert_array_equal(state.dictionary, trained[0].dictionary)
@@ -265,7 +299,7 @@ def test_the_log_tells_of_held_out_text_waiting_and_compiling(trained, settings)
     opened, windows = toy_runs.open_run(path, settings)
     result = reconstruction.evaluate(
         opened,
-        state_lib.trained_dictionary(state, opened),
+        dictionary_file.from_state(state, opened),
         windows,
         progress=toy_runs.silent,
     )
@@ -292,7 +326,7 @@ def test_the_held_out_error_of_all_windows_is_that_of_the_report(
         got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
     result = reconstruction.evaluate(
         opened,
-        state_lib.trained_dictionary(state, opened),
+        dictionary_file.from_state(state, opened),
         windows,
         progress=toy_runs.silent,
     )
@@ -339,14 +373,14 @@ def test_a_profile_is_written_where_asked_for(settings, tmp_path):
 
 
 def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
-    solver = dataclasses.replace(settings.solver, equal_l0=True)
-    equal = dataclasses.replace(settings, solver=solver)
+    sparsity = config.SparsityConfig(equal_l0=True)
+    equal = dataclasses.replace(settings, sparsity=sparsity)
 
     def l0_of_layers(path, wanted, state):
         opened, windows = toy_runs.open_run(path, wanted)
         found = reconstruction.evaluate(
             opened,
-            state_lib.trained_dictionary(state, opened),
+            dictionary_file.from_state(state, opened),
             windows,
             progress=toy_runs.silent,
         )

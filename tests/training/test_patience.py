@@ -1,4 +1,4 @@
-"""Training ends early where the held-out error no longer falls."""
+"""Training stops early if the held-out error no longer falls."""
 
 import dataclasses
 
@@ -32,7 +32,7 @@ def test_training_ends_where_the_held_out_error_has_settled(settings, tmp_path):
     told = []
     state = toy_runs.fit(tmp_path / "whole", still, notify=told.append)
     assert int(state.batch) == 9
-    assert "ends after batch 9" in told[0]
+    assert "stops after batch 9" in told[0]
     # Checkpoints of an interruption do not count, and a run that has ended stays so.
     with pytest.raises(loop.Interrupted):
         toy_runs.fit(tmp_path / "stopped", still, stop_after=4)

@@ -1,4 +1,4 @@
-"""Two processes on one machine learn what one learns, and survive each other's end."""
+"""Two processes on one machine learn the same as one, and survive each other's end."""
 
 import os
 import pathlib
@@ -132,7 +132,7 @@ def test_one_that_ends_stops_the_other_and_both_resume(settings, together, tmp_p
     processes[1].send_signal(signal.SIGTERM)
     assert _finish(processes, seconds=60) == [0, 0]
     assert not (run / "dictionary.safetensors").exists()
-    assert "goes on" in (tmp_path / "run-1.log").read_text()
+    assert "resumes" in (tmp_path / "run-1.log").read_text()
     # Bitwise with as many processes; up to rounding with one.
     np.testing.assert_array_equal(_train(run, settings, processes=2), factors)
     alone = _train(tmp_path / "alone", settings, devices=1)
@@ -141,9 +141,9 @@ def test_one_that_ends_stops_the_other_and_both_resume(settings, together, tmp_p
 
 def test_two_processes_store_what_one_does(settings, tmp_path):
     for name, processes in (("two", 2), ("one", 1)):
-        _work(tmp_path / name, settings, processes=processes, name="activations")
+        _work(tmp_path / name, settings, processes=processes, name="hidden_states")
     first, second = (
-        _files(tmp_path / name / "activations" / "states") for name in ("two", "one")
+        _files(tmp_path / name / "hidden_states" / "states") for name in ("two", "one")
     )
     assert first.keys() == second.keys() and len(first) > 2
     assert first == second
@@ -196,7 +196,7 @@ def test_how_a_process_leaves_the_others(monkeypatch):
 
 def test_a_coordinator_that_is_not_there_is_named():
     with (
-        pytest.raises(InputError, match=r"Nobody answered.*127\.0\.0\.1:\d+"),
+        pytest.raises(InputError, match=r"127\.0\.0\.1:\d+ did not answer for 1 sec"),
         distributed.joined(f"127.0.0.1:{_free_port()}", 2, 1, patience_s=1),
     ):
         pass

@@ -12,6 +12,7 @@ import numpy as np
 from tfvis_jax.comparison import method as method_lib
 from tfvis_jax.comparison import pca, sae, sparse_coding, train_sae
 from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import refit
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
 METHODS = ("sparse_coding", *SAE_METHODS, "sample_factors", "random_factors", "pca")
@@ -196,7 +197,7 @@ class _Refitted:
 
     def codes(self, x: jax.Array) -> jax.Array:
         centred = x - self.offset[None, :]
-        return sparse_coding.refit_codes(centred, self.factors, self.method.codes(x))
+        return refit(centred, self.factors, self.method.codes(x))
 
 
 def _best_rate(x, name, config) -> float:

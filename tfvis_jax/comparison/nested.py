@@ -18,7 +18,7 @@ import numpy as np
 
 from tfvis_jax.comparison import method
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encode, refit
 from tfvis_jax.training import nested
 
 # L0 while learning, as a share of what is wanted: more costs variance, less F1.
@@ -147,6 +147,5 @@ def with_target_l0(
 
 @jax.jit
 def _codes(y, factors, penalties):
-    return encode.encode(
-        y, factors, l1_penalty=penalties[None, :], tolerance=_TOLERANCE, debias=True
-    ).codes
+    found = encode(y, factors, l1_penalty=penalties[None, :], tolerance=_TOLERANCE)
+    return refit(y, factors, found.codes)

@@ -21,9 +21,9 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.comparison import method
+from tfvis_jax.learning import learn
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, penalty, refit
-from tfvis_jax.training import learn
+from tfvis_jax.sparse_coding import encode, for_l0, refit
 
 # How many more factors than wanted the lasso finds, in learning. On hidden states of
 # 384 dimensions, 1,024 factors: for 16 wanted, learning at 48 or 73 leaves 3 % apart,
@@ -58,10 +58,10 @@ class SparseCoding:
         """Returns the codes [rows, n_factors] >= 0 of ``x`` [rows, d_model]."""
         centred = x - self.offset[None, :]
         codes = _lasso(centred, self.factors, self.l1_penalty)
-        codes = refit_codes(centred, self.factors, codes)
+        codes = refit(centred, self.factors, codes)
         for least_code in self.least_codes:
             codes = jnp.where(codes >= least_code, codes, 0)
-            codes = refit_codes(centred, self.factors, codes)
+            codes = refit(centred, self.factors, codes)
         return codes
 
     def reconstruct(self, x: jax.Array) -> jax.Array:
@@ -90,11 +90,11 @@ def fit(
     """
     rows, unseen = method.keep_back(x)
     offset, scale = method.centre_and_scale(rows)
-    state = learn.learn(
+    state = learn(
         (rows - offset) / scale,
-        solver=config_lib.SolverConfig(
-            target_l0=_learning_l0(target_l0, n_factors, x.shape[1]),
-            tolerance=_TOLERANCE,
+        solver=config_lib.SolverConfig(tolerance=_TOLERANCE),
+        sparsity=config_lib.SparsityConfig(
+            target_l0=_learning_l0(target_l0, n_factors, x.shape[1])
         ),
         dictionary=config_lib.DictionaryConfig(n_factors=n_factors),
         num_passes=num_passes,
@@ -144,15 +144,15 @@ def with_target_l0(
     """
     sample = jnp.asarray(x[:: -(-len(x) // _SAMPLE)] - offset)
     first_l0 = _first_l0(target_l0, *factors.shape)
-    l1_penalty = float(penalty.for_l0(sample, factors, target_l0=first_l0))
-    codes = refit_codes(sample, factors, _lasso(sample, factors, l1_penalty))
+    l1_penalty = float(for_l0(sample, factors, target_l0=first_l0))
+    codes = refit(sample, factors, _lasso(sample, factors, l1_penalty))
     num_rounds = max(1, math.ceil(math.log(first_l0 / target_l0) / -math.log(_KEEP)))
     least_codes = []
     for l0 in np.geomspace(first_l0, target_l0, num_rounds + 1)[1:]:
         kept = min(round(l0 * len(sample)), codes.size)
         least_codes.append(float(np.partition(codes, -kept, axis=None)[-kept]))
         codes = jnp.where(codes >= least_codes[-1], codes, 0)
-        codes = refit_codes(sample, factors, codes)
+        codes = refit(sample, factors, codes)
     return SparseCoding(
         factors=jnp.asarray(factors),
         offset=jnp.asarray(offset),
@@ -171,10 +171,5 @@ def _first_l0(target_l0, n_factors, d_model) -> float:
     return max(target_l0, min(wanted, 0.75 * min(n_factors, d_model)))
 
 
-@jax.jit
 def _lasso(x, factors, l1_penalty):
-    return encode.encode(x, factors, l1_penalty=l1_penalty, tolerance=_TOLERANCE).codes
-
-
-# (rows, factors, codes) to least-squares codes on the support; compiled once for all.
-refit_codes = jax.jit(refit.refit)
+    return encode(x, factors, l1_penalty=l1_penalty, tolerance=_TOLERANCE).codes

@@ -16,6 +16,7 @@ from flax import nnx
 
 from tfvis_jax.comparison import method, sae, sae_loop
 from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import checks
 
 LEARNING_RATES = (1.5e-3, 3e-3, 6e-3)
 
@@ -169,5 +170,4 @@ def _check(x):
             "Expected `x` to be float32 of shape [rows, d_model] with at least two "
             f"rows, got {x.dtype} of shape {x.shape}."
         )
-    if not bool(jnp.all(jnp.isfinite(x))):
-        raise InputError("Expected finite rows, got NaN or infinity; leave them out.")
+    checks.check_values({"x": x})

@@ -1,1 +1,1 @@
-"""From text to batches: documents, token windows on disk, the loader."""
+"""Data: documents, token windows on disk, batches, hidden states."""

@@ -1,12 +1,12 @@
 """Writes a corpus as token windows, in shards that survive an interruption.
 
-settings.json   what was asked for, written first
-00000.*, ...    shards, each whole or not there (`shards`)
+settings.json   the requested settings, written first
+00000.*, ...    shards, each complete or absent (`shards`)
 is_continuation.npy, held_out.npy, token_counts.npy
-index.json      counts, written last: its presence means that all is there
+index.json      counts, written last: if it is present, everything is
 
-Shards are cut from the text before cleaning and tokenisation, so that they, and every
-byte of the result, depend neither on the number of processes nor on interruptions.
+The text is divided into shards before cleaning and tokenization. Every byte of the
+result is therefore independent of the number of processes and of interruptions.
 """
 
 import dataclasses
@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import errors, files
+from tfvis_jax import files
 from tfvis_jax.data import corpus, readers, shard_workers, windows_index
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
 
-# Large enough that a shard's files are few, small enough that workers share a corpus.
+# Large enough to keep the number of files small, small enough to occupy all workers.
 SHARD_CHARS = 2_000_000
 
 
@@ -33,36 +34,37 @@ def build(
     num_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> windows_lib.Windows:
-    """Reads, cleans and tokenises a corpus into a folder, or goes on doing so.
+    """Reads, cleans and tokenizes a corpus into a folder, or resumes doing so.
 
-    Called again after an interruption it re-does only the shards that were not whole,
-    with the same bytes as a result; called on a finished folder it only opens it.
+    After an interruption, a second call builds only the shards that are incomplete and
+    gives the same bytes as an uninterrupted one. A finished folder is only opened.
 
     Windows never cross documents and no token is dropped, so the last window of a
     document is padded. With ``max_tokens`` the corpus ends with the window that
-    reaches it. For the held-out windows see `cutting.held_out_windows`.
+    reaches that number. For the held-out windows see `cutting.held_out_windows`.
 
     Args:
-      folder: made if it is not there; the parent must exist.
-      corpus_config: which text, how cut.
-      tokenizer: the BERT's.
-      num_workers: processes that clean and tokenise; 1 is the calling one alone. More
-        are spawned, which imports the calling script again: it needs the usual
-        ``if __name__ == "__main__"``.
-      progress: called with (bytes of the input that are done, bytes in all); in all is
-        0 where that is not known.
+      folder: where to write; created if absent, but its parent must exist.
+      corpus_config: which text to read, and how to cut it.
+      tokenizer: the tokenizer of the BERT.
+      num_workers: number of processes that clean and tokenize; 1 uses the calling
+        process only. Several are spawned, and each imports the calling script, which
+        therefore needs the usual ``if __name__ == "__main__"``.
+      progress: called with (bytes of the input done, bytes in all); the latter is 0 if
+        it is unknown.
 
     Raises:
-      InputError: unreadable or empty input, a folder made with other settings (lists
-        the differences), a full disk.
+      InputError: the input is empty or cannot be read, the folder was built with other
+        settings (lists the differences), or the disk is full.
     """
     folder = pathlib.Path(folder)
     capacity = corpus_config.window_length - 2 * corpus_config.special_tokens
     if not 1 <= capacity < 2**16:
-        raise errors.InputError(
+        raise InputError(
             "Expected windows of 3 to 65,535 tokens, got "
-            f"{corpus_config.window_length}."
+            f"{corpus_config.window_length}; change --window_length."
         )
+    # Settings are compared before anything is written or opened.
     finished = (folder / "index.json").is_file()
     inputs = _find_inputs(corpus_config.paths, may_be_gone=finished)
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
@@ -71,6 +73,7 @@ def build(
     if finished:
         return windows_lib.open(folder)
     folder.mkdir(exist_ok=True)
+    # Left behind by a process that was killed while writing.
     for stale in folder.glob(".*.partial"):
         stale.unlink(missing_ok=True)
     files.write_json(folder / "settings.json", settings)
@@ -86,18 +89,19 @@ def build(
         capacity=capacity,
         num_workers=num_workers,
     )
-    for summary, position in results:
+    for size, position in results:
         num_shards += 1
-        num_tokens += summary.num_tokens
+        num_tokens += size.num_tokens
         if progress is not None:
             progress(min(position, num_bytes), num_bytes)
         if corpus_config.max_tokens is not None and (
             num_tokens >= corpus_config.max_tokens
         ):
             break
+    # Stops the workers, which may be ahead of ``max_tokens``.
     results.close()
     if not num_tokens:
-        raise errors.InputError(corpus.no_text(inputs))
+        raise InputError(corpus.no_text(inputs))
     windows_index.finish(
         folder, num_shards=num_shards, settings=settings, tokenizer=tokenizer
     )
@@ -111,8 +115,8 @@ def _find_inputs(
 ) -> list[pathlib.Path | str]:
     try:
         return corpus.find_inputs(paths)
-    except errors.InputError:
-        # The windows hold all that later commands need: the text may have moved.
+    except InputError:
+        # The windows hold all that later commands need, so the text may have moved.
         if may_be_gone:
             return []
         raise
@@ -136,7 +140,7 @@ def _settings(
 
 
 def _fingerprint(item: pathlib.Path | str) -> str:
-    """Tells a file from another by name, size, first and last bytes."""
+    """Identifies a file by its name, size, and a hash of its first and last bytes."""
     if isinstance(item, str):
         return item
     size = item.stat().st_size
@@ -147,7 +151,7 @@ def _fingerprint(item: pathlib.Path | str) -> str:
     return f"{item.name}, {size:,} bytes, {digest.hexdigest()[:16]}"
 
 
-def _check_same(folder: pathlib.Path, old: dict, new: dict) -> None:
+def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     compared = (
         [*(old | new)] if new["inputs"] else [k for k in old | new if k != "inputs"]
     )
@@ -157,10 +161,10 @@ def _check_same(folder: pathlib.Path, old: dict, new: dict) -> None:
         if old.get(name) != new.get(name)
     ]
     if changed:
-        raise errors.InputError(
-            f"{folder} was made with other settings:\n  "
+        raise InputError(
+            f"{folder} was built with other settings:\n  "
             + "\n  ".join(changed)
-            + "\nUse these settings, or another folder."
+            + "\nUse the same settings, or choose another folder."
         )
 
 

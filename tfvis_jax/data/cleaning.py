@@ -1,9 +1,9 @@
-"""Undoes what corpus makers did to running text.
+"""Undoes the tokenization of corpora such as WikiText.
 
-WikiText is distributed tokenised: ``a 2 @-@ litre ( 0 @.@ 4 gal ) " pot "``, with
-rare words as ``<unk>`` and headings as ``= = Section = =``. Left in, these marks win
-factors of their own. They are undone only in a file that has them: text that was
-never tokenised comes through unchanged.
+WikiText is distributed tokenized: ``a 2 @-@ litre ( 0 @.@ 4 gal ) " pot "``, with
+rare words as ``<unk>`` and headings as ``= = Section = =``. If these marks stayed in,
+the dictionary would spend factors on them. They are undone only in files that contain
+them: text that was never tokenized passes through unchanged.
 """
 
 import enum
@@ -13,22 +13,22 @@ from tfvis_jax.data import mediawiki
 
 
 class Style(enum.Enum):
-    """How the text of a file was prepared, which decides how it is cleaned."""
+    """How the text of a file was prepared; it determines how the text is cleaned."""
 
     PLAIN = "plain"
-    # Marks such as "@-@" without the spaces round punctuation: what remains of
-    # WikiText after a tokenizer's decode.
+    # Marks such as "@-@" but normal spacing around punctuation: WikiText that a
+    # tokenizer has encoded and decoded.
     MARKED = "marked"
     WIKITEXT = "wikitext"
     MEDIAWIKI = "mediawiki"
 
 
 def detect_style(sample: str) -> Style:
-    """Tells from the beginning of a file whether it is tokenised as WikiText is.
+    """Returns the style of a file, given a sample from its beginning.
 
-    A file is WikiText when it has one of the marks and more commas and full stops
-    stand apart from the word before them than next to it; with three marks or more
-    but ordinary spacing, only the marks are undone.
+    A file is `WIKITEXT` if it has at least one mark, and if more commas and full stops
+    follow a space than follow a word directly. With ordinary spacing but three or more
+    marks it is `MARKED`, else `PLAIN`.
     """
     num_marks = len(_MARK.findall(sample)) + len(_UNKNOWN.findall(sample))
     if _SECTION_HEADING.search(sample):
@@ -41,26 +41,25 @@ def detect_style(sample: str) -> Style:
 
 
 def clean(text: str, *, style: Style) -> str:
-    """Returns ``text`` as it would have been written.
+    """Returns ``text`` as an author would have written it.
 
-    * MEDIAWIKI: the markup is stripped, see `mediawiki.strip_markup`.
-    * WIKITEXT: marks, unknown words, headings and the spaces round punctuation are
-      undone; every line is one paragraph.
-    * MARKED: marks, unknown words and headings are undone.
-    * PLAIN: nothing is changed, except that ``= = Section = =`` lines are left out.
+    * MEDIAWIKI: the markup is stripped; see `mediawiki.strip_markup`.
+    * WIKITEXT: marks, unknown words, headings and the spaces around punctuation are
+      removed; every line is one paragraph.
+    * MARKED: marks, unknown words and headings are removed.
+    * PLAIN: only ``= = Section = =`` lines are removed.
 
-    ``<unk>`` is dropped: a run of them ("<unk> and <unk>") counts as one, and brackets
-    or quotes that held nothing else, and a comma that would be doubled, go with it.
+    ``<unk>`` is dropped. A run ("<unk> and <unk>") counts as one, and brackets or
+    quotes that hold nothing else, or a comma that would be doubled, are dropped too.
     """
-    match style:
-        case Style.MEDIAWIKI:
-            return mediawiki.strip_markup(text)
-        case Style.PLAIN:
-            return _SECTION_HEADING.sub("", text)
+    if style is Style.MEDIAWIKI:
+        return mediawiki.strip_markup(text)
+    if style is Style.PLAIN:
+        return _SECTION_HEADING.sub("", text)
     lines = _ANY_HEADING.sub("", text).split("\n")
     lines = [_MARK.sub(r"\1", _drop_unknown(line)) for line in lines]
     if style is Style.WIKITEXT:
-        lines = [_detokenise(line).strip() for line in lines]
+        lines = [_detokenize(line).strip() for line in lines]
         return "\n".join(line for line in lines if line)
     return "\n".join(lines)
 
@@ -71,7 +70,7 @@ _SECTION_HEADING = re.compile(r"^[ \t]*(?:= ){2,}[^=\n].*(?: =){2,}[ \t]*\n?", r
 _ANY_HEADING = re.compile(r"^[ \t]*(?:= )+[^=\n].*(?: =)+[ \t]*\n?", re.M)
 
 _UNKNOWN_RULES = [
-    # A run of unknown words, and what stood round it alone.
+    # A run of unknown words, then what surrounded nothing else.
     (re.compile(r"\x00(?:(?: ?,| and| or| /| -|-)* ?\x00)+"), "\x00"),
     (re.compile(r"\( ?\x00 ?\) ?"), ""),
     (re.compile(r"\" ?\x00 ?\" ?"), ""),
@@ -102,7 +101,7 @@ _SPACING_RULES = [
     (re.compile(r" +([,.;:!?%])(?=\s|$|[)\]}\"',.;:!?])"), r"\1"),
     (re.compile(r"([$£€¥]) (?=\d)"), r"\1"),
     (re.compile(r"(?<=\d) ° ?(?=[CF]\b)"), " °"),
-    # A longer word in s before the mark is more likely a plural's possessive.
+    # After a longer word that ends in s, the mark is more likely a plural possessive.
     (re.compile(r"(?<![a-z]{3}s) ' ([^']{1,80}?) '(?=[ ,.;:!?)]|$)"), r" '\1'"),
     (re.compile(r"(?<=[a-z]{3}s) '(?= )"), "'"),
     (re.compile(r"(?<= ') (?=\d0s)"), ""),
@@ -110,7 +109,7 @@ _SPACING_RULES = [
 ]
 
 
-def _detokenise(line: str) -> str:
+def _detokenize(line: str) -> str:
     line = _attach_quotes(line, mark='"')
     for pattern, replacement in _SPACING_RULES:
         line = pattern.sub(replacement, line)
@@ -118,10 +117,10 @@ def _detokenise(line: str) -> str:
 
 
 def _attach_quotes(line: str, *, mark: str) -> str:
-    """Puts opening quotes next to the word that follows, closing ones to the left."""
-    # Neighbouring marks share a space, which must serve both.
+    """Attaches opening quotes to the next word, closing quotes to the word before."""
+    # Adjacent marks share a space, and splitting needs one for each.
     parts = f" {line} ".replace(f"{mark} {mark}", f"{mark}  {mark}").split(f" {mark} ")
-    # With an odd number the last one is an inch or a slip, and stays as it is.
+    # If their number is odd, the last is an inch sign or a slip and stays unchanged.
     num_paired = (len(parts) - 1) // 2 * 2
     text = parts[0]
     for number, part in enumerate(parts[1:]):

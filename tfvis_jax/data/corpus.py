@@ -1,7 +1,7 @@
-"""From what a user names (files, folders, globs, hub datasets) to clean documents.
+"""Reads clean documents from the files, folders, globs and datasets a user names.
 
-Reading is in two steps, so that the slow one can be spread over processes:
-`read_raw` splits files into documents, `finish` cleans one.
+Reading takes two steps, so that the slow one can be spread over processes: `read_raw`
+splits files into documents, and `finish` cleans one document.
 """
 
 import dataclasses
@@ -9,28 +9,29 @@ import glob
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from tfvis_jax import errors
 from tfvis_jax.data import cleaning, formats, readers
+from tfvis_jax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-    """A text and its name: a title, or its file and number."""
+    """A text and its name: a title, or the file's name and the document's number."""
 
     name: str
     text: str
 
 
 def find_inputs(paths: Sequence[str]) -> list[pathlib.Path | str]:
-    """Returns the files, in order and once each, and ``hf://`` names as they are.
+    """Returns each file once, in the order given, and ``hf://`` names unchanged.
 
-    A folder stands for all files of a known kind in it, however deep, sorted by path;
-    hidden files and other kinds are left out. A glob's matches are sorted, too.
+    A folder stands for all files of a supported format below it, sorted by path; hidden
+    files and other formats are skipped. The matches of a glob are sorted as well.
 
     Raises:
-      InputError: nothing there, nothing readable in a folder, or a named file of an
-        unknown kind.
+      InputError: a path does not exist, a folder has no file of a supported format, or
+        a named file has an unsupported format.
     """
+    # A dict, as a set that keeps the order.
     found: dict[pathlib.Path | str, None] = {}
     for path in paths:
         if str(path).startswith("hf://"):
@@ -43,9 +44,9 @@ def find_inputs(paths: Sequence[str]) -> list[pathlib.Path | str]:
 def read_raw(
     inputs: Sequence[pathlib.Path | str], *, replace_undecodable: bool = False
 ) -> Iterator[readers.RawDocument]:
-    """Yields the documents of `find_inputs`' result before cleaning.
+    """Yields the documents of `find_inputs`' result, before cleaning.
 
-    ``position`` counts bytes over all files.
+    Their ``position`` counts bytes over all files.
     """
     done = 0
     for item in inputs:
@@ -58,14 +59,15 @@ def read_raw(
 
 
 def finish(raw: readers.RawDocument, *, clean: bool = True) -> Iterator[Document]:
-    """Cleans a document: none if no text is left, several if it is too long.
+    """Cleans a document; yields none if no text is left, several if it is too long.
 
-    Wiki markup is stripped even where ``clean`` is off: it is the file's format.
+    Wiki markup is stripped even if ``clean`` is False, because it is the file's format.
     """
     name, text = raw.name, raw.text
     if clean or raw.style is cleaning.Style.MEDIAWIKI:
         text = cleaning.clean(text, style=raw.style)
         if raw.style is cleaning.Style.WIKITEXT:
+            # Titles are tokenized too; one of unknown words alone would be empty.
             name = cleaning.clean(name, style=raw.style) or name
     text = text.strip()
     if text:
@@ -76,26 +78,28 @@ def finish(raw: readers.RawDocument, *, clean: bool = True) -> Iterator[Document
 def read_documents(
     paths: Sequence[str], *, clean: bool = True, replace_undecodable: bool = False
 ) -> Iterator[Document]:
-    """Yields the documents of text files, archives, dumps, folders, datasets.
+    """Yields the documents of text files, archives, dumps, folders and datasets.
 
     * Text (.txt, .text, .tokens, .md, no suffix): a line ``= Title =`` begins a new
-      document; a file without one is one document, named by the file.
-    * JSON lines (.jsonl): the field "text" of every line, named by "title" if there.
-    * NumPy arrays of strings (.npy), such as lists of sentences: one document each.
+      document; a file without such a line is one document, named after the file.
+    * JSON lines (.jsonl): one document a line, its field "text"; named by the field
+      "title" if there is one.
+    * NumPy arrays of strings (.npy), such as lists of sentences: one document a string.
     * MediaWiki dumps (.xml): the articles, without redirects and other namespaces.
     * ``hf://name`` or ``hf://name:config:split``: a Hugging Face dataset, streamed.
 
-    All but .npy may be compressed (.gz, .xz, .zst, .bz2). Documents above a million
-    characters are cut at a paragraph end, into "name", "name #2", ...
+    All but .npy may be compressed (.gz, .xz, .zst, .bz2). Documents of more than a
+    million characters are cut at the end of a paragraph, into "name", "name #2", ...
 
     Args:
       paths: files, folders, globs, ``hf://`` names.
-      clean: undo WikiText's tokenisation, see `cleaning.clean`.
-      replace_undecodable: put U+FFFD for bytes that are not UTF-8.
+      clean: If True, undo WikiText's tokenization; see `cleaning.clean`.
+      replace_undecodable: If True, replace bytes that are not UTF-8 by U+FFFD.
 
     Raises:
-      InputError: nothing found, an unreadable file, or no text in all of them.
+      InputError: nothing was found, a file cannot be read, or none of them holds text.
     """
+    # Only after the last document is it known that none had text.
     empty = True
     inputs = find_inputs(paths)
     for raw in read_raw(inputs, replace_undecodable=replace_undecodable):
@@ -103,13 +107,16 @@ def read_documents(
             empty = False
             yield document
     if empty:
-        raise errors.InputError(no_text(inputs))
+        raise InputError(no_text(inputs))
 
 
 def no_text(inputs: Sequence[pathlib.Path | str]) -> str:
-    """Returns the message for a corpus without a word in it."""
+    """Returns the error message for a corpus that holds no text."""
     names = ", ".join(str(item) for item in inputs[:3])
-    return f"No text in {names}{', ...' if len(inputs) > 3 else ''}: nothing to do."
+    return (
+        f"No text in {names}{', ...' if len(inputs) > 3 else ''}; name files that hold "
+        "text."
+    )
 
 
 def _find_files(name: str) -> list[pathlib.Path]:
@@ -123,9 +130,9 @@ def _find_files(name: str) -> list[pathlib.Path]:
             and formats.detect(file) is not None
         ]
         if not files:
-            raise errors.InputError(
-                f"{path}: no file of a known kind in this folder. "
-                f"Known: {formats.KNOWN_SUFFIXES}."
+            raise InputError(
+                f"The folder {path} has no file of a supported format; expected "
+                f"{formats.KNOWN_SUFFIXES}."
             )
         return files
     if path.is_file():
@@ -134,12 +141,13 @@ def _find_files(name: str) -> list[pathlib.Path]:
         matches = sorted(glob.glob(str(path), recursive=True))
         files = [pathlib.Path(m) for m in matches if pathlib.Path(m).is_file()]
     if not files:
-        raise errors.InputError(
-            f"{name}: no such file or folder, and no file matches it as a glob."
+        raise InputError(
+            f"There is no file or folder {name}, and no file matches it as a glob; "
+            "check the path."
         )
     for file in files:
         if formats.detect(file) is None:
-            raise errors.InputError(
-                f"{file}: unknown kind of file. Known: {formats.KNOWN_SUFFIXES}."
+            raise InputError(
+                f"{file} has an unsupported format; expected {formats.KNOWN_SUFFIXES}."
             )
     return files

@@ -1,4 +1,4 @@
-"""How a document is cut into windows, and which windows are held out."""
+"""Cuts documents into windows and chooses the windows that are held out."""
 
 import hashlib
 
@@ -11,42 +11,43 @@ MAX_WINDOW_CHARS = 2**16 - 1
 
 
 def word_starts(
-    encoding: tokenizer_lib.Encoding, *, is_continuation: np.ndarray
+    tokens: tokenizer_lib.TokenizedText, *, is_continuation: np.ndarray
 ) -> np.ndarray:
-    """Returns [n] bool, whether a token begins a word.
+    """Returns [n] bool, True for tokens that begin a word.
 
-    It does unless its piece is a continuation ("##ing") and adjoins the token before.
+    All do, except a continuation ("##ing") that follows the previous token directly.
     """
-    adjoins = np.zeros(len(encoding.ids), bool)
-    adjoins[1:] = encoding.starts[1:] == encoding.ends[:-1]
-    return ~(is_continuation[encoding.ids] & adjoins)
+    adjoins = np.zeros(len(tokens.ids), bool)
+    adjoins[1:] = tokens.starts[1:] == tokens.ends[:-1]
+    return ~(is_continuation[tokens.ids] & adjoins)
 
 
 def window_boundaries(
-    encoding: tokenizer_lib.Encoding, *, starts_word: np.ndarray, capacity: int
+    tokens: tokenizer_lib.TokenizedText, *, starts_word: np.ndarray, capacity: int
 ) -> np.ndarray:
-    """Cuts a document's tokens into windows of at most ``capacity``.
+    """Cuts a document's tokens into windows of at most ``capacity`` tokens.
 
-    A window ends before a word that does not fit, so that none begins inside a word;
-    a word longer than a whole window is cut. No token is left out.
+    A window ends before the first word that does not fit, so no window begins inside a
+    word, except where a word is longer than a whole window. No token is dropped.
 
     Args:
-      encoding: [n] tokens.
-      starts_word: [n] bool.
-      capacity: tokens in a full window, special ones not counted.
+      tokens: n tokens of a document.
+      starts_word: [n] bool, from `word_starts`.
+      capacity: tokens in a full window, not counting special tokens.
 
     Returns:
-      [num_windows + 1] int64: window i holds the tokens from boundary i to i + 1.
+      [num_windows + 1] int64: window i holds the tokens from boundary i up to, but not
+      including, boundary i + 1.
     """
-    n = len(encoding.ids)
-    # The last word start at or before each token: where to cut back to.
+    n = len(tokens.ids)
+    # The last word start at or before each token, which is where to cut.
     last_start = np.maximum.accumulate(np.where(starts_word, np.arange(n), 0))
     boundaries = [0]
     while boundaries[-1] < n:
         first = boundaries[-1]
         limit = min(first + capacity, n)
-        reach = encoding.starts[first] + MAX_WINDOW_CHARS
-        fitting = int(np.searchsorted(encoding.ends[first:limit], reach, side="right"))
+        reach = tokens.starts[first] + MAX_WINDOW_CHARS
+        fitting = int(np.searchsorted(tokens.ends[first:limit], reach, side="right"))
         end = first + max(fitting, 1)
         if end < n and last_start[end] > first:
             end = int(last_start[end])
@@ -57,18 +58,18 @@ def window_boundaries(
 def held_out_windows(document_of_window: np.ndarray, *, fraction: float) -> np.ndarray:
     """Chooses the windows that are never trained on, by whole documents.
 
-    A document is held out when a hash of its number falls below ``fraction``, which
-    depends on nothing else. Of two documents or more at least one is held out and at
-    least one is not. Of a single document the last ``fraction`` of its windows is held
-    out: then train and held-out text adjoin, and numbers on the latter look better
-    than on other text.
+    A document is held out if a hash of its index falls below ``fraction``; nothing else
+    matters. Of two or more documents, at least one is held out and at least one is not.
+    Of a single document, the last ``fraction`` of its windows is held out. The held-out
+    text then continues the training text, and metrics on it look better than they would
+    on other text.
 
     Args:
-      document_of_window: [num_windows], non-decreasing.
-      fraction: between 0 and 1.
+      document_of_window: [num_windows] document indices, non-decreasing.
+      fraction: of the documents to hold out, between 0 and 1.
 
     Returns:
-      [num_windows] bool.
+      [num_windows] bool, True for held-out windows.
     """
     documents = np.unique(document_of_window)
     num_windows = len(document_of_window)

@@ -1,4 +1,4 @@
-"""The files a corpus is made of: their formats, compression and character encoding."""
+"""Detects the format of a corpus file, uncompresses it and decodes its characters."""
 
 import bz2
 import codecs
@@ -14,13 +14,13 @@ from collections.abc import Iterator
 
 import zstandard
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 
 CHUNK_BYTES = 1 << 20
 
 
 class Format(enum.Enum):
-    """What a file holds, once it is uncompressed."""
+    """What a file holds once it is uncompressed."""
 
     TEXT = "text"
     JSON_LINES = "JSON lines"
@@ -48,14 +48,14 @@ _DAMAGED = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    r"""A line of a file: its text with the "\n" it ends in, and its number from 1."""
+    r"""A line of a file: its text with the final "\n", and its number from 1."""
 
     text: str
     number: int
 
 
 def detect(path: pathlib.Path) -> Format | None:
-    """Returns the format by the file's suffix, None for one that is not known."""
+    """Returns the format that a file's suffix names, or None for an unknown one."""
     name = path.name
     compressed = pathlib.PurePath(name).suffix in _COMPRESSION
     if compressed:
@@ -67,37 +67,38 @@ def detect(path: pathlib.Path) -> Format | None:
 
 
 class InputStream:
-    """The uncompressed bytes of a file, and how much of the file they took.
+    """The uncompressed bytes of a file, with the position in the compressed file.
 
     Raises:
-      InputError: from the constructor when the file cannot be opened, from `read`
-        when it is damaged; both name the file.
+      InputError: the constructor cannot open the file, or `read` finds it damaged; the
+        message names the file.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path) -> None:
         self._path = path
         try:
             self._file = path.open("rb")
         except OSError as error:
-            raise errors.InputError(
-                f"{path} cannot be read: {error.strerror}."
+            raise InputError(
+                f"{path} cannot be read ({error.strerror}); check its permissions."
             ) from error
+        # The file is opened here, so that `position` counts compressed bytes.
         opener = _OPENERS.get(path.suffix)
         self._stream = opener(self._file) if opener else self._file
 
     def read(self, size: int = CHUNK_BYTES) -> bytes:
-        """Returns at most ``size`` bytes, none at the end of the file."""
+        """Returns at most ``size`` bytes; empty at the end of the file."""
         try:
             return self._stream.read(size)
         except _DAMAGED as error:
-            raise errors.InputError(
-                f"{self._path} is damaged or not a {self._path.suffix} file: {error}. "
-                "Get it again, or leave it out."
+            raise InputError(
+                f"{self._path} is damaged or is not a {self._path.suffix} file "
+                f"({error}); download it again, or leave it out."
             ) from error
 
     @property
     def position(self) -> int:
-        """Bytes of the file, as it lies on disk, that were read so far."""
+        """Number of bytes read so far of the file as stored on disk."""
         return self._file.tell()
 
     def __enter__(self) -> "InputStream":
@@ -114,19 +115,22 @@ def read_lines(
     replace_undecodable: bool,
     max_chars: int | None = None,
 ) -> Iterator[Line]:
-    """Yields the lines of UTF-8 text, holding about a chunk at a time.
+    """Yields the lines of UTF-8 text, keeping about one chunk in memory.
 
-    A byte order mark is left out; every kind of line end is understood.
+    A byte order mark is dropped, and every kind of line end is recognised.
 
     Args:
       stream: the opened file.
-      path: its path, for messages.
-      replace_undecodable: put U+FFFD for bytes that are not UTF-8.
-      max_chars: a longer line comes in parts of the same number, broken at spaces.
+      path: its path, for error messages.
+      replace_undecodable: If True, replace bytes that are not UTF-8 by U+FFFD.
+      max_chars: a longer line is yielded in parts with the same number, split at
+        spaces; None never splits.
 
     Raises:
-      InputError: not UTF-8 (unless ``replace_undecodable``), or a damaged file.
+      InputError: the file is damaged, or is not UTF-8 and ``replace_undecodable`` is
+        False.
     """
+    # `rest` is the line that the next chunk continues.
     number, rest = 1, ""
     for chunk in _decode(stream, path=path, replace_undecodable=replace_undecodable):
         *lines, rest = (rest + chunk).split("\n")
@@ -151,15 +155,16 @@ def _decode(
     offset, first = 0, True
     while True:
         data = stream.read()
+        # Bytes of a character whose rest is in this chunk.
         pending = len(utf8.getstate()[0])
         try:
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
-            raise errors.InputError(
+            raise InputError(
                 f"{path} is not UTF-8: byte {offset - pending + error.start} of its "
                 f"text ({error.object[error.start]:#04x}) cannot be decoded. Convert "
-                "the file, or pass --replace_undecodable to put U+FFFD in the place of "
-                "such bytes."
+                "the file, or pass --replace_undecodable to replace such bytes by "
+                "U+FFFD."
             ) from error
         offset += len(data)
         yield text.removeprefix("\ufeff") if first else text
@@ -169,12 +174,12 @@ def _decode(
 
 
 class _ZstandardStream:
-    """Reads .zst, with an error for a file that was cut short.
+    """Reads .zst and raises an error if the file is truncated.
 
-    `zstandard`'s own reader takes the end of the file for the end of the data.
+    The reader of `zstandard` itself takes the end of the file for the end of the data.
     """
 
-    def __init__(self, file: io.BufferedReader):
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
         self._new = zstandard.ZstdDecompressor().decompressobj
         self._frame = self._new()
@@ -182,14 +187,15 @@ class _ZstandardStream:
 
     def read(self, size: int) -> bytes:
         while not self._ready:
+            # A file may hold several frames, one after the other.
             data = self._frame.unused_data if self._frame.eof else b""
             if self._frame.eof:
                 self._frame, self._inside_frame = self._new(), False
-            # Compressed chunks are small since their content may be far larger.
+            # The chunks are small because their content may be many times larger.
             data = data or self._file.read(CHUNK_BYTES // 16)
             if not data:
                 if self._inside_frame:
-                    raise EOFError("the compressed data ends too early")
+                    raise EOFError("the compressed data is truncated")
                 return b""
             self._inside_frame = True
             self._ready = self._frame.decompress(data)

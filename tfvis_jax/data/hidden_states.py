@@ -1,9 +1,9 @@
-"""From a batch of windows to rows of hidden states, shuffled on the device.
+"""Turns a batch of windows into rows of hidden states, shuffled on the device.
 
-All wanted layers come from one pass of the encoder. A batch consists of equal parts;
-the rows of a part are numbered ``(layer · windows of a part + window) · length +
-position`` and shuffled among themselves, so that devices which hold whole parts need
-not exchange any. Rows of padding and special tokens are put last and never used.
+One pass of the encoder gives all requested layers. A batch consists of equal parts. The
+rows of a part have the indices ``(layer · windows in a part + window) · length +
+position`` and are shuffled among themselves, so devices that hold whole parts exchange
+none. Rows of padding and special tokens come last and are never used.
 """
 
 import functools
@@ -30,9 +30,9 @@ def scaled_hidden_states(
     Args:
       encoder: the BERT.
       token_ids: [batch, length] int32.
-      token_mask: [batch, length] bool, false for padding.
-      layer_scale: [n_layers].
-      layers: which hidden states, 0 being the embedding output.
+      token_mask: [batch, length] bool, False for padding.
+      layer_scale: [n_layers], what each layer is divided by.
+      layers: which hidden states to return; 0 is the embedding output.
 
     Returns:
       [n_layers, batch, length, d_model] float32.
@@ -43,11 +43,14 @@ def scaled_hidden_states(
 
 @jax.jit
 def scale_stored(hidden_states: jax.Array, layer_scale: jax.Array) -> jax.Array:
-    """Returns what `scaled_hidden_states` does, from what it gave before.
+    """Returns the result of `scaled_hidden_states`, given stored hidden states.
 
     Args:
       hidden_states: [batch, n_layers, length, d_model], unscaled.
-      layer_scale: [n_layers].
+      layer_scale: [n_layers], what each layer is divided by.
+
+    Returns:
+      [n_layers, batch, length, d_model] float32.
     """
     return jnp.moveaxis(hidden_states, 1, 0) / layer_scale[:, None, None, None]
 
@@ -68,27 +71,28 @@ def shuffle_rows(
     n_layers: int,
     n_selected: int,
 ) -> jax.Array:
-    """Returns row numbers of each part in random order, those that count first.
+    """Returns the row indices of each part in random order, valid rows first.
 
     Args:
-      key: a function of the batch's number alone, so that resuming draws the same.
-      row_mask: [batch, length] bool, true for the tokens that are encoded.
-      num_parts: parts of the batch; divides its size.
+      key: must depend on the batch number alone, so that a resumed run draws the same.
+      row_mask: [batch, length] bool, True for the tokens that are encoded.
+      num_parts: parts of the batch; must divide its size.
       n_layers: number of hidden states per token.
-      n_selected: static length of an order; may exceed the number of rows.
+      n_selected: static length of each order; may exceed the number of rows.
 
     Returns:
       [num_parts, n_selected] int32.
     """
 
-    def shuffle(key, mask):
+    def shuffle(key: jax.Array, mask: jax.Array) -> jax.Array:
+        # Invalid rows rank above all random numbers, which are below 1.
         counts = jnp.broadcast_to(mask[None], (n_layers, *mask.shape)).reshape(-1)
         rank = jax.random.uniform(key, counts.shape)
         order = jnp.argsort(jnp.where(counts, rank, 2.0))
-        # Filled up, so that every slice of `take_rows` lies inside.
+        # Padded, so that no slice of `take_rows` exceeds the array.
         return jnp.pad(order, (0, max(0, n_selected - order.size)))[:n_selected]
 
-    def shuffle_parts(keys, masks):
+    def shuffle_parts(keys: jax.Array, masks: jax.Array) -> jax.Array:
         return jax.vmap(shuffle)(keys, masks.reshape(len(keys), -1, masks.shape[-1]))
 
     keys = jax.random.split(key, num_parts)
@@ -107,35 +111,51 @@ def take_rows(
     n_steps: jax.Array,
     size: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Gathers the rows of one of the steps that share the rows of a batch evenly.
+    """Gathers the rows of one step; the steps of a batch share its rows evenly.
 
     Args:
       hidden_states: [n_layers, batch, length, d_model].
       token_ids: [batch, length].
-      order: [num_parts, n_selected] row numbers from `shuffle_rows`.
-      token_weights: [vocab_size] weight of a row by its token.
-      n_valid: [num_parts] int32, how many rows of each part are used.
-      step: scalar int32, the number of the step, from 0.
-      n_steps: scalar int32, into how many the rows go.
-      size: rows of a part; at least ``n_valid / n_steps``, rounded up.
+      order: [num_parts, n_selected] row indices from `shuffle_rows`.
+      token_weights: [vocab_size], weight of the rows of each token.
+      n_valid: [num_parts] int32, number of rows of each part that are used.
+      step: scalar int32, index of the step within the batch, from 0.
+      n_steps: scalar int32, number of steps that share the rows.
+      size: rows to take from each part; at least ``n_valid / n_steps``, rounded up.
 
     Returns:
       x [num_parts · size, d_model], zero where not valid; token weights [num_parts ·
-      size]; valid [num_parts · size] bool; layer [num_parts · size] int32, the place of
-      each row's layer among ``n_layers``.
+      size]; valid [num_parts · size] bool; layer [num_parts · size] int32, the index of
+      each row's layer, from 0 to ``n_layers - 1``.
     """
 
-    def take(states, ids, order, n_valid, step, n_steps, token_weights):
+    def take(
+        states: jax.Array,
+        ids: jax.Array,
+        order: jax.Array,
+        n_valid: jax.Array,
+        step: jax.Array,
+        n_steps: jax.Array,
+        token_weights: jax.Array,
+    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        # The steps' slices differ by at most one row, and cover all rows.
         start = step * n_valid // n_steps
         stop = (step + 1) * n_valid // n_steps
         rows = jax.lax.dynamic_slice_in_dim(order, start, size)
         valid = start + jnp.arange(size, dtype=jnp.int32) < stop
         x = states.reshape(-1, states.shape[-1])[rows]
         x = jnp.where(valid[:, None], x, 0)
+        # Rows run over layers first, so the remainder is the token's index.
         weights = token_weights[ids.reshape(-1)[rows % ids.size]]
         return x, weights, valid, rows // ids.size
 
-    def take_parts(by_layer, ids, order, n_valid, *shared):
+    def take_parts(
+        by_layer: jax.Array,
+        ids: jax.Array,
+        order: jax.Array,
+        n_valid: jax.Array,
+        *shared: jax.Array,
+    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         n_layers, n_windows, length, d_model = by_layer.shape
         parts = (len(order), n_windows // len(order))
         found = jax.vmap(take, in_axes=(1, 0, 0, 0, None, None, None))(
@@ -159,23 +179,24 @@ def _with_whole_parts(
     by_layer: tuple[int, ...] = (),
     shared: int = 0,
 ) -> Callable[..., Any]:
-    """Lets every device do the work on the parts that it holds, without the others.
+    """Makes every device work on the parts that it holds, without communication.
 
     Args:
-      work: takes arrays that begin with windows or parts, and returns such.
-      like: [batch, ...], split as the windows are.
-      by_layer: which arguments have a layer axis before.
-      shared: how many of the last arguments are the same for all parts.
+      work: takes and returns arrays whose first axis runs over windows or parts.
+      like: [batch, ...], split over devices as the windows are.
+      by_layer: indices of the arguments that have a layer axis before the first.
+      shared: number of trailing arguments that are the same for all parts.
     """
     layout = jax.typeof(like).sharding
+    # Nothing is split, so there is no need for `shard_map`.
     if layout.spec[0] is None:
         return work
     rows = jax.P(layout.spec[0])
 
-    def on_each_device(*arguments):
+    def on_each_device(*arguments: jax.Array) -> Any:
         specs = [
-            jax.P(None, *rows) if number in by_layer else rows
-            for number in range(len(arguments) - shared)
+            jax.P(None, *rows) if index in by_layer else rows
+            for index in range(len(arguments) - shared)
         ]
         specs += [jax.P()] * shared
         placed = [

@@ -1,10 +1,10 @@
-"""Hidden states on disk: one array over all windows, for training more than once.
+"""Stores hidden states on disk as one array over all windows, to train repeatedly.
 
-about.json   what they are of; written last, so that its presence means all is there
+about.json   model, text and layers; written last: if it is present, everything is
 states/      zarr: [num_windows, n_layers, window_length, d_model], unscaled
 
-Windows are grouped into files, each written whole and with a checksum of every window,
-so that any window is read alone and damage is noticed.
+Windows are grouped into files. A file is written as a whole and holds a checksum of
+every window, so any window can be read alone and damage is detected.
 """
 
 import math
@@ -20,20 +20,21 @@ from tfvis_jax.errors import InputError
 
 DTYPES = ("float32", "bfloat16")
 WINDOWS_PER_FILE = 128
+# The schema keeps the name under which the first folders were written.
 _SCHEMA = "tfvis-activations/1"
 
 
-class Activations:
-    """Hidden states that are all there.
+class StoredHiddenStates:
+    """A complete folder of hidden states.
 
     Attributes:
-      folder: where they lie.
-      layers: which hidden states, 0 being the embedding output.
-      dtype: name of the type that they are stored in.
+      folder: where they are stored.
+      layers: which hidden states these are; 0 is the embedding output.
+      dtype: name of the type in which they are stored.
       shape: [num_windows, n_layers, window_length, d_model].
     """
 
-    def __init__(self, folder: pathlib.Path, about: dict[str, Any]):
+    def __init__(self, folder: pathlib.Path, about: dict[str, Any]) -> None:
         """Use `open`, which checks the folder."""
         self.folder = folder
         self.layers = tuple(about["layers"])
@@ -42,15 +43,22 @@ class Activations:
         self._array = _open_array(folder, about, create=False)
 
     def read(self, windows: np.ndarray) -> np.ndarray:
-        """Returns [n, n_layers, window_length, d_model] float32 of windows [n].
+        """Returns the hidden states of n windows.
+
+        Args:
+          windows: [n] window indices.
+
+        Returns:
+          [n, n_layers, window_length, d_model] float32.
 
         Raises:
-          InputError: files are damaged (names the first).
+          InputError: files are damaged or missing; the message names the first.
         """
         windows = np.asarray(windows)
         try:
             states = self._array[windows].read().result()
         except ValueError as error:
+            # tensorstore does not say which file is damaged.
             numbers = np.unique(windows // WINDOWS_PER_FILE)
             bad = (n for n in numbers if not _is_whole(self._array, n))
             raise _damaged(_path(self.folder, next(bad, numbers[0]))) from error
@@ -58,17 +66,17 @@ class Activations:
 
 
 class Writer:
-    """Writes hidden states, group by group; goes on where one was interrupted."""
+    """Writes hidden states group by group; resumes an interrupted write."""
 
-    def __init__(self, folder: pathlib.Path, about: dict[str, Any]):
-        """Opens a folder to write to.
+    def __init__(self, folder: pathlib.Path, about: dict[str, Any]) -> None:
+        """Opens a folder for writing.
 
         Args:
-          folder: made if it is not there.
+          folder: where to write; created if absent.
           about: from `describe`.
 
         Raises:
-          InputError: the folder holds others.
+          InputError: the folder holds other hidden states.
         """
         self._folder, self._about = folder, about
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,18 +85,18 @@ class Writer:
             files.write_json(begun, about)
         elif files.read_json(begun) != about:
             raise InputError(
-                f"{folder} holds hidden states of another model, text, layers or type. "
-                "Remove it, or choose another folder."
+                f"{folder} holds hidden states of another model, text, layers or type; "
+                "remove it, or choose another folder."
             )
         try:
             self._array = _open_array(folder, about, create=True)
         except InputError:
-            # The description of the array alone is damaged, or it would not be ours.
+            # begun.json matches, so only the description of the array is damaged.
             _zarr(folder).unlink(missing_ok=True)
             self._array = _open_array(folder, about, create=True)
 
     def groups(self, *, process_index: int, process_count: int) -> Iterator[np.ndarray]:
-        """Yields the windows of each file that is this process's to write."""
+        """Yields the window indices of each file that this process writes."""
         num_windows = self._about["shape"][0]
         num_files = math.ceil(num_windows / WINDOWS_PER_FILE)
         for number in range(process_index, num_files, process_count):
@@ -96,19 +104,22 @@ class Writer:
             yield np.arange(first, min(first + WINDOWS_PER_FILE, num_windows))
 
     def has(self, windows: np.ndarray) -> bool:
-        """Returns whether one of the `groups` is there and undamaged; reads it."""
+        """Returns whether the file of one of the `groups` is intact, by reading it."""
         return _is_whole(self._array, int(windows[0]) // WINDOWS_PER_FILE)
 
     def write(self, windows: np.ndarray, states: np.ndarray) -> None:
-        """Writes the windows of one file.
+        """Writes the hidden states of the windows of one file.
 
         Args:
-          windows: from `groups`.
+          windows: [n] window indices, from `groups`.
           states: [n, n_layers, window_length, d_model].
+
+        Raises:
+          InputError: the disk is full.
         """
         kind = self._array.dtype.numpy_dtype
         first, stop = int(windows[0]), int(windows[-1]) + 1
-        # What is damaged could not be written over.
+        # A damaged file cannot be overwritten.
         _path(self._folder, first // WINDOWS_PER_FILE).unlink(missing_ok=True)
         try:
             self._array[first:stop].write(states.astype(kind)).result()
@@ -118,7 +129,7 @@ class Writer:
             raise
 
     def finish(self) -> None:
-        """Says that all windows are there."""
+        """Marks the folder as complete."""
         files.write_json(self._folder / "about.json", self._about)
 
 
@@ -130,17 +141,20 @@ def describe(
     model: str,
     tokens: str,
 ) -> dict[str, Any]:
-    """Returns what hidden states are of, as it is stored and compared.
+    """Returns the description of hidden states that is stored with them.
 
     Args:
       shape: [num_windows, n_layers, window_length, d_model].
-      layers: which hidden states.
+      layers: which hidden states; 0 is the embedding output.
       dtype: one of `DTYPES`.
       model: checksum of the weights.
       tokens: checksum of the windows' tokens.
+
+    Raises:
+      InputError: ``dtype`` is not one of `DTYPES`.
     """
     if dtype not in DTYPES:
-        raise InputError(f"Expected a type among {DTYPES}, got {dtype!r}.")
+        raise InputError(f"Expected one of the types {DTYPES}, got {dtype!r}.")
     return {
         "schema": _SCHEMA,
         "shape": list(shape),
@@ -151,8 +165,8 @@ def describe(
     }
 
 
-def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
-    """Opens hidden states of a model and of windows.
+def open(folder: pathlib.Path, *, model: str, tokens: str) -> StoredHiddenStates:
+    """Opens the hidden states of given windows in a given model.
 
     Args:
       folder: written by `Writer`.
@@ -160,38 +174,43 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> Activations:
       tokens: checksum of the windows' tokens.
 
     Raises:
-      InputError: they are not all there, or of something else.
+      InputError: they are incomplete or damaged, or belong to another model or text.
     """
     if not (folder / "about.json").is_file():
         raise InputError(
-            f"There are no finished hidden states in {folder}. `tfvis activations RUN` "
-            "writes them, or goes on."
+            f"There are no complete hidden states in {folder}. "
+            "`tfvis hidden_states RUN` writes them, or resumes."
         )
     about = files.read_json(folder / "about.json")
     schema = about.get("schema") if isinstance(about, dict) else None
     if schema != _SCHEMA:
         raise InputError(
-            f"Expected hidden states of schema {_SCHEMA} in {folder}, got "
-            f"{schema!r}. Remove the folder and write them anew."
+            f"Expected hidden states of schema {_SCHEMA} in {folder}, got {schema!r}; "
+            "remove the folder and write them again."
         )
     if {"shape", "layers", "dtype", "model", "tokens"} - set(about):
         raise _damaged(folder / "about.json")
     for name, ours in (("model", model), ("tokens", tokens)):
         if about[name] != ours:
             what = {
-                "model": "another model, or of one with another --dtype",
+                "model": "another model, or one with another --dtype",
                 "tokens": "other text or windows",
             }[name]
-            raise InputError(f"The hidden states in {folder} are of {what}.")
-    return Activations(folder, about)
+            raise InputError(
+                f"The hidden states in {folder} belong to {what}; write new ones to "
+                "another folder."
+            )
+    return StoredHiddenStates(folder, about)
 
 
-def _open_array(folder, about, *, create):
+def _open_array(
+    folder: pathlib.Path, about: dict[str, Any], *, create: bool
+) -> tensorstore.TensorStore:
     shape = about["shape"]
-    spec = {
+    spec: dict[str, Any] = {
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": str(folder / "states")},
-        # By default what is missing reads as zeros, and zeros are not written.
+        # By default, missing data reads as zeros, and zeros are not written.
         "fill_missing_data_reads": False,
         "store_data_equal_to_fill_value": True,
     }
@@ -204,6 +223,7 @@ def _open_array(folder, about, *, create):
                 {
                     "name": "sharding_indexed",
                     "configuration": {
+                        # One chunk per window, so that any window is read alone.
                         "chunk_shape": [1, *shape[1:]],
                         "codecs": [
                             {"name": "bytes", "configuration": {"endian": "little"}},
@@ -221,8 +241,8 @@ def _open_array(folder, about, *, create):
         raise _damaged(_zarr(folder)) from error
 
 
-def _is_whole(array, number) -> bool:
-    """Returns whether the windows of a file have the checksums that they should."""
+def _is_whole(array: tensorstore.TensorStore, number: int) -> bool:
+    """Returns whether every window of a file matches its checksum."""
     first = int(number) * WINDOWS_PER_FILE
     try:
         array[first : min(first + WINDOWS_PER_FILE, array.shape[0])].read().result()
@@ -231,21 +251,21 @@ def _is_whole(array, number) -> bool:
     return True
 
 
-def _path(folder, number):
+def _path(folder: pathlib.Path, number: int) -> pathlib.Path:
     return folder / "states" / "c" / str(number) / "0" / "0" / "0"
 
 
-def _zarr(folder):
+def _zarr(folder: pathlib.Path) -> pathlib.Path:
     return folder / "states" / "zarr.json"
 
 
-def _damaged(path):
+def _damaged(path: pathlib.Path) -> InputError:
     what = "is damaged" if path.is_file() else "is missing"
     return InputError(
-        f"The part {path} of stored hidden states {what}. `tfvis activations RUN` "
+        f"The part {path} of stored hidden states {what}. `tfvis hidden_states RUN` "
         "writes it anew and leaves the others as they are."
     )
 
 
-def _grid(windows, shape):
+def _grid(windows: int, shape: list[int]) -> dict[str, Any]:
     return {"name": "regular", "configuration": {"chunk_shape": [windows, *shape[1:]]}}

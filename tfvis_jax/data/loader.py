@@ -1,46 +1,47 @@
-"""Batches of windows in training order or as they lie, for one process of many.
+"""Loads batches of windows, shuffled or in order, for one of several processes.
 
 The order of an epoch is Grain's global index shuffle: a pure function of seed and
-epoch. A batch is the same whatever the number of processes; each reads its places. So a
-batch number is all that a resumed run needs.
+epoch. A batch does not depend on the number of processes; each process reads its own
+places of it. A resumed run therefore needs no more than a batch number.
 
-A batch consists of parts, and a training step draws the same number of rows from each.
-What a step is made of therefore does not depend on how many devices share the parts,
-and no row has to travel to be shuffled.
+A batch consists of parts, and a training step draws the same number of rows from each
+part. The rows of a step therefore do not depend on how many devices share the parts,
+and shuffling moves no row between devices.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import grain
 import numpy as np
 
-from tfvis_jax import errors
 from tfvis_jax.data import hidden_states_folder
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
 
-# Enough for all parts to have about as many rows.
+# Enough for all parts to have about the same number of rows.
 WINDOWS_PER_PART = 8
-# Reading a batch takes milliseconds: two threads stay ahead of any device.
+# Reading a batch takes milliseconds, so two threads stay ahead of any device.
 _READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
-# Hidden states of a batch are tens of megabytes.
+# The hidden states of a batch take tens of megabytes, so fewer are kept in memory.
 _READ_STATES = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """This process's places of a batch, b of them.
+    """The b windows of a batch that this process reads.
 
     Attributes:
-      window_ids: [b] int32, -1 for the empty windows that fill the last batch.
+      window_ids: [b] int32, window indices; -1 for the empty windows that fill the last
+        batch.
       token_ids: [b, length] int32.
-      token_mask: [b, length] bool, false for padding.
-      row_mask: [b, length] bool, false for padding and special tokens.
-      rows_in_part: [num_parts] int64, how many tokens of each part of the whole batch,
-        over all processes, have a true ``row_mask``.
-      hidden_states: [b, n_layers, length, d_model] float32, unscaled, where they were
-        stored before.
+      token_mask: [b, length] bool, False for padding.
+      row_mask: [b, length] bool, False for padding and special tokens.
+      rows_in_part: [num_parts] int64, number of tokens with a true ``row_mask`` in each
+        part of the whole batch, over all processes.
+      hidden_states: [b, n_layers, length, d_model] float32, unscaled; None unless they
+        are read from disk.
     """
 
     window_ids: np.ndarray
@@ -52,12 +53,15 @@ class Batch:
 
 
 def num_parts(batch_size: int) -> int:
-    """Returns how many parts of `WINDOWS_PER_PART` a batch has; 1 if it has none."""
+    """Returns the number of parts in a batch.
+
+    It is 1 if `WINDOWS_PER_PART` does not divide the size.
+    """
     return 1 if batch_size % WINDOWS_PER_PART else batch_size // WINDOWS_PER_PART
 
 
 def num_batches(num_rows: int, *, batch_size: int, num_epochs: int = 1) -> int:
-    """Returns how many batches `batches` gives; every epoch ends with its own."""
+    """Returns the number of batches `batches` yields; every epoch begins a new one."""
     return num_epochs * math.ceil(num_rows / batch_size)
 
 
@@ -71,49 +75,52 @@ def batches(
     start: int = 0,
     num_epochs: int = 1,
     places: np.ndarray | None = None,
-    stored: hidden_states_folder.Activations | None = None,
-) -> Iterator[Batch]:
-    """Yields every window of ``rows`` once an epoch.
+    stored: hidden_states_folder.StoredHiddenStates | None = None,
+) -> Generator[Batch, None, None]:
+    """Yields batches that hold every window of ``rows`` once per epoch.
 
-    Shapes are the same throughout: the last batch of an epoch is filled up with
-    windows whose masks are all false; in a shuffled one, all parts have about as many.
+    All batches have the same shapes: the last one of an epoch is filled up with windows
+    whose masks are all False. If shuffled, these are spread evenly over the parts.
 
     Args:
       windows: where to read.
-      rows: [n] window numbers, such as ``windows.train``.
+      rows: [n] window indices, such as ``windows.train``.
       batch_size: windows in a batch, over all processes.
-      seed: of the order.
-      shuffle: false gives the order of ``rows``.
-      start: number of batches to leave out; they are not read.
-      num_epochs: times that all windows are given.
-      places: which places of every batch to read, from 0; all if None.
-      stored: where to read hidden states too.
+      seed: seed of the shuffle.
+      shuffle: If False, keep the order of ``rows``.
+      start: number of batches to skip; they are not read.
+      num_epochs: how often all windows are yielded.
+      places: which places of every batch this process reads, from 0; all if None.
+      stored: stored hidden states to read along with the windows, if any.
 
     Raises:
       InputError: ``batch_size`` is not positive.
     """
     if batch_size < 1:
-        raise errors.InputError(f"Expected a batch size >= 1, got {batch_size}.")
+        raise InputError(
+            f"Expected a batch size of at least 1, got {batch_size}; increase it."
+        )
     places = np.arange(batch_size) if places is None else np.asarray(places)
     rows = np.asarray(rows)
     per_epoch = num_batches(len(rows), batch_size=batch_size)
     total = per_epoch * num_epochs
     if start >= total:
         return
-    order = grain.MapDataset.source(rows)
+    order = grain.MapDataset.range(len(rows))
     if shuffle:
         order = order.shuffle(_shuffle_seed(seed))
     parts = num_parts(batch_size)
-    # Dealt out like cards, so that the last batch's windows are spread over the parts.
+    # Dealt out like cards, so that the windows of an incomplete batch are spread evenly
+    # over the parts.
     dealt = np.arange(batch_size)
     dealt = dealt.reshape(-1, parts).T.reshape(-1) if shuffle else dealt
 
     def read(number: int) -> Batch:
         epoch, batch = divmod(number, per_epoch)
         turns = batch * batch_size + dealt
-        # Beyond its length a MapDataset goes on with the next epoch.
+        # Beyond its length a MapDataset continues with the next epoch.
         chosen = [
-            order[epoch * len(rows) + turn] if turn < len(rows) else -1
+            rows[order[epoch * len(rows) + turn]] if turn < len(rows) else -1
             for turn in turns.tolist()
         ]
         return _read_batch(
@@ -134,7 +141,7 @@ def batches(
 
 
 def _shuffle_seed(seed: int) -> int:
-    """Spreads seeds out: Grain takes seed + epoch, which would meet seed + 1."""
+    """Spreads seeds out, since Grain uses seed + epoch and neighbours would overlap."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
@@ -144,9 +151,9 @@ def _read_batch(
     *,
     places: np.ndarray,
     parts: int,
-    stored: hidden_states_folder.Activations | None,
+    stored: hidden_states_folder.StoredHiddenStates | None,
 ) -> Batch:
-    """Reads the windows at some places of a batch; -1 stands for an empty one."""
+    """Reads the windows at some places of a batch; index -1 is an empty window."""
     ours = chosen[places]
     real = ours >= 0
     shape = (len(ours), windows.window_length)

@@ -1,19 +1,19 @@
-"""MediaWiki dumps: articles out of the XML, readable prose out of the markup.
+"""Reads MediaWiki dumps: articles from the XML, readable prose from their markup.
 
 Only running prose is kept. Tables, references, galleries, formulas that cannot be
-written as text, headings, lists of names and the apparatus at the end of an article
-(See also, References, External links, ...) carry no sentences and are left out.
+written as text, headings, lists of names and the closing sections of an article (See
+also, References, External links, ...) hold no sentences and are dropped.
 """
 
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from typing import IO
+from typing import Protocol
 
 import mwparserfromhell
 
-from tfvis_jax import errors
 from tfvis_jax.data import wiki_markup
+from tfvis_jax.errors import InputError
 
 # fmt: off
 _TAIL_SECTIONS = frozenset({
@@ -26,17 +26,23 @@ _TAIL_SECTIONS = frozenset({
 # fmt: on
 
 
-def pages(stream: IO[bytes], *, name: str) -> Iterator[tuple[str, str]]:
-    """Yields (title, markup) of every article of a dump, holding one at a time.
+class _Readable(Protocol):
+    """All that the XML parser asks of a stream."""
 
-    Articles are the pages of namespace 0 that are no redirects.
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+def pages(stream: _Readable, *, name: str) -> Iterator[tuple[str, str]]:
+    """Yields (title, markup) of every article of a dump, keeping one in memory.
+
+    An article is a page of namespace 0 that is not a redirect.
 
     Args:
       stream: the uncompressed XML.
-      name: the file's name, for messages.
+      name: the file's name, for error messages.
 
     Raises:
-      InputError: the XML is damaged or no MediaWiki export.
+      InputError: the XML is damaged, or is not a MediaWiki export.
     """
     events = ElementTree.iterparse(stream, events=("start", "end"))
     root = None
@@ -46,10 +52,10 @@ def pages(stream: IO[bytes], *, name: str) -> Iterator[tuple[str, str]]:
             if root is None:
                 root = element
                 if tag != "mediawiki":
-                    raise errors.InputError(
-                        f"{name}: expected a MediaWiki export (root element "
-                        f"<mediawiki>), got <{tag}>. Other XML has to be turned into "
-                        "text or JSON lines first."
+                    raise InputError(
+                        f"{name}: Expected a MediaWiki export (root element "
+                        f"<mediawiki>), got <{tag}>; convert other XML to text or JSON "
+                        "lines first."
                     )
             if event == "end" and tag == "page":
                 if element.findtext("{*}ns") == "0" and (
@@ -57,20 +63,23 @@ def pages(stream: IO[bytes], *, name: str) -> Iterator[tuple[str, str]]:
                 ):
                     title = element.findtext("{*}title") or "untitled"
                     yield title, element.findtext("{*}revision/{*}text") or ""
-                # The root keeps every page that was read unless it is told not to.
+                # The root would otherwise keep every page that was read.
                 root.clear()
     except ElementTree.ParseError as error:
-        raise errors.InputError(f"{name}: the XML is damaged ({error}).") from error
+        raise InputError(
+            f"{name}: The XML is damaged ({error}); download it again."
+        ) from error
 
 
 def strip_markup(markup: str) -> str:
-    """Returns the prose of an article, one paragraph a line, without its headings."""
+    """Returns the prose of an article, one paragraph per line, without headings."""
     code = mwparserfromhell.parse(_BEFORE_PARSING.sub("", markup))
     text = _drop_tail_sections(wiki_markup.render(code))
     lines = [_tidy(line) for line in _join_paragraphs(text.split("\n"))]
     return "\n".join(_prose(lines))
 
 
+# Comments, magic words, references and tables, of which nothing is kept.
 _BEFORE_PARSING = re.compile(
     r"<!--.*?-->|__[A-Z]+__|<ref[^<>]*/>|<(ref|timeline)\b[^<>/]*>"
     r".*?</\1\s*>|^\s*\{\|.*?^\s*\|\}",
@@ -79,7 +88,7 @@ _BEFORE_PARSING = re.compile(
 
 
 def _drop_tail_sections(text: str) -> str:
-    """Leaves out the headings, and the sections that hold no prose with theirs."""
+    """Drops headings, and the sections in `_TAIL_SECTIONS` with their subsections."""
     kept, dropped_level = [], 0
     for line in text.split("\n"):
         if line.startswith(wiki_markup.HEADING):
@@ -93,7 +102,7 @@ def _drop_tail_sections(text: str) -> str:
 
 
 def _join_paragraphs(lines: list[str]) -> Iterator[str]:
-    """Joins the lines of a paragraph, which only a blank line or a list item ends."""
+    """Joins the lines of each paragraph; a blank line or a list item ends one."""
     paragraph: list[str] = []
     for line in [*lines, ""]:
         if paragraph and (
@@ -111,6 +120,7 @@ def _join_paragraphs(lines: list[str]) -> Iterator[str]:
             paragraph.append(line)
 
 
+# Applied in this order to what rendering leaves behind.
 _TIDY = [
     (re.compile(r"'{2,}"), ""),
     (re.compile(r"(?:&nbsp;|[\xa0\u2009\u202f\u200a\t])+"), " "),
@@ -142,6 +152,7 @@ def _tidy(line: str) -> str:
     return line.strip()
 
 
+# Lines of markup that the parser did not understand.
 _REMNANT = re.compile(
     r"(?i)^(?:category|image|file|media|template|wikipedia|[a-z-]{2,12}):\S"
     r"|\b(?:thumb|thumbnail|upright|\d+px)\||^[|!{}]|\|\s*$|^#redirect|^see also\b"
@@ -149,7 +160,7 @@ _REMNANT = re.compile(
 
 
 def _prose(lines: list[str]) -> Iterator[str]:
-    """Keeps the lines that read as sentences."""
+    """Yields the lines that read as sentences."""
     for position, line in enumerate(lines):
         text = line.lstrip(wiki_markup.LIST_ITEM).strip()
         if not re.search(r"\w", text) or _REMNANT.search(text):
@@ -159,6 +170,7 @@ def _prose(lines: list[str]) -> Iterator[str]:
             if not text:
                 continue
         is_item = line.startswith(wiki_markup.LIST_ITEM)
+        # Short lines without a final mark are mostly captions and names.
         ends_well = re.search(r"[.!?…][\"”'’)\]]*$", text) is not None
         words = len(text.split())
         if is_item and not (words >= 8 and ends_well):
@@ -176,6 +188,6 @@ def _list_follows(lines: list[str], position: int) -> bool:
 
 
 def _without_broken_sentences(text: str) -> str:
-    """Leaves out the sentences that lost a formula."""
+    """Drops the sentences that lost a formula."""
     sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z\"“(])", text)
     return " ".join(s for s in sentences if wiki_markup.GAP not in s)

@@ -1,7 +1,7 @@
-"""Readers: from one file of each format to its documents, as they were written.
+"""Reads the documents of one file or dataset, a reader for each format.
 
-Nothing is cleaned here. Every reader streams; what it holds is bounded by the longest
-single entry (a JSON line, a wiki page) and `MAX_DOCUMENT_CHARS`.
+Nothing is cleaned here. Every reader streams: its memory is bounded by the longest
+single entry (a JSON line, a wiki page) and by `MAX_DOCUMENT_CHARS`.
 """
 
 import dataclasses
@@ -14,10 +14,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from tfvis_jax import errors
 from tfvis_jax.data import cleaning, formats, mediawiki
+from tfvis_jax.errors import InputError
 
 MAX_DOCUMENT_CHARS = 1_000_000
+# How much of a file is looked at to detect its style.
 _SAMPLE_CHARS = 200_000
 
 _T = TypeVar("_T")
@@ -28,10 +29,10 @@ class RawDocument:
     """A document before cleaning.
 
     Attributes:
-      name: its title, or the file and a number.
-      text: as it stands in the file.
-      style: how it was prepared, the same for all documents of a file.
-      position: bytes of the file that were read when it ended.
+      name: its title, or the file's name and the document's number.
+      text: its text as stored in the file.
+      style: how the text was prepared; the same for all documents of a file.
+      position: bytes of the file read up to the end of the document.
     """
 
     name: str
@@ -46,8 +47,8 @@ def read_file(
     """Yields the documents of a file.
 
     Raises:
-      InputError: the file is damaged, not UTF-8, or not of the format that its name
-        says.
+      InputError: the file is damaged, is not UTF-8, or does not have the format that
+        its name says.
     """
     match formats.detect(path):
         case formats.Format.ARRAY:
@@ -81,28 +82,28 @@ def read_file(
                     position=lambda: stream.position,
                 )
         case None:
-            raise errors.InputError(
-                f"{path}: unknown kind of file. Known: {formats.KNOWN_SUFFIXES}."
+            raise InputError(
+                f"{path} has an unsupported format; expected {formats.KNOWN_SUFFIXES}."
             )
 
 
 def read_hugging_face(address: str) -> Iterator[RawDocument]:
-    """Streams ``hf://name`` or ``hf://name:config:split`` (split "train" if not given).
+    """Streams ``hf://name`` or ``hf://name:config:split`` (by default, split "train").
 
-    Every record is a document, except in a dataset whose records are the lines of a
-    WikiText file: there the level-1 headings begin the documents.
+    Every record is a document, unless the records are the lines of a WikiText file:
+    then each level-1 heading begins a document.
 
     Raises:
-      InputError: the extra is not installed, the dataset cannot be had, or its records
-        have no field "text".
+      InputError: the `datasets` library is not installed, the dataset cannot be read,
+        or a record has no field "text".
     """
     name, config, split = (*address.removeprefix("hf://").split(":"), "", "")[:3]
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports] (an optional extra)
     except ImportError as error:
-        raise errors.InputError(
-            f"{address} needs the Hugging Face datasets library: "
-            "pip install 'tfvis_jax[datasets]'."
+        raise InputError(
+            f"{address} requires the Hugging Face datasets library; install it with "
+            "`pip install 'tfvis_jax[datasets]'`."
         ) from error
     try:
         records = iter(
@@ -111,9 +112,9 @@ def read_hugging_face(address: str) -> Iterator[RawDocument]:
             )
         )
         first = next(records, None)
-    # The library raises its own, the hub's, and the network's exceptions alike.
+    # The library raises exceptions of its own, of the hub and of the network.
     except Exception as error:
-        raise errors.InputError(
+        raise InputError(
             f"{address} cannot be read ({type(error).__name__}: {error}). Check the "
             "name (hf://name:config:split) and the network, or give a local file."
         ) from error
@@ -133,10 +134,10 @@ def read_hugging_face(address: str) -> Iterator[RawDocument]:
 
 
 def cut_long(name: str, text: str) -> Iterator[tuple[str, str]]:
-    """Cuts above `MAX_DOCUMENT_CHARS`, into "name", "name #2", ...
+    """Cuts a text into parts of at most `MAX_DOCUMENT_CHARS`: "name", "name #2", ...
 
-    The cut is at the last paragraph end of the second half, else at a line end, else at
-    a space; only text without any of them is cut where the limit falls.
+    It cuts at the last paragraph end in the second half, else at a line end there, else
+    at the last space; only text without any of these is cut right at the limit.
     """
     number = 1
     while len(text) > MAX_DOCUMENT_CHARS:
@@ -149,6 +150,7 @@ def cut_long(name: str, text: str) -> Iterator[tuple[str, str]]:
 def _read_text(
     lines: Iterable[str], *, name: str, position: Callable[[], int]
 ) -> Iterator[RawDocument]:
+    # The style is that of the whole file, so it is detected before the first document.
     head, lines = _peek(iter(lines), size=len)
     style = cleaning.detect_style("".join(head))
     for title, text in _split_at_headings(lines, name=name):
@@ -156,8 +158,9 @@ def _read_text(
 
 
 def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str, str]]:
-    """Yields (name, text) of documents, cut as by `cut_long` while they are read."""
+    """Yields (name, text) of each document, cutting long ones as `cut_long` does."""
     number, parts, size = 1, [], 0
+    # None marks the end, where the last document is yielded.
     for line in itertools.chain(lines, [None]):
         title = None if line is None else _level_1_heading(line)
         if line is None or title:
@@ -168,6 +171,7 @@ def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str
             continue
         parts.append(line)
         size += len(line)
+        # Long documents are cut while they are read, which bounds the memory.
         while size > MAX_DOCUMENT_CHARS:
             text = "".join(parts)
             cut = _cut_point(text)
@@ -207,35 +211,35 @@ def _json_entries(
         try:
             record = json.loads(line.text)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise errors.InputError(
-                f"{place}: expected one JSON object a line, got text that is not JSON "
-                f"({error})."
+            raise InputError(
+                f"{place}: Expected one JSON object per line, got text that is not "
+                f"JSON ({error}); correct or remove the line."
             ) from error
         name, text = _entry(record, place=place, name=f"{path.name} {line.number}")
-        # An escape such as \ud800 is JSON, but half a character and no text.
+        # An escape such as \ud800 is valid JSON, but only half a character.
         whole = text.encode("utf-8", "replace").decode()
         if whole != text and not replace_undecodable:
-            raise errors.InputError(
-                f"{place}: expected text, got half a surrogate pair; "
-                "--replace_undecodable replaces it."
+            raise InputError(
+                f"{place}: Expected text, got half a surrogate pair; pass "
+                "--replace_undecodable to replace it."
             )
         yield name, whole
 
 
 def _entry(record: object, *, place: str, name: str) -> tuple[str, str]:
     if not isinstance(record, dict):
-        raise errors.InputError(
-            f'{place}: expected an object with a field "text", got '
-            f"{type(record).__name__}."
+        raise InputError(
+            f'{place}: Expected an object with a field "text", got '
+            f"{type(record).__name__}; correct or remove it."
         )
     text = record.get("text")
     if not isinstance(text, str):
         fields = ", ".join(
             f"{field} ({type(value).__name__})" for field, value in record.items()
         )
-        raise errors.InputError(
-            f'{place}: expected a field "text" that holds a string, found: '
-            f"{fields or 'no fields'}. Rename the field that has the text."
+        raise InputError(
+            f'{place}: Expected a field "text" that holds a string, got the fields '
+            f"{fields or '(none)'}; rename the field that holds the text."
         )
     title = record.get("title")
     return (title if isinstance(title, str) and title else name), text
@@ -255,14 +259,15 @@ def _read_array(path: pathlib.Path) -> Iterator[RawDocument]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise errors.InputError(
-            f"{path} cannot be read as an array of strings: {error} An array of Python "
-            "objects has to be saved again as text, by someone who trusts it: "
-            "numpy.save(path, numpy.array(list_of_strings, dtype=str))."
+        raise InputError(
+            f"{path} cannot be read as an array of strings: {error} If it is an array "
+            "of Python objects that you trust, save it again as text with "
+            "`numpy.save(path, numpy.array(list_of_strings, dtype=str))`."
         ) from error
     if array.dtype.kind not in "US":
-        raise errors.InputError(
-            f"{path}: expected an array of strings (dtype U or S), got {array.dtype}."
+        raise InputError(
+            f"{path}: Expected an array of strings (dtype U or S), got {array.dtype}; "
+            "convert it, or leave the file out."
         )
     num_bytes, strings = path.stat().st_size, array.reshape(-1)
     read = 0
@@ -281,15 +286,16 @@ def _to_text(value: np.str_ | np.bytes_, *, path: pathlib.Path, number: int) -> 
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise errors.InputError(
-            f"{path}: string {number} is not UTF-8 at its byte {error.start}."
+        raise InputError(
+            f"{path}: Expected UTF-8, got byte {error.object[error.start]:#04x} at "
+            f"offset {error.start} of string {number}; convert the array to dtype U."
         ) from error
 
 
 def _peek(
     items: Iterator[_T], *, size: Callable[[_T], int]
 ) -> tuple[list[_T], Iterator[_T]]:
-    """Returns the first items, enough for a sample, and an iterator over all."""
+    """Returns the first items, enough for a sample, and an iterator over all items."""
     head, total = [], 0
     for item in items:
         head.append(item)

@@ -1,4 +1,4 @@
-"""Shards in order, built here or by other processes."""
+"""Builds shards in order, in this process or in worker processes."""
 
 import collections
 import concurrent.futures
@@ -9,12 +9,15 @@ import os
 import pathlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import process
 
-from tfvis_jax import errors
 from tfvis_jax.data import corpus, readers, shards
 from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.errors import InputError
+
+# A shard that is already complete, or one that a worker is building.
+_Pending = shards.Size | concurrent.futures.Future[shards.Size]
 
 
 def build(
@@ -25,21 +28,22 @@ def build(
     clean: bool,
     capacity: int,
     num_workers: int,
-) -> Iterator[tuple[shards.Summary, int]]:
-    """Yields (what the shard holds, bytes of the input read at its end), in order.
+) -> Generator[tuple[shards.Size, int], None, None]:
+    """Yields (size of the shard, bytes of the input read up to its end), in order.
 
-    A shard that is whole already is not built again.
+    A shard that is already complete is not built again. Closing the generator stops
+    the workers.
 
     Args:
       groups: the documents of each shard, before cleaning.
-      folder: where the shards lie.
-      tokenizer: the BERT's; other processes load it from its folder.
-      clean: see `corpus.finish`.
-      capacity: tokens in a full window, special ones not counted.
-      num_workers: 1 builds them in this process.
+      folder: where the shards are written.
+      tokenizer: the tokenizer of the BERT; workers load it from its folder.
+      clean: passed to `corpus.finish`.
+      capacity: tokens in a full window, not counting special tokens.
+      num_workers: number of worker processes; 1 builds the shards in this process.
 
     Raises:
-      InputError: what reading and writing raise, or a worker that was killed.
+      InputError: reading or writing failed, or a worker was killed.
     """
 
     def numbered() -> Iterator[tuple[shards.Paths, list[readers.RawDocument]]]:
@@ -49,7 +53,7 @@ def build(
     if num_workers == 1:
         for paths, group in numbered():
             yield (
-                shards.read_summary(paths)
+                shards.read_size(paths)
                 or _build_shard(
                     paths, group, tokenizer=tokenizer, clean=clean, capacity=capacity
                 ),
@@ -61,15 +65,16 @@ def build(
     )
     pool = concurrent.futures.ProcessPoolExecutor(
         num_workers,
+        # Forking a process that runs JAX's threads can deadlock.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
     )
-    waiting: collections.deque = collections.deque()
+    waiting: collections.deque[tuple[_Pending, int]] = collections.deque()
     try:
         for paths, group in numbered():
-            done = shards.read_summary(paths)
-            future = None if done else pool.submit(task, paths, group)
-            waiting.append((done, future, group[-1].position))
+            done = shards.read_size(paths)
+            pending = pool.submit(task, paths, group) if done is None else done
+            waiting.append((pending, group[-1].position))
             # One shard more than workers keeps them busy; more would only take memory.
             if len(waiting) > num_workers + 1:
                 yield _result(*waiting.popleft())
@@ -79,20 +84,15 @@ def build(
         pool.shutdown(cancel_futures=True)
 
 
-def _result(
-    done: shards.Summary | None,
-    future: concurrent.futures.Future | None,
-    position: int,
-) -> tuple[shards.Summary, int]:
-    if done is not None:
-        return done, position
+def _result(pending: _Pending, position: int) -> tuple[shards.Size, int]:
+    if isinstance(pending, shards.Size):
+        return pending, position
     try:
-        return future.result(), position
+        return pending.result(), position
     except process.BrokenProcessPool as error:
-        raise errors.InputError(
-            "A process that tokenises was stopped from outside, probably for lack of "
-            "memory. Run the same command again, with fewer --num_workers; it goes on "
-            "where it stopped."
+        raise InputError(
+            "A worker process that tokenizes the corpus was killed, probably for lack "
+            "of memory. Run the same command with fewer --num_workers; it resumes."
         ) from error
 
 
@@ -103,7 +103,7 @@ def _build_shard(
     tokenizer: tokenizer_lib.Tokenizer,
     clean: bool,
     capacity: int,
-) -> shards.Summary:
+) -> shards.Size:
     documents = itertools.chain.from_iterable(
         corpus.finish(raw, clean=clean) for raw in group
     )
@@ -117,7 +117,7 @@ def _build_shard_in_worker(
     *,
     clean: bool,
     capacity: int,
-) -> shards.Summary:
+) -> shards.Size:
     tokenizer = _worker_tokenizer(tokenizer_folder)
     return _build_shard(
         paths, group, tokenizer=tokenizer, clean=clean, capacity=capacity
@@ -130,14 +130,18 @@ def _worker_tokenizer(folder: pathlib.Path) -> tokenizer_lib.Tokenizer:
 
 
 def _start_worker() -> None:
-    """Ends a worker with its parent, which may be killed without a word.
+    """Makes a worker end with its parent, even if the parent is killed.
 
-    An interrupt from the keyboard reaches all of them, and is the parent's to handle.
+    A keyboard interrupt reaches the workers too, but the parent handles it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
     def wait() -> None:
-        multiprocessing.parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

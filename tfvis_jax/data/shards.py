@@ -1,13 +1,15 @@
-"""A shard: the windows of some consecutive documents, as four files.
+"""Writes and reads shards: the windows of some consecutive documents, as four files.
 
-``00000.tokens.npy``    [num_tokens] records (id, start, end): no padding, no special
-                        tokens; start and end are characters from the window's first
+``00000.tokens.npy``    [num_tokens] records (id, start, end), without padding or
+                        special tokens; start and end are character offsets from the
+                        first character of the window
 ``00000.windows.npy``   [num_windows] records (document, first_char, num_tokens)
 ``00000.text``          the documents in UTF-8, one after the other
-``00000.json``          names of the documents, where their text begins; written last,
-                        so that a shard with it is whole
+``00000.json``          the documents' names and where their texts begin; written last,
+                        so a shard that has this file is complete
 
-A token takes 6 bytes (8 with a vocabulary above 65,536), a window 10, text as it is.
+A token takes 6 bytes (8 if the vocabulary exceeds 65,536), a window 10 bytes; the text
+is stored uncompressed.
 """
 
 import dataclasses
@@ -20,12 +22,13 @@ from tfvis_jax import files
 from tfvis_jax.data import corpus, cutting
 from tfvis_jax.data import tokenizer as tokenizer_lib
 
+# Documents of a shard and characters of a document fit 32 bits, tokens of a window 16.
 _WINDOW = np.dtype([("document", "<u4"), ("first_char", "<u4"), ("num_tokens", "<u2")])
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
-    """What a shard holds."""
+class Size:
+    """Number of documents, windows and tokens in a shard."""
 
     num_documents: int
     num_windows: int
@@ -34,7 +37,7 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """The files of shard ``number`` in a folder."""
+    """The paths of the files of shard ``number`` in a folder."""
 
     folder: pathlib.Path
     number: int
@@ -65,14 +68,14 @@ def write(
     *,
     tokenizer: tokenizer_lib.Tokenizer,
     capacity: int,
-) -> Summary:
-    """Tokenises documents and writes a shard.
+) -> Size:
+    """Tokenizes documents and writes a shard.
 
     Args:
-      paths: where to; the folder exists.
-      documents: what; one without a token leaves no trace.
-      tokenizer: the BERT's.
-      capacity: tokens in a full window, special ones not counted.
+      paths: where to write; the folder must exist.
+      documents: the documents; those without a token are skipped.
+      tokenizer: the tokenizer of the BERT.
+      capacity: tokens in a full window, not counting special tokens.
 
     Raises:
       InputError: the disk is full.
@@ -81,12 +84,13 @@ def write(
     tokens, windows = [np.empty(0, token_type)], [np.empty(0, _WINDOW)]
     names, byte_starts, texts = [], [0], []
     for document in documents:
-        encoding = tokenizer.encode(document.text)
-        if not len(encoding.ids):
+        tokenized = tokenizer.encode(document.text)
+        if not len(tokenized.ids):
             continue
         document_windows, document_tokens = _cut(
-            encoding, tokenizer=tokenizer, capacity=capacity, dtype=token_type
+            tokenized, tokenizer=tokenizer, capacity=capacity, dtype=token_type
         )
+        # Documents are numbered within their shard.
         document_windows["document"] = len(names)
         tokens.append(document_tokens)
         windows.append(document_windows)
@@ -99,51 +103,52 @@ def write(
             np.save(file, array)
     with files.write_atomically(paths.text) as file:
         file.writelines(texts)
-    summary = Summary(len(names), len(all_windows), len(all_tokens))
+    size = Size(len(names), len(all_windows), len(all_tokens))
+    # Written last, to mark the shard as complete.
     files.write_json(
         paths.documents,
-        dataclasses.asdict(summary) | {"names": names, "byte_starts": byte_starts},
+        dataclasses.asdict(size) | {"names": names, "byte_starts": byte_starts},
     )
-    return summary
+    return size
 
 
-def read_summary(paths: Paths) -> Summary | None:
-    """Returns what a whole shard holds, None for one that is not there or not whole."""
+def read_size(paths: Paths) -> Size | None:
+    """Returns the size of a shard, or None if it is absent or incomplete."""
     if not paths.documents.is_file():
         return None
     values = files.read_json(paths.documents)
-    return Summary(*(values[field.name] for field in dataclasses.fields(Summary)))
+    return Size(*(values[field.name] for field in dataclasses.fields(Size)))
 
 
 def token_dtype(vocab_size: int) -> np.dtype:
-    """The record of a token, with as small an id as the vocabulary allows."""
+    """Returns the record type of a token, with as small an id as the ids allow."""
     id_type = "<u2" if vocab_size <= 2**16 else "<u4"
     return np.dtype([("id", id_type), ("start", "<u2"), ("end", "<u2")])
 
 
 def _cut(
-    encoding: tokenizer_lib.Encoding,
+    tokenized: tokenizer_lib.TokenizedText,
     *,
     tokenizer: tokenizer_lib.Tokenizer,
     capacity: int,
     dtype: np.dtype,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns records of a document's windows and of its tokens."""
+    """Returns the records of a document's windows and those of its tokens."""
     starts_word = cutting.word_starts(
-        encoding, is_continuation=tokenizer.is_continuation
+        tokenized, is_continuation=tokenizer.is_continuation
     )
     boundaries = cutting.window_boundaries(
-        encoding, starts_word=starts_word, capacity=capacity
+        tokenized, starts_word=starts_word, capacity=capacity
     )
     windows = np.empty(len(boundaries) - 1, _WINDOW)
-    windows["first_char"] = encoding.starts[boundaries[:-1]]
+    windows["first_char"] = tokenized.starts[boundaries[:-1]]
     windows["num_tokens"] = np.diff(boundaries)
     first_char = np.repeat(windows["first_char"], windows["num_tokens"]).astype(
         np.int64
     )
-    tokens = np.empty(len(encoding.ids), dtype)
-    tokens["id"] = encoding.ids
-    tokens["start"] = encoding.starts - first_char
-    # Only a single token of more than 65,535 characters reaches further.
-    tokens["end"] = np.minimum(encoding.ends - first_char, cutting.MAX_WINDOW_CHARS)
+    tokens = np.empty(len(tokenized.ids), dtype)
+    tokens["id"] = tokenized.ids
+    tokens["start"] = tokenized.starts - first_char
+    # Only a single token of more than 65,535 characters exceeds the limit.
+    tokens["end"] = np.minimum(tokenized.ends - first_char, cutting.MAX_WINDOW_CHARS)
     return windows, tokens

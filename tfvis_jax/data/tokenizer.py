@@ -1,4 +1,4 @@
-"""The BERT's own tokenizer: ids with the place of every token in the text."""
+"""Loads the tokenizer of a BERT: token ids, and where each token is in the text."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import tokenizers
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 
 _SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
@@ -23,12 +23,13 @@ _CONTINUATION = "##"
 
 
 @dataclasses.dataclass(frozen=True)
-class Encoding:
-    """The tokens of a text, without special ones.
+class TokenizedText:
+    """The tokens of a text, without special tokens.
 
     Attributes:
       ids: [n] int32.
-      starts, ends: [n] int64, characters of the text: token i is ``text[start:end]``.
+      starts, ends: [n] int64, character offsets: token i is
+        ``text[starts[i]:ends[i]]``.
     """
 
     ids: np.ndarray
@@ -38,11 +39,11 @@ class Encoding:
 
 @dataclasses.dataclass(frozen=True)
 class Tokenizer:
-    """A WordPiece tokenizer as the rest of the package sees it.
+    """A WordPiece tokenizer, reduced to what this package needs.
 
     Attributes:
-      folder: where it came from; another process loads it from there.
-      pieces: the piece of every id, "" where an id has none.
+      folder: where it was loaded from; worker processes load it from there.
+      pieces: the word piece of every id; "" for an id without one.
       pad_id, unk_id, mask_id, cls_id, sep_id: ids of the special tokens.
     """
 
@@ -55,14 +56,16 @@ class Tokenizer:
     sep_id: int
     backend: tokenizers.Tokenizer = dataclasses.field(repr=False, compare=False)
 
-    def encode(self, text: str) -> Encoding:
-        """Tokenises a text of any length, whole, without special tokens.
+    def encode(self, text: str) -> TokenizedText:
+        """Tokenizes a text of any length, without truncation or special tokens.
 
-        What looks like a special token ("[SEP]") is read as the text it is.
+        Text that looks like a special token ("[SEP]") is tokenized as ordinary text.
         """
         encoded = self.backend.encode(text, add_special_tokens=False)
         offsets = np.asarray(encoded.offsets, np.int64).reshape(-1, 2)
-        return Encoding(np.asarray(encoded.ids, np.int32), offsets[:, 0], offsets[:, 1])
+        return TokenizedText(
+            np.asarray(encoded.ids, np.int32), offsets[:, 0], offsets[:, 1]
+        )
 
     @property
     def vocab_size(self) -> int:
@@ -71,55 +74,57 @@ class Tokenizer:
 
     @functools.cached_property
     def is_continuation(self) -> np.ndarray:
-        """[vocab_size] bool, whether a piece goes on with the word before it."""
+        """[vocab_size] bool, True for pieces that continue a word ("##ing")."""
         return np.array(
             [len(p) > 2 and p.startswith(_CONTINUATION) for p in self.pieces], bool
         )
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """SHA-256 over vocabulary and rules; equal ones give equal ids."""
+        """SHA-256 of the vocabulary and rules; equal hashes imply equal ids."""
         return hashlib.sha256(self.backend.to_str().encode()).hexdigest()
 
 
 def load(folder: pathlib.Path | str, *, vocab_size: int | None = None) -> Tokenizer:
-    """Loads the tokenizer of a model's folder.
+    """Loads the tokenizer in a model's folder.
 
-    ``tokenizer.json`` is read directly, which starts in a hundredth of the time that
-    importing transformers takes and gives the same ids; transformers is asked only
-    where that file is absent.
+    ``tokenizer.json`` is read directly, which takes a hundredth of the time that
+    importing transformers takes and gives the same ids. Only if that file is absent is
+    transformers used.
 
     Args:
       folder: a local Hugging Face folder.
-      vocab_size: rows of the model's embedding; more ids than that is an error.
+      vocab_size: number of rows of the model's word embedding, checked against the
+        tokenizer; None skips the check.
 
     Raises:
-      InputError: no fast tokenizer there, a special token is missing, or the tokenizer
-        has more ids than the model has embeddings.
+      InputError: there is no fast tokenizer, a special token is missing, or the
+        tokenizer has more ids than the model has embeddings.
     """
     folder = pathlib.Path(folder)
     if (folder / "tokenizer.json").is_file():
         backend, special = _load_directly(folder)
     else:
         backend, special = _load_with_transformers(folder)
-    # The file may carry the settings of some use: all-MiniLM-L6-v2 cuts at 128.
+    # The file may hold settings of some use: all-MiniLM-L6-v2 truncates at 128 tokens.
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True
     vocabulary = backend.get_vocab(with_added_tokens=True)
+    # Ids may have gaps.
     pieces = [""] * (max(vocabulary.values()) + 1)
     for piece, token_id in vocabulary.items():
         pieces[token_id] = piece
     missing = [t for t in special.values() if t not in vocabulary]
     if missing:
-        raise errors.InputError(
+        raise InputError(
             f"The tokenizer in {folder} lacks the special tokens "
-            f"{', '.join(missing)}; expected the tokenizer of a BERT."
+            f"{', '.join(missing)}; use the tokenizer that belongs to the BERT."
         )
     if vocab_size is not None and len(pieces) > vocab_size:
-        raise errors.InputError(
+        raise InputError(
             f"The tokenizer in {folder} has {len(pieces):,} ids, but the model has "
-            f"only {vocab_size:,} embeddings: they do not belong together."
+            f"only {vocab_size:,} embeddings; use the tokenizer of the same model."
         )
     return Tokenizer(
         folder=folder,
@@ -137,16 +142,21 @@ def _load_directly(folder: pathlib.Path) -> tuple[tokenizers.Tokenizer, dict[str
     path = folder / "tokenizer.json"
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))
-    # The library raises bare exceptions.
+    # The library raises plain `Exception`.
     except Exception as error:
-        raise errors.InputError(f"{path} is no tokenizer file: {error}.") from error
+        raise InputError(
+            f"{path} is not a tokenizer file ({error}); download it again."
+        ) from error
+    # The model may name other special tokens than BERT's; later files take precedence.
     special = dict(_SPECIAL_TOKENS)
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
             try:
                 given = json.loads((folder / name).read_text(encoding="utf-8"))
             except ValueError as error:
-                raise errors.InputError(f"{folder / name} is not JSON.") from error
+                raise InputError(
+                    f"{folder / name} is not JSON; download it again."
+                ) from error
             for key in _SPECIAL_TOKENS.keys() & given.keys():
                 value = given[key]
                 special[key] = value["content"] if isinstance(value, dict) else value
@@ -157,12 +167,14 @@ def _load_with_transformers(
     folder: pathlib.Path,
 ) -> tuple[tokenizers.Tokenizer, dict[str, str]]:
     if not folder.is_dir() or not any(folder.glob("vocab.*")):
-        raise errors.InputError(
-            f"{folder}: expected a tokenizer (tokenizer.json or vocab.txt) beside the "
-            "model."
+        raise InputError(
+            f"Expected a tokenizer (tokenizer.json or vocab.txt) in {folder}, got "
+            "none; copy it from where the model came from."
         )
+    # Slow to import, and seldom needed.
     import transformers
 
+    # transformers warns of settings that do not matter here.
     advice = logging.getLogger("transformers")
     level = advice.level
     advice.setLevel(logging.ERROR)
@@ -171,15 +183,16 @@ def _load_with_transformers(
             str(folder), local_files_only=True
         )
     except (OSError, ValueError) as error:
-        raise errors.InputError(
-            f"{folder}: the tokenizer cannot be loaded: {error}"
+        raise InputError(
+            f"The tokenizer in {folder} cannot be loaded: {error}"
         ) from error
     finally:
         advice.setLevel(level)
     if not found.is_fast:
-        raise errors.InputError(
-            f"{folder}: {type(found).__name__} gives no character offsets; a fast "
-            "tokenizer (tokenizer.json) is required."
+        raise InputError(
+            f"Expected a fast tokenizer (tokenizer.json) in {folder}, got a "
+            f"{type(found).__name__}, which gives no character offsets; save the "
+            "tokenizer again as a fast one."
         )
     special = {name: getattr(found, name) for name in _SPECIAL_TOKENS}
     return found.backend_tokenizer, special

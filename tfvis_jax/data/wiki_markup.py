@@ -1,11 +1,11 @@
-"""Wiki markup node by node: what each link, tag and template says in a sentence."""
+"""Renders parsed wiki markup as text: links, tags and templates, node by node."""
 
 import re
 
 from mwparserfromhell import nodes, wikicode
 
-# Marks left in the text for what follows: a heading line, a list item, and a dropped
-# formula, whose sentence has then lost a part.
+# Marks that rendering leaves in the text for `mediawiki`: a heading line, a list item,
+# and a dropped formula, whose sentence is then incomplete.
 HEADING = "\x01"
 LIST_ITEM = "\x02"
 GAP = "\x03"
@@ -16,7 +16,7 @@ _DROPPED_TAGS = frozenset({
     "ref", "references", "score", "section", "source", "syntaxhighlight",
     "table", "templatestyles", "timeline",
 })
-# Templates that stand for words of the sentence, by the argument that holds them.
+# Templates that stand for words of a sentence, by the argument that holds the words.
 _FIRST_ARGUMENT = frozenset({
     "abbr", "angbr", "blockquote", "bquote", "cquote", "em", "gaps", "hms",
     "ill", "illm", "linktext", "math", "mvar", "nobold", "nobr", "not a typo",
@@ -49,11 +49,11 @@ _MATH_WORDS = {
 
 
 def render(code: wikicode.Wikicode) -> str:
-    """Returns the words of parsed markup, with the marks of this module."""
+    """Returns the text of parsed markup, with the marks defined above."""
     return "".join(_render_node(node) for node in code.nodes)
 
 
-def _render_node(node) -> str:
+def _render_node(node: nodes.Node) -> str:
     match node:
         case nodes.Text():
             return node.value
@@ -70,13 +70,15 @@ def _render_node(node) -> str:
             return _render_template(node)
         case nodes.Tag():
             return _render_tag(node)
-    return ""
+        # Comments and arguments of templates.
+        case _:
+            return ""
 
 
-def _render_link(link) -> str:
+def _render_link(link: nodes.Wikilink) -> str:
     target = str(link.title).strip()
     prefix, colon, _ = target.partition(":")
-    # [[Category:A]] and [[fr:A]] are the page's furniture; [[:Category:A]] is text.
+    # [[Category:A]] and [[fr:A]] are not part of the text; [[:Category:A]] is a link.
     if colon and (
         prefix.strip().lower() in {"file", "image", "category", "media"}
         or re.fullmatch(r"[a-z]{2,3}(-[a-z]+)?|simple", prefix)
@@ -87,7 +89,7 @@ def _render_link(link) -> str:
     return target.lstrip(":")
 
 
-def _render_tag(tag) -> str:
+def _render_tag(tag: nodes.Tag) -> str:
     name = str(tag.tag).strip().lower()
     if tag.wiki_markup in {"*", "#", ":", ";"}:
         return LIST_ITEM
@@ -101,7 +103,7 @@ def _render_tag(tag) -> str:
 
 
 def _render_math(latex: str) -> str:
-    """Writes a formula as plain text, or marks the gap where that is impossible."""
+    """Returns a formula as plain text, or `GAP` if it cannot be written as such."""
     text = re.sub(r"\\(?:mathrm|mathbf|mathit|text|rm|bf)\b|\\[,;! ]|~", " ", latex)
     text = re.sub(
         r"\\([A-Za-z]+)", lambda m: _MATH_WORDS.get(m.group(1), m.group()), text
@@ -111,7 +113,7 @@ def _render_math(latex: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[{}]", "", text)).strip()
 
 
-def _render_template(template) -> str:
+def _render_template(template: nodes.Template) -> str:
     name = str(template.name).strip().lower().replace("_", " ")
     if name in _CHARACTER_TEMPLATES:
         return _CHARACTER_TEMPLATES[name]
@@ -138,9 +140,9 @@ def _render_template(template) -> str:
     return _argument(template, "2") if name in _SECOND_ARGUMENT else ""
 
 
-def _render_convert(template) -> str:
+def _render_convert(template: nodes.Template) -> str:
     arguments = [_group_digits(a) for a in _positional(template)]
-    # {{convert|2|to|3|km|mi}}: the word between two numbers is part of the quantity.
+    # In {{convert|2|to|3|km|mi}} the word between the numbers belongs to the quantity.
     if len(arguments) >= 4 and re.fullmatch(
         r"to|and|or|-|–|by|x|\+/-|to\(-\)|and\(-\)", arguments[1]
     ):
@@ -154,11 +156,11 @@ def _group_digits(number: str) -> str:
     return f"{int(number):,}" if re.fullmatch(r"\d{5,}", number) else number
 
 
-def _positional(template) -> list[str]:
+def _positional(template: nodes.Template) -> list[str]:
     return [render(p.value).strip() for p in template.params if not p.showkey]
 
 
-def _argument(template, name: str) -> str:
+def _argument(template: nodes.Template, name: str) -> str:
     if not template.has(name):
         return ""
     return render(template.get(name).value).strip()

@@ -1,7 +1,7 @@
-"""Token windows on disk, read by memory map.
+"""Reads token windows from disk through a memory map.
 
 A window is a piece of one document: ``[CLS] tokens [SEP] padding`` or, without special
-tokens, ``tokens padding``. Its rows, the tokens that are encoded, are the real ones.
+tokens, ``tokens padding``. Only the tokens of the text become rows that are encoded.
 """
 
 import dataclasses
@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from tfvis_jax import errors, files
+from tfvis_jax import files
 from tfvis_jax.data import cutting, shards
 from tfvis_jax.data import tokenizer as tokenizer_lib
+from tfvis_jax.errors import InputError
 
 SCHEMA_VERSION = 1
 _CACHED_DOCUMENTS = 128
 
 
 @dataclasses.dataclass(frozen=True)
-class Context:
-    """A word of a document and what stands round it; joined they are its text."""
+class WordInContext:
+    """A word of a document and the text before and after it."""
 
     before: str
     word: str
@@ -31,13 +32,13 @@ class Context:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Words:
-    """The words of a window; punctuation marks are words of their own.
+    """The words of a window; every punctuation mark is a word of its own.
 
     Attributes:
-      texts: [n] as the document spells them, without line breaks.
-      is_spaced: [n] bool, whether white space stands before the word; false for the
-        first.
-      of_position: [window_length] int64, the word of each token; −1 where no text is.
+      texts: [n] the words as spelled in the document, without line breaks.
+      is_spaced: [n] bool, True for words that follow white space; False for the first.
+      of_position: [window_length] int64, the index of the word that each token belongs
+        to; −1 for special tokens and padding.
     """
 
     texts: list[str]
@@ -49,55 +50,57 @@ def open(folder: pathlib.Path | str) -> "Windows":
     """Opens the windows that `build_windows.build` wrote.
 
     Raises:
-      InputError: nothing there, not finished, or of another version.
+      InputError: the folder holds no windows, is unfinished or damaged, or was written
+        by another version.
     """
     folder = pathlib.Path(folder)
     if not (folder / "index.json").is_file():
         if (folder / "settings.json").is_file():
-            raise errors.InputError(
-                f"{folder} is unfinished: tokenising the corpus was interrupted. "
-                f"`tfvis train {folder.parent}` goes on where it stopped."
+            raise InputError(
+                f"{folder} is unfinished because tokenizing the corpus was "
+                f"interrupted; `tfvis train {folder.parent}` resumes it."
             )
-        raise errors.InputError(
+        raise InputError(
             f"{folder} holds no token windows (no index.json); `tfvis train "
-            f"{folder.parent}` makes them."
+            f"{folder.parent}` writes them."
         )
     index = files.read_json(folder / "index.json")
     if index.get("schema_version") != SCHEMA_VERSION:
-        raise errors.InputError(
-            f"{folder} has version {index.get('schema_version')} of the window files, "
-            f"expected {SCHEMA_VERSION}. Build it again with this version."
+        raise InputError(
+            f"Expected version {SCHEMA_VERSION} of the window files in {folder}, got "
+            f"{index.get('schema_version')}; build the windows again with this version."
         )
     try:
         windows = Windows(folder, index)
         windows.check_files()
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise errors.InputError(
+        raise InputError(
             f"The token windows in {folder} are damaged ({error}). Remove that folder; "
-            f"`tfvis train {folder.parent}` makes them anew."
+            f"`tfvis train {folder.parent}` writes it again."
         ) from error
     return windows
 
 
 class Windows:
-    """All windows of a corpus, numbered from 0 in the order of its text.
+    """All windows of a corpus, in the order of its text.
 
-    Every method takes window numbers from 0 to ``len - 1``.
+    Every method takes window indices from 0 to ``len(windows) - 1``.
 
     Attributes:
-      folder: where they lie.
+      folder: where they are stored.
       index: the contents of index.json.
-      window_length: tokens of a window with special ones and padding.
-      special_tokens: whether windows begin with [CLS] and end with [SEP].
+      window_length: tokens in a window, counting special tokens and padding.
+      special_tokens: True if windows begin with [CLS] and end with [SEP].
       vocab_size: one more than the highest token id.
-      pad_id: id of the padding.
-      lengths: [num_windows] int64, tokens of each with special ones.
-      train, held_out: [n] int64 window numbers, increasing.
-      token_counts: [vocab_size] int64, occurrences in the training windows, special
-        tokens not counted.
+      pad_id: token id of the padding.
+      lengths: [num_windows] int64, tokens in each, counting special tokens but not
+        padding.
+      train, held_out: [n] int64 window indices, increasing.
+      token_counts: [vocab_size] int64, occurrences in the training windows, not
+        counting special tokens.
     """
 
-    def __init__(self, folder: pathlib.Path, index: dict[str, Any]):
+    def __init__(self, folder: pathlib.Path, index: dict[str, Any]) -> None:
         """Use `open`, which checks the folder."""
         self.folder, self.index = folder, index
         self.window_length: int = index["settings"]["window_length"]
@@ -105,17 +108,20 @@ class Windows:
         self.vocab_size: int = index["tokenizer"]["vocab_size"]
         self.pad_id: int = index["tokenizer"]["pad_id"]
         self._ids = index["tokenizer"]
+        # Special tokens before the text of a window, and as many after it.
         self._offset = int(self.special_tokens)
         counts = [shard["num_windows"] for shard in index["shards"]]
         self._first_window = np.cumsum([0, *counts])
         self._shards = [shards.Paths(folder, i) for i in range(len(counts))]
         tables = [
+            # With ``max_tokens`` the last shard holds more windows than the corpus.
             np.load(paths.windows)[:count]
             for paths, count in zip(self._shards, counts, strict=True)
         ]
         self._table = np.concatenate(tables)
         num_tokens = self._table["num_tokens"].astype(np.int64)
         self.lengths = num_tokens + 2 * self._offset
+        # Index of each window's first token within its shard.
         self._first_token = np.concatenate(
             [
                 np.cumsum(t["num_tokens"], dtype=np.int64) - t["num_tokens"]
@@ -126,6 +132,7 @@ class Windows:
         self.train, self.held_out = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         self.token_counts: np.ndarray = np.load(folder / "token_counts.npy")
         self._is_continuation = np.load(folder / "is_continuation.npy")
+        # Cached per instance: a cached method would keep the instance alive.
         self._tokens = functools.lru_cache(maxsize=None)(self._map_tokens)
         self._documents = functools.lru_cache(maxsize=None)(self._read_documents)
         self._text = functools.lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read_text)
@@ -134,15 +141,15 @@ class Windows:
         return int(self._first_window[-1])
 
     def check_files(self) -> None:
-        """Raises ValueError or OSError when a shard's file is cut short."""
+        """Raises ValueError or OSError if a file of a shard is truncated."""
         for number, paths in enumerate(self._shards):
             self._tokens(number)
             expected = self._documents(number)["byte_starts"][-1]
             if paths.text.stat().st_size != expected:
-                raise ValueError(f"{paths.text.name} has not {expected} bytes")
+                raise ValueError(f"{paths.text.name} does not have {expected} bytes")
 
     def token_ids(self, rows: np.ndarray) -> np.ndarray:
-        """Returns [n, window_length] int32 ids of windows [n], padded with [PAD]."""
+        """Returns the token ids of n windows, [n, window_length] int32."""
         rows = self._checked(rows)
         ids = np.full((len(rows), self.window_length), self.pad_id, np.int32)
         shard_of = self._shard_of(rows)
@@ -153,6 +160,7 @@ class Windows:
             tokens = self._tokens(int(number))
             places = self._first_token[rows[chosen], None] + positions
             real = positions < self._table["num_tokens"][rows[chosen], None]
+            # Places beyond the window are read, and then replaced by padding.
             found = tokens["id"][np.minimum(places, len(tokens) - 1)]
             inner[chosen] = np.where(real, found, self.pad_id)
         if self.special_tokens:
@@ -161,42 +169,42 @@ class Windows:
         return ids
 
     def token_mask(self, rows: np.ndarray) -> np.ndarray:
-        """Returns [n, window_length] bool: true but for padding."""
+        """Returns [n, window_length] bool, False for padding."""
         lengths = self.lengths[self._checked(rows), None]
         return np.arange(self.window_length) < lengths
 
     def row_mask(self, rows: np.ndarray) -> np.ndarray:
-        """Returns [n, window_length] bool: true for the tokens that are encoded."""
+        """Returns [n, window_length] bool, True for the tokens that are encoded."""
         positions = np.arange(self.window_length)
         last = self.lengths[self._checked(rows), None] - self._offset
         return (positions >= self._offset) & (positions < last)
 
     def num_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Returns [n] int64: how many tokens of each window are encoded."""
+        """Returns [n] int64, the number of tokens of each window that are encoded."""
         return self.lengths[self._checked(rows)] - 2 * self._offset
 
     def document(self, window: int) -> int:
-        """Returns the number of a window's document, from 0 in the order of reading."""
-        window = self._checked(window)
-        shard = int(self._shard_of(window))
+        """Returns the index of a window's document, from 0 in the order of reading."""
+        window = self._checked_window(window)
+        shard = self._shard_of_window(window)
         before = sum(s["num_documents"] for s in self.index["shards"][:shard])
         return before + int(self._table["document"][window])
 
     def document_name(self, window: int) -> str:
-        """Returns the title of a window's document, or its file and number."""
-        window = self._checked(window)
-        documents = self._documents(int(self._shard_of(window)))
+        """Returns the title of a window's document, or its file name and number."""
+        window = self._checked_window(window)
+        documents = self._documents(self._shard_of_window(window))
         return documents["names"][self._table["document"][window]]
 
     def token_texts(self, window: int) -> list[str]:
-        """Returns the text of each position as its document spells it.
+        """Returns the text of each position as spelled in the document.
 
         It is empty for special tokens and padding.
         """
-        text, encoding = self._window(window)
+        text, tokenized = self._window(window)
         found = [
             text[start:end]
-            for start, end in zip(encoding.starts, encoding.ends, strict=True)
+            for start, end in zip(tokenized.starts, tokenized.ends, strict=True)
         ]
         blank = [""] * self._offset
         found = [*blank, *found, *blank]
@@ -205,14 +213,15 @@ class Windows:
     def spaced_texts(self, window: int) -> list[str]:
         """Returns the text of each position with the white space before it.
 
-        Joined they are the text of the window, without its line breaks; empty for
-        special tokens and padding.
+        Joined, the texts are the window's text without its line breaks. They are empty
+        for special tokens and padding.
         """
-        text, encoding = self._window(window)
-        begins = [*encoding.starts[:1], *encoding.ends[:-1]]
+        text, tokenized = self._window(window)
+        # Each text begins where the previous token ends.
+        begins = [*tokenized.starts[:1], *tokenized.ends[:-1]]
         found = [
             _on_one_line(text[begin:end])
-            for begin, end in zip(begins, encoding.ends, strict=True)
+            for begin, end in zip(begins, tokenized.ends, strict=True)
         ]
         blank = [""] * self._offset
         found = [*blank, *found, *blank]
@@ -220,15 +229,15 @@ class Windows:
 
     def words(self, window: int) -> Words:
         """Returns the words of a window."""
-        text, encoding = self._window(window)
-        first = self._first_tokens(encoding)
-        starts, ends = _word_ends(encoding, first)
+        text, tokenized = self._window(window)
+        first = self._first_tokens(tokenized)
+        starts, ends = _word_ends(tokenized, first)
         is_spaced = np.zeros(len(first), bool)
         is_spaced[1:] = starts[1:] > ends[:-1]
-        begins_word = np.zeros(len(encoding.ids), np.int64)
+        begins_word = np.zeros(len(tokenized.ids), np.int64)
         begins_word[first] = 1
         of_position = np.full(self.window_length, -1, np.int64)
-        inner = slice(self._offset, self._offset + len(encoding.ids))
+        inner = slice(self._offset, self._offset + len(tokenized.ids))
         of_position[inner] = np.cumsum(begins_word) - 1
         return Words(
             texts=[_on_one_line(text[a:b]) for a, b in zip(starts, ends, strict=True)],
@@ -238,74 +247,82 @@ class Windows:
 
     def context(
         self, window: int, position: int, *, before: int = 10, after: int = 10
-    ) -> Context:
-        """Returns the word that a token belongs to, with the words round it.
+    ) -> WordInContext:
+        """Returns the word that a token belongs to, with the words around it.
 
-        The text is the document's own, spaces and case included; only white space with
-        a line end in it becomes one space. Nothing outside the window is shown.
+        The text keeps the document's spaces and case; only white space that includes a
+        line end becomes a single space. Nothing outside the window is shown.
 
         Args:
-          window: its number.
-          position: place of the token in the window; [CLS] is at 0 where there is one.
-          before: whole words, punctuation marks counted, shown before.
-          after: the same, after.
+          window: index of the window.
+          position: position of the token in the window; [CLS], if any, is at 0.
+          before: number of words to show before, counting punctuation marks.
+          after: number of words to show after, counted likewise.
 
         Raises:
           InputError: the position holds a special token or padding.
         """
-        text, encoding = self._window(window)
+        text, tokenized = self._window(window)
         token = position - self._offset
-        if not 0 <= token < len(encoding.ids):
-            raise errors.InputError(
-                f"Position {position} of window {window} holds no text; expected "
-                f"{self._offset} to {self._offset + len(encoding.ids) - 1}."
+        if not 0 <= token < len(tokenized.ids):
+            raise InputError(
+                f"Expected a position from {self._offset} to "
+                f"{self._offset + len(tokenized.ids) - 1} in window {window}, got "
+                f"{position}, which holds no text."
             )
-        first = self._first_tokens(encoding)
-        starts, ends = _word_ends(encoding, first)
+        first = self._first_tokens(tokenized)
+        starts, ends = _word_ends(tokenized, first)
         word = int(np.searchsorted(first, token, side="right")) - 1
         left = starts[max(word - before, 0)]
         right = ends[min(word + after, len(ends) - 1)]
-        return Context(
+        return WordInContext(
             _on_one_line(text[left : starts[word]]),
             _on_one_line(text[starts[word] : ends[word]]),
             _on_one_line(text[ends[word] : right]),
         )
 
-    def _first_tokens(self, encoding: tokenizer_lib.Encoding) -> np.ndarray:
-        """Returns the first token of each word, [n_words]."""
-        starts = cutting.word_starts(encoding, is_continuation=self._is_continuation)
-        # A word that was cut begins anew in its second window.
+    def _first_tokens(self, tokenized: tokenizer_lib.TokenizedText) -> np.ndarray:
+        """Returns the index of each word's first token, [n_words]."""
+        starts = cutting.word_starts(tokenized, is_continuation=self._is_continuation)
+        # The rest of a word that was cut counts as a word of its own window.
         starts[:1] = True
         return np.flatnonzero(starts)
 
-    def _window(self, window: int) -> tuple[str, tokenizer_lib.Encoding]:
-        """Returns the text of a window's document, and its tokens' places there."""
-        window = int(self._checked(window))
-        shard = int(self._shard_of(window))
+    def _window(self, window: int) -> tuple[str, tokenizer_lib.TokenizedText]:
+        """Returns the text of a window's document, and the window's tokens in it."""
+        window = self._checked_window(window)
+        shard = self._shard_of_window(window)
         record = self._table[window]
         first = int(self._first_token[window])
         tokens = self._tokens(shard)[first : first + int(record["num_tokens"])]
         first_char = int(record["first_char"])
-        return self._text(shard, int(record["document"])), tokenizer_lib.Encoding(
+        return self._text(shard, int(record["document"])), tokenizer_lib.TokenizedText(
             tokens["id"].astype(np.int32),
             tokens["start"].astype(np.int64) + first_char,
             tokens["end"].astype(np.int64) + first_char,
         )
 
-    def _checked(self, rows: np.ndarray | int) -> np.ndarray:
+    def _checked_window(self, window: int) -> int:
+        self._checked(np.asarray(window))
+        return int(window)
+
+    def _checked(self, rows: np.ndarray) -> np.ndarray:
         rows = np.asarray(rows)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
-            raise errors.InputError(
-                f"Expected window numbers from 0 to {len(self) - 1}, got "
-                f"{rows.min()} to {rows.max()}."
+            raise InputError(
+                f"Expected window indices from 0 to {len(self) - 1}, got "
+                f"{rows.min()} to {rows.max()}; check them against `len(windows)`."
             )
         return rows
 
     def _shard_of(self, rows: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._first_window, rows, side="right") - 1
 
+    def _shard_of_window(self, window: int) -> int:
+        return int(self._shard_of(np.asarray(window)))
+
     def _map_tokens(self, shard: int) -> np.ndarray:
-        # A plain array on the same map: indexing a memmap object is far slower.
+        # A plain array on the same map, since indexing a memmap object is far slower.
         return np.asarray(np.load(self._shards[shard].tokens, mmap_mode="r"))
 
     def _read_documents(self, shard: int) -> dict[str, Any]:
@@ -320,11 +337,11 @@ class Windows:
 
 
 def _word_ends(
-    encoding: tokenizer_lib.Encoding, first: np.ndarray
+    tokenized: tokenizer_lib.TokenizedText, first: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the characters that words begin at and end before, both [n_words]."""
-    last = np.append(first[1:], len(encoding.ids)) - 1
-    return encoding.starts[first], encoding.ends[last]
+    """Returns the offsets at which words begin and before which they end, [n_words]."""
+    last = np.append(first[1:], len(tokenized.ids)) - 1
+    return tokenized.starts[first], tokenized.ends[last]
 
 
 def _on_one_line(text: str) -> str:

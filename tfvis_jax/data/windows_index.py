@@ -1,4 +1,4 @@
-"""The end of a build: split, counts, index."""
+"""Finishes a build of windows: held-out split, token counts, index."""
 
 import dataclasses
 import pathlib
@@ -19,14 +19,17 @@ def finish(
     settings: dict[str, Any],
     tokenizer: tokenizer_lib.Tokenizer,
 ) -> None:
-    """Removes shards beyond the end, splits, counts, and writes the index last.
+    """Writes the held-out split, the token counts and, last, the index.
+
+    Shards beyond the end of the corpus are removed first.
 
     Args:
-      folder: with the shards in it.
-      num_shards: how many of them make the corpus.
-      settings: of the build, kept in the index.
-      tokenizer: the BERT's.
+      folder: folder that holds the shards.
+      num_shards: number of shards that make up the corpus.
+      settings: settings of the build, stored in the index.
+      tokenizer: the tokenizer of the BERT.
     """
+    # Workers may have built shards beyond the one that reached ``max_tokens``.
     for path in folder.glob("[0-9]*.*"):
         if int(path.name.split(".")[0]) >= num_shards:
             path.unlink()
@@ -34,16 +37,16 @@ def finish(
         np.load(shards.Paths(folder, number).windows) for number in range(num_shards)
     ]
     tables[-1] = _up_to(tables, max_tokens=settings["max_tokens"])
-    # Every document of a shard has a window, so the last one's number is the count.
+    # Every document of a shard has a window, so the last index gives their number.
     kept = [
-        shards.Summary(
+        shards.Size(
             int(table["document"][-1]) + 1 if len(table) else 0,
             len(table),
             int(table["num_tokens"].sum(dtype=np.int64)),
         )
         for table in tables
     ]
-    first_document = np.cumsum([0, *(summary.num_documents for summary in kept)])
+    first_document = np.cumsum([0, *(size.num_documents for size in kept)])
     held_out = cutting.held_out_windows(
         np.concatenate(
             [
@@ -76,15 +79,15 @@ def finish(
             "num_documents": int(first_document[-1]),
             "num_windows": len(held_out),
             "num_held_out_windows": int(held_out.sum()),
-            "num_tokens": sum(summary.num_tokens for summary in kept),
+            "num_tokens": sum(size.num_tokens for size in kept),
             "num_training_tokens": int(token_counts.sum()),
-            "shards": [dataclasses.asdict(summary) for summary in kept],
+            "shards": [dataclasses.asdict(size) for size in kept],
         },
     )
 
 
 def _up_to(tables: list[np.ndarray], *, max_tokens: int | None) -> np.ndarray:
-    """Returns the last table up to the window that reaches ``max_tokens``."""
+    """Returns the last table, cut after the window that reaches ``max_tokens``."""
     last = tables[-1]
     if max_tokens is None:
         return last
@@ -100,13 +103,14 @@ def _count(
     *,
     vocab_size: int,
 ) -> np.ndarray:
-    """Returns [vocab_size] int64 occurrences in the windows that are not held out."""
+    """Returns the occurrences in the training windows, [vocab_size] int64."""
     counts = np.zeros(vocab_size, np.int64)
     first = 0
     for number, table in enumerate(tables):
         train = ~held_out[first : first + len(table)]
         first += len(table)
         tokens = np.load(shards.Paths(folder, number).tokens, mmap_mode="r")
+        # The table of the last shard may have been cut, so its tokens are cut alike.
         counted = np.repeat(train, table["num_tokens"])
         ids = np.asarray(tokens["id"][: len(counted)])[counted]
         counts += np.bincount(ids, minlength=vocab_size)

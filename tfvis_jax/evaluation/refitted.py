@@ -32,13 +32,10 @@ def refitted(
     Returns:
       [rows, n_factors] for each name.
     """
-    found = {LASSO: codes, DEBIASED: _refit(x, dictionary, codes)}
+    found = {LASSO: codes, DEBIASED: refit(x, dictionary, codes)}
     if k is not None:
-        found[K_LARGEST] = _refit(x, dictionary, codes, max_active=k)
+        found[K_LARGEST] = refit(x, dictionary, codes, k=k)
     return found
-
-
-_refit = jax.jit(refit.refit, static_argnames=("max_active",))
 
 
 def reconstructions(

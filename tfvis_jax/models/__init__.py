@@ -1,4 +1,4 @@
-"""Encoders in Flax NNX and their pretrained weights."""
+"""Models: encoders in Flax NNX and their pretrained weights."""
 
 from tfvis_jax.models.pretrained import (
     PretrainedBert,

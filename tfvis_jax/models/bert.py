@@ -1,13 +1,13 @@
-"""BERT's encoder in Flax NNX, returning the hidden states of the layers asked for.
+"""BERT's encoder in Flax NNX, which returns the hidden states of requested layers.
 
 The post-LN transformer of Devlin et al. 2019 (arXiv:1810.04805): layer 0 is the
-embedding output; layer n follows from layer n - 1 by
+embedding output, and layer n follows from layer n - 1 by
 
     y = LayerNorm(x + Attention(x))
     x' = LayerNorm(y + W_out gelu(W_in y))
 
-Inference only: no dropout, nothing sown, no shared submodules, so that a `Bert` is a
-plain pytree and passes through `jax.jit` as an argument.
+It is for inference only: without dropout, sown values or shared submodules a `Bert` is
+a plain pytree, which can be an argument of a jitted function.
 """
 
 import functools
@@ -16,18 +16,18 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
 
-# Large but finite: a window of padding alone then gives numbers, not NaN.
+# Large but finite, so that a window of padding alone gives no NaN.
 _MASKED_SCORE = -1e30
 
 
 class Bert(nnx.Module):
     """A BERT encoder without its pooler.
 
-    Matrix products run in `dtype`; embeddings, residual sums, layer norms, attention
-    scores and their softmax are float32 whatever `dtype` is.
+    Matrix products run in `dtype`. Embeddings, residual sums, layer norms, attention
+    scores and their softmax are always float32.
     """
 
     def __init__(
@@ -54,32 +54,33 @@ class Bert(nnx.Module):
         *,
         layers: tuple[int, ...],
     ) -> jax.Array:
-        """Returns the hidden states of `layers`, running no deeper than the deepest.
+        """Returns the hidden states of `layers`, computing none above the deepest.
 
-        Token types are all 0 and positions count from 0. What stands at padded
-        positions is finite but means nothing. The result's batch axis is laid out as
+        Token types are all 0, and positions count from 0. Values at padded positions
+        are finite but meaningless. The result's batch axis has the same sharding as
         that of `token_ids`.
 
         Args:
-            token_ids: int32 [batch, length].
-            attention_mask: bool [batch, length], True at real tokens.
-            layers: numbers from 0 (the embedding output) to n_layers (the last output);
-                static.
+          token_ids: int32 [batch, length].
+          attention_mask: bool [batch, length], True at real tokens.
+          layers: layer indices from 0 (the embedding output) to n_layers (the last
+            output); static.
 
         Returns:
-            float32 [len(layers), batch, length, d_model], in the order of `layers`.
+          float32 [len(layers), batch, length, d_model], in the order of `layers`.
 
         Raises:
-            InputError: shapes, dtypes or layer numbers do not fit.
+          InputError: a shape, dtype or layer index is invalid.
         """
         self._check_layers(layers)
         if not jnp.issubdtype(token_ids.dtype, jnp.integer) or token_ids.ndim != 2:
-            raise errors.InputError(
-                "`token_ids` must be integers [batch, length], got "
+            raise InputError(
+                "Expected `token_ids` to be integers [batch, length], got "
                 f"{token_ids.dtype}{list(token_ids.shape)}."
             )
         self._check_mask(attention_mask, shape=token_ids.shape)
         hidden = self.embeddings(token_ids)
+        # In a dict, since ``layers`` may repeat or be in any order.
         states = {0: hidden}
         for number in range(1, max(layers) + 1):
             hidden = self.layers[number - 1](hidden, attention_mask)
@@ -89,26 +90,27 @@ class Bert(nnx.Module):
     def from_layer(
         self, hidden_states: jax.Array, attention_mask: jax.Array, *, start: int
     ) -> jax.Array:
-        """Runs the rest of the network from the (altered) output of layer `start`.
+        """Runs the layers above `start` on (altered) hidden states of that layer.
 
         Args:
-            hidden_states: float32 [batch, length, d_model], in place of layer `start`.
-            attention_mask: bool [batch, length], True at real tokens.
-            start: the layer number of `hidden_states`, 0 to n_layers; static.
+          hidden_states: float32 [batch, length, d_model], taken as layer `start`.
+          attention_mask: bool [batch, length], True at real tokens.
+          start: the layer index of `hidden_states`, 0 to n_layers; static.
 
         Returns:
-            The last layer's output, float32 [batch, length, d_model].
+          The last layer's output, float32 [batch, length, d_model].
 
         Raises:
-            InputError: shapes, dtypes or the layer number do not fit.
+          InputError: a shape, dtype or the layer index is invalid.
         """
         self._check_layers((start,))
         if hidden_states.ndim != 3 or hidden_states.shape[2] != self.config.d_model:
-            raise errors.InputError(
-                f"`hidden_states` must be [batch, length, {self.config.d_model}], got "
-                f"{list(hidden_states.shape)}."
+            raise InputError(
+                "Expected `hidden_states` of shape [batch, length, "
+                f"{self.config.d_model}], got {list(hidden_states.shape)}."
             )
         self._check_mask(attention_mask, shape=hidden_states.shape[:2])
+        # Residual sums are float32, whatever type the caller altered them in.
         hidden = hidden_states.astype(jnp.float32)
         for layer in self.layers[start:]:
             hidden = layer(hidden, attention_mask)
@@ -117,21 +119,21 @@ class Bert(nnx.Module):
     def _check_layers(self, layers: tuple[int, ...]) -> None:
         n_layers = self.config.n_layers
         if not layers or not all(0 <= number <= n_layers for number in layers):
-            raise errors.InputError(
-                "Layers must be numbers from 0 (the embedding output) to "
-                f"{n_layers} (the last output), at least one; got {layers}."
+            raise InputError(
+                "Expected one or more layers from 0 (the embedding output) to "
+                f"{n_layers} (the last output), got {layers}; choose among these."
             )
 
     def _check_mask(self, attention_mask: jax.Array, *, shape: tuple[int, ...]) -> None:
         if attention_mask.dtype != jnp.bool_ or attention_mask.shape != shape:
-            raise errors.InputError(
-                f"`attention_mask` must be bool{list(shape)}, got "
+            raise InputError(
+                f"Expected `attention_mask` to be bool{list(shape)}, got "
                 f"{attention_mask.dtype}{list(attention_mask.shape)}."
             )
         if shape[1] > self.config.max_positions:
-            raise errors.InputError(
-                f"This BERT has {self.config.max_positions} positions, got windows of "
-                f"{shape[1]} tokens; use shorter windows."
+            raise InputError(
+                f"Expected at most {self.config.max_positions} tokens in a window, the "
+                f"positions of this BERT, got {shape[1]}; use shorter windows."
             )
 
 
@@ -145,7 +147,7 @@ class _Embeddings(nnx.Module):
         param_dtype: jax.typing.DTypeLike,
         rngs: nnx.Rngs,
     ) -> None:
-        def table(n_rows: int) -> nnx.Param:
+        def table(n_rows: int) -> nnx.Param[jax.Array]:
             draw = nnx.initializers.normal(0.02)
             return nnx.Param(draw(rngs.params(), (n_rows, config.d_model), param_dtype))
 
@@ -155,17 +157,18 @@ class _Embeddings(nnx.Module):
         self.norm = layer_norm(config, param_dtype=param_dtype, rngs=rngs)
 
     def __call__(self, token_ids: jax.Array) -> jax.Array:
-        # On a mesh a gather's layout is ambiguous: it follows that of the ids.
+        # The sharding of a gather is ambiguous on a mesh; it follows that of the ids.
         layout = jax.typeof(token_ids).sharding
         layout = layout.update(spec=jax.P(*layout.spec, None))
         words = self.word[...].at[token_ids].get(out_sharding=layout)
+        # Summed in float32, so that bfloat16 parameters are rounded once only.
         positions = self.position[...][: token_ids.shape[1]].astype(jnp.float32)
         first_type = self.token_type[...][:1].astype(jnp.float32)
         return self.norm(words.astype(jnp.float32) + (positions + first_type)[None])
 
 
 class _Layer(nnx.Module):
-    """One transformer layer, [batch, length, d_model] to the same."""
+    """One transformer layer, from [batch, length, d_model] to the same shape."""
 
     def __init__(
         self,
@@ -178,7 +181,7 @@ class _Layer(nnx.Module):
         linear = functools.partial(
             nnx.Linear, dtype=dtype, param_dtype=param_dtype, rngs=rngs
         )
-        self.attention = _Attention(
+        self.attention = Attention(
             config, dtype=dtype, param_dtype=param_dtype, rngs=rngs
         )
         self.attention_norm = layer_norm(config, param_dtype=param_dtype, rngs=rngs)
@@ -189,12 +192,13 @@ class _Layer(nnx.Module):
     def __call__(self, hidden: jax.Array, attention_mask: jax.Array) -> jax.Array:
         attended = self.attention(hidden, attention_mask).astype(jnp.float32)
         hidden = self.attention_norm(hidden + attended)
+        # BERT uses the exact gelu, not the tanh approximation.
         expanded = jax.nn.gelu(self.expand(hidden), approximate=False)
         return self.output_norm(hidden + self.contract(expanded).astype(jnp.float32))
 
 
-class _Attention(nnx.Module):
-    """Multi-head self-attention over the real tokens."""
+class Attention(nnx.Module):
+    """Multi-head self-attention over the tokens that are not padding."""
 
     def __init__(
         self,
@@ -240,7 +244,7 @@ def layer_norm(
         epsilon=config.layer_norm_epsilon,
         dtype=jnp.float32,
         param_dtype=param_dtype,
-        # The one-pass E[x²] - E[x]² loses digits where the mean is large.
+        # One-pass variance, E[x²] - E[x]², loses precision if the mean is large.
         use_fast_variance=False,
         rngs=rngs,
     )
@@ -249,11 +253,11 @@ def layer_norm(
 def abstract(
     config: bert_config.BertConfig, *, dtype: jax.typing.DTypeLike = jnp.float32
 ) -> Bert:
-    """Returns a BERT of shapes instead of arrays.
+    """Returns a BERT that holds shapes instead of arrays.
 
     Args:
-      config: its sizes.
-      dtype: of the parameters and of the matrix products.
+      config: the sizes of the BERT.
+      dtype: type of the parameters and of the matrix products.
     """
     return nnx.eval_shape(
         lambda: Bert(config, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0))

@@ -1,10 +1,10 @@
-"""The sizes of a BERT, and which BERTs are supported."""
+"""Defines the sizes of a BERT and checks that a BERT is supported."""
 
-import collections.abc
 import dataclasses
-import typing
+from collections.abc import Mapping
+from typing import Any
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 
 _REQUIRED_KEYS = {
     "vocab_size": "vocab_size",
@@ -26,7 +26,7 @@ _EXPECTED_VALUES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BertConfig:
-    """The sizes of a BERT; hashable, so it may be a static jit argument."""
+    """The sizes of a BERT; hashable, so it can be a static argument of `jax.jit`."""
 
     vocab_size: int
     d_model: int
@@ -42,34 +42,37 @@ class BertConfig:
         for field in _REQUIRED_KEYS:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise errors.InputError(
-                    f"`{field}` must be a whole number of at least 1, got {value!r}."
+                raise InputError(
+                    f"Expected `{field}` to be an integer >= 1, got {value!r}; "
+                    "correct the configuration."
                 )
         if self.d_model % self.n_heads:
-            raise errors.InputError(
-                f"`d_model` must be a multiple of `n_heads`, got {self.d_model} and "
-                f"{self.n_heads}."
+            raise InputError(
+                f"Expected `d_model` to be a multiple of `n_heads`, got {self.d_model} "
+                f"and {self.n_heads}; correct the configuration."
             )
         if not self.layer_norm_epsilon > 0:
-            raise errors.InputError(
-                f"`layer_norm_epsilon` must be > 0, got {self.layer_norm_epsilon!r}."
+            raise InputError(
+                "Expected `layer_norm_epsilon` > 0, got "
+                f"{self.layer_norm_epsilon!r}; correct the configuration."
             )
 
     @classmethod
-    def from_hugging_face(
-        cls, mapping: collections.abc.Mapping[str, typing.Any]
-    ) -> "BertConfig":
-        """Reads the content of a Hugging Face `config.json`.
+    def from_hugging_face(cls, mapping: Mapping[str, Any]) -> "BertConfig":
+        """Returns the sizes in a Hugging Face `config.json`.
+
+        Args:
+          mapping: the content of the file.
 
         Raises:
-            InputError: the model is not a BERT encoder of the supported kind, or a size
-                is missing.
+          InputError: the model is not a supported BERT encoder, or a size is missing.
         """
         other = [
             name
             for name in mapping.get("architectures") or []
             if not name.startswith("Bert")
         ]
+        # Old configurations lack some of these keys, which then have the usual value.
         differing = [
             f"{key} is {mapping[key]!r} (supported: {expected!r})"
             for key, expected in _EXPECTED_VALUES.items()
@@ -78,15 +81,15 @@ class BertConfig:
         if other:
             differing.append(f"architectures is {other!r} (supported: Bert...)")
         if differing:
-            raise errors.InputError(
-                "This model cannot be loaded: " + "; ".join(differing) + ". What works "
-                'are encoders of model_type "bert" (BertModel, BertForMaskedLM, '
+            raise InputError(
+                "This model cannot be loaded: " + "; ".join(differing) + ". Choose an "
+                'encoder of model_type "bert" (BertModel, BertForMaskedLM, '
                 "BertForPreTraining and the other BertFor... classes) with exact gelu "
-                "and absolute positions; choose one of those."
+                "and absolute positions."
             )
         missing = [key for key in _REQUIRED_KEYS.values() if key not in mapping]
         if missing:
-            raise errors.InputError(
+            raise InputError(
                 f"The model's config.json lacks {', '.join(missing)}; take the "
                 "config.json that was saved with the weights."
             )

@@ -1,15 +1,15 @@
-"""The tensors of a Hugging Face checkpoint folder, by name, read one at a time."""
+"""Reads the tensors of a Hugging Face checkpoint folder by name, one at a time."""
 
-import collections.abc
 import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import safetensors
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import torch_zip
 
 # In order of preference; an index lists the shards of a checkpoint in several files.
@@ -23,17 +23,17 @@ WEIGHT_FILES = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoredTensor:
-    """A tensor of a checkpoint; its bytes are touched only by `read`."""
+    """A tensor of a checkpoint; only `read` loads its bytes."""
 
     shape: tuple[int, ...]
-    read: collections.abc.Callable[[], np.ndarray]
+    read: Callable[[], np.ndarray]
 
 
 def open_folder(folder: pathlib.Path) -> dict[str, StoredTensor]:
-    """Returns every tensor of the checkpoint in `folder`, by its name there.
+    """Returns every tensor of the checkpoint in `folder`, by its stored name.
 
     Raises:
-        InputError: no weights, or a missing, damaged or unsafe file.
+      InputError: there are no weights, or a file is missing, damaged or unsafe.
     """
     for name in WEIGHT_FILES:
         path = folder / name
@@ -44,8 +44,9 @@ def open_folder(folder: pathlib.Path) -> dict[str, StoredTensor]:
         for shard in shards:
             tensors |= _open_file(shard)
         return tensors
-    raise errors.InputError(
-        f"{folder} holds no weights; expected one of {', '.join(WEIGHT_FILES)}."
+    raise InputError(
+        f"Expected weights in {folder} (one of {', '.join(WEIGHT_FILES)}), got none; "
+        "copy them from where the model came from."
     )
 
 
@@ -53,16 +54,16 @@ def _shards(index: pathlib.Path) -> list[pathlib.Path]:
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise errors.InputError(
+        raise InputError(
             f"{index} is not an index of weight files ({error!r}); download it again."
         ) from error
-    # Only files beside the index: it is no reason to read anywhere else.
+    # Only files beside the index are read, wherever the index may point.
     paths = [index.parent / pathlib.PurePath(str(name)).name for name in names]
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
-        raise errors.InputError(
+        raise InputError(
             f"{index} lists files that are not beside it: {', '.join(absent)}; "
-            "download the missing ones."
+            "download them."
         )
     return paths
 
@@ -78,11 +79,11 @@ def _open_file(path: pathlib.Path) -> dict[str, StoredTensor]:
 
 def _open_safetensors(path: pathlib.Path) -> dict[str, StoredTensor]:
     try:
-        # Left open: the readers keep the memory map alive as long as they live.
+        # Left open, because the readers below use its memory map.
         file = safetensors.safe_open(path, framework="np")
     except (safetensors.SafetensorError, OSError) as error:
-        raise errors.InputError(
-            f"{path} cannot be read as safetensors ({error}). It is damaged, cut short "
+        raise InputError(
+            f"{path} cannot be read as safetensors ({error}). It is damaged, truncated "
             "or a Git LFS pointer: download it again (or run `git lfs pull`)."
         ) from error
     return {

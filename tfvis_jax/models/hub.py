@@ -1,9 +1,9 @@
-"""Finds a model: a local folder as it is, or a Hugging Face name through its cache."""
+"""Finds a model: a local folder, or a hub name through Hugging Face's cache."""
 
 import os
 import pathlib
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import checkpoint_files
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
@@ -14,7 +14,7 @@ _SMALL_FILES = (
     "added_tokens.json",
     *_TOKENIZER_FILES,
 )
-# Repositories often hold the same weights twice: torch's only where these are absent.
+# Repositories often hold the same weights twice; torch's are used only without these.
 _SAFETENSORS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -28,16 +28,16 @@ _TORCH = (
 
 
 def resolve(name_or_folder: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns the folder of a model, downloaded first if it is a hub name.
+    """Returns the folder of a model, after downloading it if it is a hub name.
 
-    An existing folder wins over a hub name of the same spelling. The download honours
-    Hugging Face's own settings (HF_HOME, HF_HUB_OFFLINE, HF_TOKEN, ...).
+    An existing folder takes precedence over a hub name of the same spelling. Downloads
+    respect Hugging Face's own settings (HF_HOME, HF_HUB_OFFLINE, HF_TOKEN, ...).
 
     Args:
-        name_or_folder: a folder, or a name such as "bert-base-uncased".
+      name_or_folder: a folder, or a name such as "bert-base-uncased".
 
     Raises:
-        InputError: the folder lacks a needed file, or the name cannot be had.
+      InputError: the folder lacks a required file, or the model cannot be downloaded.
     """
     folder = pathlib.Path(name_or_folder).expanduser()
     if folder.is_dir():
@@ -45,7 +45,7 @@ def resolve(name_or_folder: str | os.PathLike[str]) -> pathlib.Path:
         return folder
     name = os.fspath(name_or_folder)
     if not isinstance(name_or_folder, str) or name.startswith((".", "/", "~")):
-        raise errors.InputError(f"There is no model folder {folder}; check the path.")
+        raise InputError(f"There is no model folder {folder}; check the path.")
     folder = _download(name, patterns=_SMALL_FILES + _SAFETENSORS)
     if not _weights(folder):
         folder = _download(name, patterns=_SMALL_FILES + _TORCH)
@@ -66,9 +66,9 @@ def _check_complete(folder: pathlib.Path) -> None:
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         missing.append(f"a tokenizer ({' or '.join(_TOKENIZER_FILES)})")
     if missing:
-        raise errors.InputError(
-            f"The model folder {folder} lacks {', '.join(missing)}; copy what is "
-            "missing from where the model came from."
+        raise InputError(
+            f"The model folder {folder} lacks {', '.join(missing)}; copy it from where "
+            "the model came from."
         )
 
 
@@ -82,24 +82,25 @@ def _download(name: str, *, patterns: tuple[str, ...]) -> pathlib.Path:
             name, allow_patterns=list(patterns)
         )
     except hub_errors.GatedRepoError as error:
-        raise errors.InputError(
+        raise InputError(
             f"The model {name!r} is gated: accept its terms on its hub page, then log "
             "in (`hf auth login`) or set HF_TOKEN."
         ) from error
     except hub_errors.RepositoryNotFoundError as error:
-        raise errors.InputError(
-            f"There is neither a folder nor a hub model {name!r}; check the spelling "
-            "(or log in with `hf auth login` if it is private)."
+        raise InputError(
+            f"There is no folder and no hub model named {name!r}; check the spelling, "
+            "or log in with `hf auth login` if it is private."
         ) from error
     except hub_errors.HFValidationError as error:
-        raise errors.InputError(
+        raise InputError(
             f"{name!r} is neither an existing folder nor a possible hub name "
             "(owner/model); check the spelling."
         ) from error
-    # Offline by choice or by accident; the hub down; a full disk; a proxy's refusal.
-    except (OSError, hub_errors.HTTPError) as error:
-        raise errors.InputError(
-            f"The model {name!r} is not a folder here, not complete in the Hugging "
+    # For example offline mode, no network, a hub failure, a full disk or a proxy error.
+    # The HTTP library depends on the hub's version, so its error is taken from there.
+    except (OSError, hub_errors.HTTPError) as error:  # pyright: ignore[reportPrivateImportUsage] (see above)
+        raise InputError(
+            f"The model {name!r} is not a local folder, is not complete in the Hugging "
             f"Face cache, and cannot be downloaded now ({type(error).__name__}: "
             f"{str(error).splitlines()[0] if str(error) else 'no details'}). Check the "
             "connection and HF_HUB_OFFLINE, or give the folder of a local copy."

@@ -1,8 +1,8 @@
-"""BERT's masked language model head: from last hidden states to word logits.
+"""BERT's masked language model head, from the last hidden states to word logits.
 
     logits = LayerNorm(gelu(W hidden + c)) @ E.T + b
 
-with E the word embedding of the encoder itself (tied).
+where E is the word embedding of the encoder itself (tied).
 """
 
 import jax
@@ -13,7 +13,7 @@ from tfvis_jax.models import bert, bert_config
 
 
 class BertForMaskedLM(nnx.Module):
-    """A BERT encoder (`bert`) and the head that predicts its masked words (`head`)."""
+    """A BERT encoder (`bert`) and the head that predicts masked words (`head`)."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class BertForMaskedLM(nnx.Module):
         """Returns word logits, float32 [batch, length, vocab_size].
 
         Args:
-            hidden: the last layer's hidden states, float32 [batch, length, d_model].
+          hidden: the last layer's hidden states, float32 [batch, length, d_model].
         """
         return self.head(hidden, self.bert.embeddings.word[...])
 

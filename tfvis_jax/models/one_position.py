@@ -1,8 +1,8 @@
-"""The hidden state of one position of a window, with nothing computed in vain.
+"""Computes the hidden state of one position of each window, at the least cost.
 
-Layers below run for all tokens. Of the last one that is wanted, only keys and values
-are: query, output and feed-forward part are computed at the position alone, and nothing
-above runs. The result is that of `bert.Bert` at the position, to rounding.
+The layers below run for all tokens. In the requested layer only keys and values do; the
+query, the output and the feed-forward part are computed at the position alone, and no
+layer above runs. The result equals that of `bert.Bert` at the position, up to rounding.
 """
 
 import jax
@@ -12,7 +12,7 @@ from tfvis_jax.models import bert
 
 
 def word_embeddings(encoder: bert.Bert, token_ids: jax.Array) -> jax.Array:
-    """Looks up tokens, before position and layer norm are applied.
+    """Returns the word embeddings of tokens, before positions and layer norm.
 
     Args:
       encoder: the BERT.
@@ -36,10 +36,11 @@ def hidden_state(
 
     Args:
       encoder: the BERT.
-      words: [batch, length, d_model], `word_embeddings` or what stands for them.
-      attention_mask: [batch, length] bool; true at the position itself.
+      words: [batch, length, d_model], from `word_embeddings` or in their place.
+      attention_mask: [batch, length] bool, True for tokens that are attended to; must
+        be True at the position itself.
       position: [batch] int32.
-      layer: 0 is the embedding output; static.
+      layer: layer index; 0 is the embedding output; static.
 
     Returns:
       [batch, d_model] float32.
@@ -60,8 +61,13 @@ def hidden_state(
     return last.output_norm(row + last.contract(expanded).astype(jnp.float32))
 
 
-def _attend(attention, row, hidden, attention_mask):
-    """Returns what one position takes from all, [batch, d_model]."""
+def _attend(
+    attention: bert.Attention,
+    row: jax.Array,
+    hidden: jax.Array,
+    attention_mask: jax.Array,
+) -> jax.Array:
+    """Returns the attention output at one position, [batch, d_model]."""
     batch, length, d_model = hidden.shape
     d_head = d_model // attention.n_heads
     heads = (batch, length, attention.n_heads, d_head)
@@ -69,7 +75,7 @@ def _attend(attention, row, hidden, attention_mask):
     key = attention.key(hidden).reshape(heads)
     value = attention.value(hidden).reshape(heads)
     scores = jnp.einsum("bhk,bmhk->bhm", query, key, preferred_element_type=jnp.float32)
-    # The position sees itself, so that no softmax is over nothing.
+    # The position attends to itself, so no softmax runs over an empty set.
     scores = jnp.where(attention_mask[:, None, :], scores * d_head**-0.5, -jnp.inf)
     shares = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
     mixed = jnp.einsum("bhm,bmhk->bhk", shares, value)

@@ -1,14 +1,15 @@
-"""The one way to get a trained encoder: `load`."""
+"""Loads trained encoders, from local folders or the Hugging Face hub."""
 
 import dataclasses
 import json
 import os
 import pathlib
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert, bert_config, hub, weights
 from tfvis_jax.models import masked_lm as masked_lm_module
 
@@ -19,13 +20,13 @@ _DTYPES = ("float32", "bfloat16")
 class PretrainedBert:
     """A trained BERT and where it came from."""
 
-    # As given to `load`; together with `folder` it says which model a run used.
+    # The name given to `load`; with `folder` it identifies the model of a run.
     name: str
     # Holds config.json, weights and tokenizer files.
     folder: pathlib.Path
     config: bert_config.BertConfig
     encoder: bert.Bert
-    # Its `bert` is `encoder` itself. None unless asked for.
+    # Its `bert` is `encoder` itself. None unless requested.
     masked_lm: masked_lm_module.BertForMaskedLM | None
 
 
@@ -38,16 +39,16 @@ def load(
     """Loads a trained BERT.
 
     Args:
-        name_or_folder: a Hugging Face folder, or the name of a model on its hub.
-        dtype: "float32", or "bfloat16" for parameters and matrix products of half the
-            size; hidden states are float32 either way.
-        masked_lm: whether to load the masked language model head as well.
+      name_or_folder: a Hugging Face folder, or the name of a model on its hub.
+      dtype: type of the parameters and matrix products: "float32", or "bfloat16" for
+        half the memory. Hidden states are float32 in both cases.
+      masked_lm: If True, load the masked language model head as well.
 
     Raises:
-        InputError: the model cannot be had, is not a supported BERT, or is damaged.
+      InputError: the model cannot be found, is not a supported BERT, or is damaged.
     """
     if dtype not in _DTYPES:
-        raise errors.InputError(f"`dtype` must be one of {_DTYPES}, got {dtype!r}.")
+        raise InputError(f"Expected `dtype` to be one of {_DTYPES}, got {dtype!r}.")
     folder = hub.resolve(name_or_folder)
     config = bert_config.BertConfig.from_hugging_face(
         _read_json(folder / "config.json")
@@ -68,41 +69,46 @@ def load(
 
 
 def has_masked_lm_head(name_or_folder: str | os.PathLike[str]) -> bool:
-    """Whether a trained BERT comes with a masked language model head; loads nothing.
+    """Returns whether a trained BERT has a masked language model head.
+
+    No weights are loaded.
 
     Raises:
-        InputError: the model cannot be had or is damaged.
+      InputError: the model cannot be found or is damaged.
     """
     return weights.has_masked_lm_head(hub.resolve(name_or_folder))
 
 
 def untrained(pretrained: PretrainedBert, *, seed: int) -> PretrainedBert:
-    """Returns the same architecture with random weights, drawn as Flax draws them.
+    """Returns the same architecture with random weights from Flax's initializers.
 
-    What a dictionary explains of its hidden states, it does not explain because the
-    model learnt anything. There is no masked-LM head.
+    It is a control: what a dictionary explains of its hidden states does not depend on
+    anything the model has learned. It has no masked language model head.
     """
     encoder = bert.Bert(pretrained.config, rngs=nnx.Rngs(seed))
     return dataclasses.replace(pretrained, encoder=encoder, masked_lm=None)
 
 
 def read_config(name_or_folder: str | os.PathLike[str]) -> bert_config.BertConfig:
-    """Returns the shape of a trained BERT without loading its weights.
+    """Returns the sizes of a trained BERT without loading its weights.
 
     Raises:
-        InputError: the model cannot be had or is not a supported BERT.
+      InputError: the model cannot be found or is not a supported BERT.
     """
     folder = hub.resolve(name_or_folder)
     return bert_config.BertConfig.from_hugging_face(_read_json(folder / "config.json"))
 
 
-def _read_json(path: pathlib.Path) -> dict:
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise errors.InputError(
+        raise InputError(
             f"{path} is not valid JSON ({error}); download it again."
         ) from error
     if not isinstance(mapping, dict):
-        raise errors.InputError(f"{path} must hold a JSON object; download it again.")
+        raise InputError(
+            f"Expected a JSON object in {path}, got {type(mapping).__name__}; download "
+            "it again."
+        )
     return mapping

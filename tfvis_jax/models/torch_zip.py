@@ -1,24 +1,24 @@
 """Reads tensors from a `torch.save` file without torch and without running its code.
 
-Since torch 1.6 such a file is a zip: `data.pkl` describes the tensors and one member
-per storage holds the bytes. A pickle may name any function to call, so only the few
-names that describe tensors are known here and every other is refused.
+Since torch 1.6 such a file is a zip archive: `data.pkl` describes the tensors, and one
+member per storage holds the bytes. A pickle can name any function to call, so this
+module accepts only the few names that describe tensors and refuses all others.
 """
 
 import collections
 import functools
 import pathlib
 import pickle
-import typing
 import zipfile
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 
 _REMEDY = (
-    "Save the model again as safetensors, where you trust the file and have torch: "
+    "If you trust the file, save the model again as safetensors with torch: "
     "`AutoModel.from_pretrained(folder).save_pretrained(new_folder)`."
 )
 _STORAGE_DTYPES = {
@@ -38,19 +38,19 @@ _STORAGE_DTYPES = {
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns the tensors of a state dict saved by `torch.save`, by name.
 
-    Tensors are views of the storages they share. bfloat16 keeps its width.
+    Tensors are views of the storages they share. bfloat16 is kept.
 
     Raises:
-        InputError: not a zip-based torch file, a damaged one, one that holds anything
-            but named tensors, or one whose pickle asks for other Python code.
+      InputError: the file is not a zip-based torch file, is damaged, holds anything but
+        named tensors, or has a pickle that requests other Python code.
     """
     with path.open("rb") as file:
         start = file.read(2)
     if start != b"PK":
-        found = "the old pickle format" if start[:1] == b"\x80" else "no torch file"
-        raise errors.InputError(
-            f"{path} must be a zip-based torch file (torch 1.6 or later), got {found}. "
-            f"{_REMEDY}"
+        found = "the old pickle format" if start[:1] == b"\x80" else "another format"
+        raise InputError(
+            f"Expected {path} to be a zip-based torch file (torch 1.6 or later), got "
+            f"{found}. {_REMEDY}"
         )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -58,31 +58,32 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
             if not isinstance(described, dict) or not all(
                 isinstance(tensor, _Tensor) for tensor in described.values()
             ):
-                raise errors.InputError(
-                    f"{path} must hold a state dict of named tensors alone. {_REMEDY}"
+                raise InputError(
+                    f"Expected only named tensors (a state dict) in {path}, got other "
+                    f"objects. {_REMEDY}"
                 )
             storage = functools.cache(functools.partial(_read_storage, archive))
             return {
                 str(name): _view(storage(tensor.storage), tensor)
                 for name, tensor in described.items()
             }
-    except errors.InputError:
+    except InputError:
         raise
-    # A damaged pickle can fail in any way its opcodes can.
+    # A damaged pickle can raise any exception.
     except Exception as error:
-        raise errors.InputError(
-            f"{path} is damaged or cut short ({error}); download it again."
+        raise InputError(
+            f"{path} is damaged or truncated ({error}); download it again."
         ) from error
 
 
-# Tuples have no state that a pickle could set after they were checked.
-class _Storage(typing.NamedTuple):
+# Tuples, because a pickle cannot change their state after they are checked.
+class _Storage(NamedTuple):
     dtype_name: str
     member: str
     n_elements: int
 
 
-class _Tensor(typing.NamedTuple):
+class _Tensor(NamedTuple):
     storage: _Storage
     offset: int
     shape: tuple[int, ...]
@@ -90,7 +91,7 @@ class _Tensor(typing.NamedTuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors, storages and `OrderedDict`, and no other global name."""
+    """Resolves tensors, storages and `OrderedDict`, and refuses other global names."""
 
     def __init__(self, archive: zipfile.ZipFile, *, path: pathlib.Path) -> None:
         members = archive.namelist()
@@ -101,13 +102,15 @@ class _Unpickler(pickle.Unpickler):
         self._folder = pickles[0].removesuffix("data.pkl")
         byte_order = self._folder + "byteorder"
         if byte_order in members and archive.read(byte_order) != b"little":
-            raise errors.InputError(f"{path} must be little-endian. {_REMEDY}")
+            raise InputError(
+                f"Expected little-endian tensors in {path}, got big-endian. {_REMEDY}"
+            )
         super().__init__(archive.open(pickles[0]))
 
-    def find_class(self, module: str, name: str) -> typing.Any:
+    def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _STORAGE_DTYPES:
             return name
-        # Bound methods and a C type: a pickle cannot alter what they do.
+        # Bound methods and a C type, whose behaviour a pickle cannot alter.
         allowed = {
             "torch._utils._rebuild_tensor_v2": self._rebuild_tensor,
             "torch._utils._rebuild_parameter": self._rebuild_parameter,
@@ -115,18 +118,23 @@ class _Unpickler(pickle.Unpickler):
         }
         full_name = f"{module}.{name}"
         if full_name not in allowed:
-            raise errors.InputError(
-                f"{self._path} asks for {full_name}, which is not needed to describe "
+            raise InputError(
+                f"{self._path} requests {full_name}, which is not needed to describe "
                 f"tensors and is not run. {_REMEDY}"
             )
         return allowed[full_name]
 
-    def persistent_load(self, pid: typing.Any) -> _Storage:
+    def persistent_load(self, pid: Any) -> _Storage:
         _, dtype_name, key, _, n_elements = pid
         return _Storage(dtype_name, f"{self._folder}data/{key}", n_elements)
 
     def _rebuild_tensor(
-        self, storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: object
+        self,
+        storage: _Storage,
+        offset: int,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        *_: object,
     ) -> _Tensor:
         return _Tensor(storage, offset, shape, strides)
 
@@ -143,12 +151,13 @@ def _read_storage(archive: zipfile.ZipFile, storage: _Storage) -> np.ndarray:
 
 
 def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
-    """Returns [*tensor.shape], after making sure that it lies inside `storage`."""
+    """Returns the tensor as a view, after checking that it lies inside `storage`."""
     if 0 in tensor.shape:
         return np.zeros(tensor.shape, storage.dtype)
     steps = zip(tensor.shape, tensor.strides, strict=True)
     last = tensor.offset + sum((size - 1) * stride for size, stride in steps)
     smallest = min(tensor.offset, *tensor.shape, *tensor.strides, 0)
+    # A damaged or malicious file could otherwise read memory outside the storage.
     if smallest < 0 or last >= storage.size:
         raise ValueError("a tensor reaches outside its storage")
     return np.lib.stride_tricks.as_strided(

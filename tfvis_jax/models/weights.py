@@ -1,15 +1,15 @@
 """Fills a `Bert` with the tensors of a Hugging Face checkpoint."""
 
-import collections.abc
 import pathlib
-import typing
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from tfvis_jax import errors
+from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert, bert_config, checkpoint_files, masked_lm
 
 _MODULES = {
@@ -35,22 +35,24 @@ _WORD_EMBEDDING = _MODULES["embeddings", "word"]
 # Buffers that old versions saved beside the parameters.
 _IGNORED = {"embeddings.position_ids", "embeddings.token_type_ids"}
 
-_Path = tuple[str | int, ...]
+# Where a parameter is in a module, such as ("layers", 0, "expand", "kernel").
+_Path = tuple[Any, ...]
 _Tensors = dict[str, checkpoint_files.StoredTensor]
+_Module = TypeVar("_Module", bound=nnx.Module)
 
 
 def load_bert(
     folder: pathlib.Path, *, config: bert_config.BertConfig, dtype: jax.typing.DTypeLike
 ) -> bert.Bert:
-    """Returns the encoder stored in `folder`; poolers and heads there are ignored.
+    """Returns the encoder stored in `folder`; its pooler and heads are ignored.
 
     Args:
-        folder: a Hugging Face checkpoint of any BERT class.
-        config: the sizes of that BERT.
-        dtype: of the parameters and of the matrix products.
+      folder: a Hugging Face checkpoint of any BERT class.
+      config: the sizes of that BERT.
+      dtype: type of the parameters and of the matrix products.
 
     Raises:
-        InputError: a file is damaged or unsafe, or the tensors do not fit `config`.
+      InputError: a file is damaged or unsafe, or the tensors do not match `config`.
     """
     abstract = bert.abstract(config, dtype=dtype)
     return _filled(abstract, _open(folder), name_of=_bert_name, folder=folder)
@@ -61,16 +63,22 @@ def load_masked_lm(
 ) -> masked_lm.BertForMaskedLM:
     """Returns the encoder and the masked language model head stored in `folder`.
 
-    Args, Raises: as `load_bert`; also InputError where there is no such head, or its
-    decoder is not the word embedding.
+    Args:
+      folder: a Hugging Face checkpoint of a BERT class with that head.
+      config: the sizes of that BERT.
+      dtype: type of the parameters and of the matrix products.
+
+    Raises:
+      InputError: a file is damaged or unsafe, the tensors do not match `config`, there
+        is no such head, or its decoder is not the word embedding.
     """
     tensors = _open(folder)
     if _DECODER in tensors and not np.array_equal(
         tensors[_DECODER].read(), tensors[_WORD_EMBEDDING].read()
     ):
-        raise errors.InputError(
+        raise InputError(
             f"The masked language model head in {folder} has a decoder of its own; "
-            "only heads that reuse the word embedding are supported."
+            "choose a model whose head reuses the word embedding."
         )
     abstract = nnx.eval_shape(
         lambda: masked_lm.BertForMaskedLM(
@@ -81,21 +89,21 @@ def load_masked_lm(
 
 
 def has_masked_lm_head(folder: pathlib.Path) -> bool:
-    """Whether the weights in a folder have a masked language model head.
+    """Returns whether the weights in a folder have a masked language model head.
 
     Only the names of the tensors are read.
 
     Raises:
-        InputError: no weights, or damaged ones.
+      InputError: there are no weights, or they are damaged.
     """
     return _HEAD_BIAS in _open(folder)
 
 
 def _open(folder: pathlib.Path) -> _Tensors:
-    """The tensors of `folder` under the names of a bare, current BertModel.
+    """Returns the tensors of `folder`, named as in a current BertModel.
 
-    Wherever the encoder sits ("bert.", "module.bert.", ...), its own names come out
-    bare and those of its siblings ("cls.", "classifier.") lose the parent's prefix.
+    The prefix of the encoder ("bert.", "module.bert.", ...) is removed from its own
+    names, and the prefix of its parent from those of its siblings ("cls.", ...).
     """
     stored = checkpoint_files.open_folder(folder)
     encoders = [
@@ -103,10 +111,11 @@ def _open(folder: pathlib.Path) -> _Tensors:
         for name in stored
         if name.endswith(_WORD_EMBEDDING)
     ]
+    # Two encoders, as in a retriever, would leave open which one is meant.
     if len(encoders) != 1:
-        raise errors.InputError(
-            f"{folder} must hold one BERT encoder, found {len(encoders)} tensors whose "
-            f"name ends in {_WORD_EMBEDDING}."
+        raise InputError(
+            f"Expected one BERT encoder in {folder}, got {len(encoders)} tensors whose "
+            f"name ends in {_WORD_EMBEDDING}; take the weights of a single BERT."
         )
     parent = encoders[0].removesuffix("bert.")
     return {
@@ -116,14 +125,18 @@ def _open(folder: pathlib.Path) -> _Tensors:
 
 
 def _current(name: str) -> str:
-    """Renames LayerNorm's gamma and beta, as checkpoints from TensorFlow call them."""
+    """Renames LayerNorm's gamma and beta, the names in checkpoints from TensorFlow."""
     name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
     name = name.replace("LayerNorm.beta", "LayerNorm.bias")
     return name.replace("cls.predictions.decoder.bias", _HEAD_BIAS)
 
 
 def _bert_name(path: _Path) -> str:
-    """The Hugging Face name of an encoder parameter, such as ("layers", 0, ...)."""
+    """Returns the Hugging Face name of an encoder parameter.
+
+    Args:
+      path: where the parameter is, such as ("layers", 0, "expand", "kernel").
+    """
     if path[0] == "layers":
         _, number, *module, parameter = path
         stem = f"encoder.layer.{number}.{_MODULES[tuple(module)]}"
@@ -141,13 +154,14 @@ def _masked_lm_name(path: _Path) -> str:
 
 
 def _filled(
-    abstract: typing.Any,
+    abstract: _Module,
     tensors: _Tensors,
     *,
-    name_of: collections.abc.Callable[[_Path], str],
+    name_of: Callable[[_Path], str],
     folder: pathlib.Path,
-) -> typing.Any:
-    """Returns the module `abstract` describes, each parameter read from `tensors`."""
+) -> _Module:
+    """Returns the module that `abstract` describes, with the values in `tensors`."""
+    # Values replace shapes one by one, so no random weights are ever allocated.
     graph, state = nnx.split(abstract)
     parameters = nnx.to_flat_state(state)
     names = {path: name_of(path) for path, _ in parameters}
@@ -164,18 +178,19 @@ def _filled(
 
 
 def _stored_shape(path: _Path, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """torch keeps a linear layer's kernel transposed."""
+    """Returns the shape in the checkpoint: torch stores linear kernels transposed."""
     return shape[::-1] if path[-1] == "kernel" else shape
 
 
 def _check_fit(
     expected: dict[str, tuple[int, ...]], tensors: _Tensors, *, folder: pathlib.Path
 ) -> None:
-    """Raises one InputError that names everything that does not fit."""
+    """Raises a single InputError that lists every mismatch."""
     missing = sorted(expected.keys() - tensors.keys())
     unexpected = sorted(
         name
         for name in tensors.keys() - expected.keys() - _IGNORED
+        # Poolers and heads are not used, whatever they hold.
         if name.startswith(("embeddings.", "encoder."))
     )
     misshaped = [
@@ -188,16 +203,16 @@ def _check_fit(
         for kind, names in (
             ("missing", missing),
             ("unexpected", unexpected),
-            ("of another shape", misshaped),
+            ("with another shape", misshaped),
         )
         if names
     ]
     if problems:
-        raise errors.InputError(
-            f"The weights in {folder} do not fit its config.json and what was asked "
-            f"for. Tensors {'; '.join(problems)}. Take config.json and weights from "
-            "the same model; a masked language model head comes with BertForMaskedLM "
-            "or BertForPreTraining only."
+        raise InputError(
+            f"The weights in {folder} do not match its config.json and the requested "
+            f"model. Tensors {'; '.join(problems)}. Take config.json and weights from "
+            "the same model; only BertForMaskedLM and BertForPreTraining have a masked "
+            "language model head."
         )
 
 
@@ -205,9 +220,10 @@ def _parameter(
     path: _Path, name: str, tensors: _Tensors, dtype: jax.typing.DTypeLike
 ) -> jax.Array:
     tensor = tensors[name].read()
+    # One such value would make every hidden state NaN.
     if not np.isfinite(tensor).all():
-        raise errors.InputError(
+        raise InputError(
             f"The stored tensor {name} contains NaN or infinity; the checkpoint is "
-            "broken, take another one."
+            "damaged, so use another one."
         )
     return jnp.asarray(tensor.T if path[-1] == "kernel" else tensor, dtype)

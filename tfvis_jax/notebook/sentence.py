@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import sparse_coding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import inference
 from tfvis_jax.notebook import html
-from tfvis_jax.runs import dictionary_file, encoding, inference, setup
-from tfvis_jax.sparse_coding import encode
-from tfvis_jax.sparse_coding import summary as summary_lib
+from tfvis_jax.runs import dictionary_file, encoding, setup
 
 # Tighter than training needs: these codes are read one by one.
 _TOLERANCE = 1e-5
@@ -46,7 +46,7 @@ class EncodedSentence:
     codes: np.ndarray
     residual: np.ndarray
     gap: np.ndarray
-    solve: summary_lib.Summary
+    solve: sparse_coding.Summary
 
     @property
     def l0(self) -> np.ndarray:
@@ -167,8 +167,8 @@ def encode_sentence(
         codes=codes,
         residual=stack("residual"),
         gap=gap,
-        solve=summary_lib.summarise(
-            encode.Encoding(codes, gap, stack("num_steps"), stack("converged")),
+        solve=sparse_coding.summarise(
+            sparse_coding.Encoding(codes, gap, stack("num_steps"), stack("converged")),
             solver=inference.solver_name(solver, n_factors=len(trained.factors)),
         ),
     )

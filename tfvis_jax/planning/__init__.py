@@ -1,1 +1,1 @@
-"""What a run takes of each device, known before it starts."""
+"""Planning: what a run needs of each device, computed before it starts."""

@@ -1,7 +1,7 @@
-"""What XLA says of a compiled program: memory, FLOPs and what devices send each other.
+"""Reads the cost of a compiled program from XLA: memory, FLOPs and communication.
 
-The programs are those of a run, lowered for shapes and a mesh: nothing is allocated,
-and the devices of the mesh need not be at hand.
+The programs are those of a run, lowered for shapes and a mesh. Nothing is allocated,
+and the devices of the mesh need not be present.
 """
 
 import dataclasses
@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states, loader
+from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step
 from tfvis_jax.models import bert, bert_config
-from tfvis_jax.training import state as state_lib
-from tfvis_jax.training import step
 
 _KINDS = (
     "all-reduce",
@@ -30,13 +31,13 @@ _KINDS = (
 
 
 class Collective(NamedTuple):
-    """One exchange between devices, as it stands in the program.
+    """One collective operation of a program, in which devices exchange data.
 
     Attributes:
-      kind: XLA's name for it.
-      num_bytes: of its result on one device.
-      loops: inside how many loops it stands; 2 is a solver step, 1 a look at the gap.
-      conditional: whether it stands in a branch that few steps take, the revival.
+      kind: XLA's name of the operation.
+      num_bytes: size of its result on one device.
+      loops: number of loops around it; 2 in a solver step, 1 in a check of the gap.
+      conditional: True if it is in a branch that few steps take, the revival.
     """
 
     kind: str
@@ -46,16 +47,16 @@ class Collective(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Figures:
-    """What XLA says of a program; bytes and FLOPs are those of one device.
+class ProgramCost:
+    """What XLA reports of a program; bytes and FLOPs are those of one device.
 
     Attributes:
       arguments: bytes of the inputs.
-      results: bytes of the outputs that do not take the place of inputs.
-      temporary: bytes of everything in between.
+      results: bytes of the outputs that do not reuse the memory of inputs.
+      temporary: bytes of all intermediate buffers.
       code: bytes of the program itself.
-      flops: with the body of every loop counted once.
-      traffic: bytes read and written, counted alike.
+      flops: FLOPs, counting the body of every loop once.
+      traffic: bytes read and written, counting the body of every loop once.
       collectives: in the order of the program's text.
     """
 
@@ -69,12 +70,12 @@ class Figures:
 
     @property
     def peak(self) -> int:
-        """Bytes of a device that the program takes while it runs."""
+        """Bytes that the program needs on a device while it runs."""
         return self.arguments + self.results + self.temporary + self.code
 
 
 def rows_of_step(config: config_lib.RunConfig) -> int:
-    """Returns the rows of a step over all devices, as many of every part of a batch."""
+    """Returns the rows of a step over all devices, an equal number from every part."""
     parts = loader.num_parts(config.windows_per_batch)
     return parts * math.ceil(config.rows_per_step / parts)
 
@@ -90,9 +91,10 @@ def lower_step(
     Args:
       config: settings of the run.
       model: sizes of its BERT.
-      mesh: with the axes of `sharding`; its devices may be those of a topology.
+      mesh: a mesh with the axes of `sharding`; its devices can be those of a topology.
     """
     rows = rows_of_step(config)
+    # Shapes alone: the state of a large run would not fit this machine.
     state = state_lib.abstract(
         n_factors=config.dictionary.n_factors,
         d_model=model.d_model,
@@ -108,6 +110,7 @@ def lower_step(
             progress=jax.ShapeDtypeStruct((), jnp.float32),
             solver=config.solver,
             dictionary=config.dictionary,
+            sparsity=config.sparsity,
         )
 
 
@@ -117,7 +120,7 @@ def lower_encoder(
     *,
     mesh: jax.sharding.Mesh,
 ) -> jax.stages.Lowered:
-    """Returns the pass of the BERT over a batch of windows, lowered for a mesh."""
+    """Returns the encoder's pass over a batch of windows, lowered for a mesh."""
     layers = layers_of(config, model)
     windows = (config.windows_per_batch, config.corpus.window_length)
     with jax.set_mesh(mesh):
@@ -136,32 +139,45 @@ def lower_encoder(
 def layers_of(
     config: config_lib.RunConfig, model: bert_config.BertConfig
 ) -> tuple[int, ...]:
-    """Returns the hidden states that a run learns from."""
+    """Returns the layers whose hidden states a run learns from."""
     return config.layers or tuple(range(model.n_layers + 1))
 
 
-def figures(lowered: jax.stages.Lowered) -> Figures:
-    """Compiles a program and returns what XLA says of it."""
+def program_cost(lowered: jax.stages.Lowered) -> ProgramCost:
+    """Compiles a program and returns its cost as XLA reports it.
+
+    Raises:
+      InputError: XLA reports no cost for this platform.
+    """
     compiled = lowered.compile()
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
-    return Figures(
+    text = compiled.as_text()
+    if memory is None or cost is None or text is None:
+        raise InputError(
+            "Expected XLA to report memory, FLOPs and text of a program, got none on "
+            f"{jax.default_backend()}; compile for another platform."
+        )
+    return ProgramCost(
         arguments=memory.argument_size_in_bytes,
         results=memory.output_size_in_bytes - memory.alias_size_in_bytes,
         temporary=memory.temp_size_in_bytes,
         code=memory.generated_code_size_in_bytes,
         flops=cost.get("flops", 0.0),
         traffic=cost.get("bytes accessed", 0.0),
-        collectives=tuple(collectives(compiled.as_text())),
+        collectives=tuple(collectives(text)),
     )
 
 
 def collectives(text: str) -> Iterator[Collective]:
-    """Yields the exchanges between devices in a program.
+    """Yields the collective operations in a program.
+
+    An operation that is split into a start and an end, or that several fusions share,
+    has a single channel and is counted once.
 
     Args:
-      text: of a compiled program. One that is split into a start and an end, or shared
-        between fusions, is one by its channel and counts once.
+      text: the text of a compiled program.
     """
+    # By channel, or by its line where an operation has none.
     places, found = _places(text), {}
     for name, lines in _computations(text).items():
         for line in lines:
@@ -180,29 +196,37 @@ def collectives(text: str) -> Iterator[Collective]:
     yield from found.values()
 
 
-def _by_row(mesh, *shape, dtype=jnp.float32):
+def _by_row(
+    mesh: jax.sharding.Mesh, *shape: int, dtype: jax.typing.DTypeLike = jnp.float32
+) -> jax.ShapeDtypeStruct:
+    """Returns an array whose first axis is split over the devices that share rows."""
     layout = jax.NamedSharding(mesh, sharding.rows(mesh))
     return jax.ShapeDtypeStruct(shape, dtype, sharding=layout)
 
 
-def _whole(mesh, shape, dtype):
+def _whole(
+    mesh: jax.sharding.Mesh, shape: tuple[int, ...], dtype: jax.typing.DTypeLike
+) -> jax.ShapeDtypeStruct:
+    """Returns an array that every device holds as a whole."""
     layout = jax.NamedSharding(mesh, jax.P())
     return jax.ShapeDtypeStruct(shape, dtype, sharding=layout)
 
 
 def _num_bytes(types: str) -> int:
-    """Returns the bytes of the arrays in a type such as ``(f32[8,2]{1,0}, s32[])``."""
+    """Returns the bytes of a type such as ``(f32[8,2]{1,0}, s32[])``."""
     total = 0
     for kind, size in re.findall(r"([a-z]+\d*)\[([\d,]*)\]", types):
+        # The digits of a type are its bits; "pred" has none and takes a byte.
         bits = int("".join(filter(str.isdigit, kind)) or 8)
         total += math.prod(int(n) for n in size.split(",") if n) * max(bits, 8) // 8
     return total
 
 
 def _computations(text: str) -> dict[str, list[str]]:
-    """Returns the lines of each computation of a program, by its name."""
+    """Returns the lines of each computation of a program, by name."""
     found, lines = {}, []
     for line in text.splitlines():
+        # A computation begins unindented, with "%name" or "ENTRY %name".
         if line[:1] in ("%", "E") and line.endswith("{"):
             lines = found.setdefault(_name(line.removeprefix("ENTRY ")), [])
         elif line.startswith(" "):
@@ -211,8 +235,9 @@ def _computations(text: str) -> dict[str, list[str]]:
 
 
 def _places(text: str) -> dict[str, tuple[int, bool]]:
-    """Returns inside how many loops each computation is called, and if in a branch."""
+    """Returns, by name, the loops around each computation and if it is conditional."""
     computations = _computations(text)
+    # From the entry computation along all calls; only the body of a loop repeats.
     entry = re.search(r"^ENTRY (\S+)", text, re.MULTILINE)
     places, waiting = {}, [(_name(entry.group(1)), 0, False)] if entry else []
     while waiting:

@@ -1,23 +1,23 @@
-"""What a run costs a device, by formulae: bytes, FLOPs, exchanges between devices.
+"""Estimates what a run costs a device by formula: bytes, FLOPs, communication.
 
-Over ``data · factor`` devices, with n rows in a step, F factors, d = d_model and S
-solver steps, a device holds and does
+On ``data · factor`` devices, with n rows in a step, F factors and d = d_model, a device
+holds and computes
 
     rows                  n / data · d
     codes                 n / data · F / factor
     dictionary            F / factor · d
-    a product of a step   2 · n / data · F / factor · d FLOPs
-    a product's exchange  n / data · d, over `factor`, where factors are split
-    a step's exchange     F / factor · d, over `data`, where rows are split
+    a matrix product      2 · n / data · F / factor · d FLOPs
+    sum of a product      n / data · d exchanged over `factor`, if factors are split
+    sum of a step         F / factor · d exchanged over `data`, if rows are split
 
-A solver step is two such products, one of them with an exchange; a look at the gap,
-after every tenth step, is two more; a dictionary step begins with one look and ends
-with the residual and the gradient. What does not grow with the rows (the Lipschitz
-bound, 31 products of one row each) and what is done element by element is left out.
+A solver step takes two such products, one of them with an exchange. A check of the gap,
+after every tenth step, takes two more. A dictionary step begins with one check and ends
+with the residual and the gradient. Costs that do not grow with the rows (the Lipschitz
+bound: 31 products with one row each) and element-wise operations are left out.
 
-How many arrays of codes are alive at once is a matter of XLA's buffers, not of
-arithmetic; the numbers below are those of its compiled programs on a CPU, from which a
-test lets them not stray. On a TPU it needs one less.
+How many arrays of codes exist at once depends on XLA's buffers, not on arithmetic. A
+solver states the number (`solver.Solver.numbers_alive`), taken from XLA's compiled
+programs on a CPU, and a test compares them. On a TPU one array fewer is needed.
 """
 
 import dataclasses
@@ -29,28 +29,22 @@ import jax.numpy as jnp
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
+from tfvis_jax.learning import first_state
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled
-from tfvis_jax.sparse_coding import encode, problem, small_problem
-from tfvis_jax.training import initialise
-from tfvis_jax.training import state as state_lib
+from tfvis_jax.sparse_coding import registry
+from tfvis_jax.sparse_coding import solver as solver_lib
 
-# Arrays of codes that are alive at once in a step.
-_CODES = {"ista": 3, "fista": 6, "fista_restart": 6, "spectral": 5, "working_set": 4}
-# Rows of a block of working sets, each with a Gram matrix of its own, and codes and
-# correlations of all rows beside them.
-_BLOCK_ROWS = 64
-# The rows, and as many for the residual and its product.
+# Arrays of rows: the rows, their residual and its product.
 _ROWS = 3
-# Arrays like the dictionary, or a device's share of it, that making it takes.
+# Arrays of the size of the dictionary (or a device's share) needed to initialise it.
 _FIRST_FACTORS = {"normal": 4, "samples": 6, "spread": 4}
-# Steps between two looks at the gap, as `encode` has it.
-_LOOK_EVERY = 10
 _FLOAT = 4
 
 
 class Mesh(NamedTuple):
-    """Sizes of a mesh whose devices need not be at hand.
+    """Sizes of a mesh whose devices need not be present.
 
     Attributes:
       data: devices that share the rows.
@@ -67,14 +61,14 @@ class Memory(NamedTuple):
     """Bytes on one device.
 
     Attributes:
-      weights: of the encoder and of the tokens.
-      dictionary: its factors.
-      update_state: what the update of the dictionary remembers, and idle counts.
-      hidden_states: of one batch of windows, all wanted layers.
-      rows: of one step, with their residuals.
-      codes: of one step, all that are alive at once, and Gram matrices.
-      activations: inside the encoder.
-      first_factors: while they are made, beside the dictionary that they become.
+      weights: the encoder's parameters and the token weights.
+      dictionary: the factors.
+      update_state: state of the dictionary update, and steps since factors fired.
+      hidden_states: one batch of windows, all requested layers.
+      rows: the rows of one step and their residuals.
+      codes: all arrays of codes that exist at once in a step, and Gram matrices.
+      encoder_buffers: intermediate arrays of the encoder.
+      first_factors: what initialising the dictionary needs besides the dictionary.
     """
 
     weights: int
@@ -83,26 +77,26 @@ class Memory(NamedTuple):
     hidden_states: int
     rows: int
     codes: int
-    activations: int
+    encoder_buffers: int
     first_factors: int
 
     @property
     def peak(self) -> int:
-        """The most that is held at once: all that is not kept takes turns."""
+        """The most that is held at once: temporary arrays are never held together."""
         held = self.weights + self.dictionary + self.update_state + self.hidden_states
-        turns = (self.rows + self.codes, self.activations, self.first_factors)
+        turns = (self.rows + self.codes, self.encoder_buffers, self.first_factors)
         return held + max(turns)
 
 
 class Work(NamedTuple):
-    """What one device does and hears of others in one dictionary step.
+    """What one device computes and receives in one dictionary step.
 
     Attributes:
-      encoder_flops: of the share of a batch of windows that a step's rows are.
-      solver_flops: of the codes.
-      update_flops: of the residual, gradient and its like.
-      exchanged_rows: bytes of results over `factor`.
-      exchanged_gradient: bytes of results over `data`.
+      encoder_flops: FLOPs of the encoder for the tokens of a step's rows.
+      solver_flops: FLOPs of inferring the codes.
+      update_flops: FLOPs of the residual and the gradient.
+      exchanged_rows: bytes of sums over `factor`.
+      exchanged_gradient: bytes of sums over `data`.
     """
 
     encoder_flops: float
@@ -118,10 +112,19 @@ class Work(NamedTuple):
 
 
 def solver_name(config: config_lib.RunConfig, mesh: Mesh) -> str:
-    """Returns the solver that a run uses on a mesh."""
+    """Returns the name of the solver that a run uses on a mesh."""
     if config.solver.solver != "auto":
         return config.solver.solver
-    return encode.choose_solver(
+    return registry.choose_solver(
+        platform=mesh.platform,
+        n_factors=config.dictionary.n_factors,
+        factors_are_split=mesh.factor > 1,
+    )
+
+
+def _solver(config: config_lib.RunConfig, mesh: Mesh) -> solver_lib.Solver:
+    return registry.solver(
+        config.solver.solver,
         platform=mesh.platform,
         n_factors=config.dictionary.n_factors,
         factors_are_split=mesh.factor > 1,
@@ -131,7 +134,7 @@ def solver_name(config: config_lib.RunConfig, mesh: Mesh) -> str:
 def memory(
     config: config_lib.RunConfig, model: bert_config.BertConfig, *, mesh: Mesh
 ) -> Memory:
-    """Returns the bytes that a run takes on each device of a mesh."""
+    """Returns the bytes that a run needs on each device of a mesh."""
     layers = len(compiled.layers_of(config, model))
     windows = math.ceil(config.windows_per_batch / mesh.data)
     tokens = windows * config.corpus.window_length
@@ -147,8 +150,8 @@ def memory(
         update_state=update_state,
         hidden_states=layers * hidden,
         rows=_ROWS * rows * model.d_model * _FLOAT,
-        codes=_codes_bytes(config, model, rows=rows, mesh=mesh),
-        activations=max(3 * expanded + 6 * hidden, 2 * scores + 2 * hidden),
+        codes=_codes_bytes(config, rows=rows, mesh=mesh),
+        encoder_buffers=max(3 * expanded + 6 * hidden, 2 * scores + 2 * hidden),
         first_factors=_first_factors_bytes(config, model, mesh=mesh),
     )
 
@@ -166,22 +169,20 @@ def work(
       config: settings of the run.
       model: sizes of its BERT.
       mesh: where it runs.
-      solver_steps: until the last row of a step has finished; for "working_set", whose
-        work on few factors is left out, rounds of an average row.
+      solver_steps: number of steps until the last row has converged. For "working_set",
+        whose work on few factors is left out, it is the rounds of an average row.
     """
     rows = compiled.rows_of_step(config) / mesh.data
     factors = config.dictionary.n_factors / mesh.factor
     product = 2 * rows * factors * model.d_model
-    looks = math.ceil(solver_steps / _LOOK_EVERY) + 1
-    by_round = solver_name(config, mesh) == "working_set"
-    decoded = solver_steps + (1 if by_round else looks)
+    passes = _solver(config, mesh).num_passes(solver_steps)
     tokens = rows / (len(compiled.layers_of(config, model)) * config.row_fraction)
     split_rows, split_factors = mesh.data > 1, mesh.factor > 1
     return Work(
         encoder_flops=tokens * encoder_flops(config, model),
-        solver_flops=2 * product * decoded,
+        solver_flops=2 * product * passes,
         update_flops=2 * product,
-        exchanged_rows=split_factors * (decoded + 1) * rows * model.d_model * _FLOAT,
+        exchanged_rows=split_factors * (passes + 1) * rows * model.d_model * _FLOAT,
         exchanged_gradient=split_rows * factors * model.d_model * _FLOAT,
     )
 
@@ -203,7 +204,7 @@ def num_parameters(model: bert_config.BertConfig) -> int:
 
 
 def encoder_flops(config: config_lib.RunConfig, model: bert_config.BertConfig) -> float:
-    """Returns the FLOPs of a token in the encoder, as deep as it is needed."""
+    """Returns the FLOPs per token of the encoder, up to the deepest requested layer."""
     depth = max(compiled.layers_of(config, model))
     d_model, length = model.d_model, config.corpus.window_length
     return depth * (
@@ -211,8 +212,14 @@ def encoder_flops(config: config_lib.RunConfig, model: bert_config.BertConfig) -
     )
 
 
-def _state_bytes(config, model, *, layers, mesh) -> tuple[int, int]:
-    """Returns the bytes of the dictionary and of what else is of each factor."""
+def _state_bytes(
+    config: config_lib.RunConfig,
+    model: bert_config.BertConfig,
+    *,
+    layers: int,
+    mesh: Mesh,
+) -> tuple[int, int]:
+    """Returns the bytes of the dictionary and those of the rest of the state."""
     state = state_lib.abstract(
         n_factors=config.dictionary.n_factors,
         d_model=model.d_model,
@@ -233,49 +240,32 @@ def _state_bytes(config, model, *, layers, mesh) -> tuple[int, int]:
     return dictionary, total - dictionary
 
 
-def _first_factors_bytes(config, model, *, mesh) -> int:
-    """Returns what making the first factors takes, less the factors themselves."""
+def _first_factors_bytes(
+    config: config_lib.RunConfig, model: bert_config.BertConfig, *, mesh: Mesh
+) -> int:
+    """Returns the bytes that initialising the dictionary needs besides the result."""
     whole = config.dictionary.n_factors * model.d_model * _FLOAT
     kind = config.dictionary.initialisation
     shares = 1 if kind == "spread" else mesh.factor
     made = (_FIRST_FACTORS[kind] - 1) * whole // shares
-    if config.solver.target_l0 is None:
+    if config.sparsity.target_l0 is None:
         return made
-    # λ is found on the same rows on every device, by the solver that suits it.
-    rows = initialise.PENALTY_ROWS
+    # Every device searches for λ on the same rows, with the automatic choice of solver.
+    rows = first_state.PENALTY_ROWS
     config = dataclasses.replace(config, solver=config_lib.SolverConfig())
-    codes = _codes_bytes(config, model, rows=rows, mesh=mesh)
+    codes = _codes_bytes(config, rows=rows, mesh=mesh)
     return max(made, codes + _ROWS * rows * model.d_model * _FLOAT)
 
 
-def _codes_bytes(config, model, *, rows, mesh) -> int:
+def _codes_bytes(config: config_lib.RunConfig, *, rows: int, mesh: Mesh) -> int:
+    """Returns the bytes of the arrays of codes, and of Gram matrices."""
     n_factors = config.dictionary.n_factors
-    solver = solver_name(config, mesh)
-    codes = rows * n_factors // mesh.factor
-    held = _CODES[solver] * codes
-    if solver == "working_set":
-        size = max(small_problem.sizes(n_factors), default=0)
-        held = max(held, 2 * codes + _BLOCK_ROWS * size**2)
-        if _gram(rows, n_factors, model.d_model) is not None:
-            held += n_factors**2
-    if config.dictionary.update == "online":
-        held += n_factors**2
-    return held * _FLOAT
-
-
-def _gram(rows, n_factors, d_model):
-    """Returns the shape of the Gram matrix that working sets form, or None."""
-    x, dictionary = (
-        jax.ShapeDtypeStruct((size, d_model), jnp.float32) for size in (rows, n_factors)
+    held = _solver(config, mesh).numbers_alive(
+        rows=rows, n_factors=n_factors, num_parts=mesh.factor
     )
-    return jax.eval_shape(
-        lambda x, dictionary: small_problem.whole_gram(
-            problem.lasso(x, dictionary, l1_penalty=1.0, lipschitz=1.0)
-        ),
-        x,
-        dictionary,
-    )
+    update = registry.update(config.dictionary)
+    return (held + update.numbers_alive(n_factors=n_factors)) * _FLOAT
 
 
-def _num_bytes(leaf) -> int:
+def _num_bytes(leaf: jax.Array | jax.ShapeDtypeStruct) -> int:
     return math.prod(leaf.shape) * leaf.dtype.itemsize

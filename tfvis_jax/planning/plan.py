@@ -1,9 +1,9 @@
-"""Whether a run fits its devices, and what it costs, before it starts."""
+"""Plans a run: whether it fits the devices and what it costs, before it starts."""
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
@@ -19,12 +19,13 @@ _GIB = 2**30
 
 
 class Rate(NamedTuple):
-    """How fast a run was, as its log says.
+    """How fast a run was, according to its log.
 
     Attributes:
-      rows: that were trained on in the time below.
-      seconds: from the end of the first batch of the log, which compiles, to the last.
-      solver_steps: of an average row.
+      rows: rows trained on in that time.
+      seconds: time from the end of the first batch, which includes compilation, to the
+        end of the last.
+      solver_steps: number of solver steps of an average row.
     """
 
     rows: int
@@ -32,23 +33,23 @@ class Rate(NamedTuple):
     solver_steps: float
 
     def seconds_for(self, rows: float) -> float:
-        """Returns how long so many rows take at this rate."""
+        """Returns how many seconds ``rows`` take at this rate."""
         return rows / self.rows * self.seconds
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run needs and whether that is there.
+    """What a run needs, and what its devices have.
 
     Attributes:
       mesh: where it runs.
-      solver: that infers the codes.
-      memory: bytes of one device.
-      work: of one device in a dictionary step.
-      solver_steps: that ``work`` reckons with.
-      rows: of a dictionary step, over all devices.
-      device_memory: bytes that a device has; None where nobody knows.
-      most_rows: of a step for which the memory would do; None likewise.
+      solver: name of the solver that infers the codes.
+      memory: bytes needed on one device.
+      work: work of one device in a dictionary step.
+      solver_steps: number of solver steps that ``work`` assumes.
+      rows: rows of a dictionary step, over all devices.
+      device_memory: bytes that a device has; None if unknown.
+      most_rows: the most rows per step that fit the memory; None if it is unknown.
     """
 
     mesh: costs.Mesh
@@ -62,7 +63,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether the memory does, as far as it is known."""
+        """True if the run fits the memory, or if the memory is unknown."""
         return self.device_memory is None or self.memory.peak <= self.device_memory
 
 
@@ -77,14 +78,15 @@ def make(
     """Returns the plan of a run.
 
     Args:
-      config: its settings.
+      config: settings of the run.
       model: sizes of its BERT.
       mesh: sizes of the mesh.
       device_memory: bytes that a device has; None if unknown.
-      solver_steps: to reckon with; the most that the settings allow if None.
+      solver_steps: number of solver steps to assume; by default, the most that the
+        settings allow.
 
     Raises:
-      InputError: the settings of the run do not go with the mesh.
+      InputError: the settings of the run do not suit the mesh.
     """
     mesh_lib.check(config, _abstract(mesh))
     steps = config.solver.max_steps if solver_steps is None else solver_steps
@@ -98,7 +100,7 @@ def make(
         device_memory=device_memory,
         most_rows=None
         if device_memory is None
-        else _most_rows(config, model, mesh=mesh, device_memory=device_memory),
+        else _most_rows(config, model, mesh=mesh, limit=device_memory),
     )
 
 
@@ -108,7 +110,7 @@ def check(
     *,
     mesh: jax.sharding.Mesh,
 ) -> None:
-    """Refuses a run that cannot fit the devices of a mesh; to ask before it starts.
+    """Refuses a run that does not fit the devices of a mesh, before it starts.
 
     Args:
       config: settings of the run.
@@ -116,16 +118,18 @@ def check(
       mesh: from `sharding.make_mesh`.
 
     Raises:
-      InputError: the run takes more memory than a device has (says which part takes
-        what, and which rows would do), or its settings do not go with the mesh.
+      InputError: the run needs more memory than a device has (the message lists the
+        parts, and the rows that would fit), or its settings do not suit the mesh.
     """
     device = mesh.local_devices[0]
     sizes = costs.Mesh(
         mesh.shape[sharding.DATA], mesh.shape[sharding.FACTOR], device.platform
     )
-    planned = make(config, model, mesh=sizes, device_memory=device_memory(device))
-    if planned.fits:
+    limit = device_memory(device)
+    planned = make(config, model, mesh=sizes, device_memory=limit)
+    if limit is None or planned.fits:
         return
+    # Named part by part, so that a user sees which setting to lower.
     parts = ", ".join(
         f"{name.replace('_', ' ')} {num_bytes / _GIB:.2f}"
         for name, num_bytes in planned.memory._asdict().items()
@@ -133,20 +137,21 @@ def check(
     remedy = (
         f"--rows_per_step={planned.most_rows} would fit."
         if planned.most_rows
-        else "No number of rows would fit: take fewer windows or factors, or let more "
-        f"devices share the dictionary (--mesh=data=-1,factor={2 * sizes.factor})."
+        else "No number of rows would fit: use fewer windows or factors, or split the "
+        f"dictionary over more devices (--mesh=data=-1,factor={2 * sizes.factor})."
     )
     raise InputError(
-        f"Expected a run that fits the {planned.device_memory / _GIB:.2f} GiB of a "
-        f"device; this one takes {planned.memory.peak / _GIB:.2f} GiB ({parts}). "
-        + remedy
+        f"Expected a run that fits the {limit / _GIB:.2f} GiB of a device, got one "
+        f"that needs {planned.memory.peak / _GIB:.2f} GiB ({parts}). " + remedy
     )
 
 
-def device_memory(device: jax.Device) -> int | None:
+def device_memory(
+    device: jax.Device,  # pyright: ignore[reportInvalidTypeForm] (jaxlib has no stubs)
+) -> int | None:
     """Returns the bytes that a program may use on a device, or None if unknown.
 
-    On a CPU it is an equal share of the machine's memory for each of its devices.
+    The devices of a CPU share the machine's memory equally.
     """
     if device.platform == "cpu":
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -154,29 +159,40 @@ def device_memory(device: jax.Device) -> int | None:
     return (device.memory_stats() or {}).get("bytes_limit")
 
 
-def measured_rate(log: Sequence[dict]) -> Rate | None:
-    """Returns the rate that the lines of a `metrics.jsonl` show; None for fewer than 2.
+def measured_rate(log: Sequence[Mapping[str, Any]]) -> Rate | None:
+    """Returns the rate of a run according to its `metrics.jsonl`.
 
     Args:
-      log: from `metrics_log.read`.
+      log: lines of the file, from `metrics_log.read`.
+
+    Returns:
+      The rate, or None if the log has fewer than two lines.
     """
     if len(log) < 2 or log[-1]["seconds"] <= log[0]["seconds"]:
         return None
+    # The first batch is left out, because its time includes compilation.
     rows = sum(line["rows"] for line in log[1:])
     steps = sum(line["rows"] * line.get("solver_steps", 0.0) for line in log[1:])
     return Rate(rows, log[-1]["seconds"] - log[0]["seconds"], steps / rows)
 
 
-def _most_rows(config, model, *, mesh, device_memory) -> int:
-    """Returns the most rows of a step that fit; 0 if none do."""
+def _most_rows(
+    config: config_lib.RunConfig,
+    model: bert_config.BertConfig,
+    *,
+    mesh: costs.Mesh,
+    limit: int,
+) -> int:
+    """Returns the most rows per step that fit into `limit` bytes, or 0."""
     parts = loader.num_parts(config.windows_per_batch)
 
-    def fits(rows_of_part):
+    def fits(rows_of_part: int) -> bool:
         tried = dataclasses.replace(config, rows_per_step=rows_of_part * parts)
-        return costs.memory(tried, model, mesh=mesh).peak <= device_memory
+        return costs.memory(tried, model, mesh=mesh).peak <= limit
 
-    # A batch has no more rows than this to give.
+    # A batch has no more rows than this.
     tokens = config.windows_per_batch * config.corpus.window_length
+    # Bisection: `low` fits, `high` does not or is more than a batch has.
     low = 0
     high = tokens * len(compiled.layers_of(config, model)) // parts + 1
     while high - low > 1:
@@ -185,7 +201,7 @@ def _most_rows(config, model, *, mesh, device_memory) -> int:
     return low * parts
 
 
-def _abstract(mesh):
+def _abstract(mesh: costs.Mesh) -> jax.sharding.AbstractMesh:
     return jax.sharding.AbstractMesh(
         (mesh.data, mesh.factor), (sharding.DATA, sharding.FACTOR)
     )

@@ -1,7 +1,7 @@
-"""Compiling the programs of a run for a slice of TPUs that is not at hand.
+"""Compiles the programs of a run for a slice of TPUs that need not be present.
 
-XLA's compiler for TPUs is in the package `libtpu` and needs no TPU. It wants a process
-to itself and speaks on its error stream, so that it runs in a child.
+XLA's compiler for TPUs is part of the package `libtpu` and needs no TPU. It requires a
+process of its own and writes to stderr, so it runs in a child process.
 """
 
 import dataclasses
@@ -11,17 +11,18 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import jax
 from jax.experimental import topologies
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import sharding
+from tfvis_jax import config_json, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled
 
-# Without these libtpu looks for the machine that it believes to be on.
+# Without these variables libtpu looks for the TPU machine that it expects to run on.
 _ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -29,19 +30,19 @@ _ENVIRONMENT = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 _NAMES = (
-    "A name is GENERATION:SIDES, the chips along each side, in hosts of 2x2: such as "
-    "v5e:16x16, v5e:2x4, v6e:2x4 or v5p:2x2x1."
+    "Give GENERATION:SIDES, with the number of chips along each side, in hosts of "
+    "2x2: such as v5e:16x16, v5e:2x4, v6e:2x4 or v5p:2x2x1."
 )
-# GiB of a chip, by generation, as Google's documentation of Cloud TPU gives them.
+# GiB of a chip by generation, from Google's documentation of Cloud TPU.
 _CHIP_GIB = {"v4": 32, "v5e": 16, "v5p": 95, "v6e": 32}
 _PROGRAMS = {"step": compiled.lower_step, "encoder": compiled.lower_encoder}
 
 
 def num_chips(topology: str) -> int:
-    """Returns how many chips ``v5e:16x16`` has, by its name alone.
+    """Returns the number of chips of a topology such as ``v5e:16x16``.
 
     Raises:
-      InputError: the name is not one of a topology.
+      InputError: this is not the name of a topology.
     """
     match = re.fullmatch(r"v\w+:(\d+(?:x\d+)*)", topology)
     if match is None:
@@ -53,7 +54,7 @@ def num_chips(topology: str) -> int:
 
 
 def chip_memory(topology: str) -> int | None:
-    """Returns the bytes of a chip of ``v5e:16x16``, None for unknown generations."""
+    """Returns the memory of a chip in bytes, or None for an unknown generation."""
     gib = _CHIP_GIB.get(topology.partition(":")[0])
     return None if gib is None else gib * 2**30
 
@@ -66,31 +67,31 @@ def compile_programs(
     data: int,
     factor: int,
     programs: tuple[str, ...] = tuple(_PROGRAMS),
-) -> dict[str, compiled.Figures | str]:
+) -> dict[str, compiled.ProgramCost | str]:
     """Compiles the programs of a run for a slice of TPUs.
 
     Args:
       config: settings of the run.
       model: sizes of its BERT.
-      topology: name of the slice, as libtpu knows it.
+      topology: the slice's name in libtpu, such as ``v5e:16x16``.
       data: devices that share the rows.
       factor: devices that share the dictionary.
-      programs: which of "step" and "encoder".
+      programs: names of the programs, among "step" and "encoder".
 
     Returns:
-      What XLA says of each program, or why it could not be compiled; a program that
-      does not fit the memory of a chip cannot.
+      By name, the cost of each program, or the reason why it cannot be compiled, such
+      as that it does not fit the memory of a chip.
 
     Raises:
       InputError: libtpu is not installed, or does not know the topology.
     """
     if importlib.util.find_spec("libtpu") is None:
         raise InputError(
-            "Expected libtpu, XLA's compiler for TPUs, and found none. It needs no "
-            "TPU: pip install 'tfvis_jax[tpu]'."
+            "Expected libtpu, XLA's compiler for TPUs, got none; install it with "
+            "`pip install 'tfvis_jax[tpu]'`. It needs no TPU."
         )
     request = {
-        "config": config_lib.to_json(config),
+        "config": config_json.to_json(config),
         "model": dataclasses.asdict(model),
         "topology": topology,
         "mesh": [data, factor],
@@ -101,30 +102,33 @@ def compile_programs(
         input=json.dumps(request),
         capture_output=True,
         text=True,
+        # On the CPU, so that the child does not take the accelerator of its parent.
         env=os.environ | _ENVIRONMENT,
         check=False,
     )
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(f"libtpu could not compile for {topology}: {last}")
+    # The last line, in case that libtpu prints something too.
     answer = json.loads(child.stdout.splitlines()[-1])
     if "refused" in answer:
         raise InputError(
             f"libtpu does not know the topology {topology!r} ({answer['refused']}). "
             + _NAMES
         )
-    return {name: _as_figures(value) for name, value in answer.items()}
+    return {name: _as_program_cost(value) for name, value in answer.items()}
 
 
-def _as_figures(value):
+def _as_program_cost(value: dict[str, Any] | str) -> compiled.ProgramCost | str:
     if isinstance(value, str):
         return value
     exchanged = tuple(compiled.Collective(*each) for each in value["collectives"])
-    return compiled.Figures(**value | {"collectives": exchanged})
+    fields: dict[str, Any] = value | {"collectives": exchanged}
+    return compiled.ProgramCost(**fields)
 
 
-def _answer(request: dict) -> dict:
-    """Returns what the child says: figures or reasons by program."""
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Returns the child's answer: by program, its cost or the reason for none."""
     try:
         devices = topologies.get_topology_desc(
             platform="tpu", topology_name=request["topology"]
@@ -133,14 +137,15 @@ def _answer(request: dict) -> dict:
         return {"refused": str(error).splitlines()[0]}
     axes = (sharding.DATA, sharding.FACTOR)
     mesh = jax.make_mesh(tuple(request["mesh"]), axes, devices=devices)
-    config = config_lib.from_json(request["config"])
+    config = config_json.from_json(request["config"])
     model = bert_config.BertConfig(**request["model"])
     answer = {}
     for name in request["programs"]:
         try:
             lowered = _PROGRAMS[name](config, model, mesh=mesh)
-            answer[name] = dataclasses.asdict(compiled.figures(lowered))
+            answer[name] = dataclasses.asdict(compiled.program_cost(lowered))
         except jax.errors.JaxRuntimeError as error:
+            # The first paragraph says why; the rest lists every buffer.
             answer[name] = str(error).split("\n\n")[0].strip()
     return answer
 

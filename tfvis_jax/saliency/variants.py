@@ -230,7 +230,7 @@ def _hidden_states(encoder, token_ids, attention, position, scale, *, layer):
 @functools.partial(jax.jit, static_argnames=("solver",))
 def _codes(x, dictionary, tolerance, *, solver):
     # The tolerance is traced: values and derivatives share one compilation.
-    encoding = encode.encode(
+    encoding = encode(
         x,
         dictionary,
         l1_penalty=solver.l1_penalty,

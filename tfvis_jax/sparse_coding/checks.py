@@ -2,9 +2,15 @@
 
 Only what is known before a program runs is refused. Values that are traced are not
 known: rows which are not finite then get a gap of NaN and are not converged.
+
+An eager call must not pay for its checks. What lies in the host's memory is checked
+there; all else that is known by one reduction on the device, with one answer.
 """
 
+import functools
 import operator
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +19,47 @@ import numpy as np
 from tfvis_jax.errors import InputError
 
 
-def check_shapes(
-    x: jax.Array, dictionary: jax.Array, **codes: jax.Array | None
-) -> None:
+def check_lasso(
+    x: Any,
+    dictionary: Any,
+    *,
+    l1_penalty: Any,
+    l2_penalty: Any = 0.0,
+    tolerance: Any,
+    max_steps: Any,
+    lipschitz: Any = None,
+    codes0: Any = None,
+) -> dict[str, jax.Array | np.ndarray | None]:
+    """Raises InputError where the arguments of a solve make no problem.
+
+    Args:
+      x: [batch, d_model].
+      dictionary: [n_factors, d_model].
+      l1_penalty: λ > 0; scalar, [batch], or [1 or batch, n_factors].
+      l2_penalty: μ ≥ 0, a scalar.
+      tolerance: scalar, 0 or more.
+      max_steps: at least 1.
+      lipschitz: scalar above 0, or None.
+      codes0: [batch, n_factors], or None.
+
+    Returns:
+      The four numbers in float32 by name; None for what is not given, and for a plain μ
+      of 0, which then costs nothing.
+    """
+    check_shapes(x, dictionary, codes0=codes0)
+    check_count("max_steps", max_steps)
+    numbers = {
+        "l1_penalty": in_float32("l1_penalty", l1_penalty),
+        "l2_penalty": ridge_in_float32(l2_penalty),
+        "tolerance": in_float32("tolerance", tolerance),
+        "lipschitz": None if lipschitz is None else in_float32("lipschitz", lipschitz),
+    }
+    check_numbers((x.shape[0], dictionary.shape[0]), numbers)
+    check_values({"x": x, "dictionary": dictionary, "codes0": codes0}, numbers)
+    return numbers
+
+
+def check_shapes(x: Any, dictionary: Any, **codes: Any) -> None:
     """Raises InputError where arrays are none, or do not fit together.
 
     Args:
@@ -44,134 +88,199 @@ def check_shapes(
             raise InputError(f"Expected `{name}` of shape {shape}, got {array.shape}.")
 
 
-def check_problem(
-    x: jax.Array,
-    dictionary: jax.Array,
-    *,
-    l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float,
-    codes0: jax.Array | None,
+def check_numbers(
+    codes_shape: tuple[int, int], numbers: Mapping[str, jax.typing.ArrayLike | None]
 ) -> None:
-    """Raises InputError where the arguments of a solve do not make a problem."""
-    check_shapes(x, dictionary, codes0=codes0)
-    codes_shape = (x.shape[0], dictionary.shape[0])
-    _check_penalties(l1_penalty, l2_penalty, codes_shape)
-    _check_finite("x", "row", x)
-    _check_finite("dictionary", "factor", dictionary)
-    if codes0 is not None:
-        _check_finite("codes0", "row", codes0)
+    """Raises InputError where the shapes of a solve's numbers do not fit.
 
-
-def check_effort(
-    *,
-    tolerance: jax.Array | float,
-    max_steps: int,
-    block_steps: int,
-    k: int | None,
-    lipschitz: jax.Array | float | None,
-) -> None:
-    """Raises InputError where a solve could never end, or never begin."""
-    counts = {"max_steps": max_steps, "block_steps": block_steps, "k": k}
-    for name, count in counts.items():
-        if name == "k" and count is None:
-            continue
-        if not _is_count(count):
+    Args:
+      codes_shape: (batch, n_factors).
+      numbers: by name; all but ``l1_penalty`` have to be scalars.
+    """
+    for name, value in numbers.items():
+        shape = np.shape(value)
+        if name != "l1_penalty":
+            # Rows are sorted, and tolerances of their own would not be.
+            if shape:
+                raise InputError(
+                    f"Expected `{name}` to be a scalar, got shape {shape}."
+                )
+        elif len(shape) > 2 or any(
+            size not in (1, full)
+            for size, full in zip(shape, codes_shape, strict=False)
+        ):
             raise InputError(
-                f"Expected `{name}` to be a whole number, at least 1 and below 2^31, "
-                f"got {count!r}."
+                "Expected `l1_penalty` to be a scalar or of shape [batch] or [1 or "
+                f"batch, n_factors] with [batch, n_factors] = {codes_shape}, got "
+                f"{shape}."
             )
-    # Rows are sorted, and their tolerances would not be.
-    if np.shape(tolerance):
-        raise InputError(
-            f"Expected `tolerance` to be a scalar, got shape {np.shape(tolerance)}."
-        )
-    if _is_known(tolerance) and not _number("tolerance", tolerance) >= 0:
-        raise InputError(f"Expected a `tolerance` of 0 or more, got {tolerance}.")
-    if lipschitz is None:
-        return
-    if np.shape(lipschitz):
-        raise InputError(
-            f"Expected `lipschitz` to be a scalar, got shape {np.shape(lipschitz)}."
-        )
-    if _is_known(lipschitz) and not 0 < _number("lipschitz", lipschitz) < np.inf:
-        raise InputError(
-            f"Expected `lipschitz` to be positive and finite, got {lipschitz}; leave "
-            "it out to have it estimated."
-        )
 
 
-def _check_penalties(l1_penalty, l2_penalty, codes_shape):
-    shape = np.shape(l1_penalty)
-    if len(shape) > 2 or any(
-        size not in (1, full) for size, full in zip(shape, codes_shape, strict=False)
-    ):
-        raise InputError(
-            "Expected `l1_penalty` to be a scalar or of shape [batch] or [1 or batch, "
-            f"n_factors] with [batch, n_factors] = {codes_shape}, got {shape}."
-        )
-    if _is_known(l1_penalty):
-        penalty = _number("l1_penalty", l1_penalty)
-        if not np.all(penalty > 0):
-            raise InputError(
-                "Expected `l1_penalty` to be positive everywhere, got "
-                f"{np.min(penalty)} as its least value; λ = 0 is plain least squares."
-            )
-        if not np.all(penalty < np.inf):
-            raise InputError(
-                "Expected `l1_penalty` to be finite in float32, got infinity; a λ "
-                "above ‖x‖·‖d_f‖ keeps factor f out of use."
-            )
-    if np.shape(l2_penalty):
-        raise InputError(
-            f"Expected `l2_penalty` to be a scalar, got shape {np.shape(l2_penalty)}."
-        )
-    if _is_known(l2_penalty) and not 0 <= _number("l2_penalty", l2_penalty) < np.inf:
-        raise InputError(
-            f"Expected `l2_penalty` to be finite and 0 or more, got {l2_penalty}."
-        )
-
-
-def _check_real(name, array):
-    kind = getattr(array, "dtype", None)
-    kinds = (jnp.floating, jnp.integer, jnp.bool_)
-    if kind is None or not any(jnp.issubdtype(kind, real) for real in kinds):
-        what = type(array).__name__ if kind is None else f"one of {kind}"
-        raise InputError(
-            f"Expected `{name}` to be an array of real numbers, got {what}."
-        )
-
-
-def _is_count(value):
+def check_count(name: str, value: Any) -> None:
+    """Raises InputError where a value is no whole number of at least 1."""
     try:
-        return 1 <= operator.index(value) < 2**31
+        is_count = 1 <= operator.index(value) < 2**31
     except TypeError:
-        return False
+        is_count = False
+    if not is_count:
+        raise InputError(
+            f"Expected `{name}` to be a whole number, at least 1 and below 2^31, "
+            f"got {value!r}."
+        )
 
 
-def _number(name, value):
-    """Returns a value as a solve will see it."""
+def check_values(
+    arrays: Mapping[str, jax.typing.ArrayLike | None],
+    numbers: Mapping[str, jax.typing.ArrayLike | None] | None = None,
+) -> None:
+    """Raises InputError where known values make no problem.
+
+    Args:
+      arrays: 2-D and to be finite, by name; None is left out.
+      numbers: those of a solve, float32, by name; None is left out.
+    """
+    arrays, numbers = _known(arrays), _known(numbers or {})
+    finite, ranges = _survey(arrays, numbers)
+    for name, is_finite in finite.items():
+        if not is_finite:
+            raise _not_finite(name, arrays[name])
+    for name, (least, largest) in ranges.items():
+        _check_range(name, numbers[name], least, largest)
+
+
+def in_float32(name: str, value: jax.typing.ArrayLike) -> jax.Array | np.ndarray:
+    """Returns a number as a solve will see it.
+
+    Python numbers, NumPy's and JAX's of one shape become arguments of one type, so that
+    they share a compiled program.
+    """
+    if isinstance(value, jax.Array):
+        strong = value.dtype == jnp.float32 and not value.aval.weak_type
+        return value if strong else jnp.asarray(value, jnp.float32)
     try:
+        # What overflows is infinite, and said to be so.
         with np.errstate(over="ignore"):
             return np.asarray(value, np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"Expected `{name}` to be a number, got {value!r}.") from error
 
 
-def _check_finite(name, kind, array):
-    if not _is_known(array):
-        return
-    # One boolean comes from the device, the rest only where something is wrong.
-    with jax.ensure_compile_time_eval():
-        bad = ~jnp.isfinite(array).all(axis=1)
-        if not jnp.any(bad):
-            return
-    raise InputError(
+def ridge_in_float32(l2_penalty: Any) -> jax.Array | np.ndarray | None:
+    """Returns μ as a solve will see it: None for a plain 0."""
+    if isinstance(l2_penalty, int | float) and l2_penalty == 0:
+        return None
+    return in_float32("l2_penalty", l2_penalty)
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and _is_known(value)
+    }
+
+
+def _is_known(value: Any) -> bool:
+    if isinstance(value, jax.core.Tracer):
+        return False
+    return not isinstance(value, jax.Array) or value.is_fully_addressable
+
+
+def _survey(
+    arrays: Mapping[str, Any], numbers: Mapping[str, Any]
+) -> tuple[dict[str, bool], dict[str, tuple[float, float]]]:
+    """Returns which arrays are finite, and the least and the largest of the numbers."""
+    finite = {n: _is_finite(a) for n, a in arrays.items() if _on_host(a)}
+    ranges = {n: _range(a, np) for n, a in numbers.items() if _on_host(a)}
+    far_arrays = {n: a for n, a in arrays.items() if n not in finite}
+    far_numbers = {n: a for n, a in numbers.items() if n not in ranges}
+    if far_arrays or far_numbers:
+        # Inside a caller's trace, what is known is still computed at once.
+        with jax.ensure_compile_time_eval():
+            answer = jax.device_get(_on_device(far_arrays, far_numbers))
+        finite |= {name: bool(answer[name]) for name in far_arrays}
+        ranges |= {name: answer[name] for name in far_numbers}
+    return finite, ranges
+
+
+def _on_host(array: Any) -> bool:
+    """Returns whether NumPy can read an array where it is."""
+    if not isinstance(array, jax.Array):
+        return True
+    devices = array.devices()
+    return len(devices) == 1 and next(iter(devices)).platform == "cpu"
+
+
+def _is_finite(array: Any) -> bool:
+    array = np.asarray(array)
+    if array.dtype == np.float64:
+        # It will be computed with in float32, where more is infinite.
+        return bool(np.all(np.abs(array) <= np.finfo(np.float32).max))
+    return bool(np.isfinite(array).all())
+
+
+def _range(number: Any, library: Any) -> tuple[Any, Any]:
+    """Returns the least and the largest of some numbers; NaN where one is none."""
+    number = library.asarray(number)
+    return (
+        library.min(number, initial=np.float32(np.inf)),
+        library.max(number, initial=np.float32(-np.inf)),
+    )
+
+
+@jax.jit
+def _on_device(arrays: dict[str, Any], numbers: dict[str, Any]) -> dict[str, Any]:
+    finite = {name: jnp.isfinite(array).all() for name, array in arrays.items()}
+    return finite | {name: _range(number, jnp) for name, number in numbers.items()}
+
+
+def _not_finite(name: str, array: Any) -> InputError:
+    kind = "factor" if name == "dictionary" else "row"
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(np.asarray(array, np.float32)).all(axis=1)
+    return InputError(
         f"Expected finite numbers in `{name}`, got NaN or infinity in {int(bad.sum())} "
         f"of {len(bad)} {kind}s, first in {kind} {int(np.argmax(bad))}."
     )
 
 
-def _is_known(value) -> bool:
-    if isinstance(value, jax.core.Tracer):
-        return False
-    return not isinstance(value, jax.Array) or value.is_fully_addressable
+def _check_range(name: str, value: Any, least: float, largest: float) -> None:
+    if name == "l1_penalty":
+        if not least > 0:
+            raise InputError(
+                f"Expected `l1_penalty` to be positive everywhere, got {least} as its "
+                "least value; λ = 0 is plain least squares."
+            )
+        if not largest < np.inf:
+            raise InputError(
+                "Expected `l1_penalty` to be finite in float32, got infinity; a λ "
+                "above ‖x‖·‖d_f‖ keeps factor f out of use."
+            )
+    elif name == "l2_penalty":
+        if not 0 <= least <= largest < np.inf:
+            raise InputError(
+                f"Expected `l2_penalty` to be finite and 0 or more, got {value}."
+            )
+    elif name == "tolerance":
+        if not least >= 0:
+            raise InputError(f"Expected a `tolerance` of 0 or more, got {value}.")
+    elif not 0 < least <= largest < np.inf:
+        raise InputError(
+            f"Expected `{name}` to be positive and finite, got {value}; leave "
+            "it out to have it estimated."
+        )
+
+
+def _check_real(name: str, array: Any) -> None:
+    kind = getattr(array, "dtype", None)
+    if kind is None or not _is_real(kind):
+        what = type(array).__name__ if kind is None else f"one of {kind}"
+        raise InputError(
+            f"Expected `{name}` to be an array of real numbers, got {what}."
+        )
+
+
+@functools.cache
+def _is_real(kind: Any) -> bool:
+    kinds = (jnp.floating, jnp.integer, jnp.bool_)
+    return any(jnp.issubdtype(kind, real) for real in kinds)

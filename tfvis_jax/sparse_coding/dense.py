@@ -9,27 +9,27 @@ found. The gap that decides is always in float32, so coarse steps can cost time 
 never accuracy.
 """
 
+import abc
 import dataclasses
-import functools
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from tfvis_jax.sparse_coding import fista, ista, layout, spectral
+from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import checks
 from tfvis_jax.sparse_coding import precision as precision_lib
 from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding import solver as solver_lib
 
-# Up to this many times d_model factors a product with the Gram matrix is faster than
-# two with the dictionary: by 2.3 at 2/3, 1.4 at 4/3, and 1.1 at 5/3 (on a CPU).
-_GRAM_FACTORS = 1.5
 # A row whose gap has not fallen to this share of itself in a block of coarse steps has
 # got from them what there is.
 _FALLING = 0.9
 
 
-class Method(NamedTuple):
+class Recursion(NamedTuple):
     """How to start, go on, and forget rounding errors; a state has ``codes``."""
 
     init: Callable  # from a problem and ``codes0`` to a state
@@ -39,46 +39,152 @@ class Method(NamedTuple):
     refresh: Callable = lambda state, residual, correlation: state
 
 
-def method(solver: str, problem: problem_lib.Problem) -> Method:
-    """Returns the best form of a named dense solver for a problem."""
-    if solver == "ista":
-        return Method(ista.init, ista.step)
-    if solver != "spectral":
-        step = functools.partial(fista.step, restart=solver == "fista_restart")
-        return Method(fista.init, step)
-    n_factors, d_model = problem.dictionary.shape
-    whole = layout.num_parts(problem.dictionary) == 1
-    if whole and n_factors <= _GRAM_FACTORS * d_model:
-        return _by_gram(problem.gram())
-    return Method(
-        spectral.init,
-        spectral.step,
-        lambda state, residual, correlation: state._replace(residual=residual),
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DenseSolver(solver_lib.Solver):
+    """A solver whose every step goes through the whole dictionary.
 
+    Attributes:
+      block_steps: steps between two looks at the gap.
+      precision: arithmetic of the first steps, one of `precision.NAMES`; the solver's
+        own choice for the platform if None. The last steps are in float32.
+    """
 
-def _by_gram(gram) -> Method:
-    """Returns spectral steps of one [n_factors, n_factors] product instead of two."""
+    block_steps: int = 10
+    precision: str | None = None
 
-    def init(problem, *, codes0):
-        codes, residual, pace = spectral.init(problem, codes0=codes0)
-        return spectral.GramState(codes, problem.correlation(codes, residual), pace)
+    def __post_init__(self):
+        checks.check_count("block_steps", self.block_steps)
+        if self.precision not in (None, *precision_lib.NAMES):
+            raise InputError(
+                f"Expected `precision` to be None or one of {precision_lib.NAMES}, "
+                f"got {self.precision!r}."
+            )
 
-    def step(state, problem):
-        return spectral.gram_step(
-            state,
-            gram,
-            penalty=problem.l1_penalty,
-            lipschitz=problem.lipschitz,
-            non_negative=problem.non_negative,
-            precision=problem.precision,
+    @abc.abstractmethod
+    def init(
+        self, problem: problem_lib.Problem, *, codes0: jax.Array | None = None
+    ) -> Any:
+        """Returns the state at ``codes0``, zeros if None."""
+
+    @abc.abstractmethod
+    def step(self, state: Any, problem: problem_lib.Problem) -> Any:
+        """Returns the state after one more step."""
+
+    @property
+    @abc.abstractmethod
+    def arrays_of_codes(self) -> int:
+        """How many arrays like the codes are alive at once."""
+
+    @abc.abstractmethod
+    def usual_precision(self, platform: str) -> str:
+        """Returns the arithmetic of the first steps where the caller names none."""
+
+    @property
+    def needs_whole_dictionary(self) -> bool:
+        """A mesh may split rows and factors."""
+        return False
+
+    def first_precision(self, platform: str) -> str:
+        """Returns the arithmetic of the first steps."""
+        return self.precision or self.usual_precision(platform)
+
+    def numbers_alive(self, *, rows: int, n_factors: int, num_parts: int = 1) -> int:
+        """Returns how many float32 numbers a solve holds on a device at once."""
+        return self.arrays_of_codes * (rows * n_factors // num_parts)
+
+    def num_passes(self, num_steps: float) -> float:
+        """Returns one for each step and each look at the gap."""
+        return num_steps + math.ceil(num_steps / self.block_steps) + 1
+
+    def recursion(self, problem: problem_lib.Problem) -> Recursion:
+        """Returns the best form of the steps for a problem."""
+        del problem
+        return Recursion(self.init, self.step)
+
+    def iterate(
+        self,
+        problem: problem_lib.Problem,
+        *,
+        num_steps: int,
+        codes0: jax.Array | None = None,
+    ) -> jax.Array:
+        """Returns the codes after a fixed number of steps, [batch, n_factors].
+
+        Args:
+          problem: see `problem.lasso`.
+          num_steps: at least 1.
+          codes0: [batch, n_factors] start; zeros if None.
+        """
+        return jax.lax.fori_loop(
+            0,
+            num_steps,
+            lambda _, state: self.step(state, problem),
+            self.init(problem, codes0=codes0),
+        ).codes
+
+    def solve(
+        self,
+        problem: problem_lib.Problem,
+        *,
+        tolerance: jax.Array | float,
+        max_steps: int,
+        codes0: jax.Array | None = None,
+    ) -> solver_lib.Solution:
+        """Infers codes until each row's duality gap is within the tolerance."""
+        init, step, refresh = self.recursion(problem)
+        exact = dataclasses.replace(problem, precision="float32")
+
+        def look(state):
+            residual = exact.residual(state.codes)
+            gap, correlation = exact.certify(state.codes, residual)
+            return refresh(state, residual, correlation), gap
+
+        def run(problem, state, progress, unfinished):
+            def advance(carry):
+                state, progress = carry
+                active = progress.gap > tolerance
+                num_now = jnp.minimum(self.block_steps, max_steps - progress.spent)
+                state = jax.lax.fori_loop(
+                    0, num_now, lambda _, state: step(state, problem), state
+                )
+                state, gap = look(state)
+                gap = jnp.where(active, gap, progress.gap)
+                progress = _Progress(
+                    codes=jnp.where(active[:, None], state.codes, progress.codes),
+                    gap=gap,
+                    num_steps=progress.num_steps + jnp.where(active, num_now, 0),
+                    spent=progress.spent + num_now,
+                    falling=gap < _FALLING * progress.gap,
+                )
+                return state, progress
+
+            def going(carry):
+                _, progress = carry
+                return (progress.spent < max_steps) & jnp.any(unfinished(progress))
+
+            return jax.lax.while_loop(going, advance, (state, progress))[1]
+
+        state, gap = look(init(problem, codes0=codes0))
+        progress = _Progress(
+            codes=state.codes,
+            gap=gap,
+            num_steps=jnp.zeros_like(gap, jnp.int32),
+            spent=0,
+            falling=jnp.ones_like(gap, bool),
         )
-
-    return Method(
-        init,
-        step,
-        lambda state, residual, correlation: state._replace(correlation=correlation),
-    )
+        if problem.precision != "float32":
+            reach = jnp.maximum(tolerance, precision_lib.REACH[problem.precision])
+            progress = run(
+                problem,
+                state,
+                progress,
+                lambda progress: (progress.gap > reach) & progress.falling,
+            )
+            state = init(exact, codes0=progress.codes)
+        progress = run(
+            exact, state, progress, lambda progress: progress.gap > tolerance
+        )
+        return solver_lib.Solution(progress.codes, progress.gap, progress.num_steps)
 
 
 class _Progress(NamedTuple):
@@ -87,75 +193,3 @@ class _Progress(NamedTuple):
     num_steps: jax.Array  # [batch] int32
     spent: jax.Array | int  # steps so far
     falling: jax.Array  # [batch] bool, whether the last block lowered the gap
-
-
-def solve(
-    problem: problem_lib.Problem,
-    *,
-    solver: str,
-    tolerance: jax.Array | float,
-    max_steps: int,
-    block_steps: int,
-    codes0: jax.Array | None = None,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Infers codes until each row's duality gap is within the tolerance.
-
-    Args:
-      problem: see `problem.lasso`; its precision is that of the first steps.
-      solver: the name of a dense solver.
-      tolerance: largest relative duality gap of a finished row.
-      max_steps: budget of steps.
-      block_steps: steps between two looks at the gap.
-      codes0: [batch, n_factors] start; zeros if None.
-
-    Returns:
-      Codes [batch, n_factors], gap [batch] and number of steps [batch].
-    """
-    init, step, refresh = method(solver, problem)
-    exact = dataclasses.replace(problem, precision="float32")
-
-    def look(state):
-        residual = exact.residual(state.codes)
-        gap, correlation = exact.certify(state.codes, residual)
-        return refresh(state, residual, correlation), gap
-
-    def run(problem, state, progress, unfinished):
-        def advance(carry):
-            state, progress = carry
-            active = progress.gap > tolerance
-            num_now = jnp.minimum(block_steps, max_steps - progress.spent)
-            state = jax.lax.fori_loop(
-                0, num_now, lambda _, state: step(state, problem), state
-            )
-            state, gap = look(state)
-            gap = jnp.where(active, gap, progress.gap)
-            progress = _Progress(
-                codes=jnp.where(active[:, None], state.codes, progress.codes),
-                gap=gap,
-                num_steps=progress.num_steps + jnp.where(active, num_now, 0),
-                spent=progress.spent + num_now,
-                falling=gap < _FALLING * progress.gap,
-            )
-            return state, progress
-
-        def going(carry):
-            _, progress = carry
-            return (progress.spent < max_steps) & jnp.any(unfinished(progress))
-
-        return jax.lax.while_loop(going, advance, (state, progress))[1]
-
-    state, gap = look(init(problem, codes0=codes0))
-    progress = _Progress(
-        state.codes, gap, jnp.zeros_like(gap, jnp.int32), 0, jnp.ones_like(gap, bool)
-    )
-    if problem.precision != "float32":
-        reach = jnp.maximum(tolerance, precision_lib.REACH[problem.precision])
-        progress = run(
-            problem,
-            state,
-            progress,
-            lambda progress: (progress.gap > reach) & progress.falling,
-        )
-        state = init(exact, codes0=progress.codes)
-    progress = run(exact, state, progress, lambda progress: progress.gap > tolerance)
-    return progress.codes, progress.gap, progress.num_steps

@@ -12,6 +12,8 @@ step, after which the factors are put back on the unit sphere.
 import jax
 import jax.numpy as jnp
 
+from tfvis_jax.sparse_coding.compilation import compiled
+
 
 def reconstruction_gradient(
     codes: jax.Array,
@@ -77,17 +79,20 @@ def second_moment(
     )
 
 
+@compiled()
 def project_unit_norm(dictionary: jax.Array) -> jax.Array:
     """Scales every row of [n_factors, d_model] to unit norm; a zero row stays zero."""
     norms = jnp.linalg.norm(dictionary, axis=1, keepdims=True)
     return dictionary / jnp.where(norms > 0, norms, 1)
 
 
+@compiled("n_factors", "d_model")
 def initialise_normal(key: jax.Array, *, n_factors: int, d_model: int) -> jax.Array:
     """Returns directions drawn uniformly from the unit sphere, [n_factors, d_model]."""
     return project_unit_norm(jax.random.normal(key, (n_factors, d_model)))
 
 
+@compiled("n_factors")
 def initialise_from_samples(
     x: jax.Array, *, n_factors: int, key: jax.Array
 ) -> jax.Array:
@@ -132,6 +137,7 @@ def from_samples(rows: jax.Array, *, key: jax.Array) -> jax.Array:
     return project_unit_norm(rows + scale * jnp.pad(noise, ((1, 0), (0, 0))))
 
 
+@compiled("n_factors")
 def initialise_spread(x: jax.Array, *, n_factors: int, key: jax.Array) -> jax.Array:
     """Returns rows of the data as unit factors, far apart from each other.
 

@@ -7,9 +7,9 @@ factor a step, the one that correlates most with what is left of the row,
 
 and differ in what they then do to the codes of the factors picked so far:
 
-* `omp` solves least squares on them (non-negative least squares if the codes are), so
+* `Omp` solves least squares on them (non-negative least squares if the codes are), so
   that r is orthogonal to every factor in use;
-* `gradient_pursuit` takes one exact line search along their gradient.
+* `GradientPursuit` takes one exact line search along their gradient.
 
 A row ends early when no factor correlates with r any more. Rows and factors are scaled
 to unit norm first and codes scaled back, so that thresholds hold at every scale.
@@ -18,16 +18,18 @@ All sizes are static and no array has k entries for every row and factor: what w
 picked is kept in k places a row. Rows must not be split over devices here, nor factors.
 
 Codes are differentiable with respect to x and dictionary, for as long as the same
-factors are picked: those of `omp` as least squares on their support (`implicit`), the
+factors are picked: those of `Omp` as least squares on their support (`implicit`), the
 others step by step.
 """
 
+import abc
+import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import active_set, implicit, objective
 
 # Rows are taken in blocks where one needs more than this many numbers a factor, and at
@@ -40,41 +42,48 @@ _NOWHERE = 2**31 - 1
 _FLAT = 1e-20
 
 
-def top_k(
-    x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool = True
-) -> jax.Array:
-    """Returns the k largest correlations of every row as its codes.
+class Pursuit(abc.ABC):
+    """A way to spend a budget of factors; a frozen dataclass, as a solver is."""
+
+    @abc.abstractmethod
+    def codes(
+        self, x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool
+    ) -> jax.Array:
+        """Returns codes with at most k factors a row, [batch, n_factors].
+
+        Args:
+          x: [batch, d_model] float32.
+          dictionary: [n_factors, d_model] float32.
+          k: number of steps and most codes of a row, at least 1. Static.
+          non_negative: If True, constrain codes to be >= 0.
+        """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopK(Pursuit):
+    """The k largest correlations of every row as its codes.
 
     α_f = ⟨d_f, x⟩ where that is among the k largest and positive (the k largest in
     magnitude if signed), 0 elsewhere: the encoder of Makhzani & Frey, "k-sparse
     autoencoders", 2014, with the dictionary as its own encoder. What correlated factors
-    share is counted more than once; `refit.refit` mends the codes.
-
-    Args:
-      x: [batch, d_model].
-      dictionary: [n_factors, d_model].
-      k: most codes of a row. Static.
-      non_negative: whether the codes are.
-
-    Returns:
-      [batch, n_factors] codes.
-
-    Raises:
-      InputError: if k is below 1.
+    share is counted more than once; `refit` mends the codes.
     """
-    k = _within(k, dictionary)
-    correlation = objective.correlate(x, dictionary)
-    score = correlation if non_negative else jnp.abs(correlation)
-    best, columns = jax.lax.top_k(score, k)
-    values = jnp.take_along_axis(correlation, columns, axis=1)
-    values = jnp.where(best > 0, values, 0)
-    return _scatter(values, columns, n_factors=dictionary.shape[0])
+
+    def codes(
+        self, x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool
+    ) -> jax.Array:
+        """Returns codes with at most k factors a row, [batch, n_factors]."""
+        correlation = objective.correlate(x, dictionary)
+        score = correlation if non_negative else jnp.abs(correlation)
+        best, columns = jax.lax.top_k(score, min(k, dictionary.shape[0]))
+        values = jnp.take_along_axis(correlation, columns, axis=1)
+        values = jnp.where(best > 0, values, 0)
+        return _scatter(values, columns, n_factors=dictionary.shape[0])
 
 
-def omp(
-    x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool = True
-) -> jax.Array:
-    """Returns codes by orthogonal matching pursuit.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Omp(Pursuit):
+    """Orthogonal matching pursuit.
 
     Each of k steps picks a factor and solves least squares on all that were picked.
     Pati, Rezaiifar & Krishnaprasad, 1993; non-negative: Bruckstein, Elad & Zibulevsky,
@@ -82,32 +91,26 @@ def omp(
     (Rubinstein, Zibulevsky & Elad, 2008), but correlations by one dense product with
     all residuals of a block: gathering rows of DDᵀ instead took three times as long.
 
-    Args:
-      x: [batch, d_model].
-      dictionary: [n_factors, d_model].
-      k: number of steps and most codes of a row. Static; memory grows with its square.
-      non_negative: whether the codes are.
-
-    Returns:
-      [batch, n_factors] codes. A factor that depends on those in use when it is picked
-      takes its place with a code of 0.
-
-    Raises:
-      InputError: if k is below 1.
+    A factor that depends on those in use when it is picked takes its place with a code
+    of 0. Memory grows with the square of k.
     """
-    k = _within(k, dictionary)
-    codes = _pursue(
-        functools.partial(_omp_rows, k=k, non_negative=non_negative),
-        *jax.lax.stop_gradient((x, dictionary)),
-        numbers_per_row=k * (2 * k + x.shape[1]) + 2 * dictionary.shape[0],
-    )
-    return implicit.differentiable(codes, x, dictionary)
+
+    def codes(
+        self, x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool
+    ) -> jax.Array:
+        """Returns codes with at most k factors a row, [batch, n_factors]."""
+        k = min(k, dictionary.shape[0])
+        codes = _pursue(
+            functools.partial(_omp_rows, k=k, non_negative=non_negative),
+            *jax.lax.stop_gradient((x, dictionary)),
+            numbers_per_row=k * (2 * k + x.shape[1]) + 2 * dictionary.shape[0],
+        )
+        return implicit.differentiable(codes, x, dictionary)
 
 
-def gradient_pursuit(
-    x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool = True
-) -> jax.Array:
-    """Returns codes by gradient pursuit.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GradientPursuit(Pursuit):
+    """Gradient pursuit: one line search a step.
 
     Each of k steps picks a factor, which may be one that is in use, and moves all codes
     in use along their gradient, as far as pays:
@@ -117,29 +120,28 @@ def gradient_pursuit(
     Non-negative codes are then cut off at 0, as where the pursuit stands in for the
     encoder of a sparse autoencoder; what is cut off is no longer in use. Blumensath &
     Davies, "Gradient pursuits", 2008.
-
-    Args:
-      x: [batch, d_model].
-      dictionary: [n_factors, d_model].
-      k: number of steps and most codes of a row. Static.
-      non_negative: whether the codes are.
-
-    Returns:
-      [batch, n_factors] codes.
-
-    Raises:
-      InputError: if k is below 1.
     """
-    k = _within(k, dictionary)
-    return _pursue(
-        functools.partial(_gradient_rows, k=k, non_negative=non_negative),
-        x,
-        dictionary,
-        numbers_per_row=k * x.shape[1] + 2 * dictionary.shape[0],
-    )
+
+    def codes(
+        self, x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool
+    ) -> jax.Array:
+        """Returns codes with at most k factors a row, [batch, n_factors]."""
+        k = min(k, dictionary.shape[0])
+        return _pursue(
+            functools.partial(_gradient_rows, k=k, non_negative=non_negative),
+            x,
+            dictionary,
+            numbers_per_row=k * x.shape[1] + 2 * dictionary.shape[0],
+        )
 
 
-def _pursue(pursue_rows, x, dictionary, *, numbers_per_row):
+def _pursue(
+    pursue_rows: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]],
+    x: jax.Array,
+    dictionary: jax.Array,
+    *,
+    numbers_per_row: int,
+) -> jax.Array:
     """Returns codes of all rows, block by block."""
     batch, n_factors = x.shape[0], dictionary.shape[0]
     dictionary, factor_norm = _to_unit(dictionary)
@@ -153,7 +155,9 @@ def _pursue(pursue_rows, x, dictionary, *, numbers_per_row):
     return _scatter(values, columns, n_factors=n_factors)
 
 
-def _omp_rows(x, dictionary, *, k, non_negative):
+def _omp_rows(
+    x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool
+) -> tuple[jax.Array, jax.Array]:
     """Returns values [rows, k] and the columns they belong to."""
 
     def step(place, carry):
@@ -176,7 +180,9 @@ def _omp_rows(x, dictionary, *, k, non_negative):
     return jnp.maximum(values, 0) if non_negative else values, columns
 
 
-def _gradient_rows(x, dictionary, *, k, non_negative):
+def _gradient_rows(
+    x: jax.Array, dictionary: jax.Array, *, k: int, non_negative: bool
+) -> tuple[jax.Array, jax.Array]:
     """Returns values [rows, k] and the columns they belong to."""
 
     def step(place, carry):
@@ -209,11 +215,11 @@ def _gradient_rows(x, dictionary, *, k, non_negative):
     return values, columns
 
 
-def _combine(values, factors):
+def _combine(values: jax.Array, factors: jax.Array) -> jax.Array:
     return jnp.einsum("bs,bsd->bd", values, factors, precision="highest")
 
 
-def _best(correlation, *, non_negative):
+def _best(correlation: jax.Array, *, non_negative: bool) -> tuple[jax.Array, jax.Array]:
     """Returns the factor that correlates most with each row, and whether it does."""
     score = correlation if non_negative else jnp.abs(correlation)
     best = jnp.max(score, axis=1)
@@ -223,31 +229,25 @@ def _best(correlation, *, non_negative):
     return jnp.min(candidates, axis=1), best > active_set.FLOOR
 
 
-def _without(correlation, columns):
+def _without(correlation: jax.Array, columns: jax.Array) -> jax.Array:
     """Returns correlations with those of the given columns set to 0."""
     rows = jnp.arange(correlation.shape[0])[:, None]
     return correlation.at[rows, columns].set(0, mode="drop")
 
 
-def _no_columns(x, *, k):
+def _no_columns(x: jax.Array, *, k: int) -> jax.Array:
     return jnp.tile(jnp.zeros_like(x[:, :1], jnp.int32), (1, k)) + _NOWHERE
 
 
-def _to_unit(vectors):
+def _to_unit(vectors: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns vectors of unit norm and their norms, [..., 1]; zeros stay, with 1."""
     energy = jnp.sum(vectors**2, axis=-1, keepdims=True)
     norm = jnp.sqrt(jnp.where(energy > 0, energy, 1))
     return vectors / norm, norm
 
 
-def _scatter(values, columns, *, n_factors):
+def _scatter(values: jax.Array, columns: jax.Array, *, n_factors: int) -> jax.Array:
     """Returns [batch, n_factors] codes with the values in their columns."""
     rows = jnp.arange(values.shape[0])[:, None]
     empty = jnp.zeros((values.shape[0], n_factors), values.dtype)
     return empty.at[rows, columns].set(values, mode="drop")
-
-
-def _within(k, dictionary):
-    if k < 1:
-        raise InputError(f"Expected `k` to be at least 1, got {k}.")
-    return min(k, dictionary.shape[0])

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import jax
 
+from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import problem as problem_lib
 
 Tree = TypeVar("Tree")
@@ -19,6 +20,21 @@ def num_parts(array: jax.Array) -> int:
     axes = layout.spec[0]
     axes = () if axes is None else axes if isinstance(axes, tuple) else (axes,)
     return math.prod(layout.mesh.shape[axis] for axis in axes)
+
+
+def check_whole(dictionary: jax.Array, *, needed_by: str) -> None:
+    """Raises InputError where a mesh splits the factors.
+
+    Args:
+      dictionary: [n_factors, d_model].
+      needed_by: what the caller asked for that needs whole factors.
+    """
+    if num_parts(dictionary) > 1:
+        raise InputError(
+            f"Expected whole factors on every device for {needed_by}, got a dictionary "
+            f"laid out as {jax.typeof(dictionary).sharding.spec}; split the rows only, "
+            "or choose a dense solver and no `k`."
+        )
 
 
 def platform(array: jax.Array) -> str:

@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding.compilation import compiled
 
 # Keeps the direction of a dictionary of zeros finite.
 _TINY = 1e-30
 
 
+@compiled("num_steps", "margin")
 def power_iteration(
     dictionary: jax.Array, *, num_steps: int = 30, margin: float = 1.05
 ) -> jax.Array:
@@ -46,8 +48,13 @@ def power_iteration(
     return margin * jnp.linalg.norm(apply(direction))
 
 
-def exact(dictionary: jax.Array) -> jax.Array:
-    """Returns L from a full eigen-decomposition of the [d_model, d_model] DᵀD."""
+@compiled()
+def largest_eigenvalue(dictionary: jax.Array) -> jax.Array:
+    """Returns L, a scalar, from a full eigen-decomposition of DᵀD.
+
+    Args:
+      dictionary: [n_factors, d_model].
+    """
     d_model = dictionary.shape[1]
     gram = jnp.einsum(
         "fd,fe->de",

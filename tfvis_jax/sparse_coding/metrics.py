@@ -31,6 +31,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax.sparse_coding.compilation import compiled
+
 # Half decades; what fires more rarely than in one row of a million is counted first.
 LOG10_DENSITY_EDGES = np.arange(-12, 1) / 2
 DUPLICATE_QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -65,6 +67,7 @@ class RowSums(NamedTuple):
     firing: jax.Array
 
 
+@compiled()
 def row_sums(
     x: jax.Array, codes: jax.Array, residual: jax.Array, *, valid: jax.Array
 ) -> RowSums:
@@ -99,7 +102,7 @@ def row_sums(
     )
 
 
-def _divided(numerator, denominator):
+def _divided(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """The quotient, 0 where the denominator is."""
     is_zero = denominator == 0
     return jnp.where(is_zero, 0, numerator / jnp.where(is_zero, 1, denominator))

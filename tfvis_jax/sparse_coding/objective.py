@@ -1,4 +1,4 @@
-"""The sparse coding problem: objective, certificate and optimality conditions.
+"""The sparse coding problem: objective and certificate, piece by piece.
 
 For one row x of a batch and a dictionary D whose rows are factors,
 
@@ -25,6 +25,9 @@ which follows from ⟨x, r⟩ = ‖r‖² + ⟨αD, r⟩. Every term of that sum
 nothing cancels, unlike in the difference of the two values: the result is exact to a
 few float32 roundings of the residual, `GAP_FLOOR` of ½‖x‖². Below that floor it means
 nothing.
+
+These are the parts that solvers are made of, to be called inside a program;
+`certificate` has the functions for everyone else.
 """
 
 import jax
@@ -85,21 +88,6 @@ def zero_codes(x: jax.Array, dictionary: jax.Array) -> jax.Array:
     """Returns [batch, n_factors] zeros, laid out as the codes of a solve are."""
     # Only the shape and layout of the product survive compilation.
     return jnp.zeros_like(correlate(x, dictionary))
-
-
-def lasso_objective(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
-    *,
-    l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float | None = 0.0,
-) -> jax.Array:
-    """Returns ½‖x − αD‖² + Σ λ|α| + ½μ‖α‖² of every row, [batch]."""
-    residual = x - decode(codes, dictionary, like=x)
-    penalty = penalty_matrix(l1_penalty)
-    misfit = 0.5 * residual_energy(residual, codes, l2_penalty=l2_penalty)
-    return misfit + jnp.sum(penalty * jnp.abs(codes), axis=1)
 
 
 def residual_energy(
@@ -183,56 +171,3 @@ def gap_from_residual(
     energy = 0.5 * jnp.sum(x**2, axis=1)
     lost = (energy < _LEAST_ENERGY) & jnp.any(x != 0, axis=1)
     return jnp.where(lost, jnp.nan, jnp.where(gap == 0, 0, gap / energy))
-
-
-def duality_gap(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
-    *,
-    l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float | None = 0.0,
-    non_negative: bool = True,
-) -> jax.Array:
-    """Returns the certificate of every row, (primal − dual) / (½‖x‖²), [batch].
-
-    The objective of the codes is at most ``gap · ½‖x‖²`` above the optimum. Computed in
-    float32 whatever the platform's default arithmetic; exact to
-    `GAP_FLOOR` (see the module's docstring). Duality for the lasso: Mairal & Yu,
-    "Complexity analysis of the lasso regularization path", ICML 2012.
-    """
-    x, dictionary, codes = (a.astype(jnp.float32) for a in (x, dictionary, codes))
-    residual = x - decode(codes, dictionary, like=x)
-    return gap_from_residual(
-        x,
-        codes,
-        residual=residual,
-        correlation=smooth_descent(codes, residual, dictionary, l2_penalty=l2_penalty),
-        l1_penalty=l1_penalty,
-        l2_penalty=l2_penalty,
-        non_negative=non_negative,
-    )
-
-
-def kkt_residual(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
-    *,
-    l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float | None = 0.0,
-    non_negative: bool = True,
-) -> jax.Array:
-    """Returns the largest violation of the optimality conditions of a row, [batch].
-
-    A code is optimal when ⟨d_f, r⟩ = λ_f·sign(α_f) on its support and ⟨d_f, r⟩ ≤ λ_f
-    off it (|⟨d_f, r⟩| ≤ λ_f in the signed problem). The result is in units of λ_f.
-    """
-    residual = x - decode(codes, dictionary, like=x)
-    correlation = smooth_descent(codes, residual, dictionary, l2_penalty=l2_penalty)
-    scaled = correlation / penalty_matrix(l1_penalty)
-    outside = scaled if non_negative else jnp.abs(scaled)
-    violation = jnp.where(
-        codes == 0, jnp.maximum(outside - 1, 0), jnp.abs(scaled - jnp.sign(codes))
-    )
-    return jnp.max(violation, axis=1)

@@ -87,7 +87,7 @@ class Problem:
         gram = jnp.einsum("bsd,btd->bst", factors, factors, precision="highest")
         return self._with_ridge(gram)
 
-    def _with_ridge(self, gram):
+    def _with_ridge(self, gram: jax.Array) -> jax.Array:
         if self.l2_penalty is None:
             return gram
         return gram + self.l2_penalty * jnp.broadcast_to(
@@ -121,7 +121,7 @@ def lasso(
     dictionary: jax.Array,
     *,
     l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float = 0.0,
+    l2_penalty: jax.Array | float | None = 0.0,
     lipschitz: jax.Array | float | None = None,
     non_negative: bool = True,
     precision: str = "float32",
@@ -132,9 +132,9 @@ def lasso(
       x: [batch, d_model].
       dictionary: [n_factors, d_model].
       l1_penalty: λ > 0; scalar, [batch], or [1 or batch, n_factors].
-      l2_penalty: μ ≥ 0, a scalar; a plain 0 costs nothing.
+      l2_penalty: μ ≥ 0, a scalar; None and a plain 0 cost nothing.
       lipschitz: largest eigenvalue of DᵀD, or a bound; estimated if None.
-      non_negative: whether the codes are.
+      non_negative: If True, constrain codes to be >= 0.
       precision: of the matrix products of steps; one of `precision.NAMES`.
     """
     x, dictionary = (jnp.asarray(a, jnp.float32) for a in (x, dictionary))

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 # Tuned on rows of a BERT with 30 to 90 factors in use.
-_ROWS = 64
+ROWS = 64
 
 Tree = TypeVar("Tree")
 Fixed = TypeVar("Fixed")
@@ -41,7 +41,7 @@ def sweep(
     batch = wanted.shape[0]
     if batch == 0:
         return state
-    rows = min(_ROWS, batch)
+    rows = min(ROWS, batch)
     order = jnp.argsort(-wanted).astype(jnp.int32)
     # Blocks are whole: rows that fill up the last are read but not written.
     order = jnp.pad(order, (0, -batch % rows), constant_values=batch)

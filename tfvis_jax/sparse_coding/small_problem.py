@@ -4,7 +4,7 @@ Every row has its own factors, found by their columns in the dictionary. Steps w
 the Gram matrix of those alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from tfvis_jax.sparse_coding import problem as problem_lib
 from tfvis_jax.sparse_coding import spectral
 
 # Tuned on rows of a BERT with 30 to 90 factors in use.
-_SIZES = (32, 48, 64, 96, 128, 160, 192, 256)
+SIZES = (32, 48, 64, 96, 128, 160, 192, 256)
 _CHECK = 4
 # Above this many factors, or for fewer rows than this share of them, the Gram matrix of
 # all factors is not formed.
@@ -34,25 +34,31 @@ class SmallProblem(NamedTuple):
     penalty: jax.Array  # [rows, size], λ
 
 
-def sizes(n_factors: int, *, enough: int | None = None) -> list[int]:
+def sizes(
+    n_factors: int, *, of: Sequence[int] = SIZES, enough: int | None = None
+) -> list[int]:
     """Returns the numbers of factors, ascending, that a small problem may have.
 
     Args:
       n_factors: of all; more than half of them are no small problem.
+      of: what to choose from, ascending.
       enough: what no row exceeds, if known.
     """
-    useful = [size for size in _SIZES if size <= n_factors // 2]
+    useful = [size for size in of if size <= n_factors // 2]
     if enough is None:
         return useful
     return useful[: 1 + sum(size < enough for size in useful)]
 
 
+def forms_gram(*, rows: int, n_factors: int) -> bool:
+    """Returns whether the Gram matrix of all factors pays for so many rows."""
+    return n_factors <= min(_MAX_GRAM, _FACTORS_A_ROW * rows)
+
+
 def whole_gram(problem: problem_lib.Problem) -> jax.Array | None:
     """Returns the Gram matrix of all factors, or None where that does not pay."""
-    batch, n_factors = problem.x.shape[0], problem.dictionary.shape[0]
-    if n_factors > min(_MAX_GRAM, _FACTORS_A_ROW * batch):
-        return None
-    return problem.gram()
+    rows, n_factors = problem.x.shape[0], problem.dictionary.shape[0]
+    return problem.gram() if forms_gram(rows=rows, n_factors=n_factors) else None
 
 
 def restrict(
@@ -147,5 +153,5 @@ def put_back(
     return codes.at[rows, small.columns].set(small_codes, mode="drop")
 
 
-def _take(values, columns):
+def _take(values: jax.Array, columns: jax.Array) -> jax.Array:
     return jnp.take_along_axis(values, columns, axis=1)

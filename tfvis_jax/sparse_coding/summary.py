@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import encode
+from tfvis_jax.sparse_coding import encoding as encoding_lib
 
 
 class Summary(NamedTuple):
@@ -31,13 +31,13 @@ class Summary(NamedTuple):
 
 
 def summarise(
-    encoding: encode.Encoding, *, solver: str, valid: np.ndarray | None = None
+    encoding: encoding_lib.Encoding, *, solver: str, valid: np.ndarray | None = None
 ) -> Summary:
     """Summarises an encoding on the host; arrays may have any leading shape.
 
     Args:
-      encoding: of `encode.encode`; a gap that is no number counts as infinite.
-      solver: the name of the solver that was used; `encode.choose_solver` gives the one
+      encoding: of `encode`; a gap that is no number counts as infinite.
+      solver: the name of the solver that was used; `choose_solver` gives the one
         that "auto" means.
       valid: bool, of the shape of the gaps: which rows count; all if None.
 

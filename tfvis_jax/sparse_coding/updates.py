@@ -1,16 +1,214 @@
 """Directions of a dictionary step, as optax transformations.
 
 Each turns the gradient of the reconstruction loss into the direction that a step goes
-against. Both take what they need of the loss's
-Hessian as an extra argument: ``energy`` [n_factors], its diagonal, or ``second_moment``
-[n_factors, n_factors], the whole of it, 1/n Σ_b w_b α_bᵀα_b.
+against. Those that need the loss's Hessian take it as an extra argument: ``energy``
+[n_factors], its diagonal, or ``second_moment`` [n_factors, n_factors], the whole of it,
+1/n Σ_b w_b α_bᵀα_b.
+
+An update is a frozen dataclass, as a solver is: it carries its settings, makes the
+transformation, and says what of the Hessian to compute.
 """
 
-from typing import NamedTuple
+import abc
+import dataclasses
+from typing import NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from tfvis_jax import config
+from tfvis_jax.sparse_coding import dictionary as dictionary_lib
+
+
+class Update(abc.ABC):
+    """A direction of the dictionary step."""
+
+    @classmethod
+    @abc.abstractmethod
+    def configured(cls, settings: config.DictionaryConfig) -> Self:
+        """Returns the update with those of the settings that concern it."""
+
+    @property
+    @abc.abstractmethod
+    def needs_whole_dictionary(self) -> bool:
+        """Whether every device has to hold all factors."""
+
+    @abc.abstractmethod
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """Returns the transformation of the loss's gradient into a direction."""
+
+    @abc.abstractmethod
+    def curvature(
+        self,
+        codes: jax.Array,
+        *,
+        n_rows: jax.Array,
+        token_weights: jax.Array,
+        like: jax.Array,
+    ) -> dict[str, jax.Array]:
+        """Returns the extra arguments of the transformation's ``update``.
+
+        Args:
+          codes: [batch, n_factors]; rows of padding are zero.
+          n_rows: scalar, rows that are not padding.
+          token_weights: [batch].
+          like: [n_factors, d_model], the dictionary.
+        """
+
+    @abc.abstractmethod
+    def numbers_alive(self, *, n_factors: int) -> int:
+        """Returns how many float32 numbers `curvature` adds to those of a step."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodeEnergy(Update):
+    """The gradient over the running code energy: a diagonal Newton step.
+
+    Attributes:
+      length: number of steps that the running mean looks back.
+      floor: added to the energy; bounds the step of a factor that rarely fires.
+      bias_correction: divide the running mean by the weight that it has seen.
+      weigh: weigh the energy by the token weights, as the gradient is.
+    """
+
+    length: int = 30
+    floor: float = 1e-5
+    bias_correction: bool = True
+    weigh: bool = True
+
+    @classmethod
+    def configured(cls, settings: config.DictionaryConfig) -> Self:
+        """Returns the update with those of the settings that concern it."""
+        return cls(
+            length=settings.energy_length,
+            floor=settings.energy_floor,
+            bias_correction=settings.bias_correction,
+            weigh=settings.weigh_energy,
+        )
+
+    @property
+    def needs_whole_dictionary(self) -> bool:
+        """Factors are scaled one by one."""
+        return False
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """Returns `scale_by_code_energy`."""
+        return scale_by_code_energy(
+            self.length, self.floor, bias_correction=self.bias_correction
+        )
+
+    def curvature(
+        self,
+        codes: jax.Array,
+        *,
+        n_rows: jax.Array,
+        token_weights: jax.Array,
+        like: jax.Array,
+    ) -> dict[str, jax.Array]:
+        """Returns the mean squared codes as ``energy``."""
+        del like
+        weights = token_weights if self.weigh else None
+        return {
+            "energy": dictionary_lib.code_energy(
+                codes, n_rows=n_rows, token_weights=weights
+            )
+        }
+
+    def numbers_alive(self, *, n_factors: int) -> int:
+        """Returns none: a number for each factor does not count."""
+        del n_factors
+        return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gradient(Update):
+    """The gradient itself."""
+
+    @classmethod
+    def configured(cls, settings: config.DictionaryConfig) -> Self:
+        """Returns the update, which has no settings."""
+        del settings
+        return cls()
+
+    @property
+    def needs_whole_dictionary(self) -> bool:
+        """Every number moves on its own."""
+        return False
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """Returns the identity."""
+        return optax.with_extra_args_support(optax.identity())
+
+    def curvature(
+        self,
+        codes: jax.Array,
+        *,
+        n_rows: jax.Array,
+        token_weights: jax.Array,
+        like: jax.Array,
+    ) -> dict[str, jax.Array]:
+        """Returns nothing: only the gradient is needed."""
+        del codes, n_rows, token_weights, like
+        return {}
+
+    def numbers_alive(self, *, n_factors: int) -> int:
+        """Returns none."""
+        del n_factors
+        return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam(Gradient):
+    """The direction of Adam (Kingma & Ba, 2015), with optax's defaults."""
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """Returns Adam's scaling."""
+        return optax.with_extra_args_support(optax.scale_by_adam())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Surrogate(Update):
+    """The way to the minimum of a quadratic surrogate over past batches.
+
+    Attributes:
+      length: number of steps that the running means look back.
+    """
+
+    length: int = 30
+
+    @classmethod
+    def configured(cls, settings: config.DictionaryConfig) -> Self:
+        """Returns the update with those of the settings that concern it."""
+        return cls(length=settings.energy_length)
+
+    @property
+    def needs_whole_dictionary(self) -> bool:
+        """One factor moves after another."""
+        return True
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """Returns `minimise_surrogate`."""
+        return minimise_surrogate(self.length)
+
+    def curvature(
+        self,
+        codes: jax.Array,
+        *,
+        n_rows: jax.Array,
+        token_weights: jax.Array,
+        like: jax.Array,
+    ) -> dict[str, jax.Array]:
+        """Returns the second moment of the codes."""
+        return {
+            "second_moment": dictionary_lib.second_moment(
+                codes, n_rows=n_rows, token_weights=token_weights, like=like
+            )
+        }
+
+    def numbers_alive(self, *, n_factors: int) -> int:
+        """Returns the size of the second moment."""
+        return n_factors**2
 
 
 class CodeEnergyState(NamedTuple):

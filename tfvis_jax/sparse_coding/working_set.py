@@ -18,7 +18,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import (
+    checks,
+    layout,
     objective,
     row_blocks,
     selection,
@@ -26,10 +29,8 @@ from tfvis_jax.sparse_coding import (
     spectral,
 )
 from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding import solver as solver_lib
 
-# Tuned on rows of a BERT with 30 to 90 factors in use.
-_DENSE_STEPS = 16
-_INNER_STEPS = 96
 # The inner problem is solved to half of the tolerance, or less well while factors are
 # missing: to this share of the row's gap, times the missing ones per factor in use.
 _INNER_TOLERANCE = 0.5
@@ -42,6 +43,87 @@ _LEAST_GROWTH = 40
 _SPARE = 2
 
 
+_SPECTRAL = spectral.Spectral()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkingSet(solver_lib.Solver):
+    """Spectral steps on the factors that a row seems to need.
+
+    The defaults were tuned on rows of a BERT with 30 to 90 factors in use.
+
+    Attributes:
+      sizes: numbers of factors that a working set may have, ascending. Each costs a
+        branch of the compiled program; rows that need more take dense steps.
+      inner_steps: most steps on a working set between two looks at all factors.
+      dense_steps: steps on all factors in place of a working set that is too large.
+    """
+
+    sizes: tuple[int, ...] = small_problem.SIZES
+    inner_steps: int = 96
+    dense_steps: int = 16
+
+    def __post_init__(self):
+        checks.check_count("inner_steps", self.inner_steps)
+        checks.check_count("dense_steps", self.dense_steps)
+        for size in self.sizes:
+            checks.check_count("sizes", size)
+        if list(self.sizes) != sorted(set(self.sizes)):
+            raise InputError(f"Expected ascending `sizes`, got {self.sizes}.")
+
+    @property
+    def needs_whole_dictionary(self) -> bool:
+        """Rows gather their factors wherever these are."""
+        return True
+
+    def first_precision(self, platform: str) -> str:
+        """Returns float32: inner problems are small, and solved to the end."""
+        del platform
+        return "float32"
+
+    def numbers_alive(self, *, rows: int, n_factors: int, num_parts: int = 1) -> int:
+        """Returns how many float32 numbers a solve holds on a device at once.
+
+        In a block of rows each has a Gram matrix of its own, and codes and correlations
+        of all rows are beside them.
+        """
+        del num_parts
+        codes = rows * n_factors
+        size = max(small_problem.sizes(n_factors, of=self.sizes), default=0)
+        held = max(4 * codes, 2 * codes + row_blocks.ROWS * size**2)
+        if small_problem.forms_gram(rows=rows, n_factors=n_factors):
+            held += n_factors**2
+        return held
+
+    def num_passes(self, num_steps: float) -> float:
+        """Returns one for each round and one before them."""
+        return num_steps + 1
+
+    def solve(
+        self,
+        problem: problem_lib.Problem,
+        *,
+        tolerance: jax.Array | float,
+        max_steps: int,
+        codes0: jax.Array | None = None,
+    ) -> solver_lib.Solution:
+        """Infers codes until each row's duality gap is within the tolerance.
+
+        A round on a working set counts as one step. Every device sorts its own rows.
+        """
+
+        def solve_rows(problem, codes0, tolerance):
+            return _solve_rows(
+                problem,
+                codes0,
+                solver=self,
+                tolerance=tolerance,
+                max_steps=max_steps,
+            )
+
+        return layout.on_each_device(solve_rows, problem, codes0, tolerance)
+
+
 class _State(NamedTuple):
     codes: jax.Array  # [batch, n_factors]
     correlation: jax.Array  # [batch, n_factors]
@@ -49,26 +131,14 @@ class _State(NamedTuple):
     num_steps: jax.Array  # [batch] int32
 
 
-def solve(
+def _solve_rows(
     problem: problem_lib.Problem,
+    codes0: jax.Array | None,
     *,
+    solver: WorkingSet,
     tolerance: jax.Array | float,
     max_steps: int,
-    codes0: jax.Array | None = None,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Infers codes until each row's duality gap is within the tolerance.
-
-    Rows must not be split over devices here, nor factors: rows are sorted.
-
-    Args:
-      problem: see `problem.lasso`; all steps are in float32.
-      tolerance: largest relative duality gap of a finished row.
-      max_steps: budget of dense steps a row; a round on a working set counts as one.
-      codes0: [batch, n_factors] start; zeros if None.
-
-    Returns:
-      Codes [batch, n_factors], gap [batch] and number of dense steps [batch].
-    """
+) -> solver_lib.Solution:
     problem = dataclasses.replace(problem, precision="float32")
     gram = small_problem.whole_gram(problem)
 
@@ -78,7 +148,7 @@ def solve(
     def advance_block(block, rows, wanted):
         part = problem.of_rows(rows)
         codes, spent = _improve(
-            block, part, gram=gram, wanted=wanted, tolerance=tolerance
+            block, part, gram=gram, wanted=wanted, tolerance=tolerance, solver=solver
         )
         going = active(block)
         codes = jnp.where(going[:, None], codes, block.codes)
@@ -97,21 +167,29 @@ def solve(
     gap, correlation = problem.certify(codes, residual)
     state = _State(codes, correlation, gap, jnp.zeros_like(gap, jnp.int32))
     state = jax.lax.while_loop(lambda state: jnp.any(active(state)), advance, state)
-    return state.codes, state.gap, state.num_steps
+    return solver_lib.Solution(state.codes, state.gap, state.num_steps)
 
 
-def _against(state, problem):
+def _against(state: _State, problem: problem_lib.Problem) -> jax.Array:
     """Returns the correlations in the direction in which a code may leave zero."""
     return state.correlation if problem.non_negative else jnp.abs(state.correlation)
 
 
-def _count(state, problem):
+def _count(state: _State, problem: problem_lib.Problem) -> tuple[jax.Array, jax.Array]:
     """Returns how many factors a row uses, and how many more it seems to need."""
     missing = (state.codes == 0) & (_against(state, problem) > problem.l1_penalty)
     return jnp.sum(state.codes != 0, axis=1), jnp.sum(missing, axis=1)
 
 
-def _improve(block, problem, *, gram, wanted, tolerance):
+def _improve(
+    block: _State,
+    problem: problem_lib.Problem,
+    *,
+    gram: jax.Array | None,
+    wanted: jax.Array,
+    tolerance: jax.Array | float,
+    solver: WorkingSet,
+) -> tuple[jax.Array, jax.Array]:
     """Returns better codes of a block of rows and the dense steps that were spent."""
     energy = 0.5 * jnp.sum(problem.x**2, axis=1)
     used, missing = _count(block, problem)
@@ -134,7 +212,7 @@ def _improve(block, problem, *, gram, wanted, tolerance):
                     _gap(state, small, problem, energy=energy) > target
                 ),
                 lipschitz=problem.lipschitz,
-                max_steps=_INNER_STEPS,
+                max_steps=solver.inner_steps,
                 non_negative=problem.non_negative,
             )
             return small_problem.put_back(block.codes, small, codes), jnp.int32(1)
@@ -142,18 +220,20 @@ def _improve(block, problem, *, gram, wanted, tolerance):
         return improve
 
     def on_all_factors():
-        codes = spectral.solve(problem, num_steps=_DENSE_STEPS, codes0=block.codes)
-        return codes, jnp.int32(_DENSE_STEPS)
+        codes = _SPECTRAL.iterate(
+            problem, num_steps=solver.dense_steps, codes0=block.codes
+        )
+        return codes, jnp.int32(solver.dense_steps)
 
     return row_blocks.by_size(
         wanted,
-        small_problem.sizes(problem.dictionary.shape[0]),
+        small_problem.sizes(problem.dictionary.shape[0], of=solver.sizes),
         few=on_working_set,
         many=on_all_factors,
     )
 
 
-def _score(block, problem):
+def _score(block: _State, problem: problem_lib.Problem) -> jax.Array:
     """Returns how much a factor belongs in the working set, [rows, n_factors].
 
     Factors in use come first, then those that violate the optimality conditions, then
@@ -164,7 +244,13 @@ def _score(block, problem):
     return jnp.where(block.codes != 0, magnitude + jnp.abs(excess), excess)
 
 
-def _gap(state, small, problem, *, energy):
+def _gap(
+    state: spectral.GramState,
+    small: small_problem.SmallProblem,
+    problem: problem_lib.Problem,
+    *,
+    energy: jax.Array,
+) -> jax.Array:
     """Returns a bound on the absolute duality gap of a small problem, [rows]."""
     scale = objective.feasible_scale(
         state.correlation, l1_penalty=small.penalty, non_negative=problem.non_negative

@@ -1,1 +1,1 @@
-"""Training: state, step, loop, checkpoints."""
+"""Training: the loop of a run, its checkpoints, metrics and held-out error."""

@@ -1,9 +1,9 @@
-"""Training state on a disk or in a bucket, by Orbax; nothing else imports it."""
+"""Saves and restores training states with Orbax, which only this module imports."""
 
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import jax
@@ -13,22 +13,22 @@ from orbax.checkpoint import v1 as ocp
 
 from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
+from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import setup
 from tfvis_jax.training import checkpoint_storage
-from tfvis_jax.training import state as state_lib
 
-# How many are kept.
+# Number of newest checkpoints to keep.
 _NEWEST = 2
-# What Orbax puts into each checkpoint.
+# A file that Orbax writes into every checkpoint.
 _MARK = "_CHECKPOINT_METADATA"
 
 
 class _Damaged(Exception):
-    """A checkpoint cannot be used; says which and why."""
+    """A checkpoint cannot be used; the message says which and why."""
 
 
 class Checkpoints:
-    """The newest states of a run, numbered by the window batches they have seen."""
+    """The newest states of a run, numbered by the batches of windows they have seen."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Checkpoints:
         folder: epath.Path,
         run: Mapping[str, Any] | None,
         notify: Callable[[str], None],
-    ):
+    ) -> None:
         """Use `open_folder`."""
         self._checkpointer = checkpointer
         self._folder = folder
@@ -46,53 +46,54 @@ class Checkpoints:
 
     @property
     def latest_batch(self) -> int | None:
-        """Window batches that the newest checkpoint has seen, if there is one."""
+        """Batches of windows that the newest checkpoint has seen; None without one."""
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 
     def save(
         self, state: state_lib.TrainState, *, batch: int, fvu: float | None = None
     ) -> None:
-        """Saves a state; it counts only once it is whole.
+        """Saves a state; an incomplete checkpoint is never used.
 
-        Returns when the arrays are copied, so that ``state`` may be donated at once;
-        the writing itself goes on behind the next steps. Where it fails, as on a full
-        disk, a notice says so and the checkpoints before stay.
+        Returns once the arrays are copied, so ``state`` may then be donated. They are
+        written in the background. If writing fails, for example on a full disk, a
+        notice says so and the earlier checkpoints are kept.
 
         Args:
-          state: what to save.
-          batch: window batches that it has seen.
-          fvu: its held-out error; the state with the least is kept however old.
+          state: the state to save.
+          batch: number of batches of windows that it has seen.
+          fvu: its held-out error; the state with the lowest is kept, however old.
         """
         self.wait()
         if self.latest_batch == batch:
             return
-        with self._failures_told():
+        metadata: dict[str, Any] = {"checksum": checksum(state), "run": self._run}
+        with self._reporting_failures():
             self._writing = self._checkpointer.save_async(
                 batch,
                 state,
                 metrics=None if fvu is None else {"fvu": fvu},
-                custom_metadata={"checksum": checksum(state), "run": self._run},
+                custom_metadata=metadata,
             )
 
     def wait(self) -> None:
-        """Waits until what is being saved is on the disk, or has failed."""
+        """Waits until the state being saved is written, or has failed to be."""
         writing, self._writing = self._writing, None
-        with self._failures_told():
+        with self._reporting_failures():
             if writing is not None:
                 writing.result()
 
     def restore(self, abstract_state: state_lib.TrainState) -> state_lib.TrainState:
-        """Returns the newest state that is whole.
+        """Returns the newest intact state.
 
-        Newer ones that are damaged are put aside, into a folder beside this one, and a
+        Newer checkpoints that are damaged are moved to a folder beside this one, and a
         notice says so.
 
         Args:
-          abstract_state: shapes and layout, from `state.with_layout`.
+          abstract_state: shapes and shardings, from `state.with_layout`.
 
         Raises:
-          InputError: none is whole, or they are of another run.
+          InputError: no checkpoint is intact, or they belong to another run.
         """
         damaged: dict[int, _Damaged] = {}
         for number in sorted(c.step for c in self._checkpointer.checkpoints)[::-1]:
@@ -101,49 +102,54 @@ class Checkpoints:
             except _Damaged as error:
                 damaged[number] = error
                 continue
-            self._put_aside(damaged)
+            self._move_away(damaged)
             return state
-        # A bucket may also have gone away meanwhile, which is another matter.
+        # A bucket that is no longer reachable has an error message of its own.
         checkpoint_storage.check(self._folder)
         reasons = " ".join(map(str, damaged.values()))
         raise InputError(
             f"{reasons} None of the checkpoints in {self._folder} can be used. Remove "
-            "these to begin anew, or choose another folder with --checkpoints."
+            "them to start again, or choose another folder with --checkpoints."
         ) from damaged[max(damaged)]
 
-    def _load(self, number, abstract_state):
+    def _load(
+        self, number: int, abstract_state: state_lib.TrainState
+    ) -> state_lib.TrainState:
         place = self._folder / str(number)
         try:
-            metadata = self._checkpointer.metadata(number).custom_metadata or {}
+            metadata = self._checkpointer.metadata(number).custom_metadata
+            metadata = metadata if isinstance(metadata, dict) else {}
             self._check_same_run(place, metadata)
             state = self._checkpointer.load(number, abstract_state)
         except InputError:
             raise
-        except Exception as error:  # Orbax raises a different type for each damage.
-            # What it says fills a screen; --debug shows it.
-            why = f" ({error.strerror})" if getattr(error, "strerror", None) else ""
+        # Orbax raises a different type for each kind of damage. Its message fills a
+        # screen, so it is shown with --debug only.
+        except Exception as error:
+            why = error.strerror if isinstance(error, OSError) else None
+            why = f" ({why})" if why else ""
             raise _Damaged(f"The checkpoint {place} cannot be read{why}.") from error
         if metadata.get("checksum") != checksum(state):
-            raise _Damaged(f"The checkpoint {place} is damaged: its checksum differs.")
+            raise _Damaged(f"The checkpoint {place} is damaged (its checksum differs).")
         return state
 
-    def _check_same_run(self, place, metadata):
+    def _check_same_run(self, place: epath.Path, metadata: Mapping[str, Any]) -> None:
         stored = metadata.get("run")
         if self._run is None or stored is None:
             return
         if changed := setup.other_run(stored, self._run):
             raise InputError(
-                f"The checkpoint {place} is of another run:\n  "
+                f"The checkpoint {place} belongs to another run:\n  "
                 + "\n  ".join(changed)
                 + "\nNothing was changed. Choose another folder with --checkpoints."
             )
 
-    def _put_aside(self, damaged):
+    def _move_away(self, damaged: Mapping[int, _Damaged]) -> None:
         if not damaged:
             return
         aside = self._folder.with_name(self._folder.name + "-damaged")
         for error in damaged.values():
-            self._notify(f"{error} An older one is used; it is now in {aside}.")
+            self._notify(f"{error} It was moved to {aside}; an older one is used.")
         if sharding.is_first_process():
             for number in damaged:
                 checkpoint_storage.move(self._folder / str(number), aside / str(number))
@@ -151,59 +157,64 @@ class Checkpoints:
         self._checkpointer.reload()
 
     @contextlib.contextmanager
-    def _failures_told(self):
+    def _reporting_failures(self) -> Generator[None, None, None]:
         try:
             yield
-        except Exception as error:  # Of the system, tensorstore or Orbax.
-            # Orbax would raise it once more, in the place of the next save.
+        except Exception as error:  # From the system, tensorstore or Orbax.
+            # Orbax would raise it once more, at the next save.
             with contextlib.suppress(Exception):
                 self._checkpointer.wait()
             last = self.latest_batch
-            kept = "there is none yet" if last is None else f"the last is {last}"
+            kept = (
+                "there is no checkpoint yet"
+                if last is None
+                else f"the last complete checkpoint is {last}"
+            )
             self._notify(
                 f"A checkpoint could not be saved in {self._folder} "
-                f"({checkpoint_storage.reason(error)}). Training goes on; "
-                f"of whole ones, {kept}."
+                f"({checkpoint_storage.reason(error)}). Training continues; {kept}."
             )
 
 
 @contextlib.contextmanager
 def open_folder(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     *,
     run: Mapping[str, Any] | None = None,
     notify: Callable[[str], None] = lambda what: None,
-) -> Iterator[Checkpoints]:
-    """Opens the checkpoints in a folder, made if absent.
+) -> Generator[Checkpoints, None, None]:
+    """Opens the checkpoints in a folder.
 
-    The newest two are kept, and the best by held-out error.
+    The two newest are kept, and the one with the lowest held-out error.
 
     Args:
-      folder: where they lie; also gs://BUCKET/FOLDER.
-      run: from `setup.identity`, kept with each and compared with that of those found;
-        None compares nothing.
-      notify: told in a sentence what went wrong without stopping anything.
+      folder: a folder, created if absent, or gs://BUCKET/FOLDER.
+      run: from `setup.identity`; stored with each checkpoint and compared with that of
+        existing ones. None compares nothing.
+      notify: called with a sentence about every failure that does not stop training.
 
     Raises:
-      InputError: something else is there that cannot be told from checkpoints.
+      InputError: the folder holds files that may not belong to checkpoints.
     """
     folder = epath.Path(folder)
     _drop_damaged_scores(folder)
-    policies = ocp.training
-    keep = policies.preservation_policies
+    # `Any`, because Orbax's policies do not match the types of its own protocols.
+    when_to_save: Any = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
+    keep = ocp.training.preservation_policies
+    what_to_keep: Any = keep.AnyPreservationPolicy(
+        [
+            keep.LatestN(_NEWEST),
+            keep.BestN(
+                get_metric_fn=lambda metrics: -metrics["fvu"],
+                n=1,
+                keep_checkpoints_without_metrics=False,
+            ),
+        ]
+    )
     with ocp.training.Checkpointer(
         folder,
-        save_decision_policy=policies.save_decision_policies.FixedIntervalPolicy(1),
-        preservation_policy=keep.AnyPreservationPolicy(
-            [
-                keep.LatestN(_NEWEST),
-                keep.BestN(
-                    get_metric_fn=lambda metrics: -metrics["fvu"],
-                    n=1,
-                    keep_checkpoints_without_metrics=False,
-                ),
-            ]
-        ),
+        save_decision_policy=when_to_save,
+        preservation_policy=what_to_keep,
         cleanup_tmp_directories=True,
     ) as checkpointer:
         checkpoints = Checkpoints(checkpointer, folder, run, notify)
@@ -212,7 +223,7 @@ def open_folder(
 
 
 def _drop_damaged_scores(folder: epath.Path) -> None:
-    """Removes held-out errors that cannot be read; Orbax would not open the folder."""
+    """Removes unreadable held-out errors, with which Orbax cannot open the folder."""
     if sharding.is_first_process():
         for score in folder.glob("*/metrics/metrics"):
             try:
@@ -223,7 +234,7 @@ def _drop_damaged_scores(folder: epath.Path) -> None:
                 continue
             if not (score.parent.parent / _MARK).exists():
                 raise InputError(
-                    f"{score} is of no checkpoint. Choose another folder with "
+                    f"{score} belongs to no checkpoint. Choose another folder with "
                     "--checkpoints; nothing was changed."
                 )
             score.parent.rmtree()
@@ -231,11 +242,11 @@ def _drop_damaged_scores(folder: epath.Path) -> None:
 
 
 def checksum(state: state_lib.TrainState) -> list[int]:
-    """Returns a sum of all bits of each array, which tells a flipped one.
+    """Returns a checksum of each array, which changes if any bit does.
 
-    It is computed where the arrays lie, and is the same however they are split: whole
-    numbers modulo 2³², each weighted by its place, and by something odd, so that no
-    single change cancels.
+    It is computed on the devices that hold the arrays and does not depend on how they
+    are split. The elements are summed as integers modulo 2³², each weighted by an odd
+    number that depends on its position, so that no single change cancels.
     """
     return [int(_weighted_sum(leaf)) for leaf in jax.tree.leaves(state)]
 

@@ -1,6 +1,6 @@
-"""Places that checkpoints are kept in: folders, and buckets of Google Cloud Storage.
+"""Checks and moves checkpoints in folders and in buckets of Google Cloud Storage.
 
-They are `epath` paths, as Orbax has them. A bucket has no folders to make or rename.
+Both are `epath` paths, which Orbax uses. A bucket has no folders to create or rename.
 """
 
 import os
@@ -13,25 +13,25 @@ from tfvis_jax import files
 from tfvis_jax.errors import InputError
 
 _BUCKET = "gs://"
-# Some seconds in all; by default a bucket that does not answer is asked for minutes.
+# Takes some seconds; by default, a bucket that does not answer is retried for minutes.
 _TRIES = 2
 _PROBE = b"tfvis\n"
 
 
-def check(folder: str | os.PathLike) -> None:
-    """Refuses a folder or bucket that cannot be written to; to ask before training.
+def check(folder: str | os.PathLike[str]) -> None:
+    """Refuses a folder or bucket that cannot be written to, before training starts.
 
     Args:
-      folder: made if absent.
+      folder: a folder, created if absent, or gs://BUCKET/FOLDER.
 
     Raises:
-      InputError: it cannot be written, or a library that buckets need is missing.
+      InputError: it cannot be written to, or a library that buckets need is missing.
     """
     place = epath.Path(folder)
     probe = f".writable-{jax.process_index()}"
     try:
         if str(place).startswith(_BUCKET):
-            # Arrays go another way than the small files beside them, and both must.
+            # Arrays and small files are written by different libraries; both must work.
             _bucket(place).write(probe, _PROBE).result()
         else:
             place.mkdir(parents=True, exist_ok=True)
@@ -39,13 +39,13 @@ def check(folder: str | os.PathLike) -> None:
         (place / probe).unlink()
     except ImportError as error:
         raise InputError(
-            f"Expected gcsfs and google-cloud-storage for checkpoints in {place}, and "
-            "found them not: pip install 'tfvis_jax[gcs]'."
+            f"Checkpoints in {place} require gcsfs and google-cloud-storage; install "
+            "them with `pip install 'tfvis_jax[gcs]'`."
         ) from error
-    except Exception as error:  # Of the system, tensorstore or gcsfs.
+    except Exception as error:  # From the system, tensorstore or gcsfs.
         advice = (
-            "The bucket must exist, and this machine's credentials must let it write, "
-            "list and delete there; `gcloud auth application-default login` makes some."
+            "The bucket must exist, and this machine's credentials must allow writing, "
+            "listing and deleting; `gcloud auth application-default login` sets them."
             if str(place).startswith(_BUCKET)
             else "Choose another folder with --checkpoints."
         )
@@ -55,7 +55,7 @@ def check(folder: str | os.PathLike) -> None:
 
 
 def move(source: epath.Path, target: epath.Path) -> None:
-    """Moves a folder, under a like name where that of the target is taken."""
+    """Moves a folder; if the target exists, a number is appended to its name."""
     target = _free(target)
     if not str(source).startswith(_BUCKET):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def move(source: epath.Path, target: epath.Path) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Returns what an exception of the system or a library says, in a line."""
+    """Returns the message of an exception of the system or a library, in one line."""
     if files.is_disk_full(error):
         return "no space left on the disk"
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -82,7 +82,7 @@ def _bucket(place: epath.Path) -> tensorstore.KvStore:
 
 
 def _free(path: epath.Path) -> epath.Path:
-    """Returns a name like this one that is not taken."""
+    """Returns the path, with a number appended if it exists already."""
     number = 0
     taken = path
     while taken.exists():
@@ -92,7 +92,7 @@ def _free(path: epath.Path) -> epath.Path:
 
 
 def _copy(source: epath.Path, target: epath.Path) -> None:
-    """Copies a folder of a bucket file by file; there is nothing else in it."""
+    """Copies a folder of a bucket file by file, since a bucket knows files only."""
     if not source.is_dir():
         source.copy(target)
         return

@@ -1,4 +1,4 @@
-"""Held-out error while training: a small, always the same sample of the windows."""
+"""Measures the held-out error during training, on a small, fixed sample of windows."""
 
 import functools
 from collections.abc import Sequence
@@ -12,13 +12,15 @@ from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.runs import inference, setup
+from tfvis_jax.learning import inference
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.models import bert
+from tfvis_jax.runs import setup
 from tfvis_jax.sparse_coding import objective
-from tfvis_jax.training import state as state_lib
 
 # Costs as much as one or two dictionary steps on all layers of a small BERT.
 _WINDOWS = 8
-# What an error must fall by to count as fallen.
+# Fraction by which the error must fall to count as lower.
 _LEAST_FALL = 1e-3
 
 
@@ -30,20 +32,20 @@ class HeldOut:
         opened: setup.Setup,
         windows: windows_lib.Windows,
         *,
-        encoder,
+        encoder: bert.Bert,
         mesh: jax.sharding.Mesh,
-    ):
+    ) -> None:
         """Reads the sample and runs the encoder over it.
 
         Args:
           opened: model and settings.
           windows: tokens of the corpus.
-          encoder: the model's, on the mesh.
-          mesh: in whose context all methods are called.
+          encoder: the model's encoder, on the mesh.
+          mesh: the mesh in whose context all methods are called.
         """
         self._solver = opened.config.solver
-        # The same windows on every mesh, so that errors can be compared; what its
-        # devices do not divide is filled up with empty ones.
+        # The same windows on every mesh, so that errors can be compared. Empty windows
+        # are added until the number is a multiple of the devices.
         data = mesh.shape[sharding.DATA]
         size = -(-_WINDOWS // data) * data
         chosen = windows.held_out
@@ -69,6 +71,7 @@ class HeldOut:
             encoder,
             token_ids,
             token_mask,
+            # Unscaled, since the scale may change during training.
             jnp.ones((len(opened.layers),)),
             layers=opened.layers,
         )
@@ -89,11 +92,14 @@ class HeldOut:
 
 
 def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:
-    """Returns whether none of the last errors is below all before, by 0.1 %.
+    """Returns whether the error has stopped falling.
+
+    It has if none of the last ``patience`` errors is at least 0.1 % below the lowest
+    error before them.
 
     Args:
-      errors: of checkpoints at equal distances, in order.
-      patience: how many are the last; None never settles.
+      errors: held-out errors at equally spaced checkpoints, in order.
+      patience: number of checkpoints to wait; None never stops.
     """
     if patience is None or len(errors) <= patience:
         return False
@@ -113,7 +119,7 @@ def _sums(
     """Returns Σ‖x − αD‖² and Σ‖x − mean of its layer‖²."""
     valid = row_mask.reshape(-1)
 
-    def of_layer(layer):
+    def of_layer(layer: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         states, scale = layer
         x = states.reshape(-1, states.shape[-1]) / scale
         x = jnp.where(valid[:, None], x, 0)
@@ -125,5 +131,6 @@ def _sums(
         centred = jnp.where(valid[:, None], x - mean[None, :], 0)
         return jnp.sum(residual**2), jnp.sum(centred**2)
 
+    # Layer by layer, which bounds the memory that the codes take.
     error, variance = jax.lax.map(of_layer, (hidden_states, layer_scale))
     return jnp.sum(error), jnp.sum(variance)

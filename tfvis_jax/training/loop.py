@@ -1,42 +1,42 @@
-"""The training loop: batches of windows in, a dictionary out, resumable anywhere.
+"""Runs the training loop: learns a dictionary from batches of windows, resumably.
 
-The same on one device, many, and many machines: arrays are placed on a mesh, and all
-else follows their layout. What is learnt does not depend on the mesh, up to rounding.
+The loop is the same on one device, several devices and several machines: it places
+arrays on a mesh, and all other code follows their sharding. Up to rounding, the result
+does not depend on the mesh.
 """
 
 import contextlib
 import dataclasses
 import functools
 import math
+import pathlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import hidden_states_folder, loader
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import step
+from tfvis_jax.models import bert
 from tfvis_jax.runs import setup
-from tfvis_jax.training import (
-    checkpoint,
-    initialise,
-    metrics_log,
-    schedule,
-    step,
-    watch,
-)
+from tfvis_jax.training import checkpoint, initialise, metrics_log, schedule, watch
 from tfvis_jax.training import held_out as held_out_lib
 from tfvis_jax.training import mesh as mesh_lib
-from tfvis_jax.training import state as state_lib
 
 Progress = Callable[[int, int], None]
+# The state after a batch, and the metrics of its steps.
+_TrainedBatch = tuple[state_lib.TrainState, list[step.StepMetrics]]
 
 
 class Interrupted(Exception):
-    """Training was asked to stop; what it had learnt is saved."""
+    """Training was asked to stop; its state is saved."""
 
 
 def fit(
@@ -48,29 +48,30 @@ def fit(
     mesh: jax.sharding.Mesh | None = None,
     notify: Callable[[str], None] = warnings.warn,
     profile_batch: int | None = None,
-    stored: hidden_states_folder.Activations | None = None,
+    stored: hidden_states_folder.StoredHiddenStates | None = None,
 ) -> state_lib.TrainState:
-    """Learns the dictionary of a run, from its newest checkpoint if there is one.
+    """Learns the dictionary of a run, resuming from its newest checkpoint if any.
 
     Args:
       opened: model, layers and settings.
       windows: tokens of the corpus.
       progress: called with (batches done, batches in all).
-      should_stop: asked after every batch; when true in any process the state is saved.
-      mesh: devices to use, of all processes; this process's first one if None. A run
-        may go on with another mesh than it began with.
-      notify: told what a person should know although nothing stops: a checkpoint that
-        is damaged or could not be saved.
-      profile_batch: number of the batch, from 1, to write a profiler trace of.
-      stored: hidden states to read instead of running the encoder.
+      should_stop: called after every batch; if it returns True in any process, the
+        state is saved and training stops.
+      mesh: devices of all processes to use; this process's first device if None. A run
+        can resume on another mesh than it started on.
+      notify: called with a message about events that do not stop training, such as a
+        checkpoint that is damaged or could not be saved.
+      profile_batch: number of the batch, from 1, to record a profiler trace of.
+      stored: stored hidden states to read instead of running the encoder.
 
     Returns:
       The state after the last batch, in the memory of every process.
 
     Raises:
-      Interrupted: ``should_stop`` said so.
-      InputError: hidden states that are not finite (names the batch), or a mesh that
-        the settings do not go with.
+      Interrupted: ``should_stop`` returned True.
+      InputError: hidden states are not finite (names the batch), or the settings do not
+        suit the mesh.
     """
     config = opened.config
     mesh = sharding.one_device() if mesh is None else mesh
@@ -95,6 +96,8 @@ def fit(
         progress(resumed_at, length.num_batches)
         if held_out_lib.has_settled(errors, patience=config.patience):
             return sharding.fetch(state)
+        # The order of batches is a function of the seed, so their number is enough to
+        # continue where the checkpoint was made.
         batches = _batches(
             config,
             windows,
@@ -118,6 +121,7 @@ def fit(
                 with _traced(opened.run.profile, batch=done, wanted=profile_batch):
                     state, metrics = train_batch(state, batch)
                 last = done == length.num_batches
+                # All processes have to stop at the same batch.
                 stop = sharding.any_process(should_stop()) and not last
                 on_schedule = done % config.checkpoint_every == 0
                 saves = on_schedule or stop or last
@@ -131,24 +135,27 @@ def fit(
                 )
                 progress(done, length.num_batches)
                 if saves:
+                    # Checks the metrics first: a diverged state must not be saved.
                     log.flush()
                     checkpoints.save(state, batch=done, fvu=fvu)
                 if stop:
                     raise Interrupted
+                # Errors at interruptions are left out, so that patience does not depend
+                # on how often a run was interrupted.
                 if on_schedule and fvu is not None:
                     errors.append(fvu)
                 if held_out_lib.has_settled(errors, patience=config.patience):
                     notify(
                         f"The held-out error has not fallen for {config.patience} "
-                        f"checkpoints: training ends after batch {done} of "
+                        f"checkpoints; training stops after batch {done} of "
                         f"{length.num_batches}."
                     )
                     break
     return sharding.fetch(state)
 
 
-def _held_out_errors(opened, resumed_at) -> list[float]:
-    """Returns the errors at the checkpoints that were not due to an interruption."""
+def _held_out_errors(opened: setup.Setup, resumed_at: int) -> list[float]:
+    """Returns the errors at regular checkpoints, leaving out interruptions."""
     return [
         line["held_out_fvu"]
         for line in metrics_log.read(opened.run.metrics)
@@ -159,27 +166,36 @@ def _held_out_errors(opened, resumed_at) -> list[float]:
 
 
 def token_weights(token_counts: np.ndarray, *, enabled: bool) -> np.ndarray:
-    """Returns 1/√count of every token, with a mean of 1 over the corpus.
+    """Returns 1/√count of every token, normalised to a mean of 1 over the corpus.
 
-    Yun et al. (2021) weigh the residual so that frequent tokens do not rule the
-    dictionary; the normalisation keeps the step size independent of the corpus' size.
+    Yun et al. (2021) weight the residual so that frequent tokens do not dominate the
+    dictionary. The normalisation makes the step size independent of the corpus' size.
 
     Args:
       token_counts: [vocab_size] occurrences in the training windows.
-      enabled: ones when false.
+      enabled: If False, return ones.
 
     Returns:
       [vocab_size] float32.
     """
     if not enabled:
         return np.ones(len(token_counts), np.float32)
+    # Tokens that were never seen get the weight of those seen once.
     counts = np.maximum(token_counts, 1).astype(np.float64)
     mean = np.sum(token_counts / np.sqrt(counts)) / max(np.sum(token_counts), 1)
     return (1 / np.sqrt(counts) / max(mean, 1e-30)).astype(np.float32)
 
 
-def _first_state(opened, windows, checkpoints, *, mesh, stored, should_stop):
-    """Returns the newest checkpoint's state, or a new one, on the mesh."""
+def _first_state(
+    opened: setup.Setup,
+    windows: windows_lib.Windows,
+    checkpoints: checkpoint.Checkpoints,
+    *,
+    mesh: jax.sharding.Mesh,
+    stored: hidden_states_folder.StoredHiddenStates | None,
+    should_stop: Callable[[], bool],
+) -> state_lib.TrainState:
+    """Returns the newest checkpoint's state, or a new state, on the mesh."""
     config = opened.config
     if checkpoints.latest_batch is not None:
         shapes = state_lib.abstract(
@@ -190,7 +206,7 @@ def _first_state(opened, windows, checkpoints, *, mesh, stored, should_stop):
         )
         return checkpoints.restore(state_lib.with_layout(shapes, mesh))
 
-    def until_stopped(batches):
+    def until_stopped(batches: Iterator[loader.Batch]) -> Iterator[loader.Batch]:
         for batch in batches:
             if sharding.any_process(should_stop()):
                 raise Interrupted
@@ -200,7 +216,14 @@ def _first_state(opened, windows, checkpoints, *, mesh, stored, should_stop):
     return initialise.initial_state(opened, batches, mesh=mesh)
 
 
-def _batches(config, windows, *, stored, start=0, places=None):
+def _batches(
+    config: config_lib.RunConfig,
+    windows: windows_lib.Windows,
+    *,
+    stored: hidden_states_folder.StoredHiddenStates | None,
+    start: int = 0,
+    places: np.ndarray | None = None,
+) -> Iterator[loader.Batch]:
     return loader.batches(
         windows,
         windows.train,
@@ -214,23 +237,36 @@ def _batches(config, windows, *, stored, start=0, places=None):
 
 
 @contextlib.contextmanager
-def _traced(folder, *, batch, wanted):
-    """Writes a profiler trace of the block if its batch is the one wanted."""
+def _traced(
+    folder: pathlib.Path, *, batch: int, wanted: int | None
+) -> Generator[None, None, None]:
+    """Records a profiler trace of the block if ``batch`` is ``wanted``."""
     with jax.profiler.trace(folder) if batch == wanted else contextlib.nullcontext():
         yield
 
 
-def _batch_trainer(opened, windows, length, *, encoder, mesh):
+def _batch_trainer(
+    opened: setup.Setup,
+    windows: windows_lib.Windows,
+    length: schedule.Schedule,
+    *,
+    encoder: bert.Bert,
+    mesh: jax.sharding.Mesh,
+) -> Callable[[state_lib.TrainState, loader.Batch], _TrainedBatch]:
     """Returns the function that trains on one batch of windows."""
     config, layers = opened.config, opened.layers
+    # Stream 0 shuffles rows; stream 1 initialises the dictionary.
     key_rows = jax.random.fold_in(jax.random.key(config.seed), 0)
     weights = token_weights(windows.token_counts, enabled=config.token_weights)
     token_weight = sharding.place(mesh, weights, jax.P())
     train_step = functools.partial(
-        step.train_step, solver=config.solver, dictionary=config.dictionary
+        step.train_step,
+        solver=config.solver,
+        dictionary=config.dictionary,
+        sparsity=config.sparsity,
     )
 
-    def train_batch(state, batch):
+    def train_batch(state: state_lib.TrainState, batch: loader.Batch) -> _TrainedBatch:
         token_ids, token_mask, row_mask, stored = sharding.place_rows(
             mesh,
             (batch.token_ids, batch.token_mask, batch.row_mask, batch.hidden_states),
@@ -249,8 +285,8 @@ def _batch_trainer(opened, windows, length, *, encoder, mesh):
             n_layers=len(layers),
             n_selected=length.steps_per_batch * length.rows_per_part,
         )
-        # The host knows the masks: no step is made of padding alone, and rows are
-        # spread evenly, since a step on a handful of them would be mostly noise.
+        # The host knows the masks, so no step is made of padding alone. Rows are spread
+        # evenly over the steps, since a step on a few rows would be mostly noise.
         n_valid = np.ceil(batch.rows_in_part * len(layers) * config.row_fraction)
         n_steps = math.ceil(n_valid.max() / length.rows_per_part)
         progress = state.batch / length.num_batches
@@ -266,8 +302,8 @@ def _batch_trainer(opened, windows, length, *, encoder, mesh):
                 n_steps=jnp.int32(n_steps),
                 size=length.rows_per_part,
             )
-            # Hidden states are scaled once a batch: so the scale moves once a batch.
-            equalises = config.solver.equal_l0 and number == n_steps - 1
+            # Hidden states are scaled once per batch, so the scale changes as often.
+            equalises = config.sparsity.equal_l0 and number == n_steps - 1
             state, step_metrics = train_step(
                 state,
                 x,

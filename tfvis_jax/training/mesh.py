@@ -1,4 +1,4 @@
-"""Whether a run can be trained on a mesh at all; asked before anything is written."""
+"""Checks that a run can be trained on a mesh, before anything is written."""
 
 import jax
 
@@ -6,21 +6,22 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import loader
 from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import registry
 
 
 def check(
     config: config_lib.RunConfig,
-    mesh: jax.sharding.Mesh | jax.sharding.AbstractMesh,
+    mesh: sharding.AnyMesh,
 ) -> None:
-    """Refuses a mesh that the settings of a run do not go with.
+    """Refuses a mesh that does not suit the settings of a run.
 
     Args:
       config: settings of the run.
       mesh: from `sharding.make_mesh`, or its sizes alone.
 
     Raises:
-      InputError: its sizes do not divide those of the run, or it splits the dictionary
-        where a solver or update needs whole factors on each device.
+      InputError: the mesh does not divide the sizes of the run, or it splits the
+        dictionary although the solver or update needs all of it on each device.
     """
     sharding.check_sizes(
         mesh,
@@ -31,15 +32,20 @@ def check(
     )
     if mesh.shape[sharding.FACTOR] == 1:
         return
-    # A working set gathers columns; the surrogate moves one factor after another.
-    for name, value, whole in (
-        ("solver", config.solver.solver, "working_set"),
-        ("update", config.dictionary.update, "online"),
+    solver = registry.solver(
+        config.solver.solver,
+        platform=jax.default_backend(),
+        n_factors=config.dictionary.n_factors,
+        factors_are_split=True,
+    )
+    for name, value, method in (
+        ("solver", config.solver.solver, solver),
+        ("update", config.dictionary.update, registry.update(config.dictionary)),
     ):
-        if value == whole:
+        if method.needs_whole_dictionary:
             raise InputError(
-                f"Expected {sharding.FACTOR}=1 with --{name}={whole}, which needs the "
+                f"Expected {sharding.FACTOR}=1 with --{name}={value}, which needs the "
                 f"whole dictionary on each device, got {sharding.FACTOR}="
-                f"{mesh.shape[sharding.FACTOR]}. Split the rows only, or choose "
+                f"{mesh.shape[sharding.FACTOR]}; split the rows only, or choose "
                 f"another {name}."
             )

@@ -1,30 +1,42 @@
-"""`metrics.jsonl`: one line a batch, continued exactly where a resume begins."""
+"""Writes `metrics.jsonl`: one line per batch, continued where a run resumes."""
 
 import json
 import pathlib
 import time
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from tfvis_jax import files, sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.training import step
+from tfvis_jax.learning import step
+
+
+class _Held(NamedTuple):
+    """A batch whose metrics are still on the device."""
+
+    metrics: list[step.StepMetrics]
+    batch: int
+    window_ids: np.ndarray
+    values: dict[str, float | None]
+    time: float
 
 
 class MetricsLog:
     """Appends the metrics of each batch; lines after the resumed batch are dropped.
 
-    The first process writes, all check.
+    Every process checks the metrics, and the first one writes them.
     """
 
-    def __init__(self, path: pathlib.Path, *, resumed_at: int):
-        """Opens the log of a run that goes on after batch ``resumed_at``."""
+    def __init__(self, path: pathlib.Path, *, resumed_at: int) -> None:
+        """Opens the log of a run that resumes after batch ``resumed_at``."""
         self._path = path
         self._writes = sharding.is_first_process()
-        self._held = None
+        self._held: _Held | None = None
         if not self._writes:
             return
+        # A run that was killed may have logged batches after its last checkpoint.
         kept = [line for line in read(path) if line["batch"] <= resumed_at]
         with files.write_atomically(path) as file:
             file.writelines(_as_line(line) for line in kept)
@@ -39,36 +51,46 @@ class MetricsLog:
         window_ids: np.ndarray,
         **values: float | None,
     ) -> None:
-        """Takes the metrics of a batch, and writes those of the batch before.
+        """Takes the metrics of a batch, and writes those of the previous batch.
 
-        So the device already has its next work when the host reads what it has done.
+        The host thus reads the results of a batch while the device computes the next.
 
         Args:
-          metrics: of the batch's steps.
-          batch: its number, from 1.
-          window_ids: its windows, for a message.
-          values: more of the line; None leaves one out.
+          metrics: the metrics of the batch's steps.
+          batch: number of the batch, from 1.
+          window_ids: [b] indices of its windows, for error messages.
+          values: additional values of the line; those that are None are left out.
+
+        Raises:
+          InputError: the metrics of the previous batch are not finite.
         """
         self.flush()
         now = time.monotonic()
-        self._held = (metrics, batch, window_ids, values, now)
+        self._held = _Held(metrics, batch, window_ids, values, now)
 
     def flush(self) -> None:
-        """Writes what is held; stops the run when the batch was not finite."""
+        """Writes the metrics of the last batch.
+
+        Raises:
+          InputError: they are not finite.
+        """
         held, self._held = self._held, None
-        if held is None or not held[0]:
+        if held is None or not held.metrics:
             return
         metrics, batch, window_ids, more, now = held
+        # One transfer for all steps: each would wait for the device on its own.
         table = np.asarray(jax.device_get(metrics), np.float64)
         sums = step.StepMetrics(*table.sum(axis=0))
         check_hidden_states(
             float(sums.squared_norm), batch=batch, window_ids=window_ids
         )
+        # The inputs were finite, so a non-finite error comes from the dictionary.
         if not np.isfinite(sums.squared_error):
             raise InputError(
-                f"The dictionary step of batch {batch} diverged; a smaller `step_size` "
-                "or a larger `energy_floor` helps. The checkpoints before are whole."
+                f"The dictionary step of batch {batch} diverged; use a smaller "
+                "`step_size` or a larger `energy_floor`. Earlier checkpoints are whole."
             )
+        # The checks above run in every process, so that all of them stop together.
         if not self._writes:
             return
         values = {
@@ -91,17 +113,17 @@ class MetricsLog:
 def check_hidden_states(
     squared_norm: float, *, batch: int, window_ids: np.ndarray
 ) -> None:
-    """Stops a run whose hidden states are not finite; InputError names the batch."""
+    """Raises InputError, which names the batch, if hidden states are not finite."""
     if not np.isfinite(squared_norm):
         raise InputError(
             f"Hidden states of batch {batch} are not finite (NaN or infinity); its "
-            f"windows are {window_ids[:8].tolist()}… of the run's tokens. Another "
-            "--dtype or model may help; checkpoints from before it are whole."
+            f"windows are {window_ids[:8].tolist()}… of the run's tokens. Try another "
+            "--dtype or model; earlier checkpoints are intact."
         )
 
 
-def read(path: pathlib.Path) -> list[dict]:
-    """Returns the lines of a log, up to one that is not whole."""
+def read(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the lines of a log, up to the first incomplete line."""
     lines = []
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
@@ -116,5 +138,5 @@ def read(path: pathlib.Path) -> list[dict]:
     return lines
 
 
-def _as_line(values: dict) -> bytes:
+def _as_line(values: dict[str, Any]) -> bytes:
     return json.dumps(values).encode() + b"\n"

@@ -1,59 +1,61 @@
 """Learns nested dictionaries: short ones of frequent factors inside longer ones.
 
-Factors stand in levels, the most frequent first, and each level codes what the levels
-before it leave. With y = x − offset, D_l the factors of level l and r_0 = y,
+Factors are ordered in levels, the most frequent first, and each level encodes the
+residual of the levels before it. With y = x − offset, D_l the factors of level l and
+r_0 = y,
 
     α_l = refit(argmin_{α ≥ 0} ½‖r_{l−1} − α D_l‖² + λ‖α‖₁),
     r_l = r_{l−1} − α_l D_l.
 
-A plain dictionary explains a pair of features that fire together by one factor for the
-pair, since that is one code less ("absorption"). Here a rare factor cannot take over
-what a frequent one writes: its level sees only what is left, so the frequent factor has
-to fire whenever its feature does. A factor f of level l moves against the mean of the
-gradients of all reconstructions that it takes part in, with weights v,
+A plain dictionary explains two features that fire together by a single factor for the
+pair, which saves one code ("absorption"). Here a rare factor cannot take over what a
+frequent one explains: its level sees only the residual, so the frequent factor has to
+fire whenever its feature does. A factor f of level l moves against the mean gradient of
+all reconstructions that it contributes to, with weights v,
 
     g_f = −1/n Σ_b α_bf · Σ_{m ≥ l} v_m r_bm / Σ_{m ≥ l} v_m,
 
-over its code energy (`updates.scale_by_code_energy`), and away from factors that fire
-more often, whose share it would otherwise take,
+divided by its code energy (`updates.scale_by_code_energy`), and away from factors that
+fire more often, whose role it would otherwise take over,
 
     d_f ← Π(d_f − η ĝ_f − η κ Σ_{g≠f} w_fg ⟨d_f, d_g⟩ d_g),
     w_fg = 2p_g² / (p_f² + p_g²),
 
-with firing rates p and Π scaling to unit norm. Every so often factors are sorted by
-rate, and so change levels.
+where p are firing rates and Π scales to unit norm. At intervals the factors are sorted
+by rate, which moves them between levels.
 
-Nested prefixes are those of Matryoshka autoencoders (Bussmann, Nabeshima, Karvonen &
-Nanda, 2025, arXiv:2503.17547), whose codes are one linear map; the step is that of
-online dictionary learning (Mairal, Bach, Ponce & Sapiro, 2010) with the diagonal of
-the Hessian.
+Nested prefixes come from Matryoshka autoencoders (Bussmann, Nabeshima, Karvonen &
+Nanda, 2025, arXiv:2503.17547), whose codes are a single linear map. The step is that of
+online dictionary learning (Mairal, Bach, Ponce & Sapiro, 2010) with the diagonal of the
+Hessian.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import encode, penalty, updates
+from tfvis_jax.sparse_coding import encode, refit, updates
+from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 
-# Share of the factors in each prefix, as published for Matryoshka autoencoders.
+# Fraction of the factors in each prefix, as published for Matryoshka autoencoders.
 _PREFIXES = (1 / 32, 3 / 32, 7 / 32, 15 / 32, 1.0)
 _STEP_SIZE, _LAST_STEP_SIZE = 0.15, 0.0075
-# v of the whole dictionary; that of every shorter prefix is 1. In synthetic worlds, 1
-# costs variance (a hundredth) and the whole alone, MCC (two hundredths).
+# v of the whole dictionary; that of every shorter prefix is 1. On synthetic data, v = 1
+# costs 0.01 of explained variance, and the whole dictionary alone costs 0.02 of MCC.
 _WHOLE_WEIGHT = 4.0
-# κ. Without, F1 is two hundredths lower.
+# κ; without repulsion, F1 is 0.02 lower.
 _REPULSION = 0.1
-# The offset moves slower than the factors, which explain the mean as well.
+# The offset moves more slowly than the factors, which explain the mean as well.
 _OFFSET_PACE = 0.3
-# Steps between two sortings, and the share of the run after which levels stay.
+# Steps between sortings, and the fraction of the run after which levels are fixed.
 _SORT_EVERY, _SORT_UNTIL = 50, 0.6
 # Weight of a step in the running firing rates.
 _RATE_GAIN = 0.01
-# λ at the first step; the controller takes it from there.
+# λ at the first step, before the controller changes it.
 _FIRST_PENALTY = 0.2
 _FIRST_RATE, _LEAST_RATE = 0.1, 1e-4
 _TOLERANCE = 1e-2
@@ -62,13 +64,13 @@ _ENERGY = updates.scale_by_code_energy(100, 1e-5, bias_correction=True)
 
 
 class NestedState(NamedTuple):
-    """A nested dictionary while it is learned.
+    """A nested dictionary during learning.
 
     Attributes:
       factors: [n_factors, d_model], unit rows, level by level.
-      offset: [d_model], taken from the rows first.
-      l1_penalty: λ of every level.
-      rates: [n_factors], running share of rows in which a factor fires.
+      offset: [d_model], subtracted from the rows first.
+      l1_penalty: scalar, λ of every level.
+      rates: [n_factors], running fraction of rows in which each factor fires.
       energy: running mean of squared codes.
     """
 
@@ -80,7 +82,7 @@ class NestedState(NamedTuple):
 
 
 def prefix_sizes(n_factors: int) -> tuple[int, ...]:
-    """Returns at which factors the levels end, the last being ``n_factors``."""
+    """Returns the number of factors in each prefix, the last being ``n_factors``."""
     return tuple(sorted({max(1, round(share * n_factors)) for share in _PREFIXES}))
 
 
@@ -100,11 +102,14 @@ def learn(
       x: [rows, d_model] float32, with a root-mean-square distance of about 1 from their
         mean.
       n_factors: number of factors.
-      l0: mean number of active factors in a row that λ is moved to while learning.
-      num_passes: times that every row is seen, but for those that fill no step.
-      seed: decides first factors and order of rows.
-      rows_per_step: rows in one step, at most.
+      l0: target for the mean number of active factors per row, to which λ is adjusted.
+      num_passes: how often every row is used, except those left over in a pass.
+      seed: determines the first factors and the order of rows.
+      rows_per_step: maximum number of rows in one step.
       progress: called with (steps done, steps in all).
+
+    Returns:
+      The state after the last step.
     """
     rng = np.random.default_rng(seed)
     rows_per_step = min(rows_per_step, len(x))
@@ -117,7 +122,7 @@ def learn(
         offset=jnp.asarray(offset),
         l1_penalty=jnp.float32(_FIRST_PENALTY),
         rates=jnp.full(n_factors, _FIRST_RATE),
-        energy=_ENERGY.init(factors),
+        energy=cast(updates.CodeEnergyState, _ENERGY.init(factors)),
     )
     steps_per_pass = len(x) // rows_per_step
     total = num_passes * steps_per_pass
@@ -127,7 +132,12 @@ def learn(
         for chosen in order.reshape(steps_per_pass, rows_per_step):
             share = done / total
             step_size = _STEP_SIZE + (_LAST_STEP_SIZE - _STEP_SIZE) * share
-            state = _step(state, x[chosen], jnp.float32(step_size), jnp.float32(l0))
+            state = _step(
+                state,
+                jnp.asarray(x[chosen]),
+                jnp.float32(step_size),
+                jnp.float32(l0),
+            )
             done += 1
             if done % _SORT_EVERY == 0 and share < _SORT_UNTIL:
                 state = sort_by_rate(state)
@@ -136,12 +146,14 @@ def learn(
 
 
 @jax.jit
-def _step(state, x, step_size, l0):
+def _step(
+    state: NestedState, x: jax.Array, step_size: jax.Array, l0: jax.Array
+) -> NestedState:
     codes = infer(x - state.offset[None], state.factors, l1_penalty=state.l1_penalty)
     found = jnp.mean(jnp.sum(codes > 0, axis=1, dtype=jnp.float32))
     state = move(state, x, codes, step_size=step_size)
     return state._replace(
-        l1_penalty=penalty.track(state.l1_penalty, found, target_l0=l0)
+        l1_penalty=target_l0_lib.track(state.l1_penalty, found, target_l0=l0)
     )
 
 
@@ -149,22 +161,20 @@ def infer(y: jax.Array, factors: jax.Array, *, l1_penalty: jax.Array) -> jax.Arr
     """Returns the nested codes of centred rows, [batch, n_factors] ≥ 0.
 
     Args:
-      y: [batch, d_model], x less the offset.
+      y: [batch, d_model], x minus the offset.
       factors: [n_factors, d_model], level by level.
       l1_penalty: λ.
     """
     residual, codes = y, []
     for level in _levels(factors.shape[0]):
-        codes.append(
-            encode.encode(
-                residual,
-                factors[level],
-                l1_penalty=l1_penalty,
-                tolerance=_TOLERANCE,
-                max_steps=_MAX_STEPS,
-                debias=True,
-            ).codes
+        found = encode(
+            residual,
+            factors[level],
+            l1_penalty=l1_penalty,
+            tolerance=_TOLERANCE,
+            max_steps=_MAX_STEPS,
         )
+        codes.append(refit(residual, factors[level], found.codes))
         residual = residual - codes[-1] @ factors[level]
     return jnp.concatenate(codes, axis=1)
 
@@ -172,13 +182,16 @@ def infer(y: jax.Array, factors: jax.Array, *, l1_penalty: jax.Array) -> jax.Arr
 def move(
     state: NestedState, x: jax.Array, codes: jax.Array, *, step_size: jax.Array
 ) -> NestedState:
-    """Takes one step of factors and offset along codes that are held fixed.
+    """Takes one step of the factors and the offset for fixed codes.
 
     Args:
-      state: before the step.
+      state: the state before the step.
       x: [batch, d_model].
-      codes: [batch, n_factors] of `infer`.
+      codes: [batch, n_factors], from `infer`.
       step_size: η.
+
+    Returns:
+      The state after the step; λ is unchanged.
     """
     factors = state.factors
     residuals = _residuals(x - state.offset[None], codes, factors)
@@ -188,8 +201,10 @@ def move(
             for number, level in enumerate(_levels(factors.shape[0]))
         ]
     ) / len(x)
-    direction, energy = _ENERGY.update(
-        gradient, state.energy, energy=jnp.mean(codes**2, axis=0)
+    # Optax types updates and states as trees of any kind.
+    direction, energy = cast(
+        tuple[jax.Array, updates.CodeEnergyState],
+        _ENERGY.update(gradient, state.energy, energy=jnp.mean(codes**2, axis=0)),
     )
     direction = direction + _REPULSION * repulsion(factors, state.rates)
     fires = jnp.mean(codes > 0, axis=0, dtype=jnp.float32)
@@ -207,7 +222,7 @@ def repulsion(factors: jax.Array, rates: jax.Array) -> jax.Array:
 
     Args:
       factors: [n_factors, d_model], unit rows.
-      rates: [n_factors], how often they fire.
+      rates: [n_factors], fraction of rows in which each factor fires.
     """
     gram = factors @ factors.T
     gram = gram - jnp.diag(jnp.diagonal(gram))
@@ -217,7 +232,7 @@ def repulsion(factors: jax.Array, rates: jax.Array) -> jax.Array:
 
 
 def sort_by_rate(state: NestedState) -> NestedState:
-    """Returns the state with its factors in the order of how often they fire."""
+    """Returns the state with its factors sorted by firing rate, highest first."""
     order = jnp.argsort(-state.rates)
     return state._replace(
         factors=state.factors[order],
@@ -226,19 +241,20 @@ def sort_by_rate(state: NestedState) -> NestedState:
     )
 
 
-def _levels(n_factors) -> list[slice]:
+def _levels(n_factors: int) -> list[slice]:
+    """Returns which factors each level holds."""
     ends = prefix_sizes(n_factors)
     return [slice(*ends_of) for ends_of in zip((0, *ends[:-1]), ends, strict=True)]
 
 
-def _weighted_mean(residuals):
-    """Returns Σ v_m r_m / Σ v_m of prefixes, the last of which is the whole."""
+def _weighted_mean(residuals: list[jax.Array]) -> jax.Array:
+    """Returns Σ v_m r_m / Σ v_m over prefixes, the last being the whole dictionary."""
     total = sum(residuals[:-1]) + _WHOLE_WEIGHT * residuals[-1]
     return total / (len(residuals) - 1 + _WHOLE_WEIGHT)
 
 
-def _residuals(y, codes, factors):
-    """Returns r_l of every level."""
+def _residuals(y: jax.Array, codes: jax.Array, factors: jax.Array) -> list[jax.Array]:
+    """Returns the residual r_l of every level, each [batch, d_model]."""
     found = []
     for level in _levels(factors.shape[0]):
         y = y - codes[:, level] @ factors[level]

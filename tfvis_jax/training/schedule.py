@@ -1,4 +1,4 @@
-"""How long a run is: batches of windows, parts of a batch, dictionary steps."""
+"""Computes the length of a run: batches, parts of a batch, dictionary steps."""
 
 import math
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from tfvis_jax.data import windows as windows_lib
 
 
 class Schedule(NamedTuple):
-    """How long a run is; a function of settings and corpus.
+    """The length of a run, which depends on its settings and corpus alone.
 
     Attributes:
-      num_batches: window batches over all epochs.
-      num_parts: parts of a batch, from each of which a step draws as many rows.
-      rows_per_part: rows that a step draws from a part.
-      steps_per_batch: dictionary steps, at most.
+      num_batches: number of batches of windows over all epochs.
+      num_parts: number of parts in a batch; a step draws equally from each.
+      rows_per_part: number of rows that a step draws from each part.
+      steps_per_batch: maximum number of dictionary steps per batch.
     """
 
     num_batches: int

@@ -1,4 +1,4 @@
-"""What a run spends its time on besides learning: waiting for input, compiling."""
+"""Measures the time that a run spends waiting for input, and counts compilations."""
 
 import time
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 class Watch:
-    """Counts since the last look; one at a time is enough for a process."""
+    """Seconds and compilations since the last `look`; one is enough for a process."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._waited = 0.0
         self._before = _compilations()
 
     def waiting(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Passes items on, and adds up how long each was waited for."""
+        """Passes items on, and adds up the time spent waiting for them."""
         while True:
             start = time.monotonic()
             try:
@@ -29,7 +29,7 @@ class Watch:
             yield item
 
     def look(self) -> dict[str, float]:
-        """Returns seconds waited for input and programs compiled since last time."""
+        """Returns seconds spent waiting and compilations, both since the last call."""
         now = _compilations()
         found = {
             "seconds_waiting": round(self._waited, 4),
@@ -39,17 +39,19 @@ class Watch:
         return found
 
 
-_compiled = []
+# Seconds that each compilation of this process took.
+_compiled: list[float] = []
 
 
 def _compilations() -> int:
     return len(_compiled)
 
 
-def _count(event: str, seconds: float, **_) -> None:
+def _count(event: str, duration_secs: float, **kwargs: str | int) -> None:
+    del kwargs
     if event == _COMPILED:
-        _compiled.append(seconds)
+        _compiled.append(duration_secs)
 
 
-# JAX keeps listeners for good, so there is one for all.
+# JAX never removes listeners, so there is one for all instances.
 jax.monitoring.register_event_duration_secs_listener(_count)

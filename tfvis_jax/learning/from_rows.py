@@ -1,0 +1,115 @@
+"""Learns a dictionary from rows in memory or on disk, without a model or a run.
+
+The steps are those of a run (`step.train_step`); this is the loop for people who have
+hidden states already, and for comparisons on equal rows.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tfvis_jax import config as config_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.learning import first_state, step
+from tfvis_jax.learning import state as state_lib
+from tfvis_jax.sparse_coding import checks
+
+# Rows that first factors and first λ are chosen from, as a multiple of the factors.
+_SAMPLE = 8
+
+
+def learn(
+    x: np.ndarray,
+    *,
+    solver: config_lib.SolverConfig,
+    dictionary: config_lib.DictionaryConfig,
+    sparsity: config_lib.SparsityConfig = step.FIXED_PENALTY,
+    rows_per_step: int = 2048,
+    num_passes: int = 1,
+    seed: int = 0,
+    scale: float = 1.0,
+    state: state_lib.TrainState | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> state_lib.TrainState:
+    """Learns a dictionary.
+
+    Args:
+      x: [rows, d_model], float16 or float32, finite; may be memory-mapped, since only
+        the rows of one step are read at a time. Scale them as a run does, to a
+        root-mean-square norm of 1, for the default λ and step size to fit.
+      solver: how codes are inferred.
+      dictionary: how factors are chosen and moved.
+      sparsity: how λ moves; by default it stays.
+      rows_per_step: rows in one dictionary step, at most.
+      num_passes: how often every row is used.
+      seed: decides first factors and order of rows.
+      scale: rows are divided by it.
+      state: what to go on from, donated; made from a sample of the rows if None.
+      progress: called with (steps done, steps in all).
+
+    Returns:
+      The last state; `dictionary` [n_factors, d_model] and `l1_penalty` are what was
+      learnt.
+
+    Raises:
+      InputError: there are no rows, or some are not finite.
+    """
+    if x.ndim != 2 or not len(x):
+        raise InputError(f"Expected rows of shape [rows, d_model], got {x.shape}.")
+    # Padded to a power of two, so that few programs are compiled for few rows.
+    rows_per_step = min(rows_per_step, 1 << (len(x) - 1).bit_length())
+    rng = np.random.default_rng(seed)
+    learnt = state
+    if learnt is None:
+        sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
+        rows = _finite(x[np.sort(sample)], scale=scale)
+        learnt = first_state.from_sample(
+            jnp.asarray(rows[rng.permutation(len(sample))]),
+            jnp.full((1,), scale, jnp.float32),
+            solver=solver,
+            dictionary=dictionary,
+            sparsity=sparsity,
+            key=jax.random.key(seed),
+        )
+    total = num_passes * math.ceil(len(x) / rows_per_step)
+    weights = jnp.ones((rows_per_step,))
+    batches = _batches(
+        x, rng, rows_per_step=rows_per_step, num_passes=num_passes, scale=scale
+    )
+    for done, (rows, valid) in enumerate(batches):
+        learnt, _ = step.train_step(
+            learnt,
+            rows,
+            weights,
+            valid,
+            progress=jnp.float32(done / total),
+            solver=solver,
+            dictionary=dictionary,
+            sparsity=sparsity,
+        )
+        progress(done + 1, total)
+    return learnt
+
+
+def _batches(
+    x, rng, *, rows_per_step, num_passes, scale=1.0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields rows, padded to one size, with the mask of real ones."""
+    for _ in range(num_passes):
+        order = rng.permutation(len(x))
+        # Spread evenly: a step on a handful of rows would be mostly noise.
+        for chosen in np.array_split(order, math.ceil(len(x) / rows_per_step)):
+            padding = ((0, rows_per_step - len(chosen)), (0, 0))
+            # In the order of the file, which a disk reads faster.
+            rows = np.pad(_finite(x[np.sort(chosen)], scale=scale), padding)
+            yield rows, np.arange(rows_per_step) < len(chosen)
+
+
+def _finite(rows: np.ndarray, *, scale: float) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        rows = np.asarray(rows, np.float32) / np.float32(scale)
+    checks.check_values({"x": rows})
+    return rows

@@ -1,0 +1,45 @@
+"""Codes as the settings of a run ask for them; the same in training and after it."""
+
+import jax
+
+from tfvis_jax import config as config_lib
+from tfvis_jax import sparse_coding
+
+
+def solver_name(solver: config_lib.SolverConfig, *, n_factors: int) -> str:
+    """Returns the name of the solver that `infer` uses on this platform."""
+    if solver.solver != "auto":
+        return solver.solver
+    return sparse_coding.choose_solver(
+        platform=jax.default_backend(), n_factors=n_factors, factors_are_split=False
+    )
+
+
+def infer(
+    x: jax.Array,
+    dictionary: jax.Array,
+    *,
+    solver: config_lib.SolverConfig,
+    l1_penalty: jax.Array | None = None,
+) -> sparse_coding.Encoding:
+    """Infers the codes of rows.
+
+    Args:
+      x: [batch, d_model], scaled as the run says.
+      dictionary: [n_factors, d_model].
+      solver: static.
+      l1_penalty: λ where it moves, as in training; the solver's if None.
+    """
+    return sparse_coding.encode(
+        x,
+        dictionary,
+        l1_penalty=solver.l1_penalty if l1_penalty is None else l1_penalty,
+        solver=solver.solver,
+        tolerance=solver.tolerance,
+        max_steps=solver.max_steps,
+        lipschitz=(
+            sparse_coding.largest_eigenvalue(dictionary)
+            if solver.exact_lipschitz
+            else None
+        ),
+    )
