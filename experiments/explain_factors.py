@@ -2,17 +2,17 @@
 
     python -m experiments.explain_factors --run=runs/demo --level=high
 
-A line of JSON for each factor, see tfvis_jax/notebook/explanations_file.py. Interrupt
-when you like: the same command goes on where it stopped. The run needs its examples
-(`tfvis examples`).
+One line of JSON per factor, see tfvis_jax/notebook/explanations_file.py. Interrupt it
+at any time: the same command resumes. The run needs its examples (`tfvis examples`).
 """
 
+import functools
 import pathlib
 
 from absl import app, flags
 
 from benchmarks import script
-from tfvis_jax.cli import progress
+from tfvis_jax import pipeline
 from tfvis_jax.description import tagging
 from tfvis_jax.errors import InputError
 from tfvis_jax.levels import rule
@@ -21,19 +21,19 @@ from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.saliency import explanation
 
 _RUN = flags.DEFINE_string("run", None, "The run's directory.", required=True)
-_OUT = flags.DEFINE_string("out", None, "File; RUN/explanations.jsonl by default.")
-_FACTORS = flags.DEFINE_list("factors", [], "Factors, such as 3,12; all by default.")
+_OUT = flags.DEFINE_string("out", None, "File. (default: RUN/explanations.jsonl)")
+_FACTORS = flags.DEFINE_list("factors", [], "Factors, such as 3,12. (default: all)")
 _LEVEL = flags.DEFINE_enum("level", None, rule.LEVELS, "Factors of one level only.")
 _EXAMPLES = flags.DEFINE_integer(
-    "examples", 10, "Strongest contexts of a factor.", lower_bound=1
+    "examples", 10, "Top-activating examples per factor.", lower_bound=1
 )
 _MAPS = flags.DEFINE_integer(
-    "maps", 1, "Of the first so many of them, saliency maps.", lower_bound=0
+    "maps", 1, "How many of them get saliency maps.", lower_bound=0
 )
 _METHODS = flags.DEFINE_list(
-    "methods", ["lime"], f"How maps are made, of {', '.join(explanation.METHODS)}."
+    "methods", ["lime"], f"Methods of the maps, of {', '.join(explanation.METHODS)}."
 )
-_TAGGER = flags.DEFINE_string("tagger", None, "Folder of a tagger, for part of speech.")
+_TAGGER = flags.DEFINE_string("tagger", None, "Folder of a part-of-speech tagger.")
 
 
 def _chosen() -> list[int]:
@@ -58,16 +58,17 @@ def main() -> None:
         factors = [f for f in factors if run.factor(f).level.name == _LEVEL.value]
         if not factors:
             raise InputError(
-                f"Expected factors of level {_LEVEL.value}; there is none."
+                f"Expected factors of level {_LEVEL.value}; the run has none."
             )
-    with progress.Stages().stage("explain", "factors explained") as show:
+    tagger = tagging.load(pathlib.Path(_TAGGER.value)) if _TAGGER.value else None
+    with pipeline.bars() as progress:
         added = explanations_file.explain_factors(
             run,
             factors,
             out,
             settings=settings,
-            tagger=_TAGGER.value and tagging.load(pathlib.Path(_TAGGER.value)),
-            progress=show,
+            tagger=tagger,
+            progress=functools.partial(progress, "explain"),
         )
     print(f"{added:,} factors added\nlines    {out}")
 

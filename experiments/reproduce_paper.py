@@ -4,23 +4,20 @@
         --model=bert-base-uncased --text="wikitext-103/*.tokens"
 
 Every other layer, 2,000 factors, λ = 0.3, 500 steps of FISTA for every 100 hidden
-states: about 3 GFLOP a hidden state, so take `--max_tokens` on a small machine. The
-same command again goes on where it stopped.
+states: about 3 GFLOP a hidden state, so use `--max_tokens` on a small machine. The
+same command resumes where it stopped.
 """
 
 from absl import app, flags
 
 from benchmarks import script
 from tfvis_jax import config as config_lib
-from tfvis_jax import models
-from tfvis_jax.cli import examples, export, progress, train
-from tfvis_jax.notebook import run as run_lib
-from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax import models, pipeline
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
 _MODEL = flags.DEFINE_string("model", None, "Folder or hub name.", required=True)
 _TEXT = flags.DEFINE_list("text", None, "Files, folders or globs.", required=True)
-_MAX_TOKENS = flags.DEFINE_integer("max_tokens", None, "Of the text; all by default.")
+_MAX_TOKENS = flags.DEFINE_integer("max_tokens", None, "Tokens to read. (default: all)")
 _TOP_N = flags.DEFINE_integer(
     "top_n", 1000, "Activations in an importance score.", lower_bound=1
 )
@@ -35,13 +32,13 @@ def main() -> None:
         n_layers=models.read_config(_MODEL.value).n_layers,
         max_tokens=_MAX_TOKENS.value,
     )
-    directory, stages = directory_lib.RunDirectory(_WORKDIR.value), progress.Stages()
-    with directory.lock():
-        report = train.train(directory, config, stages)
-        examples.collect(directory, stages, top_n=_TOP_N.value)
-        export.export(run_lib.load_run(directory.path), stages, contexts=20)
-    print(train.summary(report))
-    print(f"\npage     {directory.site / 'index.html'}")
+    run = _WORKDIR.value
+    with pipeline.bars() as progress:
+        report = pipeline.train(run, config, progress=progress)
+        pipeline.collect_examples(run, top_n=_TOP_N.value, progress=progress)
+        site = pipeline.export_site(run, progress=progress)
+    print(pipeline.summary(report))
+    print(f"\npage     {site / 'index.html'}")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
+import pathlib
 
 import pytest
 
-from tfvis_jax import config
+from tfvis_jax import config, config_fields, config_json
 from tfvis_jax.errors import InputError
 
 CORPUS = config.CorpusConfig(paths=("a.txt",))
@@ -15,9 +16,9 @@ def test_round_trip_through_json_text():
     settings = config.RunConfig(
         model="m", corpus=config.CorpusConfig(paths=("a", "b*")), layers=(0, 3)
     )
-    assert config.from_json(json.loads(json.dumps(config.to_json(settings)))) == (
-        settings
-    )
+    assert config_json.from_json(
+        json.loads(json.dumps(config_json.to_json(settings)))
+    ) == (settings)
 
 
 def test_settings_are_hashable():
@@ -32,6 +33,10 @@ def test_settings_are_hashable():
         (config.SolverConfig, {"l1_penalty": float("nan")}, "l1_penalty"),
         (config.SolverConfig, {"solver": "lars"}, "solver"),
         (config.SolverConfig, {"max_steps": 0}, "max_steps"),
+        (config.SolverConfig, {"tolerance": 1.0}, "tolerance.* >= 0, < 1"),
+        (config.SparsityConfig, {"target_l0": 0.0}, "target_l0"),
+        (config.SparsityConfig, {"l1_warmup": float("inf")}, "l1_warmup"),
+        (config.DictionaryConfig, {"revive_after": 0}, "revive_after"),
         (config.DictionaryConfig, {"n_factors": 0}, "n_factors"),
         (config.DictionaryConfig, {"initialisation": "zeros"}, "initialisation"),
         (config.CorpusConfig, {"paths": ()}, "at least one"),
@@ -55,15 +60,89 @@ def test_differences_name_nested_settings():
     new = dataclasses.replace(
         old, seed=1, solver=dataclasses.replace(old.solver, l1_penalty=0.5)
     )
-    lines = config.differences(old, new)
+    lines = config_json.differences(old, new)
     assert [line.split(":")[0] for line in lines] == ["seed", "solver.l1_penalty"]
-    assert config.differences(old, old) == []
+    assert config_json.differences(old, old) == []
 
 
-def test_settings_of_another_version_are_refused():
-    values = config.to_json(config.RunConfig(model="m", corpus=CORPUS))
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"target_l0": 2000.0}, "at most 1024, the number of factors"),
+        ({"equal_l0": True}, "equal_l0"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(values, message):
+    sparsity = config.SparsityConfig(**values)
+    with pytest.raises(InputError, match=message):
+        config.RunConfig(model="m", corpus=CORPUS, sparsity=sparsity, layer_scale=False)
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/run", "gs://bucket"])
+def test_checkpoints_lie_where_orbax_can_write(place):
+    with pytest.raises(InputError, match="gs://BUCKET/FOLDER"):
+        config.RunConfig(model="m", corpus=CORPUS, checkpoints=place)
+
+
+def test_every_setting_says_what_it_is():
+    pieces = (
+        *(config.CorpusConfig, config.SolverConfig, config.SparsityConfig),
+        *(config.DictionaryConfig, config.RunConfig),
+    )
+    for piece in pieces:
+        known = config_fields.settings_of(piece)
+        names = {field.name for field in dataclasses.fields(piece)}
+        assert names - set(known) <= {"corpus", "solver", "sparsity", "dictionary"}
+        for name, each in known.items():
+            assert each.help.endswith("."), name
+
+
+# `config.json` as it was written before it had a schema.
+FIRST = pathlib.Path(__file__).parent / "golden" / "config_1.json"
+
+
+def test_settings_without_a_schema_are_read():
+    values = json.loads(FIRST.read_text())
+    expected = config.RunConfig(
+        model="/models/bert",
+        corpus=config.CorpusConfig(
+            paths=("/text/a.txt", "/text/b*.xz"), max_tokens=200_000, window_length=32
+        ),
+        solver=config.SolverConfig(l1_penalty=0.08, tolerance=1e-4),
+        sparsity=config.SparsityConfig(target_l0=24.0, equal_l0=True, l1_warmup=4.0),
+        dictionary=config.DictionaryConfig(
+            n_factors=512, update="adam", step_size=0.01
+        ),
+        layers=(0, 3, 6),
+        patience=3,
+        checkpoints="gs://bucket/run",
+        seed=7,
+    )
+    assert config_json.from_json(values) == expected
+    # What is written now is read as the same.
+    written = json.loads(json.dumps(config_json.to_json(expected)))
+    assert config_json.from_json(written) == expected
+    del values["solver"]["target_l0"]
+    with pytest.raises(InputError, match="target_l0"):
+        config_json.from_json(values)
+
+
+@pytest.mark.parametrize("values", [[], "text", {}, {"solver": "fista"}])
+def test_what_are_no_settings_is_refused(values):
+    with pytest.raises(InputError, match="settings of a run"):
+        config_json.from_json(values)
+
+
+def test_settings_of_a_newer_version_are_refused():
+    values = config_json.to_json(config.RunConfig(model="m", corpus=CORPUS))
+    with pytest.raises(InputError, match=r"^Expected settings of schema .*config/3"):
+        config_json.from_json(values | {"schema": "tfvis-config/3"})
+
+
+def test_unknown_settings_are_refused():
+    values = config_json.to_json(config.RunConfig(model="m", corpus=CORPUS))
     with pytest.raises(InputError, match="surprise"):
-        config.from_json(values | {"surprise": 1})
+        config_json.from_json(values | {"surprise": 1})
 
 
 def test_the_paper_preset_has_the_published_constants():

@@ -9,7 +9,7 @@ from absl.testing import flagsaver
 
 from experiments import compare_dictionaries, reproduce_paper
 from tfvis_jax import config as config_lib
-from tfvis_jax.cli import progress, train
+from tfvis_jax import pipeline
 from tfvis_jax.runs import directory as directory_lib
 
 
@@ -77,8 +77,7 @@ def test_a_run_is_compared_with_its_untrained_model(
         dictionary=config_lib.DictionaryConfig(n_factors=24),
         row_fraction=0.2,
     )
-    with directory.lock():
-        train.train(directory, settings, progress.Stages())
+    pipeline.train(directory, settings)
     out = tmp_path / "compare.json"
     _compare(
         run=str(directory.path),

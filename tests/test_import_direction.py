@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Each may import what stands to its right, and itself.
 ORDER = (
     "__main__ cli",
+    "pipeline",
     "notebook",
     "viewer interop comparison evaluation",
     "description",
@@ -25,7 +26,10 @@ ORDER = (
     "sharding distributed",
     "sparse_coding",
     "files markup",
+    "config_json",
     "config",
+    "config_pieces",
+    "config_fields",
     "errors",
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
@@ -71,7 +75,15 @@ def test_imports_point_one_way(path):
 
 
 def test_settings_need_no_jax():
-    for name in ("config", "files", "runs/directory", "errors"):
+    for name in (
+        "config",
+        "config_json",
+        "config_pieces",
+        "config_fields",
+        "files",
+        "runs/directory",
+        "errors",
+    ):
         modules = {m.split(".")[0] for m in _imports(ROOT / f"tfvis_jax/{name}.py")}
         assert not modules & {"jax", "flax", "optax", "orbax"}, name
 

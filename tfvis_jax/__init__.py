@@ -14,10 +14,11 @@ __version__ = "0.1.0"
 # Loaded when first used, so that `import tfvis_jax.config` starts no device.
 _PUBLIC = {
     "load_run": "tfvis_jax.notebook.run",
+    "train": "tfvis_jax.pipeline",
     "InputError": "tfvis_jax.errors",
 }
 
-__all__ = ["InputError", "__version__", "load_run"]
+__all__ = ["InputError", "__version__", "load_run", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Exceptions that the command line tells in a sentence."""
+"""Exceptions that the command line reports in a sentence."""
 
 
 class InputError(ValueError):
@@ -14,3 +14,22 @@ class Terminated(KeyboardInterrupt):
 
     Like Ctrl-C it is no failure that a library should handle.
     """
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether a device or the machine had no memory left for an array."""
+    # XLA's code. Tensorstore's ValueErrors have the same code for a full disk.
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
+def no_memory(error: BaseException) -> InputError:
+    """Returns what to say to a person whose device or machine is out of memory."""
+    lines = str(error).strip().splitlines()
+    said = f" ({lines[0].strip()[:160].rstrip('.')})" if lines else ""
+    return InputError(
+        f"Out of memory{said}. Lower --rows_per_step, --windows_per_batch or "
+        "--n_factors, or use more devices (--mesh); `tfvis plan` estimates what a run "
+        "takes."
+    )

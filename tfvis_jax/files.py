@@ -11,10 +11,12 @@ from typing import Any, BinaryIO
 
 from tfvis_jax.errors import InputError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextlib.contextmanager
 def write_atomically(path: pathlib.Path) -> Iterator[BinaryIO]:
-    """Opens a file for writing that appears under its name only when it is whole.
+    """Opens a file for writing that appears under its name only when it is complete.
 
     Args:
       path: where the file will stand; its folder must exist.
@@ -75,7 +77,7 @@ def whole_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def check_replaceable(path: pathlib.Path, *, schema: str) -> None:
-    """Refuses a name at which a file of ours cannot stand; to ask before long work.
+    """Refuses a path at which our file cannot be written; to ask before long work.
 
     Args:
       path: where JSON shall be written that begins with its schema.
@@ -83,12 +85,12 @@ def check_replaceable(path: pathlib.Path, *, schema: str) -> None:
         there, of any version.
 
     Raises:
-      InputError: its folder is not there, or something else is there under this name.
+      InputError: its folder does not exist, or something else has this name.
     """
     if not path.name or path.is_dir():
         raise InputError(f"Expected the name of a file to write, got {str(path)!r}.")
     if not path.parent.is_dir():
-        raise InputError(f"The folder of {path} is not there; make it first.")
+        raise InputError(f"The folder of {path} does not exist; make it first.")
     if not path.exists():
         return
     start = f'{{"schema": "{schema.partition("/")[0]}/'.encode()
@@ -97,26 +99,27 @@ def check_replaceable(path: pathlib.Path, *, schema: str) -> None:
             if file.read(len(start)) in (b"", start):
                 return
     raise InputError(
-        f"{path} is there and holds something else; it was left as it is. Name another "
+        f"{path} exists and holds something else; it was left as it is. Name another "
         "file."
     )
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an exception, of the system or of a library, says that the disk is."""
-    return (
-        (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
-        # NumPy and tensorstore lose the number of the error.
-        or " requested and " in str(error)
-        or "RESOURCE_EXHAUSTED" in str(error)
-    )
+    """Returns whether an exception of the system or a library is about a full disk."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    # NumPy and tensorstore lose the number of the error. Its code there,
+    # RESOURCE_EXHAUSTED, is also that of a device without memory.
+    said = str(error)
+    short_write = isinstance(error, OSError) and " requested and " in said
+    return short_write or any(os.strerror(number) in said for number in _FULL)
 
 
 def no_space(path: pathlib.Path | str) -> InputError:
-    """Returns what to tell a person whose disk is full."""
+    """Returns what to say to a person whose disk is full."""
     return InputError(
         f"No space left on the disk while writing {path}. What was written before is "
-        "whole; free some space and run the same command again."
+        "whole; free some space, and the same command resumes."
     )
 
 
@@ -134,6 +137,6 @@ def read_json(path: pathlib.Path) -> Any:
     # A deeply nested value is nothing that this program writes.
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path} is damaged: it is not JSON ({error}). Remove it and run again the "
-            "command that wrote it."
+            f"{path} is damaged: it is not JSON ({error}). Remove it and run the "
+            "command that wrote it again."
         ) from error

@@ -76,10 +76,10 @@ def test_the_same_command_again_needs_no_flags_and_changes_nothing(
     assert _run(capsys, "train", tmp_path / "run")[0] == 0
     assert (tmp_path / "run" / "dictionary.safetensors").read_bytes() == before
     code, _, err = _run(capsys, "train", tmp_path / "run", "--n_factors=25")
-    assert code == 1 and "dictionary.n_factors: 24 there, 25 asked for" in err
+    assert code == 1 and "dictionary.n_factors: 24 there, 25 requested" in err
     code, _, err = train(n_factors=25)
     assert code == 1
-    assert "dictionary.n_factors: 24 there, 25 asked for" in err
+    assert "dictionary.n_factors: 24 there, 25 requested" in err
     assert (tmp_path / "run" / "dictionary.safetensors").read_bytes() == before
 
 
@@ -105,7 +105,7 @@ def test_help_fits_a_terminal(capsys, name):
     ("arguments", "message"),
     [
         ([], "usage"),
-        (["trian"], "no command 'trian'"),
+        (["trian"], "There is no command 'trian'"),
         (["train"], "run directory"),
         (["train", "r"], "--model"),
         (["train", "r", "--model=m"], "--text"),
@@ -251,7 +251,43 @@ def test_a_full_disk_is_a_sentence_and_nothing_is_lost(
     monkeypatch.setattr(np, "save", full)
     code, _, err = _run(capsys, "examples", run, "--top_n=6")
     assert code == 1 and "No space left" in err and "unexpectedly" not in err
+    assert "memory" not in err
     assert {p: p.read_bytes() for p in (run / "examples").iterdir()} == before
+
+
+def test_a_device_without_memory_is_a_sentence_with_what_to_lower(capsys, monkeypatch):
+    def full(arguments):
+        raise RuntimeError(
+            "RESOURCE_EXHAUSTED: Out of memory allocating 4398046511104 bytes.\nStack"
+        )
+
+    real = dispatch._load("view")
+    fake = type(real)(**(vars(real) | {"run": full}))
+    monkeypatch.setattr(dispatch, "_load", lambda name: fake)
+    code, _, err = _run(capsys, "view", "r")
+    assert code == 1 and "Out of memory" in err and "4398046511104 bytes" in err
+    for flag in ("--rows_per_step", "--windows_per_batch", "--n_factors", "--mesh"):
+        assert flag in err
+    assert "disk" not in err and "Stack" not in err
+
+
+def test_help_shows_defaults_and_choices(capsys):
+    _, out, _ = _run(capsys, "train", "--help")
+    text = " ".join(out.split())
+    assert "--n_factors=N Factors in the dictionary. (default: 1024)" in text
+    assert "--[no]clean" in text and "(default: on)" in text
+    assert "--solver=auto|" in text and "(default: RUN/checkpoints)" in text
+    # Settings without a flag are of the presets alone.
+    assert "energy_floor" not in text
+
+
+def test_older_names_of_commands_and_flags_still_work(train, tmp_path, capsys):
+    assert _run(capsys, "activations", "--help")[1].startswith(
+        "usage: tfvis hidden_states"
+    )
+    assert train(activations=tmp_path / "nowhere")[0] == 1
+    code, _, err = train(hidden_states=tmp_path / "nowhere")
+    assert code == 1 and "no complete hidden states" in err
 
 
 def test_steps_out_of_order_say_what_is_missing(train, tmp_path, capsys):

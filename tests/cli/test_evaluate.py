@@ -43,7 +43,7 @@ def test_figures_are_written_and_printed(train, capsys):
         assert fvu["all"] == pytest.approx(report[name]["all"], rel=1e-3)
         assert f"{fvu['per_layer'][1]:.3f}" in out
     assert found["codes"]["k_largest"]["l0"]["all"] <= 4 < report["l0"]["all"]
-    assert found["special_tokens_fvu"] > 0 and "special tokens apart" in out
+    assert found["special_tokens_fvu"] > 0 and "special tokens alone" in out
     recovered = found["codes"]["debiased"]["loss_recovered"]
     assert len(recovered["per_layer"]) == 3 and recovered["all"] <= 1
     # The toy has no masked-LM head.
@@ -75,6 +75,6 @@ def test_runs_that_cannot_be_measured_say_why(train, tmp_path, capsys):
     assert code == 1 and "held out" in err and "longer text" in err
     (run / "dictionary.safetensors").unlink()
     code, _, err = _evaluate(capsys, run)
-    assert code == 1 and "not trained to its end" in err
+    assert code == 1 and "has not finished" in err
     code, _, err = _evaluate(capsys, run, "--k=0")
     assert code == 2 and "k" in err

@@ -22,7 +22,7 @@ def test_from_flags(capsys, toy_bert_folder):
     code, out, err = _plan(capsys, *flags, "--mesh=data=-1,factor=4")
     assert code == 0, err
     assert "data=2, factor=4" in out and "fits the" in out
-    assert "time: unknown until some is measured" in out
+    assert "time: unknown; --measured=RUN" in out
     code, out, _ = _plan(capsys, *flags, "--json", "--device_memory=0.0001")
     document = json.loads(out)
     assert code == 0 and document["mesh"]["data"] == 8

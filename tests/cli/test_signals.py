@@ -7,12 +7,12 @@ import time
 import pytest
 
 from tfvis_jax import cli
-from tfvis_jax.cli import train
+from tfvis_jax.pipeline import training
 from tfvis_jax.planning import plan
 from tfvis_jax.runs import stored_hidden_states
 from tfvis_jax.training import initialise
 
-ONWARD = "The same command goes on where it stopped."
+ONWARD = "The same command resumes where it stopped."
 
 
 def _arguments(name, run, model, text):
@@ -27,11 +27,11 @@ def _arguments(name, run, model, text):
     ("number", "command", "place", "name"),
     [
         (signal.SIGTERM, "train", plan, "check"),
-        (signal.SIGTERM, "train", train.build_windows, "build"),
+        (signal.SIGTERM, "train", training.build_windows, "build"),
         (signal.SIGTERM, "train", initialise, "_unscaled"),
-        (signal.SIGTERM, "train", train.reconstruction, "evaluate"),
-        (signal.SIGTERM, "activations", stored_hidden_states, "fill"),
-        (signal.SIGINT, "train", train.build_windows, "build"),
+        (signal.SIGTERM, "train", training.reconstruction, "evaluate"),
+        (signal.SIGTERM, "hidden_states", stored_hidden_states, "fill"),
+        (signal.SIGINT, "train", training.build_windows, "build"),
         (signal.SIGINT, "train", initialise, "_unscaled"),
     ],
 )
@@ -59,6 +59,6 @@ def test_a_signal_before_or_after_learning_loses_nothing(
     assert code == (0 if number == signal.SIGTERM else 1)
     assert signal.getsignal(number) is before
     told = capsys.readouterr().err
-    assert ONWARD in told or "goes on" in told
+    assert ONWARD in told or "resumes" in told
     assert "Traceback" not in told
     assert not (tmp_path / "run" / "report.json").exists()

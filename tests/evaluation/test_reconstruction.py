@@ -178,5 +178,5 @@ def test_a_dictionary_comes_back_from_its_file(trained, tmp_path):
     with pytest.raises(ValueError, match="not a whole dictionary"):
         dictionary_file.load(path)
     path.unlink()
-    with pytest.raises(ValueError, match="not trained to its end"):
+    with pytest.raises(ValueError, match="has not finished"):
         dictionary_file.load(path)

@@ -19,12 +19,13 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(100, 6)).astype(np.float32) + 1
 
 
-def _first(kind, *, mesh=None, **solver):
+def _first(kind, *, mesh=None, **sparsity):
     return first_state.from_sample(
         X,
         np.ones(2, np.float32),
-        solver=config.SolverConfig(**solver),
+        solver=config.SolverConfig(),
         dictionary=config.DictionaryConfig(n_factors=32, initialisation=kind),
+        sparsity=config.SparsityConfig(**sparsity),
         key=jax.random.key(3),
         mesh=mesh if mesh is None else sharding.make_mesh(*mesh),
     )

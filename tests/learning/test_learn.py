@@ -7,7 +7,8 @@ from tfvis_jax import config
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import learn
 
-SOLVER = config.SolverConfig(target_l0=3.0, tolerance=1e-4)
+SOLVER = config.SolverConfig(tolerance=1e-4)
+SPARSITY = config.SparsityConfig(target_l0=3.0)
 DICTIONARY = config.DictionaryConfig(n_factors=12, energy_floor=1e-4)
 
 
@@ -26,7 +27,12 @@ def test_planted_directions_are_found(initialisation):
         n_factors=12, initialisation=initialisation, revive_after=20
     )
     state = learn.learn(
-        x, solver=SOLVER, dictionary=settings, rows_per_step=100, num_passes=6
+        x,
+        solver=SOLVER,
+        dictionary=settings,
+        sparsity=SPARSITY,
+        rows_per_step=100,
+        num_passes=6,
     )
     cosine = np.abs(np.asarray(state.dictionary) @ factors.T).max(axis=0)
     assert np.mean(cosine > 0.95) >= 10 / 12
@@ -36,7 +42,12 @@ def test_the_same_seed_gives_the_same_dictionary_and_float16_is_read(tmp_path):
     x, _ = _planted(300)
     np.save(tmp_path / "x.npy", x.astype(np.float16))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    settings = {"solver": SOLVER, "dictionary": DICTIONARY, "rows_per_step": 64}
+    settings = {
+        "solver": SOLVER,
+        "dictionary": DICTIONARY,
+        "sparsity": SPARSITY,
+        "rows_per_step": 64,
+    }
     first = learn.learn(mapped, **settings)
     again = learn.learn(x.astype(np.float16), **settings)
     other = learn.learn(mapped, seed=1, **settings)

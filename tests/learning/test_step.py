@@ -56,6 +56,7 @@ def _step(settings, state, x, weights, valid, *, progress=0.0):
         progress=jnp.float32(progress),
         solver=settings.solver,
         dictionary=settings.dictionary,
+        sparsity=settings.sparsity,
     )
 
 
@@ -142,7 +143,8 @@ def test_the_step_size_falls_linearly_with_progress():
 def test_lambda_follows_the_target_l0(paper):
     settings = dataclasses.replace(
         paper,
-        solver=config.SolverConfig(l1_penalty=0.5, target_l0=4.0, tolerance=1e-4),
+        solver=config.SolverConfig(l1_penalty=0.5, tolerance=1e-4),
+        sparsity=config.SparsityConfig(target_l0=4.0),
     )
     state = _create(settings)
     rng = np.random.default_rng(4)
@@ -159,9 +161,8 @@ def test_lambda_follows_the_target_l0(paper):
 def test_lambda_warms_up_before_it_follows(paper):
     settings = dataclasses.replace(
         paper,
-        solver=config.SolverConfig(
-            l1_penalty=0.1, l1_warmup=4.0, target_l0=4.0, tolerance=1e-4
-        ),
+        solver=config.SolverConfig(l1_penalty=0.1, tolerance=1e-4),
+        sparsity=config.SparsityConfig(l1_warmup=4.0, target_l0=4.0),
     )
     rng, ones = np.random.default_rng(4), np.ones(ROWS, np.float32)
     used, kept = [], []

@@ -1,12 +1,14 @@
 """One writer, one set of settings, whole files."""
 
 import dataclasses
+import errno
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import pytest
 
-from tfvis_jax import config, files
+from tfvis_jax import config, errors, files
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import directory
 
@@ -20,7 +22,7 @@ def test_settings_come_back_and_other_settings_change_nothing(tmp_path):
     run.tokens.mkdir()
     files.write_json(run.tokens / "index.json", {})
     before = run.config_path.read_bytes()
-    with pytest.raises(InputError, match="seed: 0 there, 3 asked for"):
+    with pytest.raises(InputError, match="seed: 0 there, 3 requested"):
         run.open_or_create(dataclasses.replace(SETTINGS, seed=3))
     assert run.config_path.read_bytes() == before
     assert run.read_config() == SETTINGS
@@ -92,3 +94,50 @@ def test_a_full_disk_is_a_sentence(tmp_path):
     with pytest.raises(InputError, match="No space left"):
         files.write_json(tmp_path / "f.json", {"a": 1})
     assert list(tmp_path.iterdir()) == []
+
+
+DISK_FULL = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+    OSError("192000 requested and 77792 written"),
+    # As tensorstore has it.
+    ValueError(
+        'RESOURCE_EXHAUSTED: Failed to write: "/run/c/0": No space left on device '
+        "[os_error_code='28']"
+    ),
+]
+OUT_OF_MEMORY = [
+    MemoryError(),
+    RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4398046511104 bytes."),
+    RuntimeError(
+        "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in "
+        "memory space hbm. Used 21.95G of 15.48G hbm."
+    ),
+    RuntimeError("RESOURCE_EXHAUSTED: Failed to allocate request for 3.95GiB"),
+]
+
+
+@pytest.mark.parametrize("error", DISK_FULL)
+def test_a_full_disk_is_not_taken_for_memory(error):
+    assert files.is_disk_full(error)
+    assert not errors.is_out_of_memory(error)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_memory_is_not_taken_for_a_full_disk(error):
+    assert errors.is_out_of_memory(error)
+    assert not files.is_disk_full(error)
+    assert "--rows_per_step" in str(errors.no_memory(error))
+
+
+def test_other_errors_are_neither():
+    for error in (ValueError("bad"), RuntimeError("INTERNAL: bug"), OSError("lost")):
+        assert not files.is_disk_full(error) and not errors.is_out_of_memory(error)
+
+
+def test_xla_says_it_is_out_of_memory_as_expected():
+    with pytest.raises(RuntimeError) as raised:
+        # 2⁴⁴ bytes: more than any machine has, and small enough to be asked for.
+        jnp.zeros((1 << 21, 1 << 21)).block_until_ready()
+    assert errors.is_out_of_memory(raised.value)
+    assert not files.is_disk_full(raised.value)

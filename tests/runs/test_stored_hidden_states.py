@@ -27,7 +27,7 @@ def settings(toy_bert_folder, toy_corpus):
 def stored(settings, tmp_path_factory):
     opened, windows = toy_runs.open_run(tmp_path_factory.mktemp("run"), settings)
     stored_hidden_states.fill(
-        opened.run.activations,
+        opened.run.hidden_states,
         opened,
         windows,
         dtype="float32",
@@ -38,7 +38,7 @@ def stored(settings, tmp_path_factory):
 
 def test_states_are_those_of_the_encoder(stored):
     opened, windows = stored
-    found = stored_hidden_states.open_for(opened.run.activations, opened, windows)
+    found = stored_hidden_states.open_for(opened.run.hidden_states, opened, windows)
     chosen = np.array([3, len(windows) - 1, 0])
     got = found.read(chosen)
     expected = opened.pretrained.encoder(
@@ -63,7 +63,7 @@ def test_training_from_them_equals_training_from_the_stream(
     stream = loop.fit(opened, windows, progress=toy_runs.silent)
     assert not seen
     opened, windows = toy_runs.open_run(tmp_path / "stored", settings)
-    found = stored_hidden_states.open_for(source.run.activations, opened, windows)
+    found = stored_hidden_states.open_for(source.run.hidden_states, opened, windows)
     from_disk = loop.fit(opened, windows, progress=toy_runs.silent, stored=found)
     assert seen == set(windows.train.tolist())
     np.testing.assert_allclose(from_disk.dictionary, stream.dictionary, atol=1e-5)
@@ -104,7 +104,7 @@ def _same_files(folder, other):
 def test_an_interrupted_fill_goes_on(stored, settings, tmp_path, written):
     whole, _ = stored
     opened, windows = toy_runs.open_run(tmp_path / "run", settings)
-    folder = opened.run.activations
+    folder = opened.run.hidden_states
 
     def stop_early(done, total):
         if done:
@@ -123,7 +123,7 @@ def test_an_interrupted_fill_goes_on(stored, settings, tmp_path, written):
     assert written == list(
         range(0, len(windows), hidden_states_folder.WINDOWS_PER_FILE)
     )
-    _same_files(whole.run.activations, folder)
+    _same_files(whole.run.hidden_states, folder)
 
 
 def test_devices_share_the_windows(stored, settings, tmp_path):
@@ -131,7 +131,7 @@ def test_devices_share_the_windows(stored, settings, tmp_path):
     # Rows are shared by all devices, whatever the mesh is for, and sizes need not fit.
     odd = dataclasses.replace(settings, windows_per_batch=20)
     opened, windows = toy_runs.open_run(tmp_path / "run", odd)
-    folder = opened.run.activations
+    folder = opened.run.hidden_states
     shapes = []
 
     def noting(mesh, tree, *, size):
@@ -153,7 +153,7 @@ def test_devices_share_the_windows(stored, settings, tmp_path):
     every = np.arange(len(windows))
     np.testing.assert_allclose(
         stored_hidden_states.open_for(folder, opened, windows).read(every),
-        stored_hidden_states.open_for(whole.run.activations, opened, windows).read(
+        stored_hidden_states.open_for(whole.run.hidden_states, opened, windows).read(
             every
         ),
         # Three windows on a device, not 32: the encoder's products round otherwise,
@@ -165,21 +165,21 @@ def test_devices_share_the_windows(stored, settings, tmp_path):
 def test_half_the_space_and_three_digits(stored, settings, tmp_path):
     whole, _ = stored
     opened, windows = toy_runs.open_run(tmp_path / "run", settings)
-    folder = opened.run.activations
+    folder = opened.run.hidden_states
     stored_hidden_states.fill(
         folder, opened, windows, dtype="bfloat16", progress=toy_runs.silent
     )
     got = stored_hidden_states.open_for(folder, opened, windows).read(np.arange(9))
-    exact = stored_hidden_states.open_for(whole.run.activations, opened, windows).read(
-        np.arange(9)
-    )
+    exact = stored_hidden_states.open_for(
+        whole.run.hidden_states, opened, windows
+    ).read(np.arange(9))
     np.testing.assert_allclose(got, exact, rtol=2**-8)
     assert (got != exact).any()
 
 
 def test_states_of_something_else_are_refused(stored, settings, tmp_path):
     source, _ = stored
-    folder = source.run.activations
+    folder = source.run.hidden_states
     fewer = dataclasses.replace(settings, layers=(0, 2))
     opened, windows = toy_runs.open_run(tmp_path / "layers", fewer)
     with pytest.raises(InputError, match=r"layers \[0, 2\].*has \[0, 1, 2\]"):
@@ -237,7 +237,7 @@ def test_a_damaged_part_is_named_and_written_anew_alone(
 ):
     source, windows = stored
     folder = tmp_path / "activations"
-    shutil.copytree(source.run.activations, folder)
+    shutil.copytree(source.run.hidden_states, folder)
     every = np.arange(len(windows))
     damage(folder / part)
     with pytest.raises(InputError, match=f"{part} .*{message}.*keeps the others"):
@@ -246,5 +246,5 @@ def test_a_damaged_part_is_named_and_written_anew_alone(
         folder, source, windows, dtype="float32", progress=toy_runs.silent
     )
     assert written == anew
-    _same_files(source.run.activations, folder)
+    _same_files(source.run.hidden_states, folder)
     assert stored_hidden_states.open_for(folder, source, windows).read(every).any()

@@ -9,7 +9,7 @@ import pytest
 import toy_runs
 from etils import epath
 
-from tfvis_jax import config
+from tfvis_jax import config_json
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import directory
 from tfvis_jax.training import checkpoint_storage, loop
@@ -86,7 +86,7 @@ def _stop_and_go_on(place, run, settings, expected):
 def test_a_folder_elsewhere(settings, expected, tmp_path):
     place = tmp_path / "scratch" / "run"
     _stop_and_go_on(place, tmp_path / "run", settings, expected)
-    with pytest.raises(InputError, match=r"seed: 0 there, 1 asked for\n  other text"):
+    with pytest.raises(InputError, match=r"seed: 0 there, 1 requested\n  other text"):
         # The same place, once more, for a run of another seed and less text.
         other = dataclasses.replace(
             settings,
@@ -146,4 +146,4 @@ def test_how_often_is_no_other_run(settings, tmp_path):
     elsewhere = dataclasses.replace(rarely, checkpoints="/elsewhere")
     with pytest.raises(InputError, match="checkpoints: None there, '/elsewhere'"):
         run.open_or_create(elsewhere)
-    assert config.from_json(config.to_json(elsewhere)) == elsewhere
+    assert config_json.from_json(config_json.to_json(elsewhere)) == elsewhere

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import toy_runs
 
-from tfvis_jax import sharding
+from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.learning import state as state_lib
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import checkpoint, held_out, loop
 
 SMALL = {"windows_per_batch": 8, "rows_per_step": 64, "checkpoint_every": 3}
@@ -71,6 +71,38 @@ def test_an_interrupted_run_ends_bitwise_the_same(
     assert [line["rows"] for line in _lines(tmp_path)] == [
         line["rows"] for line in _lines(path)
     ]
+
+
+def test_checkpoints_with_settings_of_the_first_schema_resume(
+    trained, settings, tmp_path, monkeypatch
+):
+    real = setup.identity
+
+    def first_schema(opened, windows):
+        found = real(opened, windows)
+        values = found["settings"]
+        del values["schema"]
+        values["solver"] |= values.pop("sparsity")
+        return found
+
+    monkeypatch.setattr(setup, "identity", first_schema)
+    with pytest.raises(loop.Interrupted):
+        toy_runs.fit(tmp_path, settings, stop_after=3)
+    monkeypatch.undo()
+    config_path = tmp_path / "config.json"
+    values = json.loads(config_path.read_text())
+    del values["schema"]
+    values["solver"] |= values.pop("sparsity")
+    config_path.write_text(json.dumps(values))
+    other = dataclasses.replace(
+        settings,
+        sparsity=config.SparsityConfig(target_l0=4.0),
+        checkpoints=str(tmp_path / "checkpoints"),
+    )
+    with pytest.raises(InputError, match=r"target_l0: None there, 4\.0 requested"):
+        toy_runs.fit(tmp_path / "other", other)
+    resumed = toy_runs.fit(tmp_path, settings)
+    np.testing.assert_array_equal(resumed.dictionary, trained[0].dictionary)
 
 
 def test_a_finished_run_is_left_as_it_is(trained, settings):
@@ -341,8 +373,8 @@ def test_a_profile_is_written_where_asked_for(settings, tmp_path):
 
 
 def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
-    solver = dataclasses.replace(settings.solver, equal_l0=True)
-    equal = dataclasses.replace(settings, solver=solver)
+    sparsity = config.SparsityConfig(equal_l0=True)
+    equal = dataclasses.replace(settings, sparsity=sparsity)
 
     def l0_of_layers(path, wanted, state):
         opened, windows = toy_runs.open_run(path, wanted)

@@ -139,15 +139,15 @@ def test_sigterm_to_one_saves_all_and_ends_well(settings, together, tmp_path):
     processes[1].send_signal(signal.SIGTERM)
     assert _finish(processes, seconds=60) == [0, 0]
     assert not (run / "dictionary.safetensors").exists()
-    assert "goes on" in (tmp_path / "run-1.log").read_text()
+    assert "resumes" in (tmp_path / "run-1.log").read_text()
     np.testing.assert_array_equal(_train(run, settings, processes=2), factors)
 
 
 def test_two_processes_store_what_one_does(settings, tmp_path):
     for name, processes in (("two", 2), ("one", 1)):
-        _work(tmp_path / name, settings, processes=processes, name="activations")
+        _work(tmp_path / name, settings, processes=processes, name="hidden_states")
     first, second = (
-        _files(tmp_path / name / "activations" / "states") for name in ("two", "one")
+        _files(tmp_path / name / "hidden_states" / "states") for name in ("two", "one")
     )
     assert first.keys() == second.keys() and len(first) > 2
     assert first == second

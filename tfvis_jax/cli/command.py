@@ -42,7 +42,15 @@ class Command:
         for name in sorted(self.flags):
             flag = self.flags[name]
             lines.append(f"  {_spelling(flag)}")
-            lines.append(textwrap.fill(flag.help, 79, **_INDENT))
+            lines.append(
+                textwrap.fill(
+                    f"{flag.help}{_default(flag)}",
+                    79,
+                    initial_indent=_INDENT,
+                    subsequent_indent=_INDENT,
+                    break_on_hyphens=False,
+                )
+            )
         return "\n".join(lines)
 
     def parse(self, arguments: Sequence[str]) -> list[str]:
@@ -57,7 +65,7 @@ class Command:
         try:
             return self.flags([f"tfvis {self.name}", *arguments])[1:]
         except flags.Error as error:
-            message = str(error).replace(_NO_INTEGER, "expected a whole number, got")
+            message = str(error).replace(_NO_INTEGER, "Expected a whole number, got")
             raise UsageError(message) from error
 
 
@@ -74,7 +82,7 @@ def new_flags() -> flags.FlagValues:
     """Returns the flags that every command takes."""
     values = flags.FlagValues()
     flags.DEFINE_bool(
-        "debug", False, "Show the traceback of a failure.", flag_values=values
+        "debug", False, "Show the traceback of an error.", flag_values=values
     )
     flags.DEFINE_bool("help", False, "Show this text.", flag_values=values)
     return values
@@ -82,13 +90,22 @@ def new_flags() -> flags.FlagValues:
 
 # What Python says of it.
 _NO_INTEGER = "invalid literal for int() with base 10:"
-_INDENT = {"initial_indent": " " * 6, "subsequent_indent": " " * 6}
+_INDENT = " " * 6
 
 
 def _spelling(flag: flags.Flag) -> str:
+    """Returns a flag as typed, with what it takes."""
     if flag.boolean:
-        return f"--[no]{flag.name}" if flag.default else f"--{flag.name}"
-    if flag.default is None:
-        return f"--{flag.name}=…"
-    value = flag.value if isinstance(flag.value, list) else flag.default
-    return f"--{flag.name}={','.join(value) if isinstance(value, list) else value}"
+        return f"--{flag.name}" if flag.default is False else f"--[no]{flag.name}"
+    if isinstance(flag, flags.EnumFlag):
+        return f"--{flag.name}={'|'.join(flag.parser.enum_values)}"
+    takes = {flags.IntegerParser: "N", flags.FloatParser: "X"}
+    return f"--{flag.name}={takes.get(type(flag.parser), '…')}"
+
+
+def _default(flag: flags.Flag) -> str:
+    """Returns the default of a flag whose help does not say it."""
+    if flag.default is None or isinstance(flag.default, bool) or flag.default == []:
+        return ""
+    value = flag.default
+    return f" (default: {','.join(value) if isinstance(value, list) else value})"

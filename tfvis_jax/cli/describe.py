@@ -9,23 +9,18 @@ import rich.table
 import rich.text
 from absl import flags
 
-from tfvis_jax import files
-from tfvis_jax.cli import command, progress, terminal
+from tfvis_jax import pipeline
+from tfvis_jax.cli import command, shared_flags, terminal
 from tfvis_jax.description import description as description_lib
 from tfvis_jax.description import tagging
+from tfvis_jax.description import terms as terms_lib
+from tfvis_jax.examples import contexts as contexts_lib
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
-_FACTOR = flags.DEFINE_integer(
-    "factor", None, "Number of the factor.", flag_values=FLAGS
-)
-_LAYER = flags.DEFINE_integer(
-    "layer",
-    None,
-    "Layer whose contexts are read; the one where the factor peaks by default.",
-    flag_values=FLAGS,
-)
+_FACTOR = shared_flags.factor(FLAGS)
+_LAYER = shared_flags.layer(FLAGS, "Layer whose contexts are read")
 _TAGGER = flags.DEFINE_string(
     "tagger",
     None,
@@ -33,35 +28,36 @@ _TAGGER = flags.DEFINE_string(
     "parts of speech. Needs pip install 'tfvis_jax[pos]'.",
     flag_values=FLAGS,
 )
-_JSON = flags.DEFINE_bool("json", False, "Print JSON.", flag_values=FLAGS)
+_JSON = shared_flags.json(FLAGS, "Print JSON.")
 _OUT = flags.DEFINE_string(
     "out",
     None,
-    "JSON file for all factors; those that fire nowhere are left out.",
+    "JSON file to write all factors to; dead ones are left out.",
     flag_values=FLAGS,
 )
 
-SCHEMA = "tfvis-descriptions/1"
 _CONTEXTS = 5
 _LAYERS_IN_A_ROW = 13
 _LONGEST_TERM = 26
 
 
-def run(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Prints a factor in words, or writes all of them."""
     path = command.run_argument(arguments)
-    if (_FACTOR.value is None) == (_OUT.value is None):
+    number, out = _FACTOR.value, _OUT.value
+    if number is not None and out is None:
+        _print(path, number)
+    elif number is None and out is not None:
+        _write(path, out)
+    else:
         raise command.UsageError(
             "Expected --factor=NUMBER for one factor, or --out=FILE.json for all."
         )
-    opened = run_lib.load_run(path)
-    tagger = _TAGGER.value and tagging.load(pathlib.Path(_TAGGER.value))
-    if _OUT.value is not None:
-        n_written = _write(opened, pathlib.Path(_OUT.value), tagger)
-        print(f"{n_written:,} factors\ndescriptions {_OUT.value}")
-        return
-    factor = opened.factor(_FACTOR.value)
-    found = factor.describe(layer=_LAYER.value, tagger=tagger)
+
+
+def _print(path: pathlib.Path, number: int) -> None:
+    factor = run_lib.load_run(path).factor(number)
+    found = factor.describe(layer=_LAYER.value, tagger=_tagger())
     if _JSON.value:
         print(json.dumps(found.as_json(), ensure_ascii=False))
         return
@@ -70,27 +66,16 @@ def run(arguments: Sequence[str]) -> None:
         console.print(part)
 
 
-def _write(opened, path, tagger) -> int:
-    files.check_replaceable(path, schema=SCHEMA)
-    firing = opened.examples.firing
-    if _LAYER.value is not None:
-        opened.check_layer(_LAYER.value)
-        firing = firing[[opened.trained.layers.index(_LAYER.value)]]
-    alive = firing.any(axis=0).nonzero()[0].tolist()
-    stages = progress.Stages()
-    with (
-        files.write_atomically(path) as file,
-        stages.stage("describe", "factors in words") as show,
-    ):
-        file.write(f'{{"schema": "{SCHEMA}", "factors": ['.encode())
-        for done, number in enumerate(alive, start=1):
-            found = opened.factor(number).describe(layer=_LAYER.value, tagger=tagger)
-            text = json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False)
-            file.write((",\n" if done > 1 else "\n").encode())
-            file.write(text.encode("utf-8", "replace"))
-            show(done, len(alive))
-        file.write(b"\n]}\n")
-    return len(alive)
+def _write(path: pathlib.Path, out: str) -> None:
+    with pipeline.bars() as progress:
+        n_written = pipeline.write_descriptions(
+            path, out, layer=_LAYER.value, tagger=_tagger(), progress=progress
+        )
+    print(f"{n_written:,} factors\ndescriptions {out}")
+
+
+def _tagger() -> terms_lib.Tagger | None:
+    return tagging.load(pathlib.Path(_TAGGER.value)) if _TAGGER.value else None
 
 
 def _report(
@@ -99,16 +84,16 @@ def _report(
     yield _head(found)
     yield ""
     yield from _profile(found.layers)
-    said = found.terms
-    documents = "documents" if said.counted_by == "document" else "windows"
+    terms = found.terms
+    documents = "documents" if terms.counted_by == "document" else "windows"
     yield ""
     yield rich.text.Text(
-        f"At layer {found.layer}: {said.n_contexts:,} contexts in "
-        f"{said.n_documents:,} {documents}, each of which weighs the same. z: standard "
+        f"At layer {found.layer}: {terms.n_contexts:,} contexts in "
+        f"{terms.n_documents:,} {documents}, each weighted equally. z: standard "
         "deviations above the corpus."
     )
     yield ""
-    yield _terms(found.terms, documents)
+    yield _terms(terms, documents)
     yield ""
     lists = rich.table.Table.grid(padding=(0, 2))
     lists.add_column(style="bold", no_wrap=True)
@@ -118,7 +103,7 @@ def _report(
             lists.add_row(heading, _listed(entries))
     yield lists
     yield ""
-    yield rich.text.Text("strongest contexts", style="bold")
+    yield rich.text.Text("top-activating examples", style="bold")
     contexts = rich.table.Table.grid(padding=(0, 2))
     for example in factor.examples(layer=found.layer, n=_CONTEXTS):
         contexts.add_row(
@@ -127,7 +112,7 @@ def _report(
     yield contexts
 
 
-def _head(found) -> rich.text.Text:
+def _head(found: description_lib.Description) -> rich.text.Text:
     line = rich.text.Text(f"Φ{found.factor}  ", style="bold")
     line.append(found.level, style="not bold")
     if found.label is not None:
@@ -138,7 +123,9 @@ def _head(found) -> rich.text.Text:
     return line
 
 
-def _profile(layers) -> Iterator[rich.table.Table]:
+def _profile(
+    layers: Sequence[description_lib.LayerProfile],
+) -> Iterator[rich.table.Table]:
     for start in range(0, len(layers), _LAYERS_IN_A_ROW):
         part = layers[start : start + _LAYERS_IN_A_ROW]
         table = rich.table.Table.grid(padding=(0, 1))
@@ -155,18 +142,20 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f}" if share < 0.1 else f"{100 * share:.1f}"
 
 
-def _terms(terms, documents) -> rich.table.Table:
+def _terms(terms: terms_lib.Terms, documents: str) -> rich.table.Table:
     both = rich.table.Table.grid(padding=(0, 4))
     both.add_row(
         _term_table("at the factor", terms.at, documents),
-        _term_table("in the 10 words round it", terms.around, documents),
+        _term_table("in the 10 words around it", terms.around, documents),
     )
     return both
 
 
-def _term_table(heading, found, documents) -> rich.console.RenderableType:
+def _term_table(
+    heading: str, found: Sequence[terms_lib.Term], documents: str
+) -> rich.console.RenderableType:
     if not found:
-        return rich.text.Text(f"{heading}: nothing is above the corpus", style="dim")
+        return rich.text.Text(f"{heading}: nothing above the corpus", style="dim")
     table = rich.table.Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column(
         heading, no_wrap=True, overflow="ellipsis", max_width=_LONGEST_TERM
@@ -182,7 +171,7 @@ def _term_table(heading, found, documents) -> rich.console.RenderableType:
     return table
 
 
-def _listed(entries) -> rich.text.Text:
+def _listed(entries: Sequence[tuple[str, str]]) -> rich.text.Text:
     line = rich.text.Text()
     for place, (entry, figure) in enumerate(entries):
         line.append(" · " if place else "", style="dim")
@@ -191,7 +180,7 @@ def _listed(entries) -> rich.text.Text:
     return line
 
 
-def _context(example) -> rich.text.Text:
+def _context(example: contexts_lib.Example) -> rich.text.Text:
     line = rich.text.Text(terminal.printable(example.before))
     line.append(terminal.printable(example.word), style="bold underline")
     line.append(terminal.printable(example.after))
@@ -202,11 +191,12 @@ COMMAND = command.Command(
     name="describe",
     usage="RUN --factor=N [--flags]",
     description=(
-        "Says a factor in words: the words and n-grams that stand where it fires, and "
-        "round it, more than in the corpus; where in the network it lives; the factors "
-        "nearest to it; and, where the model has a masked-LM head, the vocabulary that "
-        "its direction raises and lowers. Needs the examples of the run."
+        "Describes a factor in words: the words and n-grams that occur where it fires, "
+        "and around it, more than in the corpus; where in the network it lives; its "
+        "nearest and co-firing factors; and, where the model has a masked-LM head, the "
+        "vocabulary that its direction raises and lowers. Needs the examples of the "
+        "run."
     ),
     flags=FLAGS,
-    run=run,
+    run=main,
 )

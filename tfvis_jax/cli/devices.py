@@ -6,8 +6,7 @@ import jax
 from absl import flags
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import distributed, sharding
-from tfvis_jax.cli import progress
+from tfvis_jax import distributed, pipeline, sharding
 from tfvis_jax.data import loader
 
 
@@ -17,37 +16,37 @@ def define(values: flags.FlagValues) -> None:
         "mesh",
         None,
         "How devices share the work: rows over `data`, the dictionary over `factor`, "
-        "such as data=-1,factor=2; -1 takes all that are left. By default rows over as "
-        "many as divide --windows_per_batch / 8.",
+        "such as data=-1,factor=2; -1 takes all that are left. (default: the rows over "
+        "as many devices as divide --windows_per_batch / 8)",
         flag_values=values,
     )
     flags.DEFINE_bool(
         "distributed",
         False,
-        "Work together with the other processes of a TPU pod, of SLURM, Open MPI or "
-        "GKE, which run the same command.",
+        "Join the other processes of a TPU pod, SLURM, Open MPI or GKE job, which run "
+        "the same command.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "coordinator",
         None,
-        "HOST:PORT of the first of several processes, where no cluster says so.",
+        "HOST:PORT of the first of several processes, where no cluster names it.",
         flag_values=values,
     )
     flags.DEFINE_integer(
-        "num_processes", None, "How many there are.", lower_bound=1, flag_values=values
+        "num_processes", None, "Number of processes.", lower_bound=1, flag_values=values
     )
     flags.DEFINE_integer(
         "process_id",
         None,
-        "Which one this is, from 0.",
+        "Number of this process, from 0.",
         lower_bound=0,
         flag_values=values,
     )
 
 
 def joined(values: flags.FlagValues) -> contextlib.AbstractContextManager[None]:
-    """Joins the other processes, if there are any; before any use of a device."""
+    """Joins the other processes, if there are any; call before any use of a device."""
     others = (values.coordinator, values.num_processes, values.process_id)
     if not values.distributed and all(value is None for value in others):
         return contextlib.nullcontext()
@@ -57,7 +56,7 @@ def joined(values: flags.FlagValues) -> contextlib.AbstractContextManager[None]:
 def mesh(
     values: flags.FlagValues, config: config_lib.RunConfig | None = None
 ) -> jax.sharding.Mesh:
-    """Returns the mesh that was asked for, or the widest that the sizes allow.
+    """Returns the requested mesh, or the widest that the sizes allow.
 
     Args:
       values: the flags.
@@ -71,8 +70,8 @@ def mesh(
     found = sharding.widest(num_parts=loader.num_parts(config.windows_per_batch))
     if found.size < jax.device_count():
         every = loader.WINDOWS_PER_PART * jax.device_count()
-        progress.note(
-            f"{found.size} of {jax.device_count()} devices are used; a multiple of "
-            f"{every} for --windows_per_batch would use all."
+        pipeline.note(
+            f"{found.size} of {jax.device_count()} devices are used. To use all, make "
+            f"--windows_per_batch a multiple of {every}."
         )
     return found

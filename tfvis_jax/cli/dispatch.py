@@ -1,6 +1,6 @@
-"""Dispatch: find the command, read its flags, turn failures into a sentence.
+"""Dispatch: find the command, read its flags, turn errors into a sentence.
 
-Exit codes: 0 done, or stopped by SIGTERM with nothing lost; 1 failed; 2 wrong usage.
+Exit codes: 0 done, or stopped by SIGTERM with nothing lost; 1 error; 2 wrong usage.
 """
 
 import contextlib
@@ -12,32 +12,33 @@ import traceback
 from collections.abc import Sequence
 
 import tfvis_jax
-from tfvis_jax import files
+from tfvis_jax import errors, files
 from tfvis_jax.cli import command, signals
 from tfvis_jax.errors import InputError, Terminated
 
-# In the order in which a person meets them. Each is imported when it is called, so that
-# this list shows at once.
+# In the order of use. Each is imported when it is called, so that this list shows at
+# once.
 _COMMANDS = {
-    "demo": "the whole way once, on a small model and 96 Wikipedia articles",
-    "plan": "say what a run takes of each device, and whether it fits",
+    "demo": "run every step once, on a small model and 96 Wikipedia articles",
+    "plan": "estimate the memory and work of a run, and whether it fits",
     "train": "learn a dictionary of factors from text",
-    "activations": "store the model's hidden states, to train on more than once",
+    "hidden_states": "store the model's hidden states, to train on more than once",
     "evaluate": "measure how good the dictionary is",
-    "examples": "find the tokens that fire each factor most",
-    "levels": "say which factors are words, patterns or of long range",
+    "examples": "find the top-activating examples of each factor",
+    "levels": "tell which factors are words, patterns or long-range",
     "export": "write the page of a run as files that open anywhere",
     "view": "open the page of a run in the browser",
     "encode": "write a sentence of your own as sums of factors",
     "explain": "show which tokens make a factor fire",
-    "describe": "say a factor in words",
+    "describe": "describe a factor in words",
     "labels": "exchange labels of factors with tools that make them",
 }
+_ALIASES = {"activations": "hidden_states"}
 
 # What to say after Ctrl-C.
-_RESUMES = dict.fromkeys(
-    ("demo", "train", "activations", "examples"),
-    "The same command goes on where it stopped.",
+_RESUMES: dict[str, str] = dict.fromkeys(
+    ("demo", "train", "hidden_states", "examples"),
+    "The same command resumes where it stopped.",
 )
 _HELP = ("--help", "-h", "-help")
 
@@ -50,16 +51,17 @@ usage: tfvis COMMAND RUN [--flags]
 {commands}
 
 `tfvis COMMAND --help` explains a command. RUN is a directory: `tfvis train` makes it,
-the others take all their settings from it."""
+and the others take all their settings from it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments else ""
+    name = _ALIASES.get(name, name)
     debug = "--debug" in arguments
     if not debug:
-        # Libraries log what is told here in a sentence.
+        # Libraries log what is said here in a sentence.
         logging.disable(logging.ERROR)
     try:
         return _dispatch(name, arguments[1:])
@@ -72,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         _complain(error, debug)
     except KeyboardInterrupt as stop:
-        onward = _RESUMES.get(name, "Nothing half-written is left.")
-        print(f"\ntfvis {name}: stopped. {onward}", file=sys.stderr)
+        onward = _RESUMES.get(name, "No half-written file is left.")
+        print(f"\ntfvis {name}: Stopped. {onward}", file=sys.stderr)
         return 0 if isinstance(stop, Terminated) else 1
     except BrokenPipeError:  # `tfvis encode … | head`
         # Python would complain again when it closes the stream at exit.
@@ -91,7 +93,7 @@ def _dispatch(name: str, arguments: list[str]) -> int:
         print(f"tfvis_jax {tfvis_jax.__version__}")
         return 0
     if name not in _COMMANDS:
-        raise command.UsageError(f"there is no command {name!r}.\n\n{_overview()}")
+        raise command.UsageError(f"There is no command {name!r}.\n\n{_overview()}")
     with signals.terminating() if name in _RESUMES else contextlib.nullcontext():
         return _run(_load(name), arguments)
 
@@ -107,12 +109,12 @@ def _run(chosen: command.Command, arguments: list[str]) -> int:
 def _explain(error: Exception) -> str:
     if files.is_disk_full(error):
         return str(files.no_space(getattr(error, "filename", None) or "the run"))
-    if isinstance(error, MemoryError):
-        return f"Not enough memory: {error}. Smaller batches or fewer factors help."
+    if errors.is_out_of_memory(error):
+        return str(errors.no_memory(error))
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}."
     return (
-        f"failed unexpectedly ({type(error).__name__}: {error}). Run it with --debug "
+        f"Failed unexpectedly ({type(error).__name__}: {error}). Run it with --debug "
         "for the traceback."
     )
 
@@ -122,7 +124,7 @@ def _load(name: str) -> command.Command:
 
 
 def _overview() -> str:
-    rows = [f"  {name:<11} {summary}" for name, summary in _COMMANDS.items()]
+    rows = [f"  {name:<13} {summary}" for name, summary in _COMMANDS.items()]
     return _OVERVIEW.format(commands="\n".join(rows))
 
 

@@ -1,37 +1,36 @@
-"""`tfvis encode`: a sentence of one's own as sums of factors."""
+"""`tfvis encode`: a sentence of your own as sums of factors."""
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import rich.text
 from absl import flags
 
-from tfvis_jax.cli import command, terminal
+from tfvis_jax.cli import command, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.notebook import sentence
 
 FLAGS = command.new_flags()
 _TOP = flags.DEFINE_integer(
     "top", 5, "Factors shown for each token.", lower_bound=1, flag_values=FLAGS
 )
 _LAYERS = flags.DEFINE_list(
-    "layers", [], "Layers to show, such as 0,4; all by default.", flag_values=FLAGS
+    "layers", [], "Layers to show, such as 0,4. (default: all)", flag_values=FLAGS
 )
-_JSON = flags.DEFINE_bool(
-    "json", False, "Print JSON with every active factor.", flag_values=FLAGS
-)
+_JSON = shared_flags.json(FLAGS, "Print JSON with every active factor.")
 
 
-def run(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Prints the factors of every token of a sentence, layer by layer."""
     if len(arguments) != 2:
         raise command.UsageError(
             f"Expected RUN and one sentence in quotes, got {len(arguments)} arguments."
         )
-
-    opened = run_lib.load_run(arguments[0])
-    layers = _chosen_layers(opened.trained.layers)
-    encoded = opened.encode(arguments[1])
+    run = run_lib.load_run(arguments[0])
+    layers = _chosen_layers(run.trained.layers)
+    encoded = run.encode(arguments[1])
     if _JSON.value:
         print(json.dumps(_as_json(encoded, layers), ensure_ascii=False))
         return
@@ -43,10 +42,7 @@ def run(arguments: Sequence[str]) -> None:
 def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:
     if not _LAYERS.value:
         return available
-    try:
-        chosen = tuple(int(layer) for layer in _LAYERS.value)
-    except ValueError:
-        chosen = (-1,)
+    chosen = tuple(shared_flags.numbers("layers", _LAYERS.value))
     if not set(chosen) <= set(available):
         raise command.UsageError(
             f"Expected --layers out of {list(available)}, got {_LAYERS.value}."
@@ -54,7 +50,7 @@ def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:
     return chosen
 
 
-def _table(encoded, layer: int, *, top: int) -> list[str]:
+def _table(encoded: sentence.EncodedSentence, layer: int, *, top: int) -> list[str]:
     index = encoded.layers.index(layer)
     width = max(len(token) for token in encoded.tokens)
     lines = [
@@ -72,8 +68,10 @@ def _table(encoded, layer: int, *, top: int) -> list[str]:
     return lines
 
 
-def _as_json(encoded, layers: tuple[int, ...]) -> dict:
-    def token(index: int, place: int) -> dict:
+def _as_json(
+    encoded: sentence.EncodedSentence, layers: tuple[int, ...]
+) -> dict[str, Any]:
+    def token(index: int, place: int) -> dict[str, Any]:
         codes = encoded.codes[index, place]
         active = np.flatnonzero(codes)
         return {
@@ -107,11 +105,11 @@ COMMAND = command.Command(
     usage='RUN "A SENTENCE" [--flags]',
     description=(
         "Prints, for every layer and token: the number of active factors (L0), the "
-        "norm of what they leave unexplained relative to the hidden state's "
+        "norm of the residual relative to that of the hidden state "
         "(residual), the duality gap of the code, and the strongest factors with their "
-        "activations; last, how the codes were found. A sentence that begins with a "
-        "dash goes after --."
+        "activations; last, how the codes were found. Put a sentence that begins with "
+        "a dash after --."
     ),
     flags=FLAGS,
-    run=run,
+    run=main,
 )

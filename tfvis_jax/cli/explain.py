@@ -1,75 +1,70 @@
 """`tfvis explain`: which tokens make a factor fire."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import rich.console
 import rich.text
 from absl import flags
 
-from tfvis_jax.cli import command, terminal
+from tfvis_jax.cli import command, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
-from tfvis_jax.runs import setup
 from tfvis_jax.saliency import example_target
 from tfvis_jax.saliency import explanation as explanation_lib
 from tfvis_jax.saliency import quality as quality_lib
 from tfvis_jax.saliency import target as target_lib
 
 FLAGS = command.new_flags()
-_FACTOR = flags.DEFINE_integer(
-    "factor", None, "Number of the factor; required.", flag_values=FLAGS
-)
-_LAYER = flags.DEFINE_integer(
-    "layer",
-    None,
-    "Layer; the one where the factor peaks by default.",
-    flag_values=FLAGS,
-)
+_FACTOR = shared_flags.factor(FLAGS)
+_LAYER = shared_flags.layer(FLAGS, "Layer at which the factor fires")
 _EXAMPLE = flags.DEFINE_integer(
     "example",
     None,
-    "Rank among the stored examples of factor and layer, 1, the strongest, by default.",
+    "Rank among the top-activating examples of factor and layer. (default: 1)",
     lower_bound=1,
     flag_values=FLAGS,
 )
 _TEXT = flags.DEFINE_string(
     "text",
     None,
-    "A text of your own in place of an example; its token that fires "
-    "the factor most is explained.",
+    "A text of your own instead of an example; the token that fires the factor most "
+    "is explained.",
     flag_values=FLAGS,
 )
 _METHODS = flags.DEFINE_list(
-    "methods", list(explanation_lib.METHODS), "Maps to make.", flag_values=FLAGS
+    "methods",
+    list(explanation_lib.METHODS),
+    "Saliency maps to make.",
+    flag_values=FLAGS,
 )
 _REPLACEMENT = flags.DEFINE_enum(
     "replacement",
     "unk",
     explanation_lib.REPLACEMENTS,
-    "What takes the place of a token.",
+    "What replaces a token.",
     flag_values=FLAGS,
 )
 _SAMPLES = flags.DEFINE_integer(
     "max_samples",
     2001,
-    "Masks that LIME draws, at most.",
+    "Masks that LIME draws at most.",
     lower_bound=100,
     flag_values=FLAGS,
 )
 _ADAPTIVE = flags.DEFINE_bool(
     "adaptive",
     True,
-    "Stop LIME once every weight's standard error is at most 5 % of "
-    "the largest weight.",
+    "Stop LIME once the standard error of every weight is at most 5 % of the largest "
+    "weight.",
     flag_values=FLAGS,
 )
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "Decides LIME's masks.", lower_bound=0, flag_values=FLAGS
+    "seed", 0, "Seed of LIME's masks.", lower_bound=0, flag_values=FLAGS
 )
-_JSON = flags.DEFINE_bool("json", False, "Print JSON.", flag_values=FLAGS)
+_JSON = shared_flags.json(FLAGS, "Print JSON.")
 
-# Of the largest weight: tokens below it are not coloured.
+# Fraction of the largest weight below which tokens are not coloured.
 _FAINTEST = 0.1
 _POSITIVE, _NEGATIVE = (255, 140, 0), (90, 140, 255)
 _CONTEXT = {
@@ -85,33 +80,26 @@ _NAMES = {
 }
 
 
-def run(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Prints maps of the tokens that make a factor fire."""
     path = command.run_argument(arguments)
-    _check_usage()
-    opened_run = run_lib.load_run(path)
-    factor = _FACTOR.value
-    opened_run.factor(factor)  # says the range
+    factor = _checked_factor()
+    run = run_lib.load_run(path)
+    run.check_factor(factor)
     layer = _LAYER.value
     if layer is None:
-        layer = opened_run.peak_layer(factor)
+        layer = run.peak_layer(factor)
     if _TEXT.value is None:
         rank = _EXAMPLE.value or 1
-        target = example_target.of_example(
-            opened_run, factor=factor, layer=layer, rank=rank
-        )
+        target = example_target.of_example(run, factor=factor, layer=layer, rank=rank)
         source = {"example": rank, "note": f"example {rank} of the corpus"}
-        opened = setup.open_model(opened_run.directory, opened_run.config)
     else:
-        opened = setup.open_model(opened_run.directory, opened_run.config)
         found = target_lib.in_text(
-            opened, opened_run.trained, _TEXT.value, layer=layer, factor=factor
+            run.opened, run.trained, _TEXT.value, layer=layer, factor=factor
         )
         target, source = found.target, {"text": _TEXT.value, "note": _windowed(found)}
-    [explanation] = explanation_lib.explain(
-        opened,
-        opened_run.trained,
-        [target],
+    explanation = run.explain_target(
+        target,
         layer=layer,
         methods=_METHODS.value,
         replacement=_REPLACEMENT.value,
@@ -127,7 +115,8 @@ def run(arguments: Sequence[str]) -> None:
         console.print(line)
 
 
-def _check_usage() -> None:
+def _checked_factor() -> int:
+    """Returns --factor; UsageError where flags are missing or contradict each other."""
     if _FACTOR.value is None:
         raise command.UsageError("Expected --factor=NUMBER.")
     if _TEXT.value is not None and _EXAMPLE.value is not None:
@@ -137,6 +126,7 @@ def _check_usage() -> None:
             f"Expected --methods out of {', '.join(explanation_lib.METHODS)}; got "
             f"{_METHODS.value}."
         )
+    return _FACTOR.value
 
 
 def _windowed(found: target_lib.FoundInText) -> str:
@@ -149,7 +139,9 @@ def _windowed(found: target_lib.FoundInText) -> str:
     )
 
 
-def _report(explanation, note) -> Iterator[rich.text.Text]:
+def _report(
+    explanation: explanation_lib.Explanation, note: str
+) -> Iterator[rich.text.Text]:
     target = explanation.target
     word = terminal.printable(target.texts[target.position])
     yield rich.text.Text(
@@ -177,7 +169,7 @@ def _report(explanation, note) -> Iterator[rich.text.Text]:
     yield legend
 
 
-def _coloured(target, weights) -> rich.text.Text:
+def _coloured(target: target_lib.Target, weights: np.ndarray) -> rich.text.Text:
     line = rich.text.Text("  ")
     largest = np.max(np.abs(weights), initial=0)
     for place in target.places.tolist():
@@ -192,20 +184,20 @@ def _coloured(target, weights) -> rich.text.Text:
     return line
 
 
-def _background(colour, share) -> str:
+def _background(colour: tuple[int, int, int], share: float) -> str:
     # From near white to the full colour, with black on it: readable on any terminal.
     blend = [round(255 + share * (part - 255)) for part in colour]
     return f"black on rgb({blend[0]},{blend[1]},{blend[2]})"
 
 
-def _strongest(explanation, method) -> str:
+def _strongest(explanation: explanation_lib.Explanation, method: str) -> str:
     return ", ".join(
         f"{terminal.printable(text)} {weight:+.3f}"
         for text, weight in explanation.strongest(method)
     )
 
 
-def _facts(facts) -> str:
+def _facts(facts: Mapping[str, float]) -> str:
     if "r2" in facts:
         return (
             f": R² {facts['r2']:.3f}, {facts['n_samples']} masks, stability over two "
@@ -214,7 +206,7 @@ def _facts(facts) -> str:
         )
     if "baseline" in facts:
         return (
-            f": α of the baseline {facts['baseline']:.3f}, missed by the sum "
+            f": α of the baseline {facts['baseline']:.3f}, completeness error "
             f"{facts['error']:.1%}"
         )
     return ""
@@ -232,11 +224,10 @@ COMMAND = command.Command(
     name="explain",
     usage='RUN --factor=N [--layer=L] [--example=K | --text="A TEXT"]',
     description=(
-        "Shows which tokens of a window make a factor fire at one of them: by LIME, by "
-        "occlusion and by derivatives, each with what happens when tokens come and go "
-        "in its order. Needs the examples of the run, unless there are --text and "
-        "--layer."
+        "Shows which tokens of a window make a factor fire at one of them: by LIME, "
+        "occlusion and gradients, each with its insertion and deletion scores. Needs "
+        "the examples of the run, unless --text and --layer are given."
     ),
     flags=FLAGS,
-    run=run,
+    run=main,
 )

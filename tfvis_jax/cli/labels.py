@@ -1,4 +1,4 @@
-"""`tfvis labels`: what other tools, or people, call the factors."""
+"""`tfvis labels`: names of factors, from other tools or people."""
 
 import pathlib
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ import rich.table
 import rich.text
 from absl import flags
 
-from tfvis_jax.cli import command, progress, terminal
+from tfvis_jax import pipeline
+from tfvis_jax.cli import command, shared_flags, terminal
 from tfvis_jax.description import label_prompts
-from tfvis_jax.description import labels as labels_lib
 from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
@@ -28,16 +28,11 @@ _IMPORT = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 _FACTORS = flags.DEFINE_list(
-    "factors", [], "Factors to export, such as 3,12; all by default.", flag_values=FLAGS
+    "factors", [], "Factors to export, such as 3,12. (default: all)", flag_values=FLAGS
 )
-_LAYER = flags.DEFINE_integer(
-    "layer",
-    None,
-    "Layer to export; the one where each factor peaks by default.",
-    flag_values=FLAGS,
-)
+_LAYER = shared_flags.layer(FLAGS, "Layer to export")
 _TOP = flags.DEFINE_integer(
-    "top", 10, "Strongest windows of a factor.", lower_bound=1, flag_values=FLAGS
+    "top", 10, "Top-activating windows of a factor.", lower_bound=1, flag_values=FLAGS
 )
 _PER_QUANTILE = flags.DEFINE_integer(
     "per_quantile",
@@ -55,78 +50,61 @@ _NEGATIVE = flags.DEFINE_integer(
 )
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Exports material, imports labels, or lists them."""
+def main(arguments: Sequence[str]) -> None:
+    """Exports prompts, imports labels, or lists them."""
     path = command.run_argument(arguments)
     if _EXPORT.value is not None and _IMPORT.value is not None:
         raise command.UsageError("Expected --export or --import, got both.")
-    opened = run_lib.load_run(path)
     if _EXPORT.value is not None:
-        _export(opened)
+        _export(path, _EXPORT.value)
     elif _IMPORT.value is not None:
-        _import(opened, path)
+        _import(path, _IMPORT.value)
     else:
-        _list(opened, path)
+        _list(path)
 
 
-def _export(opened) -> None:
-    target = pathlib.Path(_EXPORT.value)
-    factors = _chosen(opened)
-    with progress.Stages().stage("export", "windows of every factor") as show:
-        n_written = label_prompts.write(
+def _export(path: pathlib.Path, target: str) -> None:
+    chosen = shared_flags.numbers("factors", _FACTORS.value) or None
+    counts = label_prompts.Counts(
+        top=_TOP.value, per_quantile=_PER_QUANTILE.value, negative=_NEGATIVE.value
+    )
+    with pipeline.bars() as progress:
+        exported = pipeline.export_prompts(
+            path,
             target,
-            opened,
-            factors,
+            factors=chosen,
             layer=_LAYER.value,
-            counts=label_prompts.Counts(
-                top=_TOP.value,
-                per_quantile=_PER_QUANTILE.value,
-                negative=_NEGATIVE.value,
-            ),
-            progress=show,
+            counts=counts,
+            progress=progress,
         )
-    silent = len(factors) - n_written
-    left_out = f"; {silent:,} do not fire and are left out" if silent else ""
-    print(f"{n_written:,} factors{left_out}\nprompts {target}")
+    dead = exported.n_dead
+    left_out = f"; {dead:,} do not fire and are left out" if dead else ""
+    print(f"{exported.n_written:,} factors{left_out}\nprompts {target}")
 
 
-def _chosen(opened) -> list[int]:
-    if not _FACTORS.value:
-        return list(range(len(opened.trained.factors)))
-    try:
-        chosen = [int(number) for number in _FACTORS.value]
-    except ValueError:
-        raise command.UsageError(
-            f"Expected numbers as --factors, such as 3,12; got {_FACTORS.value}."
-        ) from None
-    return [opened.factor(number).number for number in dict.fromkeys(chosen)]
-
-
-def _import(opened, path) -> None:
-    n_factors = len(opened.trained.factors)
-    new = labels_lib.read(_IMPORT.value, n_factors=n_factors)
-    with opened.directory.lock():
-        known = opened.labels
-        labels_lib.save(opened.directory.labels, known | new, opened.trained)
-    replaced = len(known.keys() & new.keys())
+def _import(path: pathlib.Path, source: str) -> None:
+    found = pipeline.import_labels(path, source)
+    run = run_lib.load_run(path)
     print(
-        f"{len(new):,} labels read, {replaced:,} of them in place of others; "
-        f"{len(known | new):,} of {n_factors:,} factors have one\n"
-        f"labels   {opened.directory.labels}\n"
+        f"{found.n_read:,} labels read, {found.n_replaced:,} of them in place of "
+        f"others; {found.n_labelled:,} of {len(run.trained.factors):,} factors have "
+        "one\n"
+        f"labels   {run.directory.labels}\n"
         f"next     tfvis export {path} shows them on the page"
     )
 
 
-def _list(opened, path) -> None:
-    if not opened.labels:
+def _list(path: pathlib.Path) -> None:
+    labels = run_lib.load_run(path).labels
+    if not labels:
         print(
             f"No factor has a label. `tfvis labels {path} --export=FILE.json`\n"
             "writes what a tool needs to make some; --import=FILE.json reads them."
         )
         return
     table = rich.table.Table.grid(padding=(0, 2))
-    for number in sorted(opened.labels):
-        label = opened.labels[number]
+    for number in sorted(labels):
+        label = labels[number]
         remarks = rich.text.Text(terminal.printable(" ".join(label.remarks)), "dim")
         text = rich.text.Text(terminal.printable(label.text))
         table.add_row(f"Φ{number}", text, remarks)
@@ -143,5 +121,5 @@ COMMAND = command.Command(
         "come back. Without either, lists the labels of the run."
     ),
     flags=FLAGS,
-    run=run,
+    run=main,
 )

@@ -1,17 +1,20 @@
-"""`tfvis plan`: what a run takes and whether it fits, before anything runs."""
+"""`tfvis plan`: the memory and work of a run, and whether it fits, before it runs."""
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from absl import flags
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import models, sharding
-from tfvis_jax.cli import command, plan_text, settings
+from tfvis_jax.cli import command, plan_text, settings, shared_flags
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled, costs, plan, topology
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.training import metrics_log
@@ -21,47 +24,47 @@ settings.define(FLAGS)
 _MESH = flags.DEFINE_string(
     "mesh",
     f"{sharding.DATA}=-1,{sharding.FACTOR}=1",
-    "Devices that share the rows (data) and the dictionary (factor); -1 is what the "
+    "Devices that share the rows (data) and the dictionary (factor); -1 takes what the "
     "other leaves.",
     flag_values=FLAGS,
 )
 _NUM_DEVICES = flags.DEFINE_integer(
     "num_devices",
     None,
-    "Devices in all; those at hand by default.",
+    "Devices in all. (default: those of this machine)",
     lower_bound=1,
     flag_values=FLAGS,
 )
 _DEVICE_MEMORY = flags.DEFINE_float(
     "device_memory",
     None,
-    "GiB of a device; by default those of the devices at hand or of the topology.",
+    "Memory of a device in GiB. (default: that of this machine's or the topology's)",
     lower_bound=0,
     flag_values=FLAGS,
 )
 _TOPOLOGY = flags.DEFINE_string(
     "topology",
     None,
-    "Compile for this slice of TPUs, such as v5e:16x16, which need not be at hand.",
+    "Compile for this slice of TPUs, such as v5e:16x16, without having one.",
     flag_values=FLAGS,
 )
 _TOTAL_ROWS = flags.DEFINE_float(
     "total_rows",
     None,
-    "Hidden states to train on in all; those of the run's text by default.",
+    "Hidden states to train on in all. (default: those of the run's text)",
     lower_bound=1,
     flag_values=FLAGS,
 )
 _MEASURED = flags.DEFINE_string(
     "measured",
     None,
-    "Run whose log says how fast rows are; RUN itself by default.",
+    "Run whose log says how many rows a second were trained on. (default: RUN)",
     flag_values=FLAGS,
 )
-_JSON = flags.DEFINE_bool("json", False, "Print JSON.", flag_values=FLAGS)
+_JSON = shared_flags.json(FLAGS, "Print JSON.")
 
 
-def run(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Prints the plan of a run or of flags."""
     if len(arguments) > 1:
         raise command.UsageError(f"Expected at most one run, got {list(arguments)}.")
@@ -97,7 +100,7 @@ def run(arguments: Sequence[str]) -> None:
     print(json.dumps(document, indent=1) if _JSON.value else plan_text.text(document))
 
 
-def _config(directory) -> config_lib.RunConfig:
+def _config(directory: directory_lib.RunDirectory | None) -> config_lib.RunConfig:
     if directory and (directory.config_path.is_file() or not FLAGS.model):
         return settings.override(directory.read_config(), FLAGS)
     if not FLAGS.text:
@@ -106,7 +109,7 @@ def _config(directory) -> config_lib.RunConfig:
     return settings.build(FLAGS)
 
 
-def _check_layers(config, model) -> None:
+def _check_layers(config: config_lib.RunConfig, model: bert_config.BertConfig) -> None:
     last = compiled.layers_of(config, model)[-1]
     if last > model.n_layers:
         raise InputError(
@@ -132,28 +135,36 @@ def _device_memory() -> int | None:
     return plan.device_memory(jax.local_devices()[0])
 
 
-def _rate(path) -> plan.Rate | None:
+def _rate(path: str | os.PathLike[str] | None) -> plan.Rate | None:
     if path is None:
         return None
     log = metrics_log.read(directory_lib.RunDirectory(path).metrics)
     return plan.measured_rate(log)
 
 
-def _windows(directory) -> windows_lib.Windows | None:
-    """Opens the text of a run where it is tokens already."""
+def _windows(
+    directory: directory_lib.RunDirectory | None,
+) -> windows_lib.Windows | None:
+    """Opens the token windows of a run that has some."""
     if directory is None or not (directory.tokens / "index.json").is_file():
         return None
     return windows_lib.open(directory.tokens)
 
 
-def _rows_of_text(windows, config, model) -> float | None:
+def _rows_of_text(
+    windows: windows_lib.Windows | None,
+    config: config_lib.RunConfig,
+    model: bert_config.BertConfig,
+) -> float | None:
     if windows is None:
         return None
     tokens = int(windows.num_rows(windows.train).sum()) * config.num_epochs
     return tokens * len(compiled.layers_of(config, model)) * config.row_fraction
 
 
-def _compiled(config, model, mesh) -> dict | None:
+def _compiled(
+    config: config_lib.RunConfig, model: bert_config.BertConfig, mesh: costs.Mesh
+) -> dict[str, Any] | None:
     if not _TOPOLOGY.value:
         return None
     programs = topology.compile_programs(
@@ -179,11 +190,12 @@ COMMAND = command.Command(
     name="plan",
     usage="[RUN] [--model=FOLDER_OR_NAME] [--flags]",
     description=(
-        "Says what a run takes of each device, whether that fits, and what it computes "
-        "and exchanges, from a run's settings or from flags; nothing is trained. Times "
-        "are those of a run that was measured, or none. With --topology XLA compiles "
-        "the training step for TPUs that are not at hand (one to five minutes)."
+        "Estimates the memory that a run takes on each device, whether it fits, and "
+        "how much it computes and exchanges, from a run's settings or from flags; "
+        "nothing is trained. Times are extrapolated from a measured run, or not given. "
+        "With --topology XLA compiles the training step for TPUs that this machine "
+        "does not have (one to five minutes)."
     ),
     flags=FLAGS,
-    run=run,
+    run=main,
 )

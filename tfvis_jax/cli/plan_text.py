@@ -5,9 +5,9 @@ from typing import Any
 from tfvis_jax.planning import plan as plan_lib
 
 _MIB, _GIB = 2**20, 2**30
-# Exchanges below it are a number a row or a factor.
+# Smaller exchanges are of one number a row or a factor.
 _LARGE = 2**16
-_LOOPS = {0: "once", 1: "each look", 2: "each solver step"}
+_LOOPS = {0: "once", 1: "each check", 2: "each solver step"}
 _MEANING = {
     "weights": "weights of the encoder",
     "dictionary": "dictionary",
@@ -30,7 +30,7 @@ def document(
     rate_of: str,
     compiled: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Returns everything that is known, as JSON takes it.
+    """Returns the plan as a JSON document.
 
     Args:
       planned: the plan.
@@ -70,20 +70,18 @@ def document(
 
 
 def text(document: dict[str, Any]) -> str:
-    """Returns a document as lines to read."""
+    """Returns a document as lines of text."""
     mesh = document["mesh"]
     devices = mesh["data"] * mesh["factor"]
     lines = [
         f"{devices} {mesh['platform']} device{'s' * (devices > 1)} "
         f"(data={mesh['data']}, factor={mesh['factor']}), solver {document['solver']}",
         "",
-        "memory of a device, MiB",
+        "memory per device, MiB",
     ]
     for name, meaning in _MEANING.items():
         lines.append(f"  {meaning:<26} {document['bytes'][name] / _MIB:>12,.1f}")
-    lines.append(
-        f"  {'at once, at most':<26} {document['bytes']['peak'] / _MIB:>12,.1f}"
-    )
+    lines.append(f"  {'peak':<26} {document['bytes']['peak'] / _MIB:>12,.1f}")
     lines += ["", _verdict(document), "", *_work(document), *_total(document)]
     lines += ["", _stored(document)]
     if document["compiled"]:
@@ -91,13 +89,13 @@ def text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _verdict(document) -> str:
+def _verdict(document: dict[str, Any]) -> str:
     have = document["device_memory"]
     if have is None:
-        return "whether it fits: unknown; --device_memory says how much a device has"
+        return "fits: unknown; give the memory of a device as --device_memory"
     most = document["most_rows"]
     remedy = (
-        f"; steps of up to {most:,} rows would" if most else "; no number of rows would"
+        f"; up to {most:,} rows a step would" if most else "; no number of rows would"
     )
     return (
         f"{'fits' if document['fits'] else 'does not fit'} the {have / _GIB:,.2f} GiB "
@@ -105,7 +103,7 @@ def _verdict(document) -> str:
     )
 
 
-def _work(document) -> list[str]:
+def _work(document: dict[str, Any]) -> list[str]:
     step = document["step"]
     exchanged = step["exchanged_rows"] + step["exchanged_gradient"]
     return [
@@ -118,7 +116,7 @@ def _work(document) -> list[str]:
     ]
 
 
-def _total(document) -> list[str]:
+def _total(document: dict[str, Any]) -> list[str]:
     lines = []
     if "total_rows" in document:
         lines += [
@@ -142,20 +140,20 @@ def _total(document) -> list[str]:
                 said = f"{minutes / 60:,.2f} hours"
             lines.append(f"at that rate the whole run takes {said}")
     else:
-        lines += ["", "time: unknown until some is measured (--measured=RUN)"]
+        lines += ["", "time: unknown; --measured=RUN extrapolates from a run"]
     return lines
 
 
-def _stored(document) -> str:
+def _stored(document: dict[str, Any]) -> str:
     found = document.get("stored")
     text = "" if found is None else f", {found / 1e9:,.2f} GB for this text"
     return (
-        "hidden states on a disk, if `tfvis activations` stores them:\n  "
+        "hidden states on disk, if `tfvis hidden_states` stores them:\n  "
         f"{document['stored_token'] / 1000:,.1f} kB a token{text}"
     )
 
 
-def _compiled(compiled) -> list[str]:
+def _compiled(compiled: dict[str, Any]) -> list[str]:
     lines = [f"compiled for {compiled['topology']}; loops counted once"]
     for name, figures in compiled["programs"].items():
         if isinstance(figures, str):

@@ -2,7 +2,7 @@
 
 import rich.console
 
-# Lines that a person can follow.
+# A line length that is still easy to read.
 _WIDEST = 100
 
 
@@ -13,7 +13,7 @@ def console() -> rich.console.Console:
 
 
 def printable(text: str) -> str:
-    """Returns a text that cannot steer a terminal."""
+    """Returns a text that cannot control a terminal."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
         for letter in text

@@ -92,9 +92,9 @@ def fit(
     offset, scale = method.centre_and_scale(rows)
     state = learn.learn(
         (rows - offset) / scale,
-        solver=config_lib.SolverConfig(
-            target_l0=_learning_l0(target_l0, n_factors, x.shape[1]),
-            tolerance=_TOLERANCE,
+        solver=config_lib.SolverConfig(tolerance=_TOLERANCE),
+        sparsity=config_lib.SparsityConfig(
+            target_l0=_learning_l0(target_l0, n_factors, x.shape[1])
         ),
         dictionary=config_lib.DictionaryConfig(n_factors=n_factors),
         num_passes=num_passes,

@@ -108,7 +108,7 @@ class DictionaryLearning(transformer.Transformer):
         Raises:
           InputError: the rows or a setting make no problem.
         """
-        solver, dictionary = self._configs()
+        solver, sparsity, dictionary = self._configs()
         rows = self._check_rows(X, n_features=None)
         num_passes = self.num_passes
         if num_passes is None:
@@ -117,6 +117,7 @@ class DictionaryLearning(transformer.Transformer):
         state = learn.learn(
             rows,
             solver=solver,
+            sparsity=sparsity,
             dictionary=dictionary,
             rows_per_step=self.rows_per_step,
             num_passes=num_passes,
@@ -140,7 +141,7 @@ class DictionaryLearning(transformer.Transformer):
         Raises:
           InputError: the rows or a setting make no problem.
         """
-        solver, dictionary = self._configs()
+        solver, sparsity, dictionary = self._configs()
         is_first = not hasattr(self, "_state")
         rows = self._check_rows(X, n_features=None if is_first else self.n_features_in_)
         scale = self._measure_scale(rows) if is_first else self.scale_
@@ -153,6 +154,7 @@ class DictionaryLearning(transformer.Transformer):
         state = learn.learn(
             rows,
             solver=solver,
+            sparsity=sparsity,
             dictionary=dataclasses.replace(dictionary, final_step_fraction=1.0),
             rows_per_step=self.rows_per_step,
             seed=_seed(self.random_state),
@@ -174,7 +176,13 @@ class DictionaryLearning(transformer.Transformer):
         self.l1_penalty_ = float(state.l1_penalty)
         self.n_steps_ = int(state.step)
 
-    def _configs(self) -> tuple[config_lib.SolverConfig, config_lib.DictionaryConfig]:
+    def _configs(
+        self,
+    ) -> tuple[
+        config_lib.SolverConfig,
+        config_lib.SparsityConfig,
+        config_lib.DictionaryConfig,
+    ]:
         """Returns the settings as learning takes them, checked."""
         if self.target_l0 is not None and self.l1_penalty is not None:
             raise InputError(
@@ -193,7 +201,6 @@ class DictionaryLearning(transformer.Transformer):
         l1_penalty = _SOLVER.l1_penalty if self.l1_penalty is None else self.l1_penalty
         solver = config_lib.SolverConfig(
             solver=self.solver,
-            target_l0=self.target_l0,
             l1_penalty=l1_penalty,
             tolerance=self.tolerance,
             max_steps=self.max_steps,
@@ -201,7 +208,8 @@ class DictionaryLearning(transformer.Transformer):
         dictionary = config_lib.DictionaryConfig(
             n_factors=self.n_factors, step_size=self.step_size
         )
-        return solver, dictionary
+        sparsity = config_lib.SparsityConfig(target_l0=self.target_l0)
+        return solver, sparsity, dictionary
 
     def _measure_scale(self, rows: np.ndarray) -> float:
         """Returns the root-mean-square norm of the rows, 1 for rows of zeros."""
@@ -242,7 +250,7 @@ class DictionaryLearning(transformer.Transformer):
         super()._restore(fitted)
         if not saved:
             return
-        _, dictionary = self._configs()
+        _, _, dictionary = self._configs()
         shapes, structure = jax.tree.flatten(
             state_lib.abstract(
                 n_factors=self.n_factors,

@@ -22,6 +22,7 @@ def from_sample(
     *,
     solver: config_lib.SolverConfig,
     dictionary: config_lib.DictionaryConfig,
+    sparsity: config_lib.SparsityConfig,
     key: jax.Array,
     mesh: jax.sharding.Mesh | None = None,
 ) -> state_lib.TrainState:
@@ -33,8 +34,9 @@ def from_sample(
     Args:
       x: [rows, d_model], scaled, in random order.
       layer_scale: [n_layers].
-      solver: its λ is the first, or is found where it names a target L0.
+      solver: its λ is the first.
       dictionary: number of factors and how to choose them.
+      sparsity: where it has a target L0, the first λ is the one that gives it.
       key: decides which rows become factors.
       mesh: where it will lie; one device if None.
     """
@@ -42,10 +44,10 @@ def from_sample(
     where = sharding.one_device() if mesh is None else mesh
     factors = _factors(x, dictionary, key=key, mesh=where)
     l1_penalty = solver.l1_penalty
-    if solver.target_l0 is not None:
+    if sparsity.target_l0 is not None:
         with jax.set_mesh(where):
             rows = sharding.place(where, x[:PENALTY_ROWS], jax.P())
-            l1_penalty = for_l0(rows, factors, target_l0=solver.target_l0)
+            l1_penalty = for_l0(rows, factors, target_l0=sparsity.target_l0)
 
     def create(factors, layer_scale, l1_penalty):
         return state_lib.create(

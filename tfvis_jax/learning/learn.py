@@ -26,6 +26,7 @@ def learn(
     *,
     solver: config_lib.SolverConfig,
     dictionary: config_lib.DictionaryConfig,
+    sparsity: config_lib.SparsityConfig = step.FIXED_PENALTY,
     rows_per_step: int = 2048,
     num_passes: int = 1,
     seed: int = 0,
@@ -41,6 +42,7 @@ def learn(
         root-mean-square norm of 1, for the default λ and step size to fit.
       solver: how codes are inferred.
       dictionary: how factors are chosen and moved.
+      sparsity: how λ moves; by default it stays.
       rows_per_step: rows in one dictionary step, at most.
       num_passes: how often every row is used.
       seed: decides first factors and order of rows.
@@ -69,6 +71,7 @@ def learn(
             jnp.full((1,), scale, jnp.float32),
             solver=solver,
             dictionary=dictionary,
+            sparsity=sparsity,
             key=jax.random.key(seed),
         )
     total = num_passes * math.ceil(len(x) / rows_per_step)
@@ -85,6 +88,7 @@ def learn(
             progress=jnp.float32(done / total),
             solver=solver,
             dictionary=dictionary,
+            sparsity=sparsity,
         )
         progress(done + 1, total)
     return learnt

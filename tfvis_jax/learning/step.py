@@ -14,6 +14,9 @@ from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import objective, registry, revival
 from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 
+# λ stays as it is.
+FIXED_PENALTY = config_lib.SparsityConfig()
+
 
 class StepMetrics(NamedTuple):
     """Sums over the valid rows of a step; scalars, left on the device.
@@ -42,7 +45,9 @@ class StepMetrics(NamedTuple):
 
 
 @functools.partial(
-    jax.jit, static_argnames=("solver", "dictionary"), donate_argnames=("state",)
+    jax.jit,
+    static_argnames=("solver", "dictionary", "sparsity"),
+    donate_argnames=("state",),
 )
 def train_step(
     state: state_lib.TrainState,
@@ -53,6 +58,7 @@ def train_step(
     progress: jax.Array,
     solver: config_lib.SolverConfig,
     dictionary: config_lib.DictionaryConfig,
+    sparsity: config_lib.SparsityConfig = FIXED_PENALTY,
     layer: jax.Array | None = None,
 ) -> tuple[state_lib.TrainState, StepMetrics]:
     """Takes one dictionary step.
@@ -66,13 +72,14 @@ def train_step(
         the warm-up of λ.
       solver: how codes are inferred; static.
       dictionary: how the dictionary moves; static.
+      sparsity: how λ moves; static. By default it stays.
       layer: [rows] int32, where the scale of layers is to move towards an equal number
         of active factors.
 
     Returns:
       The next state and the metrics of the codes before the step.
     """
-    warmup = target_l0_lib.warmup(solver.l1_warmup, progress=progress)
+    warmup = target_l0_lib.warmup(sparsity.l1_warmup, progress=progress)
     l1_penalty = state.l1_penalty * warmup
     encoding = inference.infer(
         x, state.dictionary, solver=solver, l1_penalty=l1_penalty
@@ -104,10 +111,9 @@ def train_step(
         idle = jnp.where(revived, 0, idle)
     n_active = jnp.sum(codes != 0)
     next_penalty = state.l1_penalty
-    if solver.target_l0 is not None:
-        tracked = target_l0_lib.track(
-            next_penalty, n_active.astype(x.dtype) / n_rows, target_l0=solver.target_l0
-        )
+    if sparsity.target_l0 is not None:
+        l0 = n_active.astype(x.dtype) / n_rows
+        tracked = target_l0_lib.track(next_penalty, l0, target_l0=sparsity.target_l0)
         next_penalty = jnp.where(warmup == 1, tracked, next_penalty)
     layer_scale = state.layer_scale
     if layer is not None:

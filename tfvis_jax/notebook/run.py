@@ -16,11 +16,11 @@ class Run(findings.Findings):
 
     @functools.cached_property
     def report(self) -> dict:
-        """The content of `report.json`; InputError when training did not end."""
+        """The content of `report.json`; InputError if training has not finished."""
         if not self.directory.report.is_file():
             raise InputError(
-                f"{self.directory.report} is not there: the run is not trained to its "
-                f"end. `tfvis train {self.directory.path}` goes on where it stopped."
+                f"{self.directory.report} does not exist: the training of the run has "
+                f"not finished. `tfvis train {self.directory.path}` resumes it."
             )
         return files.read_json(self.directory.report)
 

@@ -110,6 +110,7 @@ def lower_step(
             progress=jax.ShapeDtypeStruct((), jnp.float32),
             solver=config.solver,
             dictionary=config.dictionary,
+            sparsity=config.sparsity,
         )
 
 

@@ -248,7 +248,7 @@ def _first_factors_bytes(
     kind = config.dictionary.initialisation
     shares = 1 if kind == "spread" else mesh.factor
     made = (_FIRST_FACTORS[kind] - 1) * whole // shares
-    if config.solver.target_l0 is None:
+    if config.sparsity.target_l0 is None:
         return made
     # Every device searches for λ on the same rows, with the automatic choice of solver.
     rows = first_state.PENALTY_ROWS

@@ -17,7 +17,7 @@ import jax
 from jax.experimental import topologies
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import sharding
+from tfvis_jax import config_json, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled
@@ -91,7 +91,7 @@ def compile_programs(
             "`pip install 'tfvis_jax[tpu]'`. It needs no TPU."
         )
     request = {
-        "config": config_lib.to_json(config),
+        "config": config_json.to_json(config),
         "model": dataclasses.asdict(model),
         "topology": topology,
         "mesh": [data, factor],
@@ -137,7 +137,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"refused": str(error).splitlines()[0]}
     axes = (sharding.DATA, sharding.FACTOR)
     mesh = jax.make_mesh(tuple(request["mesh"]), axes, devices=devices)
-    config = config_lib.from_json(request["config"])
+    config = config_json.from_json(request["config"])
     model = bert_config.BertConfig(**request["model"])
     answer = {}
     for name in request["programs"]:

@@ -1,1 +1,1 @@
-"""A run on disk: its directory, model, settings, dictionary, and encoding with it."""
+"""A run on disk: directory, model, settings and dictionary, and encoding with it."""

@@ -1,4 +1,4 @@
-"""`dictionary.safetensors`: the trained factors, with what is needed to use them."""
+"""`dictionary.safetensors`: the trained factors, with all that using them takes."""
 
 import dataclasses
 import functools
@@ -25,8 +25,8 @@ class TrainedDictionary:
       factors: [n_factors, d_model] float32, unit rows.
       layer_scale: [n_layers] float32; hidden states are divided by it before encoding.
       layers: which hidden states, 0 being the embedding output.
-      model: folder or hub name of the BERT.
-      l1_penalty: λ that training ended with.
+      model: folder or Hugging Face Hub name of the BERT.
+      l1_penalty: λ at the end of training.
     """
 
     factors: np.ndarray
@@ -36,12 +36,12 @@ class TrainedDictionary:
     l1_penalty: float
 
     def solver(self, config: config_lib.SolverConfig) -> config_lib.SolverConfig:
-        """Returns a run's solver at the λ that training ended with."""
-        return dataclasses.replace(config, l1_penalty=self.l1_penalty, target_l0=None)
+        """Returns a run's solver at the λ at which training ended."""
+        return dataclasses.replace(config, l1_penalty=self.l1_penalty)
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """SHA-256 of factors and scales: says what was computed from them."""
+        """SHA-256 of factors and scales: identifies what was computed from them."""
         return hashlib.sha256(
             self.factors.tobytes() + self.layer_scale.tobytes()
         ).hexdigest()
@@ -78,11 +78,11 @@ def save(path: pathlib.Path, trained: TrainedDictionary) -> None:
 
 
 def load(path: pathlib.Path) -> TrainedDictionary:
-    """Reads the file; InputError where it is missing, damaged or something else."""
+    """Reads the file; InputError if it is missing, damaged or something else."""
     if not path.is_file():
         raise InputError(
-            f"{path} is not there: the run is not trained to its end. Run `tfvis train "
-            f"{path.parent}` again with the same settings; it goes on where it stopped."
+            f"{path} does not exist: the training of the run has not finished. "
+            f"`tfvis train {path.parent}` resumes it."
         )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -96,6 +96,6 @@ def load(path: pathlib.Path) -> TrainedDictionary:
             )
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is not a whole dictionary of this program: {error}. Remove it and "
-            "run `tfvis train` again; the checkpoints are kept."
+            f"{path} is damaged, or no dictionary of tfvis: {error}. Remove it and run "
+            "`tfvis train` again; the checkpoints are kept."
         ) from error

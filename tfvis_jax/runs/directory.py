@@ -1,21 +1,21 @@
-"""A run is one directory; this file knows what lies where in it.
+"""A run is one directory. This is where its files are.
 
 config.json   the settings, written first
 model.json    checksum of the model's weights
 tokens/       the corpus as windows of token ids
-activations/  hidden states, where they were stored
-checkpoints/  training state, unless --checkpoints names another place; damaged ones
-              are put into checkpoints-damaged/
+hidden_states/ hidden states, if stored (activations/ in older runs)
+checkpoints/  training state, unless --checkpoints names another folder; damaged ones
+              are moved to checkpoints-damaged/
 metrics.jsonl one line per batch of windows
-profile/      profiler traces, where asked for
+profile/      profiler traces, if requested
 dictionary.safetensors  the trained factors and layer scales
 examples/     what fires each factor, per layer
-examples-progress/  a pass for them that is not at its end
+examples-progress/  a pass for them that has not finished
 levels.json   how much context each factor needs
-labels.json   what people and their tools call the factors
-explanations.jsonl  a line on each factor, where it was asked for
-report.json   how good the dictionary is, and what the run cost
-evaluation.json how good it is by every measure
+labels.json   labels of factors, from people or tools
+explanations.jsonl  one line per factor, if requested
+report.json   how good the dictionary is, and how long the run took
+evaluation.json how good it is by every metric
 site/         the page
 """
 
@@ -28,18 +28,22 @@ import shutil
 from collections.abc import Iterator
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files
+from tfvis_jax import config_json, files
 from tfvis_jax.errors import InputError
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class RunDirectory:
     """Paths of a run."""
 
     path: pathlib.Path
 
-    def __post_init__(self):
-        object.__setattr__(self, "path", pathlib.Path(self.path).absolute())
+    def __init__(self, path: str | os.PathLike[str]):
+        """Names a directory, which need not exist."""
+        object.__setattr__(self, "path", pathlib.Path(path).absolute())
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @property
     def config_path(self) -> pathlib.Path:
@@ -54,8 +58,9 @@ class RunDirectory:
         return self.path / "tokens"
 
     @property
-    def activations(self) -> pathlib.Path:
-        return self.path / "activations"
+    def hidden_states(self) -> pathlib.Path:
+        older = self.path / "activations"
+        return older if older.is_dir() else self.path / "hidden_states"
 
     @property
     def checkpoints(self) -> pathlib.Path:
@@ -106,21 +111,21 @@ class RunDirectory:
         return self.path / "site"
 
     def read_config(self) -> config_lib.RunConfig:
-        """Returns the settings of an existing run; InputError where there is none."""
+        """Returns the settings of an existing run; InputError if there is none."""
         if not self.config_path.is_file():
             raise InputError(
                 f"{self.path} is not a run directory: it has no config.json. "
                 f"`tfvis train {self.path} …` makes one."
             )
-        return config_lib.from_json(files.read_json(self.config_path))
+        return config_json.from_json(files.read_json(self.config_path))
 
     def open_or_create(self, config: config_lib.RunConfig) -> None:
-        """Makes the directory for these settings, or checks that it has the same.
+        """Makes the directory for these settings, or checks that it has the same ones.
 
-        Until the text is read nothing depends on the settings, so that a mistake in
-        them can be mended by the next call. The model may be named by another path
-        later: what counts are its weights, which `training.setup` compares. How often
-        a state is saved may change at any time, where it does not decide the end.
+        Until the text is read nothing depends on the settings, so that the next call
+        can correct a mistake in them. The model may have another path later: what
+        counts are its weights, which `runs.setup` compares. How often a state is saved
+        may change at any time, unless it decides when training ends.
 
         Raises:
           InputError: the directory was made with other settings (lists them and
@@ -131,8 +136,8 @@ class RunDirectory:
             old = self.read_config()
             if old == config:
                 return
-            changed = config_lib.differences(
-                old, config, ignoring=("model", *config_lib.of_saving(config))
+            changed = config_json.differences(
+                old, config, ignoring=("model", *config_json.of_saving(config))
             )
             if changed and (self.tokens / "index.json").is_file():
                 raise InputError(
@@ -144,28 +149,28 @@ class RunDirectory:
                 shutil.rmtree(self.tokens, ignore_errors=True)
                 self.model_identity.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        files.write_json(self.config_path, config_lib.to_json(config))
+        files.write_json(self.config_path, config_json.to_json(config))
 
     def check(self) -> None:
-        """Refuses a path that is neither free nor a run; InputError says what it is."""
+        """Refuses a path that is neither free nor a run; InputError says what is."""
         if self.config_path.is_file() or not self.path.exists():
             return
         if not self.path.is_dir():
-            raise InputError(f"{self.path} is a file; expected a directory.")
+            raise InputError(f"Expected a directory, got the file {self.path}.")
         ours = {".lock", ".config.json.partial"}
         strangers = sorted({p.name for p in self.path.iterdir()} - ours)
         if strangers:
             raise InputError(
-                f"{self.path} is not empty and holds no config.json (found "
-                f"{', '.join(strangers[:3])}); choose another directory."
+                f"Expected a run or an empty directory; {self.path} has no config.json "
+                f"but {', '.join(strangers[:3])}. Choose another directory."
             )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the directory for one writer; the system frees it when we die.
+        """Locks the directory for one writer; the system unlocks it when we die.
 
         Raises:
-          InputError: another process is writing this run; names it.
+          InputError: another process is writing this run; says which.
         """
         self.check()
         self.path.mkdir(parents=True, exist_ok=True)

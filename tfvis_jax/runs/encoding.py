@@ -17,7 +17,7 @@ from tfvis_jax.learning import inference
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.sparse_coding import objective
 
-# Window batches that a sample of rows is drawn from, at least: text of many documents.
+# Window batches to draw a sample of rows from, at least: text of many documents.
 _SAMPLED_BATCHES = 8
 
 
@@ -29,8 +29,8 @@ class EncodedRows(NamedTuple):
       codes: [batch * length, n_factors].
       residual: [batch * length, d_model], x − αD.
       gap: [batch * length], the relative duality gap of each code.
-      num_steps: [batch * length] int32, steps of the solver.
-      converged: [batch * length] bool, whether the gap is within the tolerance.
+      num_steps: [batch * length] int32, solver steps.
+      converged: [batch * length] bool, true where the gap is within the tolerance.
       valid: [batch * length] bool, false for padding and special tokens.
     """
 
@@ -177,12 +177,12 @@ def encode_layers(
     solver = trained.solver(opened.config.solver)
     for layer, states in zip(trained.layers, hidden_states, strict=True):
         rows = encode_layer(states, batch.row_mask, dictionary, solver=solver)
-        # One row's certificate is a number unless its hidden state is none.
+        # The gap of a row is finite unless its hidden state is not.
         finite = np.isfinite(rows.gap).reshape(batch.row_mask.shape).all(axis=1)
         if not finite.all():
             raise InputError(
                 f"Hidden states of layer {layer} are not finite (NaN or infinity) in "
                 f"windows {batch.window_ids[~finite].tolist()} of the run's tokens. "
-                "Another --dtype or model may help."
+                "Try another --dtype or model."
             )
         yield rows

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, models
+from tfvis_jax import config_json, files, models
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
@@ -18,14 +18,14 @@ from tfvis_jax.runs import directory
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """The opened inputs of a run.
+    """The inputs of a run, opened.
 
     Attributes:
       run: its directory.
       config: its settings.
       pretrained: the BERT.
       tokenizer: the BERT's own.
-      layers: hidden states that are used, resolved.
+      layers: numbers of the hidden states that are used.
     """
 
     run: directory.RunDirectory
@@ -43,8 +43,8 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
     """Loads model and tokeniser and checks the settings against them.
 
     Raises:
-      InputError: the model cannot be read or is another than before, a layer does not
-        exist, or the windows are longer than the model's positions.
+      InputError: the model cannot be read or has other weights than before, a layer
+        does not exist, or the windows are longer than the model's positions.
     """
     try:
         pretrained = models.load(config.model, dtype=config.dtype)
@@ -53,7 +53,7 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
             raise
         raise InputError(
             f"{error} If the model has moved, `tfvis train {run.path} --model=FOLDER` "
-            "says where to."
+            "gives its new path."
         ) from error
     n_layers = pretrained.config.n_layers
     layers = config.layers or tuple(range(n_layers + 1))
@@ -76,28 +76,28 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
 
 
 def with_masked_lm_head(opened: Setup) -> Setup:
-    """Adds the masked-LM head where the model's folder has one that can be used."""
+    """Adds the masked-LM head if the model's folder has one that can be used."""
     try:
         pretrained = models.load(
             opened.config.model, dtype=opened.config.dtype, masked_lm=True
         )
     except InputError:
-        # The encoder is loaded already: what is missing is the head.
+        # The encoder has been loaded: what is missing is the head.
         return opened
     return dataclasses.replace(opened, pretrained=pretrained)
 
 
 def keep_model_identity(opened: Setup) -> None:
-    """Writes which weights a run is made with; `open_model` refuses others."""
+    """Records the weights that a run is made with; `open_model` refuses others."""
     files.write_json(
         opened.run.model_identity, {"sha256": weights_hash(opened.pretrained)}
     )
 
 
 def identity(opened: Setup, windows: windows_lib.Windows) -> dict[str, Any]:
-    """Returns what decides what a run learns, wherever its files lie; JSON takes it."""
+    """Returns all that decides what a run learns, as JSON, wherever its files are."""
     return {
-        "settings": config_lib.to_json(opened.config),
+        "settings": config_json.to_json(opened.config),
         "weights": weights_hash(opened.pretrained),
         "text": hashlib.sha256(windows.token_counts.tobytes()).hexdigest(),
     }
@@ -105,21 +105,23 @@ def identity(opened: Setup, windows: windows_lib.Windows) -> dict[str, Any]:
 
 def other_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Returns one line for each thing in which two runs, from `identity`, differ."""
-    old, new = (config_lib.from_json(each["settings"]) for each in (there, here))
+    old, new = (config_json.from_json(each["settings"]) for each in (there, here))
     places = ("model", "corpus.paths", "checkpoints")
-    changed = config_lib.differences(
-        old, new, ignoring=(*places, *config_lib.of_saving(new))
+    changed = config_json.differences(
+        old, new, ignoring=(*places, *config_json.of_saving(new))
     )
     return changed + [f"other {n}" for n in ("weights", "text") if there[n] != here[n]]
 
 
-def _check_same_weights(run, pretrained) -> None:
+def _check_same_weights(
+    run: directory.RunDirectory, pretrained: models.PretrainedBert
+) -> None:
     if not run.model_identity.is_file():
         return
     if files.read_json(run.model_identity)["sha256"] != weights_hash(pretrained):
         raise InputError(
             f"The weights in {pretrained.folder} are not those that {run.path} was "
-            "made with. Put the old ones back, or make a new run."
+            "made with. Restore them, or make a new run."
         )
 
 

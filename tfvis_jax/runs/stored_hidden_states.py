@@ -1,4 +1,4 @@
-"""Fills and opens the hidden states of a run on disk (`data.activations`)."""
+"""Stores and opens the hidden states of a run (`data.hidden_states_folder`)."""
 
 import hashlib
 import json
@@ -26,13 +26,13 @@ def fill(
     progress: Callable[[int, int], None],
     mesh: jax.sharding.Mesh | None = None,
 ) -> None:
-    """Writes the hidden states of all windows; goes on where it was interrupted.
+    """Writes the hidden states of all windows; resumes where it was interrupted.
 
     Several processes share the files, and the devices of each share its windows. Files
-    that are there are read, and those that are damaged written anew.
+    that exist are read, and damaged ones are written again.
 
     Args:
-      folder: where to.
+      folder: to write to.
       opened: model and layers.
       windows: tokens of the corpus.
       dtype: one of `hidden_states_folder.DTYPES`.
@@ -71,7 +71,9 @@ def fill(
     sharding.wait_for_all("all hidden states")
 
 
-def _encoder(opened, windows, *, mesh):
+def _encoder(
+    opened: setup.Setup, windows: windows_lib.Windows, *, mesh: jax.sharding.Mesh
+) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a function from windows [n] to hidden states [n, layers, length, d]."""
     layers, num_devices = opened.layers, mesh.size
     # Every device takes as many.
@@ -79,7 +81,7 @@ def _encoder(opened, windows, *, mesh):
     encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
     scale = np.ones(len(layers), np.float32)
 
-    def encode(chosen):
+    def encode(chosen: np.ndarray) -> np.ndarray:
         states = []
         for batch in loader.batches(windows, chosen, batch_size=size, shuffle=False):
             token_ids, token_mask = sharding.place_rows(
@@ -110,8 +112,8 @@ def open_for(
     )
     if found.layers != opened.layers:
         raise InputError(
-            f"Expected the hidden states of layers {list(opened.layers)}, {folder} has "
-            f"{list(found.layers)}."
+            f"Expected the hidden states of layers {list(opened.layers)}; {folder} has "
+            f"those of {list(found.layers)}."
         )
     return found
 
@@ -122,10 +124,10 @@ def windows_hash(windows: windows_lib.Windows) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _check_finite(states, *, layers):
+def _check_finite(states: np.ndarray, *, layers: tuple[int, ...]) -> None:
     for number, layer in enumerate(layers):
         if not np.isfinite(states[:, number]).all():
             raise InputError(
                 f"Hidden states of layer {layer} are not finite (NaN or infinity). "
-                "Another --dtype or model may help."
+                "Try another --dtype or model."
             )

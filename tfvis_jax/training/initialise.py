@@ -46,6 +46,7 @@ def initial_state(
         scale,
         solver=config.solver,
         dictionary=config.dictionary,
+        sparsity=config.sparsity,
         key=key_dictionary,
         mesh=mesh,
     )

@@ -260,7 +260,10 @@ def _batch_trainer(
     weights = token_weights(windows.token_counts, enabled=config.token_weights)
     token_weight = sharding.place(mesh, weights, jax.P())
     train_step = functools.partial(
-        step.train_step, solver=config.solver, dictionary=config.dictionary
+        step.train_step,
+        solver=config.solver,
+        dictionary=config.dictionary,
+        sparsity=config.sparsity,
     )
 
     def train_batch(state: state_lib.TrainState, batch: loader.Batch) -> _TrainedBatch:
@@ -300,7 +303,7 @@ def _batch_trainer(
                 size=length.rows_per_part,
             )
             # Hidden states are scaled once per batch, so the scale changes as often.
-            equalises = config.solver.equal_l0 and number == n_steps - 1
+            equalises = config.sparsity.equal_l0 and number == n_steps - 1
             state, step_metrics = train_step(
                 state,
                 x,

@@ -1,0 +1,104 @@
+"""`report.json`: how good a dictionary is and what the run cost; and as text."""
+
+import importlib.metadata
+import pathlib
+import platform
+from typing import Any
+
+import tfvis_jax
+from tfvis_jax import files
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.evaluation import reconstruction
+from tfvis_jax.evaluation import report as evaluation_report
+from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.training import metrics_log
+
+
+def of_training(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    result: reconstruction.Evaluation,
+    *,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Returns the report of a training that has ended.
+
+    Args:
+      opened: model and settings.
+      trained: what was learned.
+      windows: tokens of the corpus.
+      result: of the dictionary on held-out text.
+      seconds: of the stages of this call; those of earlier calls count where they were
+        longer, since work that is done is not done again.
+    """
+    config, log = opened.config, metrics_log.read(opened.run.metrics)
+    lasso, refitted = result.lasso, result.debiased
+    return {
+        "schema": "tfvis-report/1",
+        "model": config.model,
+        "corpus": list(config.corpus.paths),
+        "n_tokens": windows.index["num_tokens"],
+        "n_rows": sum(line["rows"] for line in log),
+        "n_held_out_rows": lasso.all.n_rows,
+        "n_factors": config.dictionary.n_factors,
+        "layers": list(opened.layers),
+        "l1_penalty": trained.l1_penalty,
+        "fvu": evaluation_report.by_layer(lasso, "fvu"),
+        "fvu_debiased": evaluation_report.by_layer(refitted, "fvu"),
+        "l0": evaluation_report.by_layer(lasso, "l0"),
+        "alive": evaluation_report.plain(lasso.all.alive),
+        "gap": evaluation_report.plain(
+            {"mean": result.gap_mean, "max": result.gap_max}
+        ),
+        "seconds": _longest(opened.run.report, seconds)
+        | {"train": log[-1]["seconds"] if log else 0.0},
+        "versions": _versions(),
+    }
+
+
+def summary(report: dict[str, Any]) -> str:
+    """Returns the main metrics of a report as lines of text."""
+
+    def row(title: str, metric: dict[str, Any], spec: str) -> str:
+        layers = ", ".join(text(value, spec) for value in metric["per_layer"])
+        return f"  {title:<21} {text(metric['all'], spec):<7} (per layer {layers})"
+
+    return "\n".join(
+        [
+            f"{report['n_factors']:,} factors for layers {report['layers']} of "
+            f"{model_name(report['model'])}",
+            f"{report['n_tokens']:,} tokens of text; metrics on "
+            f"{report['n_held_out_rows']:,} held-out hidden states:",
+            row("unexplained variance", report["fvu"], ".3f"),
+            row("  with codes refitted", report["fvu_debiased"], ".3f"),
+            row("factors per token", report["l0"], ".1f"),
+            f"  {'factors alive':<21} {text(report['alive'], '.1%')}",
+            f"  {'duality gap':<21} {text(report['gap']['mean'], '.1e')} mean, "
+            f"{text(report['gap']['max'], '.1e')} largest",
+        ]
+    )
+
+
+def model_name(model: str) -> str:
+    """Returns the last two parts of a folder or hub name; often the last is "model"."""
+    return "/".join(pathlib.PurePath(model).parts[-2:])
+
+
+def text(value: float | None, spec: str) -> str:
+    """Returns a metric as text; "n/a" where there was nothing to measure."""
+    return "n/a" if value is None else format(value, spec)
+
+
+def _longest(report: pathlib.Path, now: dict[str, float]) -> dict[str, float]:
+    before = files.read_json(report)["seconds"] if report.is_file() else {}
+    return {name: max(before.get(name, 0), now[name]) for name in now}
+
+
+def _versions() -> dict[str, str]:
+    libraries = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
+    return {
+        "tfvis_jax": tfvis_jax.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in libraries},
+    }
