@@ -224,7 +224,7 @@ def _oracle(x, world, *, n_factors, l0):
 def _lasso(x, settings, *, l1_penalty, seed):
     """Returns a dictionary learned at one λ, with the codes of the same λ, refitted."""
     scaled, mean, scale = _scaled(x)
-    state = learn.learn(
+    state = learn(
         scaled,
         solver=config_lib.SolverConfig(l1_penalty=l1_penalty),
         dictionary=config_lib.DictionaryConfig(n_factors=settings.n_factors),

@@ -26,7 +26,7 @@ def test_planted_directions_are_found(initialisation):
     settings = config.DictionaryConfig(
         n_factors=12, initialisation=initialisation, revive_after=20
     )
-    state = learn.learn(
+    state = learn(
         x,
         solver=SOLVER,
         dictionary=settings,
@@ -48,9 +48,9 @@ def test_the_same_seed_gives_the_same_dictionary_and_float16_is_read(tmp_path):
         "sparsity": SPARSITY,
         "rows_per_step": 64,
     }
-    first = learn.learn(mapped, **settings)
-    again = learn.learn(x.astype(np.float16), **settings)
-    other = learn.learn(mapped, seed=1, **settings)
+    first = learn(mapped, **settings)
+    again = learn(x.astype(np.float16), **settings)
+    other = learn(mapped, seed=1, **settings)
     np.testing.assert_array_equal(first.dictionary, again.dictionary)
     assert not np.array_equal(first.dictionary, other.dictionary)
     assert int(first.step) == 5
@@ -68,7 +68,7 @@ def test_every_row_is_used_once_a_pass_and_progress_is_told():
     np.testing.assert_array_equal(np.unique(seen, axis=0), np.unique(x, axis=0))
     assert len(seen) == 7
     told = []
-    learn.learn(
+    learn(
         x,
         solver=config.SolverConfig(l1_penalty=0.1),
         dictionary=config.DictionaryConfig(n_factors=4),
@@ -81,8 +81,8 @@ def test_every_row_is_used_once_a_pass_and_progress_is_told():
 
 def test_bad_rows_are_refused():
     with pytest.raises(InputError, match=r"\[rows, d_model\]"):
-        learn.learn(np.zeros((0, 3)), solver=SOLVER, dictionary=DICTIONARY)
+        learn(np.zeros((0, 3)), solver=SOLVER, dictionary=DICTIONARY)
     x, _ = _planted(50)
     x[3, 2] = np.nan
     with pytest.raises(InputError, match="finite"):
-        learn.learn(x, solver=SOLVER, dictionary=DICTIONARY)
+        learn(x, solver=SOLVER, dictionary=DICTIONARY)

@@ -155,7 +155,7 @@ def test_nesting_recovers_what_plain_learning_absorbs():
     ours = nested.learn(x / scale, n_factors=N_FACTORS, l0=l0, num_passes=20, seed=0)
     # The controller holds the L0 that was asked for.
     assert abs(float(jnp.sum(ours.rates)) / l0 - 1) < 0.1
-    plain = learn.learn(
+    plain = learn(
         centred / scale,
         solver=config.SolverConfig(l1_penalty=0.1),
         dictionary=config.DictionaryConfig(n_factors=N_FACTORS),

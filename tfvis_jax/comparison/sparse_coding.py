@@ -90,7 +90,7 @@ def fit(
     """
     rows, unseen = method.keep_back(x)
     offset, scale = method.centre_and_scale(rows)
-    state = learn.learn(
+    state = learn(
         (rows - offset) / scale,
         solver=config_lib.SolverConfig(tolerance=_TOLERANCE),
         sparsity=config_lib.SparsityConfig(

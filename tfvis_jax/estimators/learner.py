@@ -114,7 +114,7 @@ class DictionaryLearning(transformer.Transformer):
         if num_passes is None:
             num_passes = math.ceil(_STEPS / math.ceil(len(rows) / self.rows_per_step))
         scale = self._measure_scale(rows)
-        state = learn.learn(
+        state = learn(
             rows,
             solver=solver,
             sparsity=sparsity,
@@ -151,7 +151,7 @@ class DictionaryLearning(transformer.Transformer):
                 f"Expected `n_factors` to stay {len(before.dictionary)} in "
                 f"`partial_fit`, got {self.n_factors}; call `fit` to begin again."
             )
-        state = learn.learn(
+        state = learn(
             rows,
             solver=solver,
             sparsity=sparsity,
