@@ -20,10 +20,11 @@ demo: $(VENV)/.base
 test: $(VENV)/.test
 	$(TESTS)
 
-# What a change must pass: format, lint, types of the page's scripts, tests.
+# What a change must pass: format, lint, types, the page's scripts, tests.
 check: $(VENV)/.dev check-js
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/pyright
 	$(TESTS)
 
 # The docs site, into site/: any warning, such as a broken link or anchor, is an error.
