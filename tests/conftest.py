@@ -65,6 +65,11 @@ def pytest_pycollect_makemodule(module_path, parent):
     return None
 
 
+def pytest_collection_modifyitems(items):
+    """Puts files marked as long first: at the end, one alone would be waited for."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 _SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
