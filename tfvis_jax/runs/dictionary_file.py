@@ -48,7 +48,7 @@ class TrainedDictionary:
 
 
 def from_state(state: state_lib.TrainState, opened: setup.Setup) -> TrainedDictionary:
-    """Returns what a training state has learnt, on the host."""
+    """Returns what a training state has learned, on the host."""
     return TrainedDictionary(
         factors=np.asarray(state.dictionary),
         layer_scale=np.asarray(state.layer_scale),

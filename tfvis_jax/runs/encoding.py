@@ -21,7 +21,7 @@ from tfvis_jax.sparse_coding import objective
 _SAMPLED_BATCHES = 8
 
 
-class EncodedRows(NamedTuple):
+class LayerCodes(NamedTuple):
     """One layer of a batch of windows; rows are tokens in reading order.
 
     Attributes:
@@ -50,7 +50,7 @@ def encode_layer(
     dictionary: jax.Array,
     *,
     solver: config_lib.SolverConfig,
-) -> EncodedRows:
+) -> LayerCodes:
     """Infers the codes of one layer.
 
     Args:
@@ -63,7 +63,7 @@ def encode_layer(
     x = x.reshape(-1, x.shape[-1])
     encoding = inference.infer(x, dictionary, solver=solver)
     residual = x - objective.decode(encoding.codes, dictionary, like=x)
-    return EncodedRows(
+    return LayerCodes(
         x=x,
         codes=encoding.codes,
         residual=residual,
@@ -79,7 +79,7 @@ def encode_windows(
     trained: dictionary_file.TrainedDictionary,
     windows: windows_lib.Windows,
     chosen: np.ndarray,
-) -> Iterator[tuple[loader.Batch, Iterator[EncodedRows]]]:
+) -> Iterator[tuple[loader.Batch, Iterator[LayerCodes]]]:
     """Encodes windows in order.
 
     Args:
@@ -167,7 +167,7 @@ def encode_layers(
     trained: dictionary_file.TrainedDictionary,
     batch: loader.Batch,
     hidden_states: jax.Array,
-) -> Iterator[EncodedRows]:
+) -> Iterator[LayerCodes]:
     """Encodes a batch of `scaled_windows` layer by layer.
 
     Raises:

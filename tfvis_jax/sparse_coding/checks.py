@@ -18,6 +18,9 @@ import numpy as np
 
 from tfvis_jax.errors import InputError
 
+# Far from where float32 ends.
+_SMALL = 1e30
+
 
 def check_lasso(
     x: Any,
@@ -29,7 +32,7 @@ def check_lasso(
     max_steps: Any,
     lipschitz: Any = None,
     codes0: Any = None,
-) -> dict[str, jax.Array | np.ndarray | None]:
+) -> dict[str, jax.Array | np.ndarray | np.float32 | None]:
     """Raises InputError where the arguments of a solve make no problem.
 
     Args:
@@ -148,14 +151,17 @@ def check_values(
         _check_range(name, numbers[name], least, largest)
 
 
-def in_float32(name: str, value: jax.typing.ArrayLike) -> jax.Array | np.ndarray:
+def in_float32(name: str, value: Any) -> jax.Array | np.ndarray | np.float32:
     """Returns a number as a solve will see it.
 
     Python numbers, NumPy's and JAX's of one shape become arguments of one type, so that
     they share a compiled program.
     """
+    # What callers write most often, without what the others cost.
+    if type(value) is float and abs(value) < _SMALL:
+        return np.float32(value)
     if isinstance(value, jax.Array):
-        strong = value.dtype == jnp.float32 and not value.aval.weak_type
+        strong = value.dtype == jnp.float32 and not value.weak_type
         return value if strong else jnp.asarray(value, jnp.float32)
     try:
         # What overflows is infinite, and said to be so.
@@ -165,7 +171,7 @@ def in_float32(name: str, value: jax.typing.ArrayLike) -> jax.Array | np.ndarray
         raise InputError(f"Expected `{name}` to be a number, got {value!r}.") from error
 
 
-def ridge_in_float32(l2_penalty: Any) -> jax.Array | np.ndarray | None:
+def ridge_in_float32(l2_penalty: Any) -> jax.Array | np.ndarray | np.float32 | None:
     """Returns μ as a solve will see it: None for a plain 0."""
     if isinstance(l2_penalty, int | float) and l2_penalty == 0:
         return None
