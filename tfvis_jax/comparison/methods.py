@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -98,7 +98,7 @@ def candidates(
     x: np.ndarray,
     config: ComparisonConfig,
     *,
-    done: Sequence[dict] = (),
+    done: Sequence[dict[str, Any]] = (),
     progress: Callable[[str], None] = lambda what: None,
 ) -> Iterator[FittedMethod]:
     """Fits every method at every L0 and seed, one after the other.
@@ -162,7 +162,7 @@ def candidates(
                 )
 
 
-def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict:
+def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict[str, Any]:
     """Returns a row of the comparison, measured on held-out rows.
 
     Args:

@@ -95,7 +95,7 @@ class SAEConfig:
             )
 
 
-class Threshold(nnx.Variable):
+class Threshold(nnx.Variable[jax.Array]):
     """What a pre-activation has to exceed to fire; set by calibration."""
 
 

@@ -107,11 +107,13 @@ def non_negative_least_squares(state: ActiveSet) -> ActiveSet:
     """
     most_rounds = 2 * state.codes.shape[1]
 
-    def unfinished(carry):
+    def unfinished(carry: tuple[ActiveSet, jax.Array, int]) -> jax.Array:
         _, going, spent = carry
         return jnp.any(going) & (spent < most_rounds)
 
-    def advance(carry):
+    def advance(
+        carry: tuple[ActiveSet, jax.Array, int],
+    ) -> tuple[ActiveSet, jax.Array, int]:
         state, going, spent = carry
         move = _move(state)
         blocked = state.active & (state.codes + move <= 0)
@@ -139,17 +141,17 @@ def non_negative_least_squares(state: ActiveSet) -> ActiveSet:
     return jax.lax.while_loop(unfinished, advance, (state, going, 0))[0]
 
 
-def _correlation(state):
+def _correlation(state: ActiveSet) -> jax.Array:
     """Returns ⟨d_f, r⟩ of all places, [rows, k]."""
     return state.target - _times(state.gram, state.codes)
 
 
-def _move(state):
+def _move(state: ActiveSet) -> jax.Array:
     """Returns the move from the codes to least squares on the active factors."""
     return _times(state.inverse, _correlation(state))
 
 
-def _enter(state, *, place, wanted):
+def _enter(state: ActiveSet, *, place: jax.Array, wanted: jax.Array) -> ActiveSet:
     """Borders the inverse by the factor in one place of every row that wants it.
 
     With g the factor's products with the active ones, v = G⁻¹g and δ = 1 − ⟨g, v⟩, the
@@ -171,7 +173,9 @@ def _enter(state, *, place, wanted):
     )
 
 
-def _leave(state, *, place, wanted, for_good):
+def _leave(
+    state: ActiveSet, *, place: jax.Array, wanted: jax.Array, for_good: jax.Array
+) -> ActiveSet:
     """Cuts the factor in one place of every row that wants it out of the inverse."""
     here = place[:, None] == jnp.arange(state.codes.shape[1])[None]
     leaving = here & wanted[:, None]
@@ -188,14 +192,14 @@ def _leave(state, *, place, wanted, for_good):
     )
 
 
-def _times(matrix, vector):
+def _times(matrix: jax.Array, vector: jax.Array) -> jax.Array:
     return jnp.einsum("bst,bt->bs", matrix, vector, precision="highest")
 
 
-def _take(matrix, place):
+def _take(matrix: jax.Array, place: jax.Array) -> jax.Array:
     """Returns one row of the matrix of every row, [rows, k]."""
     return jnp.take_along_axis(matrix, place[:, None, None], axis=1)[:, 0]
 
 
-def _outer(vector, *, scale):
+def _outer(vector: jax.Array, *, scale: jax.Array) -> jax.Array:
     return (scale[:, None] * vector)[:, :, None] * vector[:, None, :]

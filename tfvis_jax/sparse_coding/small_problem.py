@@ -5,7 +5,7 @@ the Gram matrix of those alone.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -126,13 +126,15 @@ def minimise(
     Returns:
       [rows, size] codes.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "penalty": small.penalty,
         "lipschitz": lipschitz,
         "non_negative": non_negative,
     }
 
-    def advance(carry):
+    def advance(
+        carry: tuple[spectral.GramState, int],
+    ) -> tuple[spectral.GramState, int]:
         state, spent = carry
         state = jax.lax.fori_loop(
             0,

@@ -231,11 +231,11 @@ def plain(state: Any, *, lipschitz: jax.Array | float) -> Any:
 def _by_gram(gram: jax.Array) -> dense.Recursion:
     """Returns steps of one [n_factors, n_factors] product instead of two."""
 
-    def init(problem, *, codes0):
+    def init(problem: problem_lib.Problem, *, codes0: jax.Array | None) -> GramState:
         codes, residual, pace = _start(problem, codes0)
         return GramState(codes, problem.correlation(codes, residual), pace)
 
-    def step(state, problem):
+    def step(state: GramState, problem: problem_lib.Problem) -> GramState:
         return gram_step(
             state,
             gram,
@@ -300,7 +300,7 @@ def _accept(
     """Returns the share t of the move to take, and the pace after it."""
     step_size, time, slack = pace
 
-    def gain(t):
+    def gain(t: jax.Array | float) -> jax.Array:
         change = 0.5 * t**2 * curvature - t * descent
         moved = (2 - t) * length - t * step_size * curvature
         return 0.5 * t * moved - (time - (1 - t) * step_size) * change
