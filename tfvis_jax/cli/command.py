@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -93,17 +94,17 @@ _NO_INTEGER = "invalid literal for int() with base 10:"
 _INDENT = " " * 6
 
 
-def _spelling(flag: flags.Flag) -> str:
+def _spelling(flag: flags.Flag[Any]) -> str:
     """Returns a flag as typed, with what it takes."""
     if flag.boolean:
         return f"--{flag.name}" if flag.default is False else f"--[no]{flag.name}"
     if isinstance(flag, flags.EnumFlag):
         return f"--{flag.name}={'|'.join(flag.parser.enum_values)}"
-    takes = {flags.IntegerParser: "N", flags.FloatParser: "X"}
+    takes: dict[type, str] = {flags.IntegerParser: "N", flags.FloatParser: "X"}
     return f"--{flag.name}={takes.get(type(flag.parser), '…')}"
 
 
-def _default(flag: flags.Flag) -> str:
+def _default(flag: flags.Flag[Any]) -> str:
     """Returns the default of a flag whose help does not say it."""
     if flag.default is None or isinstance(flag.default, bool) or flag.default == []:
         return ""

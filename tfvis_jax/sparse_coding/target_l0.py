@@ -59,6 +59,7 @@ def for_l0(
     highest = float(jnp.max(certificate.correlate(x, dictionary)))
     if not highest > 0:
         raise InputError("Expected rows that correlate with some factor, got none.")
+    l1_penalty, l0 = highest, 0.0
     for tolerance in _TOLERANCES:
         l1_penalty, l0 = bisect(
             functools.partial(_mean_l0, x, dictionary, tolerance=tolerance),
