@@ -1,5 +1,6 @@
 """Every Python block of the README and of the docs runs, in the order of its page."""
 
+import json
 import pathlib
 import re
 
@@ -66,6 +67,14 @@ def test_every_page_with_python_is_run():
         "scikit-learn",
         "solver-library",
     }
+
+
+def test_notebooks_are_stored_without_results():
+    notebooks = list((_ROOT / "docs" / "notebooks").glob("*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        cells = json.loads(_text(path))["cells"]
+        assert not any(cell.get("outputs") for cell in cells), path.name
 
 
 def test_every_command_names_a_script_of_this_repository():
