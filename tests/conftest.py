@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pathlib
 
+import compiling
 import jax
 import numpy as np
 import pytest
@@ -15,10 +16,18 @@ import tokenizers.pre_tokenizers
 
 from tfvis_jax import cli
 
-# Before any JAX call: sharded code is tested on eight fake devices of one machine.
+# Before any JAX call.
+compiling.set_up()
+# Sharded code is tested on eight fake devices of one machine.
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_modifyitems(items):
+    """Puts files marked as long first: at the end, one alone would be waited for."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
 
 _SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 

@@ -28,15 +28,23 @@ _MAX_VALIDATION = 8192
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComparisonConfig:
-    """What is compared."""
+    """What is compared.
+
+    Attributes:
+      methods: names of methods, of `METHODS`.
+      n_factors: factors of every dictionary.
+      target_l0: mean numbers of active factors to compare at.
+      seeds: every method is fitted with each.
+      num_passes: passes over the training rows, of every method that learns.
+      learning_rates: tried for autoencoders; the best at the middle L0 is used at every
+        L0.
+    """
 
     methods: tuple[str, ...] = METHODS
     n_factors: int = 1024
     target_l0: tuple[int, ...] = (16, 32, 64)
     seeds: tuple[int, ...] = (0,)
-    # Passes over the training rows, of every method that learns.
     num_passes: int = 10
-    # Tried for autoencoders; the best at the middle L0 is used at every L0.
     learning_rates: tuple[float, ...] = train_sae.LEARNING_RATES
 
     def __post_init__(self):

@@ -110,7 +110,7 @@ class Description:
             ("terms with the firing word (z)", of_terms(self.terms.at)),
             ("terms nearby (z)", of_terms(self.terms.around)),
             ("part of speech", [(tag, f"{share:.0%}") for tag, share in tags]),
-            ("nearest (cosine)", of_relatives(self.nearest)),
+            ("nearest factors (cosine)", of_relatives(self.nearest)),
             ("co-firing factors (Jaccard)", of_relatives(self.together)),
             ("raises (logit)", of_entries(head.raised)),
             ("lowers (logit)", of_entries(head.lowered)),

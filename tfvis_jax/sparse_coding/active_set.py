@@ -23,15 +23,25 @@ _DEPENDENT = 1e-5
 
 
 class ActiveSet(NamedTuple):
-    """Places for factors, their codes and what least squares on them needs."""
+    """Places for factors, their codes and what least squares on them needs.
 
-    factors: jax.Array  # [rows, k, d_model], 0 in an empty place
-    gram: jax.Array  # [rows, k, k], 0 in an empty place
-    target: jax.Array  # [rows, k], ⟨d_f, x⟩
-    codes: jax.Array  # [rows, k]
-    usable: jax.Array  # [rows, k] bool, whether a code may be other than 0
-    active: jax.Array  # [rows, k] bool, whether it is
-    inverse: jax.Array  # [rows, k, k], of the Gram matrix of the active; 0 elsewhere
+    Attributes:
+      factors: [rows, k, d_model], 0 in an empty place.
+      gram: [rows, k, k], 0 in an empty place.
+      target: [rows, k], ⟨d_f, x⟩.
+      codes: [rows, k].
+      usable: [rows, k] bool, True if a code may be other than 0.
+      active: [rows, k] bool, True if it is.
+      inverse: [rows, k, k], of the Gram matrix of the active factors; 0 elsewhere.
+    """
+
+    factors: jax.Array
+    gram: jax.Array
+    target: jax.Array
+    codes: jax.Array
+    usable: jax.Array
+    active: jax.Array
+    inverse: jax.Array
 
 
 def empty(x: jax.Array, *, k: int) -> ActiveSet:

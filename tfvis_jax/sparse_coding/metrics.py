@@ -138,7 +138,10 @@ class Figures:
 
 @dataclasses.dataclass
 class ReconstructionTotals:
-    """Adds `RowSums` of many batches of one layer, in float64 on the host."""
+    """Adds `RowSums` of many batches of one layer, in float64 on the host.
+
+    Its fields are those of `RowSums`, summed over rows.
+    """
 
     n_rows: float
     x: np.ndarray
