@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 
@@ -44,7 +45,7 @@ class Command:
             lines.append(f"  {_spelling(flag)}")
             lines.append(
                 textwrap.fill(
-                    f"{flag.help}{_default(flag)}",
+                    f"{_help(flag)}{_default(flag)}",
                     79,
                     initial_indent=_INDENT,
                     subsequent_indent=_INDENT,
@@ -101,6 +102,11 @@ def _spelling(flag: flags.Flag) -> str:
         return f"--{flag.name}={'|'.join(flag.parser.enum_values)}"
     takes = {flags.IntegerParser: "N", flags.FloatParser: "X"}
     return f"--{flag.name}={takes.get(type(flag.parser), '…')}"
+
+
+def _help(flag: flags.Flag) -> str:
+    """Returns the help of a flag; absl puts the choices before it."""
+    return re.sub(r"^<[^>]*>: ", "", flag.help or "")
 
 
 def _default(flag: flags.Flag) -> str:
