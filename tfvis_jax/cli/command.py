@@ -66,8 +66,8 @@ class Command:
         try:
             return self.flags([f"tfvis {self.name}", *arguments])[1:]
         except flags.Error as error:
-            message = str(error).replace(_NO_INTEGER, "Expected a whole number, got")
-            raise UsageError(message) from error
+            message = str(error).replace(_NO_INTEGER, "expected a whole number, got")
+            raise UsageError(message[:1].upper() + message[1:]) from error
 
 
 def run_argument(arguments: Sequence[str]) -> pathlib.Path:
