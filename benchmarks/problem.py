@@ -12,7 +12,7 @@ from tfvis_jax.runs import directory as directory_lib
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
+class BenchmarkProblem:
     """Rows and factors.
 
     Attributes:
@@ -29,8 +29,18 @@ class Problem:
     source: str
     l1_penalty: float | None = None
 
+    def summary(self) -> dict[str, str | int]:
+        """Returns source and sizes, as the JSON of a benchmark has them."""
+        return {
+            "source": self.source,
+            "d_model": self.x.shape[1],
+            "n_factors": len(self.dictionary),
+        }
 
-def from_run(path: pathlib.Path, *, num_rows: int, num_samples: int = 0) -> Problem:
+
+def from_run(
+    path: pathlib.Path, *, num_rows: int, num_samples: int = 0
+) -> BenchmarkProblem:
     """Takes the dictionary of a finished run and hidden states of its text.
 
     Rows are of all layers of the run, scaled as in training and shuffled with a fixed
@@ -56,7 +66,7 @@ def from_run(path: pathlib.Path, *, num_rows: int, num_samples: int = 0) -> Prob
     x = encoding.sample_rows(opened, trained, windows, windows.held_out, count=num_rows)
     # A folder's last two names, or the hub's.
     model = "/".join(pathlib.PurePath(trained.model).parts[-2:])
-    return Problem(
+    return BenchmarkProblem(
         x=x,
         dictionary=trained.factors,
         samples=encoding.sample_rows(
@@ -76,7 +86,7 @@ def from_files(
     *,
     num_rows: int,
     num_samples: int = 0,
-) -> Problem:
+) -> BenchmarkProblem:
     """Reads rows and factors; the first rows are ``x``, those behind it ``samples``.
 
     Args:
@@ -95,7 +105,7 @@ def from_files(
             f"{rows.shape} in {activations} and {factors.shape} in {dictionary}."
         )
     x = rows[:num_rows]
-    return Problem(
+    return BenchmarkProblem(
         x=x,
         dictionary=factors,
         samples=rows[num_rows : num_rows + num_samples],
@@ -103,7 +113,7 @@ def from_files(
     )
 
 
-def _read(path):
+def _read(path: pathlib.Path) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path} is not there; expected .npy of [rows, d_model].")
     try:

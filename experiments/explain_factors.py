@@ -9,9 +9,9 @@ at any time: the same command resumes. The run needs its examples (`tfvis exampl
 import functools
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
-from benchmarks import script
+from experiments import script
 from tfvis_jax import pipeline
 from tfvis_jax.description import tagging
 from tfvis_jax.errors import InputError
@@ -20,20 +20,42 @@ from tfvis_jax.notebook import explanations_file
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.saliency import explanation
 
-_RUN = flags.DEFINE_string("run", None, "The run's directory.", required=True)
-_OUT = flags.DEFINE_string("out", None, "File. (default: RUN/explanations.jsonl)")
-_FACTORS = flags.DEFINE_list("factors", [], "Factors, such as 3,12. (default: all)")
-_LEVEL = flags.DEFINE_enum("level", None, rule.LEVELS, "Factors of one level only.")
+FLAGS = flags.FlagValues()
+_RUN = flags.DEFINE_string(
+    "run", None, "The run's directory.", required=True, flag_values=FLAGS
+)
+_OUT = flags.DEFINE_string(
+    "out", None, "File. (default: RUN/explanations.jsonl)", flag_values=FLAGS
+)
+_FACTORS = flags.DEFINE_list(
+    "factors", [], "Factors, such as 3,12. (default: all)", flag_values=FLAGS
+)
+_LEVEL = flags.DEFINE_enum(
+    "level", None, rule.LEVELS, "Factors of one level only.", flag_values=FLAGS
+)
 _EXAMPLES = flags.DEFINE_integer(
-    "examples", 10, "Top-activating examples per factor.", lower_bound=1
+    "examples",
+    10,
+    "Top-activating examples per factor.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _MAPS = flags.DEFINE_integer(
-    "maps", 1, "How many of them get saliency maps.", lower_bound=0
+    "maps",
+    1,
+    "How many of them get saliency maps.",
+    lower_bound=0,
+    flag_values=FLAGS,
 )
 _METHODS = flags.DEFINE_list(
-    "methods", ["lime"], f"Methods of the maps, of {', '.join(explanation.METHODS)}."
+    "methods",
+    ["lime"],
+    f"Methods of the maps, of {', '.join(explanation.METHODS)}.",
+    flag_values=FLAGS,
 )
-_TAGGER = flags.DEFINE_string("tagger", None, "Folder of a part-of-speech tagger.")
+_TAGGER = flags.DEFINE_string(
+    "tagger", None, "Folder of a part-of-speech tagger.", flag_values=FLAGS
+)
 
 
 def _chosen() -> list[int]:
@@ -45,12 +67,11 @@ def _chosen() -> list[int]:
         ) from None
 
 
-@script.main
 def main() -> None:
     """Chooses the factors and writes their lines."""
     run = run_lib.load_run(_RUN.value)
     out = pathlib.Path(_OUT.value or run.directory.explanations)
-    settings = explanations_file.Settings(
+    settings = explanations_file.LineSettings(
         examples=_EXAMPLES.value, maps=_MAPS.value, methods=tuple(_METHODS.value)
     )
     factors = _chosen() or list(range(len(run.trained.factors)))
@@ -74,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

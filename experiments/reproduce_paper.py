@@ -8,22 +8,34 @@ states: about 3 GFLOP a hidden state, so use `--max_tokens` on a small machine. 
 same command resumes where it stopped.
 """
 
-from absl import app, flags
+from absl import flags
 
-from benchmarks import script
+from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax import models, pipeline
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
-_MODEL = flags.DEFINE_string("model", None, "Folder or hub name.", required=True)
-_TEXT = flags.DEFINE_list("text", None, "Files, folders or globs.", required=True)
-_MAX_TOKENS = flags.DEFINE_integer("max_tokens", None, "Tokens to read. (default: all)")
+FLAGS = flags.FlagValues()
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run's directory.", required=True, flag_values=FLAGS
+)
+_MODEL = flags.DEFINE_string(
+    "model", None, "Folder or hub name.", required=True, flag_values=FLAGS
+)
+_TEXT = flags.DEFINE_list(
+    "text", None, "Files, folders or globs.", required=True, flag_values=FLAGS
+)
+_MAX_TOKENS = flags.DEFINE_integer(
+    "max_tokens", None, "Tokens to read. (default: all)", flag_values=FLAGS
+)
 _TOP_N = flags.DEFINE_integer(
-    "top_n", 1000, "Activations in an importance score.", lower_bound=1
+    "top_n",
+    1000,
+    "Activations in an importance score.",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 
 
-@script.main
 def main() -> None:
     """Trains, collects examples and writes the page."""
     config = config_lib.RunConfig.paper(
@@ -42,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

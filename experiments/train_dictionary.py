@@ -10,27 +10,38 @@ those of the same run, which then resumes where it stopped.
 import dataclasses
 
 import jax
-from absl import app, flags
+from absl import flags
 
-from benchmarks import script
+from experiments import script
 from tfvis_jax import pipeline, sharding
 from tfvis_jax.runs import directory as directory_lib
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory.", required=True)
+FLAGS = flags.FlagValues()
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run's directory.", required=True, flag_values=FLAGS
+)
 _SETTINGS = flags.DEFINE_string(
-    "settings", None, "Run whose settings are used.", required=True
+    "settings",
+    None,
+    "Run whose settings are used.",
+    required=True,
+    flag_values=FLAGS,
 )
 _N_FACTORS = flags.DEFINE_integer(
-    "n_factors", None, "Factors. (default: those of the settings)", lower_bound=1
+    "n_factors",
+    None,
+    "Factors. (default: those of the settings)",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 _MESH = flags.DEFINE_string(
     "mesh",
     f"{sharding.DATA}=-1,{sharding.FACTOR}=1",
     "Devices that share the rows and the dictionary; -1 takes what the other leaves.",
+    flag_values=FLAGS,
 )
 
 
-@script.main
 def main() -> None:
     """Trains and writes the dictionary."""
     config = directory_lib.RunDirectory(_SETTINGS.value).read_config()
@@ -48,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    script.run(main, FLAGS)

@@ -2,11 +2,9 @@
 
 import importlib.util
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
+import compiling
 import jax
 import numpy as np
 import pytest
@@ -18,48 +16,17 @@ import tokenizers.pre_tokenizers
 
 from tfvis_jax import cli
 
-# Before any JAX call: sharded code is tested on eight fake devices of one machine.
+# Before any JAX call.
+compiling.set_up()
+# Sharded code is tested on eight fake devices of one machine.
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Scripts are programs of their own: two that define a flag of the same name cannot be
-# imported into one process.
-_IN_ANOTHER_PROCESS = {
-    "test_experiments.py",
-    "test_level_agreement.py",
-    "test_many_rows.py",
-    "test_explain_factors.py",
-    "test_synthetic_recovery.py",
-    "test_update_cost.py",
-}
-_IS_THE_OTHER = "TFVIS_TESTS_OF_ONE_SCRIPT"
 
-
-class _ScriptTests(pytest.Item):
-    def runtest(self):
-        others = {n: v for n, v in os.environ.items() if not n.startswith("PYTEST")}
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(self.path)],
-            cwd=pathlib.Path(__file__).parents[1],
-            env=others | {_IS_THE_OTHER: "1"},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            pytest.fail(done.stdout[-10_000:] + done.stderr[-2_000:], pytrace=False)
-
-
-class _ScriptFile(pytest.File):
-    def collect(self):
-        yield _ScriptTests.from_parent(self, name="in_another_process")
-
-
-def pytest_pycollect_makemodule(module_path, parent):
-    """Runs the tests of some scripts in a process of their own."""
-    if module_path.name in _IN_ANOTHER_PROCESS and _IS_THE_OTHER not in os.environ:
-        return _ScriptFile.from_parent(parent, path=module_path)
-    return None
+def pytest_collection_modifyitems(items):
+    """Puts files marked as long first: at the end, one alone would be waited for."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 _SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"

@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
+import scripts
 
 from experiments import compare_dictionaries, reproduce_paper
 from tfvis_jax import config as config_lib
@@ -13,23 +12,17 @@ from tfvis_jax import pipeline
 from tfvis_jax.runs import directory as directory_lib
 
 
-@pytest.fixture
-def parsed_flags():
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-
-
 def test_the_papers_settings_from_text_to_page(
-    parsed_flags, toy_bert_folder, toy_corpus, tmp_path, capsys
+    toy_bert_folder, toy_corpus, tmp_path, capsys
 ):
-    with flagsaver.flagsaver(
-        workdir=str(tmp_path / "run"),
-        model=str(toy_bert_folder),
-        text=[str(toy_corpus)],
+    scripts.run(
+        reproduce_paper,
+        workdir=tmp_path / "run",
+        model=toy_bert_folder,
+        text=[toy_corpus],
         max_tokens=200,
         top_n=20,
-    ):
-        reproduce_paper.main(["reproduce_paper"])
+    )
     printed = capsys.readouterr().out
     assert "2,000 factors for layers [0]" in printed
     assert (tmp_path / "run" / "site" / "index.html").is_file()
@@ -38,13 +31,11 @@ def test_the_papers_settings_from_text_to_page(
 
 
 def _compare(**values):
-    with flagsaver.flagsaver(quick=True, n_factors=24, l0=["3"], passes=1, **values):
-        compare_dictionaries.main(["compare_dictionaries"])
+    given = {"quick": True, "n_factors": 24, "l0": ["3"], "passes": 1}
+    scripts.run(compare_dictionaries, **given | values)
 
 
-def test_a_quick_comparison_of_rows_goes_on_where_it_stopped(
-    parsed_flags, tmp_path, capsys
-):
+def test_a_quick_comparison_of_rows_goes_on_where_it_stopped(tmp_path, capsys):
     rng = np.random.default_rng(0)
     x = rng.exponential(size=(700, 40)) * (rng.random((700, 40)) < 0.1)
     np.save(tmp_path / "rows.npy", np.float32(x @ rng.normal(size=(40, 16))))
@@ -68,7 +59,7 @@ def test_a_quick_comparison_of_rows_goes_on_where_it_stopped(
 
 
 def test_a_run_is_compared_with_its_untrained_model(
-    parsed_flags, toy_bert_folder, toy_corpus, tmp_path
+    toy_bert_folder, toy_corpus, tmp_path
 ):
     directory = directory_lib.RunDirectory(tmp_path / "run")
     settings = config_lib.RunConfig(

@@ -1,4 +1,4 @@
-"""The script that explains a whole dictionary; it runs in a process of its own."""
+"""Test the script that writes a line on every factor of a dictionary."""
 
 import fcntl
 import json
@@ -6,8 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
+import scripts
 
 import tfvis_jax
 from experiments import explain_factors
@@ -16,14 +15,11 @@ from tfvis_jax.notebook import explanations_file
 
 
 def _explain(path, out, **values):
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    given = {"run": str(path), "out": str(out), "examples": 3, "methods": ["occlusion"]}
-    with flagsaver.flagsaver(**(given | values)):
-        explain_factors.main(["explain_factors"])
+    given = {"run": path, "out": out, "examples": 3, "methods": ["occlusion"]}
+    scripts.run(explain_factors, **given | values)
 
 
-def test_every_factor_gets_a_line_and_a_killed_run_goes_on(toy_run, tmp_path, capsys):
+def test_every_factor_gets_a_line_and_a_killed_run_resumes(toy_run, tmp_path, capsys):
     out = tmp_path / "lines.jsonl"
     _explain(toy_run, out, factors=["0", "1", "5", "7"])
     found = explanations_file.read(out)
@@ -38,7 +34,7 @@ def test_every_factor_gets_a_line_and_a_killed_run_goes_on(toy_run, tmp_path, ca
     [saliency] = line["maps"]
     assert saliency["position"] == best[0].position
     assert list(saliency["maps"]) == ["occlusion"]
-    # As a kill leaves it: the last line is a piece of one.
+    # After a kill, the last line is incomplete.
     whole = out.read_bytes()
     lines = whole.splitlines(keepends=True)
     out.write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
@@ -47,7 +43,7 @@ def test_every_factor_gets_a_line_and_a_killed_run_goes_on(toy_run, tmp_path, ca
     _explain(toy_run, out, factors=["0", "1", "5", "7"])
     assert "1 factors added" in capsys.readouterr().out
     assert out.read_bytes() == whole
-    # More factors come behind; what is there stays.
+    # More factors are appended; the lines in the file stay.
     low = [f for f in range(24) if run.factor(f).level.name == "low"]
     _explain(toy_run, out, level="low")
     assert out.read_bytes().startswith(whole)
@@ -61,7 +57,7 @@ def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
     with pytest.raises(SystemExit, match="other settings"):
         _explain(toy_run, out, factors=["0"], examples=4)
     assert out.read_bytes() == before
-    # Levels measured since then would stand beside those that were not.
+    # Otherwise the file would mix measured and unmeasured levels.
     measured = tmp_path / "run"
     shutil.copytree(toy_run, measured)
     (measured / "levels.json").write_text("{}")
@@ -76,7 +72,7 @@ def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
         if "\n" in content:
             with pytest.raises(InputError, match=r"another|schema"):
                 explanations_file.read(out)
-    # A first line that was cut is begun anew.
+    # An incomplete first line is written again.
     out.write_bytes(before[:20])
     _explain(toy_run, out, factors=["0"])
     assert out.read_bytes() == before
@@ -87,7 +83,7 @@ def test_a_map_that_cannot_be_made_is_named_with_its_reason(toy_run, tmp_path):
     shutil.copytree(toy_run, moved)
     run = tfvis_jax.load_run(toy_run)
     factor, layer = 5, run.factor(5).importance().peak
-    # The second strongest token of the copy is one that does not fire it.
+    # In the copy, the second example is a token that does not fire the factor.
     positions = np.load(moved / "examples" / "position.npy")
     index = run.trained.layers.index(layer)
     window = int(run.examples.window[index, factor, 1])
@@ -107,7 +103,7 @@ def test_a_map_that_cannot_be_made_is_named_with_its_reason(toy_run, tmp_path):
     assert (first["rank"], third["rank"]) == (1, 3)
     assert set(first["maps"]) == set(third["maps"]) == {"occlusion"}
     assert [each["rank"] for each in found[7]["maps"]] == [1, 2, 3]
-    # A model that is gone is no fault of the examples.
+    # A missing model is an error of the run, not of a target.
     config = json.loads((moved / "config.json").read_text())
     (moved / "config.json").write_text(json.dumps(config | {"model": "/nowhere"}))
     before = out.read_bytes()
@@ -131,12 +127,12 @@ def test_two_processes_do_not_add_to_one_file(toy_run, tmp_path):
     ("values", "message"),
     [
         ({"out": "/nowhere/out.jsonl"}, "/nowhere/out.jsonl: No such file"),
-        ({"out": "/"}, "/ is no file"),
+        ({"out": "/"}, "Expected a file, but / is not one"),
         ({"factors": ["24"]}, "0 … 23"),
         ({"factors": ["x"]}, "Expected numbers"),
         ({"methods": ["guess"]}, "Expected methods"),
         ({"run": "/nowhere"}, "not a run directory"),
-        ({"tagger": "/nowhere"}, "no tagger"),
+        ({"tagger": "/nowhere"}, "in /nowhere; missing"),
     ],
 )
 def test_mistakes_are_one_line(toy_run, tmp_path, values, message):

@@ -25,6 +25,7 @@ ORDER = (
     "learning",
     "sharding distributed",
     "sparse_coding",
+    "reporting",
     "files markup",
     "config_json",
     "config",
@@ -39,9 +40,10 @@ ONLY_IN = {
     "transformers": ("data/", "models/"),
     "absl": ("cli/",),
     "torch": (),
-    "matplotlib": (),
+    "matplotlib": ("reporting/plot_style.py",),
 }
 FILES = sorted((ROOT / "tfvis_jax").rglob("*.py"))
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
 
 
 def _imports(path):
@@ -86,6 +88,18 @@ def test_settings_need_no_jax():
     ):
         modules = {m.split(".")[0] for m in _imports(ROOT / f"tfvis_jax/{name}.py")}
         assert not modules & {"jax", "flax", "optax", "orbax"}, name
+
+
+def test_experiments_and_the_package_need_no_benchmarks():
+    for path in (*FILES, *EXPERIMENTS):
+        for module in _imports(path):
+            assert module.split(".")[0] != "benchmarks", f"{path} imports {module}"
+
+
+def test_experiments_need_no_command_line():
+    for path in EXPERIMENTS:
+        found = [m for m in _imports(path) if m.startswith("tfvis_jax.cli")]
+        assert not found, f"{path} imports {found}"
 
 
 def test_every_part_of_the_package_has_a_place_in_the_order():

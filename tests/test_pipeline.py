@@ -186,7 +186,7 @@ def test_examples_need_the_whole_dictionary_on_each_device(run):
 def test_prompts_and_labels_of_a_run(run, tmp_path):
     path, _, found = run
     prompts = tmp_path / "prompts.json"
-    counts = label_prompts.Counts(top=2, per_quantile=0, negative=1)
+    counts = label_prompts.WindowCounts(top=2, per_quantile=0, negative=1)
     exported = pipeline.export_prompts(path, prompts, factors=[5, 3, 5], counts=counts)
     alive = [f for f in (5, 3) if found["examples"].firing[:, f].any()]
     assert exported.n_written == len(alive)

@@ -45,10 +45,14 @@ PUBLIC = {
     "train",
 }
 PACKAGES = (
+    "description",
     "estimators",
+    "examples",
     "learning",
+    "levels",
     "notebook",
     "pipeline",
+    "saliency",
     "sparse_coding",
 )
 

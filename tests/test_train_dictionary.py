@@ -1,28 +1,13 @@
 """The script trains with the settings of a run, on a mesh."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+import scripts
 
+from experiments import train_dictionary
 from tfvis_jax import config
 from tfvis_jax.runs import dictionary_file
 from tfvis_jax.runs import directory as directory_lib
-
-
-def _train(*flags):
-    # By itself, as flags of scripts share one table.
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.train_dictionary", *flags],
-        cwd=pathlib.Path(__file__).parents[1],
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "8"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -42,17 +27,14 @@ def settings_of(toy_bert_folder, toy_corpus, tmp_path):
     return directory.path
 
 
-def test_it_trains_on_a_mesh(settings_of, tmp_path):
-    flags = (f"--workdir={tmp_path / 'run'}", f"--settings={settings_of}")
-    refused = _train(*flags, "--n_factors=27", "--mesh=data=-1,factor=2")
-    assert refused.returncode == 1
-    assert "train_dictionary: " in refused.stderr and "26 and 28" in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_it_trains_on_a_mesh(settings_of, tmp_path, capsys):
+    given = {"settings": settings_of, "mesh": "data=-1,factor=2"}
+    with pytest.raises(SystemExit, match=r"^train_dictionary: .*26 and 28"):
+        scripts.run(train_dictionary, **given, workdir=tmp_path / "run", n_factors=27)
     # A refusal is no obstacle to another try, in another directory.
-    flags = (f"--workdir={tmp_path / 'other'}", flags[1])
-    done = _train(*flags, "--n_factors=32", "--mesh=data=-1,factor=2")
-    assert done.returncode == 0, done.stderr
-    assert "32 factors" in done.stdout and "8 devices" in done.stdout
+    scripts.run(train_dictionary, **given, workdir=tmp_path / "other", n_factors=32)
+    printed = capsys.readouterr().out
+    assert "32 factors" in printed and "8 devices" in printed
     directory = directory_lib.RunDirectory(tmp_path / "other")
     assert directory.read_config().dictionary.n_factors == 32
     trained = dictionary_file.load(directory.dictionary)

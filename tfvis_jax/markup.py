@@ -1,7 +1,7 @@
-"""How runs, factors, examples and maps look in a notebook: every text is escaped.
+"""Render examples, curves and saliency maps as HTML for notebooks; all text is escaped.
 
-Nothing here is a script, and no colour of the notebook's own is overruled: it reads on
-light and on dark pages.
+The HTML has no scripts and does not override the notebook's text and background
+colours, so it is readable on light and on dark pages.
 """
 
 import html
@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+# Orange and blue, which people with red-green colour blindness can tell apart.
 _POSITIVE, _NEGATIVE = "255,140,0", "90,140,255"
-# Of the largest weight: tokens below it are not coloured.
+# Tokens below this fraction of the largest weight are not coloured.
 _FAINTEST = 0.1
 CELL = "text-align:left;vertical-align:top;padding:0 .8em 0 0"
 FAINT = "opacity:.65"
@@ -18,16 +19,16 @@ _WIDTH, _HEIGHT, _MARGIN = 260, 64, 16
 
 
 def escaped(text: str) -> str:
-    """Returns a text that can be neither markup nor turn the direction of others."""
+    """Escapes a text and isolates its writing direction."""
     return f"<bdi>{html.escape(text)}</bdi>"
 
 
 def curve(importance: Mapping[int, float], *, factor: int) -> str:
-    """Returns the importance over the layers as a small picture.
+    """Renders importance scores by layer as a small SVG curve.
 
     Args:
-      importance: score of each layer.
-      factor: number of the factor.
+      importance: importance score by layer.
+      factor: index of the factor.
     """
     most = max(importance.values(), default=0) or 1
     step = (_WIDTH - 2 * _MARGIN) / max(len(importance) - 1, 1)
@@ -44,13 +45,13 @@ def curve(importance: Mapping[int, float], *, factor: int) -> str:
         for (x, y), (layer, score) in zip(places, importance.items(), strict=True)
     )
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    said = ", ".join(f"layer {layer} {s:.3f}" for layer, s in importance.items())
+    spoken = ", ".join(f"layer {layer} {s:.3f}" for layer, s in importance.items())
     return (
         f'<svg width="{_WIDTH}" height="{floor + 20}" role="img" '
-        f'aria-label="Importance of factor {factor}: {said}" '
+        f'aria-label="Importance of factor {factor}: {spoken}" '
         'style="display:block;max-width:100%">'
         f'<text x="0" y="10" font-size="10" fill="currentColor">importance by layer, '
-        f"at most {max(importance.values(), default=0):.3f}</text>"
+        f"maximum {max(importance.values(), default=0):.3f}</text>"
         f'<line x1="{_MARGIN}" y1="{floor}" x2="{_WIDTH - _MARGIN}" y2="{floor}" '
         'stroke="currentColor" stroke-opacity=".3"/>'
         f'<polyline points="{line}" fill="none" stroke="rgb({_POSITIVE})" '
@@ -61,15 +62,18 @@ def curve(importance: Mapping[int, float], *, factor: int) -> str:
 def examples(
     found: Sequence[tuple[float, str, str, str, str]], *, factor: int, layer: int
 ) -> str:
-    """Returns contexts, one a row.
+    """Renders examples as a table, one per row.
 
     Args:
-      found: α, text before, word, text after, document.
-      factor: number of the factor.
-      layer: where it fires on them.
+      found: (α, text before, word, text after, document) of each example.
+      factor: index of the factor.
+      layer: layer at which it fires on them.
     """
     if not found:
-        return f"<p>Φ{factor} fires at no token of the corpus at layer {layer}.</p>"
+        return (
+            f"<p>Φ{factor} does not fire at any token of the corpus at layer "
+            f"{layer}.</p>"
+        )
     rows = "".join(
         f'<tr><td style="{CELL}">{activation:.3f}</td><td style="{CELL}">'
         f"<bdi>{html.escape(before)}<b>{html.escape(word)}</b>{html.escape(after)}"
@@ -77,8 +81,7 @@ def examples(
         for activation, before, word, after, document in found
     )
     return (
-        f"<p>Φ{factor} at layer {layer}, examples: {len(found)}</p>"
-        f"<table>{rows}</table>"
+        f"<p>Φ{factor} at layer {layer}: {len(found)} examples</p><table>{rows}</table>"
     )
 
 
@@ -89,19 +92,19 @@ def description(
     importance: Mapping[int, float],
     lists: Sequence[tuple[str, Sequence[tuple[str, str]]]],
 ) -> str:
-    """Returns a factor in words.
+    """Renders the description of a factor.
 
     Args:
-      number: of the factor.
-      head: level and reason, label.
-      importance: score of each layer.
-      lists: headings, each with pairs of an entry and what is said of it.
+      number: index of the factor.
+      head: label, level and reason.
+      importance: importance score by layer.
+      lists: headings, each with (entry, score) pairs.
     """
     rows = "".join(
         f'<tr><th style="{CELL}">{html.escape(heading)}</th><td style="{CELL}">'
         + ", ".join(
-            f'{escaped(entry)} <span style="{FAINT}">{html.escape(said)}</span>'
-            for entry, said in entries
+            f'{escaped(entry)} <span style="{FAINT}">{html.escape(score)}</span>'
+            for entry, score in entries
         )
         + "</td></tr>"
         for heading, entries in lists
@@ -121,14 +124,14 @@ def token_map(
     weights: np.ndarray,
     position: int,
 ) -> str:
-    """Returns a line of tokens, orange where they make a factor fire, else blue.
+    """Renders a saliency map: orange tokens make the factor fire, blue ones inhibit it.
 
     Args:
-      title: what stands before.
-      texts: of the tokens.
-      is_spaced: whether white space stands before each.
-      weights: of the tokens.
-      position: the token in question, underlined.
+      title: heading of the map.
+      texts: text of each token.
+      is_spaced: True if white space precedes the token.
+      weights: [n_tokens] weight of each token.
+      position: index of the target token, which is underlined.
     """
     largest = float(np.max(np.abs(weights), initial=0))
     line = []

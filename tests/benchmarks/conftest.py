@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from absl import flags
 
 N_FACTORS, D_MODEL, ROWS = 40, 16, 400
 
@@ -27,10 +26,3 @@ def problem_files(small_problem, tmp_path) -> dict[str, str]:
     for path, array in zip(paths.values(), small_problem, strict=True):
         np.save(path, array)
     return {name: str(path) for name, path in paths.items()}
-
-
-@pytest.fixture(autouse=True)
-def flags_may_be_read():
-    """Scripts read flags that `app.run` has parsed."""
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()

@@ -145,10 +145,10 @@ def test_what_is_not_ours_is_not_written_over(run, tmp_path, capsys, command, fl
         (["--factor=-1"], 1, "0 … 23, got -1"),
         (["--factor=0"], 1, "Factor 0 is dead"),
         (["--factor=3", "--layer=9"], 1, "(0, 1, 2), got 9"),
-        (["--factor=1", "--layer=2"], 1, "at layer 2; it does at layers [0, 1]"),
+        (["--factor=1", "--layer=2"], 1, "fires, one of [0, 1]; got 2"),
         ([], 2, "--factor=NUMBER"),
         (["--factor=1", "--out=x.json"], 2, "--factor=NUMBER"),
-        (["--factor=1", "--tagger=/nowhere"], 1, "/nowhere holds no tagger"),
+        (["--factor=1", "--tagger=/nowhere"], 1, "json in /nowhere; missing"),
     ],
 )
 def test_mistakes_are_named(run, capsys, arguments, code, message):

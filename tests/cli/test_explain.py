@@ -90,7 +90,7 @@ def test_a_text_of_ones_own_needs_no_examples(run, often, capsys, tmp_path):
         (["--factor=24"], 1, "0 … 23"),
         (["--factor=0"], 1, "Factor 0 is dead"),
         (["--factor=0", "--layer=1"], 1, "Factor 0 is dead"),
-        (["--factor=1", "--layer=2"], 1, "at layer 2; it does at layers [0, 1]"),
+        (["--factor=1", "--layer=2"], 1, "fires, one of [0, 1]; got 2"),
         (["--factor=1", "--layer=9"], 1, "Expected a layer of (0, 1, 2)"),
         (["--factor=1", "--layer=9", "--text=a"], 1, "Expected a layer of (0, 1, 2)"),
         (["--factor=1", "--layer=1", "--example=41"], 1, "Expected an example in 1 …"),

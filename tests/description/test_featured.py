@@ -1,4 +1,4 @@
-"""Factors to begin with: of each level, readable ones first."""
+"""Test the choice of featured factors: readable ones of each level first."""
 
 import itertools
 import types
@@ -31,8 +31,8 @@ class _Windows:
     _number = itertools.count()
 
 
-def _run():
-    """Factor 0 marks a word, 1 a piece of a name, 2 a frequent word; all are high."""
+def _results():
+    """Factor 0 fires at a word, 1 at a piece of a name, 2 at a frequent word."""
     shape = (2, 3, 5)
     return types.SimpleNamespace(
         # The unreadable ones are stronger.
@@ -51,9 +51,9 @@ LEVELS = [rule.Level("high", "")] * 3
 
 
 def test_whole_and_rare_words_come_first():
-    assert featured.choose(_run(), LEVELS, per_level=1) == [0]
-    assert sorted(featured.choose(_run(), LEVELS, per_level=9)) == [0, 1, 2]
+    assert featured.choose(_results(), LEVELS, per_level=1) == [0]
+    assert sorted(featured.choose(_results(), LEVELS, per_level=9)) == [0, 1, 2]
 
 
 def test_top_words_are_counted_at_the_peak_without_case():
-    assert featured.top_words(_run(), 0, n=3) == ["school"]
+    assert featured.top_words(_results(), 0, n=3) == ["school"]

@@ -1,4 +1,4 @@
-"""Labels from outside: read strictly, kept whole, shown as text."""
+"""Test user-supplied labels: strictly read, saved unchanged, shown as text."""
 
 import json
 
@@ -38,11 +38,11 @@ def test_every_form_is_read(tmp_path):
         },
     )
     assert found == {
-        0: labels.Label("anger and evil"),
-        3: labels.Label("<script>alert(1)</script>", 1.0, "me"),
-        12: labels.Label("left"),
-        7: labels.Label("right"),
-        9: labels.Label("nine\N{REPLACEMENT CHARACTER}[31m"),
+        0: labels.FactorLabel("anger and evil"),
+        3: labels.FactorLabel("<script>alert(1)</script>", 1.0, "me"),
+        12: labels.FactorLabel("left"),
+        7: labels.FactorLabel("right"),
+        9: labels.FactorLabel("nine\N{REPLACEMENT CHARACTER}[31m"),
     }
     assert str(found[3]) == "<script>alert(1)</script> (score 1, me)"
     assert str(found[0]) == "anger and evil"
@@ -61,7 +61,10 @@ def test_a_folder_of_one_file_for_each_factor_is_read(tmp_path):
 def test_what_is_kept_comes_back(tmp_path):
     path, trained = tmp_path / "labels.json", _trained()
     assert labels.load(path, trained) == {}
-    kept = {3: labels.Label("three ☃", 0.25, "a tool"), 1: labels.Label("one")}
+    kept = {
+        3: labels.FactorLabel("three ☃", 0.25, "a tool"),
+        1: labels.FactorLabel("one"),
+    }
     labels.save(path, kept, trained)
     assert labels.load(path, trained) == kept
     with pytest.raises(InputError, match="another dictionary"):
@@ -74,18 +77,18 @@ def test_what_is_kept_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "object from factors to labels.*got list"),
+        ([], "object that maps factors to labels.*got list"),
         ({"20": "x"}, r"factors in 0 … 19.*got \"20\""),
         ({"-1": "x"}, r"got \"-1\""),
         ({"٣": "x"}, "got"),
         ({"river": "x"}, r"got \"river\""),
         ({"3": "a", "factor3": "b"}, "two labels for factor 3"),
-        ('{"3": "a", "3": "b"}', "stands there twice"),
+        ('{"3": "a", "3": "b"}', "occurs twice"),
         ({"3": ["x"]}, "Factor 3.*got list"),
         ({"3": {"label": "x", "colour": "red"}}, r"label, score and source.*colour"),
         ({"3": {"score": 1}}, "text as label, got null"),
-        ({"3": " \n"}, "at least one letter"),
-        ({"3": "x" * 2001}, "at most 2,000 letters, got 2,001"),
+        ({"3": " \n"}, "at least one character"),
+        ({"3": "x" * 2001}, "at most 2,000 characters, got 2,001"),
         ({"3": {"label": "x", "source": "y" * 201}}, "source of at most 200"),
         ({"3": {"label": "x", "score": "high"}}, r"finite number.*\"high\""),
         ({"3": {"label": "x", "score": True}}, "finite number"),
@@ -103,12 +106,12 @@ def test_what_is_malformed_is_named(tmp_path, value, message):
 
 def test_a_repeated_key_among_many_is_found_at_once(tmp_path):
     many = ", ".join(f'"{number}": 1' for number in [*range(300_000), 299_999])
-    with pytest.raises(InputError, match='"299999" stands there twice'):
+    with pytest.raises(InputError, match='"299999" occurs twice'):
         _read(tmp_path, f"{{{many}}}")
 
 
-def test_what_is_not_there_or_too_large_is_named(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="not there"):
+def test_missing_or_too_large_files_are_named(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="does not exist"):
         labels.read(tmp_path / "none.json", n_factors=20)
     with pytest.raises(InputError, match="found none"):
         labels.read(tmp_path, n_factors=20)

@@ -1,4 +1,4 @@
-"""Log-odds with a Dirichlet prior: a transcription, numbers by hand, what must hold."""
+"""Test log-odds against a transcription, numbers by hand, and their properties."""
 
 import math
 
@@ -9,7 +9,7 @@ from tfvis_jax.description import log_odds
 
 
 def _transcription(y, c, n, big_n):
-    """The equations of Monroe et al. for one word, with the prior of both texts."""
+    """The equations of Monroe et al. for one word; the prior is from both texts."""
     a0 = n
     a = a0 * (y + c) / (n + big_n + 1)
     omega_here = (y + a) / (n + a0 - y - a)
@@ -26,7 +26,7 @@ def test_every_word_equals_the_transcription():
     for i in range(200):
         expected = _transcription(y[i], c[i], y.sum(), 5 * c.sum())
         np.testing.assert_allclose([delta[i], z[i]], expected, rtol=1e-12)
-    # A total for each word is that word's total.
+    # Totals may differ between words.
     totals = rng.uniform(500, 900, 200)
     each, _ = log_odds.compare(y, c, total=totals, background_total=9e3)
     for i in range(200):
@@ -45,7 +45,7 @@ def test_numbers_made_by_hand():
 
 def test_the_same_share_says_nothing_and_more_text_says_more():
     y = np.array([5.0, 20.0, 200.0])
-    # But for the one word that was never seen.
+    # Up to the one count for unseen words.
     delta, _ = log_odds.compare(y, 100 * y, total=1e4, background_total=1e6)
     np.testing.assert_allclose(delta, 0, atol=1e-3)
     few = log_odds.compare(y, 10 * y, total=1e3, background_total=1e6)[1]

@@ -1,4 +1,4 @@
-"""A tagger out of a folder of JSON, and folders that hold none."""
+"""Test loading a tagger from a folder of JSON, and folders without one."""
 
 import json
 import lzma
@@ -42,11 +42,11 @@ def test_weights_are_read_in_every_form(needs_nltk, tmp_path, form):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (None, b"", "holds no tagger: expected"),
+        (None, b"", "Expected averaged_perceptron_tagger.json or"),
         ("_eng.weights.json", b"{}", "missing .*tagdict.json, .*classes.json"),
         (".json", b"{", "is damaged"),
         (".json", b"[]", r"Expected \('weights'"),
-        (".json", b'{"weights": 1, "tagdict": {}, "classes": []}', "no weights"),
+        (".json", b'{"weights": 1, "tagdict": {}, "classes": []}', "Expected weights"),
         (".json.xz", b"no archive", "is damaged"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What stands at a factor: by a plain count, and not by one document's repetition."""
+"""Test terms against plain counts, and that repetition in a document has no weight."""
 
 import collections
 
@@ -10,7 +10,7 @@ from tfvis_jax.errors import InputError
 
 
 def _context(text, *, document, place=0):
-    """A context whose words are single-spaced; commas adjoin."""
+    """A context of words separated by single spaces, with none before commas."""
     words = text.replace(",", " ,").split()
     return terms.FiringContext(
         words=words,
@@ -33,13 +33,13 @@ def test_terms_of_many_documents_are_ranked_by_z(corpus):
         for d in range(20)
     ]
     got = terms.find(found, corpus, counted_by="document", limit=50)
-    # "Left" never stands without its comma.
+    # "Left" never occurs without its comma.
     assert [term.text for term in got.at] == ["Left,"]
     assert {term.text for term in got.around} == {"home", ","}
     [left], [home] = got.at, [term for term in got.around if term.text == "home"]
     assert left.documents == home.documents == 20
-    # Two pairs of a context hold "Left"; five of its words are not "Left". Twenty
-    # documents hold the term, so the corpus holds it twenty times at least.
+    # Two pairs of a context contain "Left"; five of its words are not "Left". Twenty
+    # documents contain the term, so the corpus contains it at least twenty times.
     for term, total in ((left, 40), (home, 100)):
         delta, z = log_odds.compare(
             np.array([20.0]),
@@ -52,8 +52,8 @@ def test_terms_of_many_documents_are_ranked_by_z(corpus):
         assert term.share == pytest.approx(20 / total)
 
 
-def test_a_term_counts_as_often_as_documents_effectively_hold_it(corpus):
-    # In the first document one of two contexts, in the others every one.
+def test_a_term_counts_its_effective_number_of_documents(corpus):
+    # In one of two contexts of the first document, in all of the others.
     found = [
         _context("aa w1", document=0),
         _context("w2 w1", document=0),
@@ -73,7 +73,7 @@ def test_a_term_counts_as_often_as_documents_effectively_hold_it(corpus):
     assert (got.n_contexts, got.n_documents, term.documents) == (7, 6, 6)
 
 
-def test_one_document_that_repeats_itself_does_not_decide(corpus):
+def test_one_document_that_repeats_itself_does_not_dominate(corpus):
     repeated = [
         _context(f"again w{i % 60} w{i % 7}", document=0, place=0) for i in range(500)
     ]
@@ -81,7 +81,7 @@ def test_one_document_that_repeats_itself_does_not_decide(corpus):
     got = terms.find(repeated + spread, corpus, counted_by="document", limit=9)
     assert "often" in got.at[0].text
     assert not any("again" in term.text for term in got.at)
-    # In a second document once: still one in effect.
+    # Once in a second document: the effective number is still about one.
     twice = [*repeated, *spread, _context("again w1 w2", document=12)]
     got = terms.find(twice, corpus, counted_by="document", limit=9)
     again = [term.z for term in got.at if "again" in term.text]
@@ -128,7 +128,7 @@ def test_parts_of_speech_weigh_documents_alike():
 def test_of_nested_terms_one_is_shown(corpus):
     always = [_context(f"old town w{d}", document=d, place=1) for d in range(12)]
     got = terms.find(always, corpus, counted_by="document", limit=9)
-    # "town" never stands without "old" …
+    # "town" never occurs without "old" …
     assert [term.text for term in got.at] == ["old town"]
     # … and here it does.
     alone = [_context(f"w{d} town w9", document=d, place=1) for d in range(12, 36)]

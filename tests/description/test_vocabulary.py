@@ -1,4 +1,4 @@
-"""The masked-LM head on a direction, against the head's formula in float64."""
+"""Test the masked-LM head on a direction against its formula in float64."""
 
 import dataclasses
 import math
@@ -37,7 +37,7 @@ def _head(state):
 
 
 def _logits(model, hidden):
-    """The head as BERT defines it."""
+    """The head by its definition in BERT."""
     head = model.head
     kernel, bias = (
         np.float64(parameter[...])
@@ -72,7 +72,7 @@ def test_the_extremes_are_sorted_and_words_only():
     assert found.lowered == (("##ing", -4.0), ("left", -1.0), ("[", 0.5))
 
 
-def test_a_model_with_a_head_is_asked_at_its_mean(
+def test_the_head_is_evaluated_at_the_mean_hidden_state(
     tiny_bert_folder, toy_bert_folder, toy_corpus, tmp_path
 ):
     def opened(folder):

@@ -1,4 +1,4 @@
-"""n-grams of a corpus against a plain count."""
+"""Test n-gram counts against a plain count."""
 
 import collections
 
@@ -30,7 +30,7 @@ def test_counts_equal_a_plain_count():
         assert len(counts.keys[n - 1]) == len(expected)
 
 
-def test_what_is_not_there_counts_zero():
+def test_absent_ngrams_count_zero():
     counts = word_counts.of_texts([["a", "b", "c"], ["c", "a"]])
     assert counts.count([("d",), ("a",)]).tolist() == [0, 2]
     assert counts.count([("b", "a"), ("d", "a"), ("a", "b")]).tolist() == [0, 0, 1]
@@ -46,7 +46,7 @@ def test_no_ngram_crosses_the_end_of_a_window():
 
 
 class _Windows:
-    """Five hundred windows of ten equal words each; window w has the word w % 50."""
+    """Five hundred windows of ten equal words; window w repeats the word w % 50."""
 
     def __len__(self):
         return 500

@@ -1,4 +1,4 @@
-"""Two processes find the examples that one finds, and one goes on where two stopped."""
+"""Two processes find the same examples as one, and one resumes what two began."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ from tfvis_jax import config
 from tfvis_jax.runs import dictionary_file
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Stops in the middle of the pass, as a killed process does, after a save.
+# Stops in the middle of the pass after a save, like a killed process.
 _KILLED = """
 import os, sys
 from tfvis_jax import cli
@@ -40,7 +40,7 @@ def _free_port() -> int:
 
 
 def _run(run, *, processes, program=("-m", "tfvis_jax")):
-    """Runs `tfvis examples` in so many processes; returns exit codes and logs."""
+    """Runs `tfvis examples` in several processes; returns exit codes and logs."""
     port = _free_port()
     environment = dict(os.environ, PYTHONPATH=str(ROOT), JAX_NUM_CPU_DEVICES="2")
     started = []
@@ -71,7 +71,7 @@ def test_processes_share_the_pass_and_each_other_s_progress(
         toy_bert_folder,
         toy_corpus,
         windows_per_batch=32,
-        # Few compilations: what is tested does not depend on the solver.
+        # Cheap to compile; the test does not depend on the solver.
         solver=config.SolverConfig(solver="fista", l1_penalty=0.25, max_steps=40),
     )
     opened, _ = toy_runs.open_run(tmp_path / "two", settings)

@@ -1,4 +1,4 @@
-"""Histograms and pairs against NumPy's own."""
+"""Test histograms and pair counts against NumPy's."""
 
 import numpy as np
 import pytest
@@ -29,14 +29,14 @@ def test_pairs_are_counted_both_ways(monkeypatch, dense_above, share):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_no_pairs_no_partners():
+def test_without_pair_counts_there_are_no_co_firing_factors():
     partner, score = firing_statistics.partners(None, firing=np.ones(3), k=2)
     assert (partner == -1).all() and not score.any()
     assert not firing_statistics.counts_pairs(n_layers=7, n_factors=3200)
     assert firing_statistics.counts_pairs(n_layers=7, n_factors=3000)
 
 
-def test_equal_partners_come_by_number():
+def test_tied_co_firing_factors_come_by_number():
     pairs = np.triu(np.full((4, 4), 5), 1)
     partner, score = firing_statistics.partners(pairs, firing=np.full(4, 10), k=5)
     assert partner[2].tolist() == [0, 1, 3, -1, -1]

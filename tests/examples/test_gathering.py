@@ -1,4 +1,4 @@
-"""What a pass gathers, against NumPy over all codes at once; and its interruptions."""
+"""Test the examples pass against NumPy on all codes at once, and its interruptions."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ DEAD = 3
 
 @pytest.fixture(scope="module")
 def world(toy_bert_folder, toy_corpus, tmp_path_factory):
-    """A model, tokens of a corpus in which all is said twice, and a dictionary."""
+    """A model, a dictionary, and windows of a corpus that repeats every sentence."""
     folder = tmp_path_factory.mktemp("collection")
     twice = folder / "twice.txt"
     twice.write_text(toy_corpus.read_text() * 2)
@@ -52,7 +52,7 @@ def _collect(world, **changes):
 
 
 def _remove(world):
-    unfinished.Progress(world[0].run.examples_progress).remove()
+    unfinished.PassFolder(world[0].run.examples_progress).remove()
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_the_strongest_are_those_of_a_stable_sort(found, rows):
                 got = getattr(found, name)[index, factor]
                 np.testing.assert_array_equal(got[:n], expected)
                 np.testing.assert_array_equal(got[n:], -1)
-    # The corpus says all twice, so that equal activations are there to be ordered.
+    # The corpus repeats every sentence, so some activations are tied.
     assert n_tied > 100
     fires = (codes > 0).sum(axis=(1, 2))
     assert (fires[:, DEAD] == 0).all() and ((fires > 0) & (fires < N)).any()
@@ -138,7 +138,7 @@ def test_counts_equal_those_of_all_codes(found, rows):
         np.testing.assert_allclose(found.mean_norm[index], mean, rtol=1e-6)
 
 
-def test_partners_are_those_of_the_largest_jaccard_index(found, rows):
+def test_co_firing_factors_have_the_largest_jaccard_index(found, rows):
     codes, _, mask = rows
     k = found.partner.shape[2]
     for index, layer in enumerate(codes[:, mask] > 0):
@@ -215,7 +215,7 @@ def test_eight_devices_find_what_one_does(found, world):
 
 
 class _KilledError(Exception):
-    """Stands for the end of a process."""
+    """Simulates the end of a process."""
 
 
 def _stop_after(monkeypatch, n_layers_of_batches):
@@ -230,7 +230,9 @@ def _stop_after(monkeypatch, n_layers_of_batches):
     monkeypatch.setattr(parallel_encoding, "encode", encode)
 
 
-def test_a_pass_goes_on_to_the_same_end(found, world, monkeypatch, tmp_path):
+def test_an_interrupted_pass_resumes_to_the_same_result(
+    found, world, monkeypatch, tmp_path
+):
     opened, trained, _ = world
     # Small tables, so that an interrupted pass has files of token ids.
     monkeypatch.setattr(token_tables, "_FAN_IN", 2)
@@ -240,16 +242,16 @@ def test_a_pass_goes_on_to_the_same_end(found, world, monkeypatch, tmp_path):
         with monkeypatch.context() as patch, pytest.raises(_KilledError):
             _stop_after(patch, int(rng.integers(3, 10)))
             _collect(world, save_every_s=0)
-        state = unfinished.Progress(opened.run.examples_progress)
+        state = unfinished.PassFolder(opened.run.examples_progress)
         done.append(len(state.done()))
     assert 0 < done[0] < done[1]
     share = f"{state.fraction():.0%}"
-    with pytest.raises(InputError, match=rf"half computed \({share}\); .tfvis exampl"):
+    with pytest.raises(InputError, match=rf"partly computed \({share}\); .tfvis exa"):
         stored.load(opened.run.examples, trained)
-    with pytest.raises(InputError, match=rf"half computed \({share}\).*n 40 instead"):
+    with pytest.raises(InputError, match=rf"partly computed \({share}\).*n 40 inst"):
         _collect(world, n=N + 1)
     _equal(_collect(world), found)
-    # Of another dictionary nothing can be used: the pass begins anew.
+    # With another dictionary nothing can be reused: the pass starts again.
     other = dataclasses.replace(trained, factors=trained.factors[::-1].copy())
     with monkeypatch.context() as patch, pytest.raises(_KilledError):
         _stop_after(patch, 0)

@@ -7,14 +7,14 @@ from tfvis_jax.examples import importance
 ACTIVATION = np.array([[[4.0, 2.0, 0.0], [0.0, 0.0, 0.0], [9.0, 3.0, 3.0]]])
 
 
-def test_importance_is_the_mean_of_those_that_fire():
+def test_importance_is_the_mean_over_tokens_that_fire():
     scores = importance.importance_scores(ACTIVATION, n=2)
     np.testing.assert_allclose(scores, [[3.0, 0.0, 6.0]])
     scores = importance.importance_scores(ACTIVATION, n=3)
     np.testing.assert_allclose(scores, [[3.0, 0.0, 5.0]])
 
 
-def test_the_count_says_of_how_many():
+def test_counts_are_the_numbers_of_activations_averaged():
     firing = np.array([[2, 0, 70]])
     np.testing.assert_array_equal(importance.counts(firing, n=3), [[2, 0, 3]])
 

@@ -1,4 +1,4 @@
-"""Streaming lists against a full, stable sort."""
+"""Test streaming lists against a full, stable sort."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def _brute_force(codes, n):
 
 
 def _contexts(places):
-    """Something that a wrong entry would not have."""
+    """A context that is unique to its entry, so that a wrong entry is noticed."""
     return np.stack([places, -places], axis=1).astype(np.float16)
 
 
@@ -57,7 +57,7 @@ def test_any_stream_in_any_order_equals_the_sort(
     rng.shuffle(blocks)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranked_lists, "_MIN_WAITING", waiting)
-        # Two parts of the stream, as two processes have them, put together.
+        # Two parts of the stream, as in two processes, are merged.
         parts = [
             ranked_lists.RankedLists(
                 n_factors=n_factors, n=n, context_length=2 if contexts else 0

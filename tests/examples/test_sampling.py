@@ -1,4 +1,4 @@
-"""The random sample against a second implementation, and as a sample."""
+"""Test the random sample against a second implementation, and its statistics."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ GOLDEN = 0x9E3779B97F4A7C15
 
 
 def _mix(state):
-    """SplitMix64's output function in whole numbers of any size."""
+    """SplitMix64's output function in Python integers."""
     state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & MASK
     state = (state ^ (state >> 27)) * 0x94D049BB133111EB & MASK
     return state ^ (state >> 31)
@@ -24,7 +24,7 @@ def _rank(seed, layer, factor, place):
 
 
 def _sample(codes, *, n, seed, layer, blocks):
-    """Places that a list keeps of the codes, offered in these blocks of rows."""
+    """Places that a list keeps, if codes are offered in these blocks of rows."""
     streams = sampling.streams(seed=seed, layer=layer, n_factors=codes.shape[1])
     lists = ranked_lists.RankedLists(n_factors=codes.shape[1], n=n)
     for rows in blocks:
@@ -54,19 +54,19 @@ def test_the_sample_is_the_bottom_of_all_ranks():
 
 @pytest.mark.parametrize("firing", [np.arange(4000), np.arange(4000) * 64 + 7])
 def test_every_token_is_as_likely_as_any_other(firing):
-    # Places in a row and places at equal distances, as tokens of windows have them.
+    # Consecutive and evenly spaced places, as of the tokens in windows.
     n_factors, n = 256, 100
     codes = np.zeros((firing[-1] + 1, n_factors), np.float32)
     codes[firing] = 1
     place = _sample(codes, n=n, seed=0, layer=0, blocks=[np.arange(len(codes))])
     turn = np.searchsorted(firing, place)
-    # All samples together lie evenly in the stream, and so does each by itself.
+    # All samples together are uniform over the stream, and so is each one.
     counts = np.histogram(turn, bins=40, range=(0, len(firing)))[0]
     assert scipy.stats.chisquare(counts).pvalue > 1e-3
     means = turn.mean(axis=1) / len(firing)
     error = (means - 0.5) / np.sqrt((1 - n / len(firing)) / (12 * n))
     assert abs(error.std() - 1) < 0.2 and np.abs(error).max() < 5
-    # Two factors share as many tokens as two independent samples do: n²/N = 2.5.
+    # The samples of two factors overlap like independent ones: n²/N = 2.5 tokens.
     drawn = np.zeros((n_factors, len(firing)))
     np.put_along_axis(drawn, turn, 1, axis=1)
     shared = (drawn @ drawn.T)[np.triu_indices(n_factors, 1)]

@@ -1,4 +1,4 @@
-"""Examples against a sort of all codes, and the notebook's view of them."""
+"""Test examples against a sort of all codes, and how a notebook reads them."""
 
 import dataclasses
 import functools
@@ -10,15 +10,14 @@ import pytest
 import tfvis_jax
 from tfvis_jax import cli, files
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import gathering
+from tfvis_jax.examples import gathering, unfinished
 from tfvis_jax.examples import stored as stored_lib
-from tfvis_jax.examples import unfinished as unfinished_lib
 from tfvis_jax.runs import encoding
 
 
 @pytest.fixture(scope="module")
 def run(toy_bert_folder, toy_corpus, tmp_path_factory):
-    """A run trained, with examples, through the command line."""
+    """A run with examples, trained through the command line."""
     path = tmp_path_factory.mktemp("run") / "toy"
     train = [
         *("train", str(path), f"--model={toy_bert_folder}", f"--text={toy_corpus}"),
@@ -156,11 +155,11 @@ def test_numbers_in_a_notebook_are_whole_and_not_negative(run):
         factor.random_examples,
         functools.partial(factor.band_examples, (0.5, 0.9)),
     ):
-        with pytest.raises(InputError, match="from 0 on, got -1"):
+        with pytest.raises(InputError, match="non-negative number of examples, got -1"):
             read(n=-1)
 
 
-def test_a_sentence_is_its_factors_and_the_rest(run):
+def test_a_sentence_is_its_factors_plus_the_residual(run):
     encoded = run.encode("The bank of the river left the light")
     assert encoded.tokens == [
         "the",
@@ -240,10 +239,10 @@ def test_arrays_that_do_not_belong_together_are_refused(run, tmp_path, name, con
     folder = tmp_path / "examples"
     stored_lib.save(folder, run.examples)
     np.save(folder / f"{name}.npy", content(getattr(run.examples, name)))
-    with pytest.raises(InputError, match=f"damaged .{name} of.*anew"):
+    with pytest.raises(InputError, match=f"damaged .{name} of.*again"):
         stored_lib.load(folder, run.trained)
     (folder / f"{name}.npy").write_bytes(b"")
-    with pytest.raises(InputError, match=r"damaged.*anew"):
+    with pytest.raises(InputError, match=r"damaged.*again"):
         stored_lib.load(folder, run.trained)
 
 
@@ -256,7 +255,7 @@ def test_an_index_of_something_else_is_refused(run, tmp_path, change):
     stored_lib.save(folder, run.examples)
     index = json.loads((folder / "index.json").read_text())
     files.write_json(folder / "index.json", index | change)
-    with pytest.raises(InputError, match=r"damaged.*anew"):
+    with pytest.raises(InputError, match=r"damaged.*again"):
         stored_lib.load(folder, run.trained)
     for content in ("[]", "null", "[" * 100_000):
         (folder / "index.json").write_text(content)
@@ -275,24 +274,24 @@ def test_an_index_of_something_else_is_refused(run, tmp_path, change):
     ],
 )
 def test_a_damaged_pass_is_named(tmp_path, name, content):
-    unfinished = unfinished_lib.Progress(tmp_path / "run" / "examples-progress")
-    unfinished.begin({"n_batches": 3}, {"n": 2})
+    pass_folder = unfinished.PassFolder(tmp_path / "run" / "examples-progress")
+    pass_folder.begin({"n_batches": 3}, {"n": 2})
     arrays = {"state": np.arange(999)}
-    saved = unfinished_lib.Saved(np.arange(2), ["0-1.tokens"], arrays)
-    unfinished.save(0, saved)
-    # Something of somebody else is not read.
-    (unfinished.folder / "photo.npz").write_bytes(b"x")
-    assert unfinished.fraction() == 2 / 3 and unfinished.processes() == [0]
-    path = unfinished.folder / name
+    saved = unfinished.PassState(np.arange(2), ["0-1.tokens"], arrays)
+    pass_folder.save(0, saved)
+    # Other files in the folder are not read.
+    (pass_folder.folder / "photo.npz").write_bytes(b"x")
+    assert pass_folder.fraction() == 2 / 3 and pass_folder.processes() == [0]
+    path = pass_folder.folder / name
     if content is None:
-        # A bit of the last array; the batches before it are whole.
+        # Flip a bit of the last array; the batches before it stay intact.
         damaged = bytearray(path.read_bytes())
         damaged[damaged.index(np.arange(999).tobytes()) + 3000] ^= 1
         content = bytes(damaged)
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"{name} is damaged"):
-        unfinished.begin({"n_batches": 3}, {"n": 2})
-        unfinished.load(0)
+        pass_folder.begin({"n_batches": 3}, {"n": 2})
+        pass_folder.load(0)
 
 
 def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
@@ -305,15 +304,15 @@ def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
 
 
 def test_examples_that_are_there_are_not_computed_again(run, monkeypatch):
-    # What a pass leaves that was killed when all was written, and one of other flags.
-    unfinished = unfinished_lib.Progress(run.directory.examples_progress)
+    # Left by a pass that was killed after it had written all; then by other flags.
+    pass_folder = unfinished.PassFolder(run.directory.examples_progress)
     for n, stays in ((30, False), (29, True)):
         settings = gathering.settings_of(n=n, n_random=50, seed=0)
-        unfinished.begin({"n_batches": 3}, settings)
+        pass_folder.begin({"n_batches": 3}, settings)
         arguments = ["--top_n=30", "--random_n=50"]
         assert cli.main(["examples", str(run.directory.path), *arguments]) == 0
-        assert unfinished.folder.exists() == stays
-    unfinished.remove()
+        assert pass_folder.folder.exists() == stays
+    pass_folder.remove()
     monkeypatch.setattr(gathering, "collect", None)
     assert (
         cli.main(["examples", str(run.directory.path), "--top_n=30", "--random_n=50"])

@@ -1,4 +1,4 @@
-"""Token ids of a stream, in files, against dictionaries in memory."""
+"""Test token ids counted in files against Python dictionaries."""
 
 import collections
 
@@ -73,13 +73,13 @@ def test_a_damaged_file_is_named(tmp_path, cut):
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(InputError, match=r"0-0-0.tokens is damaged.*begins anew"):
+    with pytest.raises(InputError, match=r"0-0-0.tokens is damaged.*starts again"):
         token_tables.top_tokens(
             [path], row=0, n_factors=N_FACTORS, vocab_size=VOCAB, k=K
         )
 
 
-def test_a_state_goes_on_with_the_files_that_it_names(tmp_path):
+def test_a_state_resumes_with_the_files_that_it_names(tmp_path):
     rng = np.random.default_rng(1)
     first, lost, second = (_stream(rng, size=500) for _ in range(3))
     tables = token_tables.TokenTables(tmp_path, prefix="0")
@@ -99,7 +99,7 @@ def test_a_state_goes_on_with_the_files_that_it_names(tmp_path):
     np.testing.assert_array_equal(token_tables.merged(content), expected)
 
 
-def test_no_token_fires_nothing(tmp_path):
+def test_without_tokens_all_entries_are_padding(tmp_path):
     tables = token_tables.TokenTables(tmp_path, prefix="0")
     tables.flush()
     assert tables.names == []

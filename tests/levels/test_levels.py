@@ -1,4 +1,4 @@
-"""The rule of levels on made evidence, and the counting of word forms."""
+"""Test the rule of levels on constructed evidence, and the counts of word forms."""
 
 import collections
 
@@ -31,9 +31,9 @@ def _evidence(*, curve=_MIDDLE, forms=1.0, shares=_ALONE, firing=50, n_layers=7)
 @pytest.mark.parametrize(
     ("changes", "name", "reasons"),
     [
-        ({"curve": _EARLY}, "low", ["Of a word", "all 'left'", "keeps 95% of α"]),
-        # A word in the last layers only is a word.
-        ({"curve": _LATE}, "low", ["Of a word"]),
+        ({"curve": _EARLY}, "low", ["A word", "all 'left'", "keeps 95% of α"]),
+        # A word that fires in the last layers only is still a word.
+        ({"curve": _LATE}, "low", ["A word"]),
         (
             {"curve": _MIDDLE, "forms": 15.0, "shares": _NEARBY},
             "mid",
@@ -42,12 +42,16 @@ def _evidence(*, curve=_MIDDLE, forms=1.0, shares=_ALONE, firing=50, n_layers=7)
         (
             {"curve": _LATE, "forms": 15.0, "shares": _DISTANT},
             "high",
-            ["More than a word", "long range", "60% of α", "at layer 12"],
+            ["More than a word", "Long range", "60% of α", "at layer 12"],
         ),
         ({"forms": 15.0, "shares": None}, "mid", ["has not been measured"]),
         ({"shares": None}, "low", ["has not been measured"]),
         ({"curve": _LATE, "forms": 16.0, "shares": None}, "high", ["been measured"]),
-        ({"forms": 4.0, "shares": None}, "unclear", ["Between a word and more"]),
+        (
+            {"forms": 4.0, "shares": None},
+            "unclear",
+            ["Between a word and more than a word"],
+        ),
         ({"firing": 0}, "unclear", ["dead"]),
         ({"firing": 19}, "unclear", ["19 tokens"]),
         ({"n_layers": 2}, "unclear", ["three layers"]),
@@ -61,8 +65,8 @@ def test_each_level_is_reached_for_its_reasons(changes, name, reasons):
     assert (level.score >= 0.5) == (name != "unclear")
 
 
-def test_between_pattern_and_long_range_nothing_is_said():
-    # Onset at the last layer and all of α nearby: half of the reach.
+def test_between_pattern_and_long_range_a_factor_is_unclear():
+    # Onset at the last layer and all of α nearby: reach is 0.5.
     shares = np.array([0.0, *[1.0] * (len(context_shares.RADII) - 1)])
     level = rule.judge(_evidence(curve=_LATE, forms=16.0, shares=shares))
     assert level.name == "unclear"
@@ -75,7 +79,7 @@ def test_a_stray_token_decides_neither_onset_nor_peak():
     evidence = _evidence(curve=curve, firing=firing, forms=16.0, shares=_DISTANT)
     assert rule.judge(evidence).name == "high"
     assert rule.peaks(curve[:, None], firing[:, None]) == [6]
-    # Where no layer has enough tokens, the best there is counts.
+    # If no layer has enough tokens, all layers count.
     assert rule.peaks(curve[:, None], np.minimum(firing, 3)[:, None]) == [0]
 
 
@@ -96,7 +100,7 @@ def test_forms_equal_brute_force():
         np.testing.assert_allclose(found.effective, effective, rtol=1e-12)
         n_pairs = len(set(zip(document.tolist(), token_id.tolist(), strict=True)))
         np.testing.assert_allclose(found.share, count / n_pairs)
-        # Of equally frequent forms, any will do.
+        # Any of the equally frequent forms is correct.
         of_commonest = np.unique(document[token_id == token_id[found.commonest]])
         assert len(of_commonest) == count and form is not None
 
@@ -104,7 +108,7 @@ def test_forms_equal_brute_force():
 def test_a_document_that_repeats_a_word_counts_it_once():
     one_word = word_forms.of_tokens(np.full(30, 5), np.arange(30) % 3)
     assert one_word.effective == 1 and one_word.share == 1
-    # An article of 27 × the same name and three other words is no article of the name.
+    # One article repeats a name 27 times: the name is one of four forms.
     token_id = np.array([5] * 27 + [1, 2, 3])
     article = word_forms.of_tokens(token_id, np.zeros(30, np.int64))
     np.testing.assert_allclose(article.effective, 4)
@@ -130,7 +134,7 @@ def test_what_was_measured_is_read_back(tmp_path):
     shares[1] = np.nan  # a dead factor
     level_file.save(path, level_file.Measured(shares, 4), examples)
     found = level_file.load(path, examples)
-    # Four decimals are written.
+    # The file keeps four decimals.
     np.testing.assert_allclose(found.shares, shares, atol=5e-5)
     assert found.per_factor == 4
     assert [p.name for p in tmp_path.iterdir()] == ["rule.json"]

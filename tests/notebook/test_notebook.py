@@ -1,4 +1,4 @@
-"""What a notebook shows: everything readable, nothing of it markup."""
+"""Test the HTML in notebooks: everything is readable, and all text is escaped."""
 
 import html.parser
 import re
@@ -20,7 +20,7 @@ _VOID = {"br"}
 
 
 class _Reader(html.parser.HTMLParser):
-    """Collects the text; refuses tags and attributes that are not ours."""
+    """Collects the text; refuses unexpected tags and attributes."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +98,7 @@ def test_importance_is_a_mapping_and_a_curve(run, factor):
     assert importance.peak == int(curve.argmax()) and len(importance) == 3
     shown = importance._repr_html_()
     assert f"{curve.max():.3f}" in _text(shown)
-    # The picture is linear in the scores.
+    # The curve is linear in the scores.
     [points] = re.findall('points="([^"]*)"', shown)
     x, y = np.array([point.split(",") for point in points.split()], float).T
     slope = np.polyfit(curve, y, 1)
@@ -113,14 +113,14 @@ def test_examples_are_a_list_that_shows_itself(factor):
     assert str(found).splitlines()[0] == str(found[0])
     text = _text(found._repr_html_())
     assert found[0].document in text and f"{found[0].activation:.3f}" in text
-    # Without a layer, where it peaks.
+    # The default is the layer where it peaks.
     assert factor.examples(n=1).layer == factor.importance().peak
 
 
 def test_a_factor_and_its_description_show_themselves(run, factor):
     text = _text(factor._repr_html_())
     assert f"Φ{factor.number}" in text and factor.level.reason in text
-    # A factor that fires nearly everywhere has no words of its own.
+    # A factor that fires nearly everywhere has no over-represented words.
     alive = run.examples.firing.any(axis=0).nonzero()[0].tolist()
     found = [run.factor(number).describe() for number in alive]
     description = next(each for each in found if each.terms.at)
@@ -131,13 +131,14 @@ def test_a_factor_and_its_description_show_themselves(run, factor):
     assert description.factor in alive
 
 
-def test_a_dead_or_silent_factor_says_so(run):
+def test_a_factor_that_does_not_fire_says_so(run):
     text = _text(run.factor(0)._repr_html_())
     assert "Φ0 is dead" in text
     assert "<table" not in run.factor(0)._repr_html_()
-    silent = run.factor(1).examples(layer=2)
-    assert silent == []
-    assert "fires at no token of the corpus at layer 2" in _text(silent._repr_html_())
+    nowhere = run.factor(1).examples(layer=2)
+    assert nowhere == []
+    text = _text(nowhere._repr_html_())
+    assert "does not fire at any token of the corpus at layer 2" in text
 
 
 def test_a_sentence_shows_its_factors(run):

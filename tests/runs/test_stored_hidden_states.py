@@ -182,7 +182,7 @@ def test_states_of_something_else_are_refused(stored, settings, tmp_path):
     folder = source.run.hidden_states
     fewer = dataclasses.replace(settings, layers=(0, 2))
     opened, windows = toy_runs.open_run(tmp_path / "layers", fewer)
-    with pytest.raises(InputError, match=r"layers \[0, 2\].*has \[0, 1, 2\]"):
+    with pytest.raises(InputError, match=r"layers \[0, 2\].*has those of \[0, 1, 2\]"):
         stored_hidden_states.open_for(folder, opened, windows)
     corpus = dataclasses.replace(settings.corpus, max_tokens=500)
     other = dataclasses.replace(settings, corpus=corpus)

@@ -1,4 +1,4 @@
-"""Maps against their definitions, computed one window at a time."""
+"""Test saliency maps against their definitions, one window at a time."""
 
 import dataclasses
 import itertools
@@ -29,7 +29,7 @@ _TEXTS = (
     "a hand of light left the bank over the river with money never red",
 )
 _FACTORS = (3, 8, 11, 7)
-# α of float32 hidden states at a gap of 1e-5, against float64 codes.
+# α from float32 hidden states at a gap of 1e-5, against float64 codes.
 _ALPHA = {"atol": 1e-3}
 
 
@@ -42,7 +42,7 @@ class _World:
     unk: int
 
     def alpha(self, token_ids, target, *, seen=None):
-        """α by the whole encoder and non-negative least squares in float64."""
+        """α from the whole encoder and a lasso solved in float64."""
         mask = np.ones((1, len(token_ids)), bool) if seen is None else seen[None]
         states = _encode(self.opened.pretrained.encoder, token_ids[None], mask)
         trained = self.trained
@@ -72,7 +72,7 @@ def _lasso(x, factors, l1_penalty):
 
 @pytest.fixture(scope="module")
 def world(toy_bert_folder, tmp_path_factory):
-    """Random factors on a random BERT, and four tokens at which some fire."""
+    """A random BERT, random factors, and four tokens at which some of them fire."""
     config = config_lib.RunConfig(
         model=str(toy_bert_folder),
         corpus=config_lib.CorpusConfig(paths=("none",)),
@@ -111,7 +111,7 @@ def test_activations_are_those_of_each_window_alone(world):
         np.testing.assert_allclose(found, expected, **_ALPHA)
 
 
-def test_occlusion_and_context_need_are_what_they_say(world):
+def test_occlusion_and_context_need_follow_their_definitions(world):
     maps = occlusion.explain(world.probe, world.targets, replacement=world.unk)
     needs = context_need.needs(world.probe, world.targets)
     for target, weights, need in zip(world.targets, maps, needs, strict=True):
@@ -129,7 +129,7 @@ def test_occlusion_and_context_need_are_what_they_say(world):
             / whole
             for r in range(need + 1)
         ]
-        # Within what the activations are known to.
+        # Up to the tolerance of the activations.
         assert shares[need] >= 0.9 - 0.01 and max(shares[:need], default=0) <= 0.91
     assert len(set(needs)) > 1
 
@@ -150,7 +150,7 @@ def test_integrated_gradients_add_up_to_the_change(world):
             world.alpha(ids, target) for ids in (target.token_ids, none[0])
         )
         np.testing.assert_allclose(found.baseline, baseline, **_ALPHA)
-        # 32 points on a path with corners.
+        # 32 points on a path with kinks.
         assert found.weights.sum() == pytest.approx(whole - baseline, abs=0.05 * whole)
         assert found.error < 0.05
 
@@ -204,7 +204,7 @@ def test_gradient_times_input_is_the_derivative_in_the_embeddings_size(world):
         )
 
 
-def test_quality_is_what_it_says(world):
+def test_quality_follows_its_definition(world):
     target = world.targets[0]
     n = len(target.places)
     weights = np.random.default_rng(1).normal(size=n)
@@ -228,7 +228,7 @@ def test_quality_is_what_it_says(world):
         np.testing.assert_allclose(share, inserted[k], atol=0.01)
 
 
-def test_lime_explains_an_activation_and_does_not_depend_on_company(world):
+def test_lime_explains_an_activation_whatever_the_other_targets(world):
     together = lime.explain(world.probe, world.targets, replacement=world.unk)
     [alone] = lime.explain(world.probe, world.targets[2:3], replacement=world.unk)
     np.testing.assert_allclose(alone.fit.weights, together[2].fit.weights, atol=1e-4)
@@ -314,7 +314,7 @@ def test_the_token_of_a_text_is_found_in_a_text_of_any_length(world):
         assert len(target.token_ids) <= 64
         assert not target.is_text[0] and not target.is_text[-1]
         assert world.alpha(target.token_ids, target) > 0
-        # Read together, the tokens are the text.
+        # Joined, the tokens are the text.
         read = "".join(
             f" {text}" if spaced else text
             for text, spaced in zip(target.texts, target.is_spaced, strict=True)
@@ -322,7 +322,7 @@ def test_the_token_of_a_text_is_found_in_a_text_of_any_length(world):
         assert read.strip() in text
     with pytest.raises(InputError, match="at least one word"):
         target_lib.in_text(world.opened, world.trained, " ", layer=2, factor=0)
-    with pytest.raises(InputError, match="all 2 tokens of this one are"):
+    with pytest.raises(InputError, match="all 2 tokens of this text are"):
         target_lib.in_text(world.opened, world.trained, "Ω Ψ", layer=2, factor=0)
 
 

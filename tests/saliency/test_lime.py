@@ -1,4 +1,4 @@
-"""LIME against the authors' package, and its figures against their definitions."""
+"""Test LIME against the authors' package, and its metrics against definitions."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from tfvis_jax.saliency import lime
 
 
 def _world(seed, *, n_tokens, samples):
-    """Masks that begin with all kept, and activations that depend on a few tokens."""
+    """Masks, the first of which keeps all, and α that depends on a few tokens."""
     rng = np.random.default_rng(seed)
     drawn = lime.draw_masks(rng, n_tokens=n_tokens, count=samples - 1)
     kept = np.concatenate([np.ones((1, n_tokens), bool), drawn])
@@ -72,12 +72,12 @@ def test_standard_errors_are_the_spread_over_draws():
     for _ in range(200):
         drawn = lime.draw_masks(rng, n_tokens=8, count=299)
         kept = np.concatenate([np.ones((1, 8), bool), drawn])
-        # Noise that grows with what is kept: variances are not equal.
+        # Noise that grows with the tokens kept: the variances are unequal.
         noise = 0.2 * kept.sum(axis=1) * rng.normal(size=300)
         found = lime.fit(kept, kept @ truth + noise)
         weights.append(found.weights)
         errors.append(found.standard_errors)
-    # The deviation of 200 draws is itself known to 5 %; 25 % is five of those.
+    # The deviation over 200 draws has a standard error of 5 %; 25 % is five of them.
     np.testing.assert_allclose(
         np.mean(errors, axis=0), np.std(weights, axis=0), rtol=0.25
     )

@@ -5,6 +5,7 @@ import pathlib
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -94,22 +95,22 @@ _NO_INTEGER = "invalid literal for int() with base 10:"
 _INDENT = " " * 6
 
 
-def _spelling(flag: flags.Flag) -> str:
+def _spelling(flag: flags.Flag[Any]) -> str:
     """Returns a flag as typed, with what it takes."""
     if flag.boolean:
         return f"--{flag.name}" if flag.default is False else f"--[no]{flag.name}"
     if isinstance(flag, flags.EnumFlag):
         return f"--{flag.name}={'|'.join(flag.parser.enum_values)}"
-    takes = {flags.IntegerParser: "N", flags.FloatParser: "X"}
+    takes: dict[type, str] = {flags.IntegerParser: "N", flags.FloatParser: "X"}
     return f"--{flag.name}={takes.get(type(flag.parser), '…')}"
 
 
-def _help(flag: flags.Flag) -> str:
+def _help(flag: flags.Flag[Any]) -> str:
     """Returns the help of a flag; absl puts the choices before it."""
     return re.sub(r"^<[^>]*>: ", "", flag.help or "")
 
 
-def _default(flag: flags.Flag) -> str:
+def _default(flag: flags.Flag[Any]) -> str:
     """Returns the default of a flag whose help does not say it."""
     if flag.default is None or isinstance(flag.default, bool) or flag.default == []:
         return ""

@@ -9,10 +9,9 @@ import rich.table
 import rich.text
 from absl import flags
 
-from tfvis_jax import pipeline
+from tfvis_jax import description, pipeline
 from tfvis_jax.cli import command, shared_flags, terminal
-from tfvis_jax.description import description as description_lib
-from tfvis_jax.description import tagging
+from tfvis_jax.description import factor_description, tagging
 from tfvis_jax.description import terms as terms_lib
 from tfvis_jax.examples import contexts as contexts_lib
 from tfvis_jax.notebook import factor as factor_lib
@@ -79,7 +78,7 @@ def _tagger() -> terms_lib.Tagger | None:
 
 
 def _report(
-    found: description_lib.Description, factor: factor_lib.Factor
+    found: description.Description, factor: factor_lib.Factor
 ) -> Iterator[rich.console.RenderableType]:
     yield _head(found)
     yield ""
@@ -112,7 +111,7 @@ def _report(
     yield contexts
 
 
-def _head(found: description_lib.Description) -> rich.text.Text:
+def _head(found: description.Description) -> rich.text.Text:
     line = rich.text.Text(f"Φ{found.factor}  ", style="bold")
     line.append(found.level, style="not bold")
     if found.label is not None:
@@ -124,7 +123,7 @@ def _head(found: description_lib.Description) -> rich.text.Text:
 
 
 def _profile(
-    layers: Sequence[description_lib.LayerProfile],
+    layers: Sequence[factor_description.LayerProfile],
 ) -> Iterator[rich.table.Table]:
     for start in range(0, len(layers), _LAYERS_IN_A_ROW):
         part = layers[start : start + _LAYERS_IN_A_ROW]
@@ -145,8 +144,8 @@ def _percent(share: float) -> str:
 def _terms(terms: terms_lib.Terms, documents: str) -> rich.table.Table:
     both = rich.table.Table.grid(padding=(0, 4))
     both.add_row(
-        _term_table("at the factor", terms.at, documents),
-        _term_table("in the 10 words around it", terms.around, documents),
+        _term_table("terms with the firing word", terms.at, documents),
+        _term_table("terms nearby", terms.around, documents),
     )
     return both
 

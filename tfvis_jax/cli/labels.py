@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _export(path: pathlib.Path, target: str) -> None:
     chosen = shared_flags.numbers("factors", _FACTORS.value) or None
-    counts = label_prompts.Counts(
+    counts = label_prompts.WindowCounts(
         top=_TOP.value, per_quantile=_PER_QUANTILE.value, negative=_NEGATIVE.value
     )
     with pipeline.bars() as progress:

@@ -36,7 +36,7 @@ def nested_error(
     for start, stop in itertools.pairwise((0, *prefixes)):
         residual = residual - codes[:, start:stop] @ decoder[start:stop]
         errors.append(jnp.mean(jnp.sum(residual**2, axis=1)))
-    return sum(errors) / len(errors), residual
+    return sum(errors[1:], errors[0]) / len(errors), residual
 
 
 def dead_factor_error(
@@ -60,7 +60,7 @@ def dead_factor_error(
     k = min(max(1, residual.shape[1] // 2), p.shape[1])
     target = jax.lax.stop_gradient(residual)
 
-    def error():
+    def error() -> jax.Array:
         candidates = jnp.where(dead[None, :], jax.nn.relu(p), 0)
         mask = nonlinearities.top_k_mask(jax.lax.stop_gradient(candidates), k=k)
         missed = target - jnp.where(mask, candidates, 0) @ decoder

@@ -1,4 +1,4 @@
-"""What every compared method offers, and how it is measured.
+"""The interface of every compared method, and how it is measured.
 
 All reconstruct linearly: x̂ = offset + codes @ factors. Codes may therefore be refitted
 on their support for any of them.
@@ -14,10 +14,10 @@ import scipy.optimize
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import metrics
 
-# More rows would not move a threshold any more.
+# More rows would not move a threshold.
 CALIBRATION_ROWS = 16_384
 _KEPT_SHARE = 1 / 32
-# With fewer, the sample would miss the target by more than rows learnt from do.
+# A smaller sample would miss the target by more than training rows do.
 _LEAST_KEPT = 512
 
 
@@ -43,13 +43,15 @@ class Method(Protocol):
         ...
 
 
-def measure(method: Method, x: jax.Array, *, batch_size: int = 4096) -> metrics.Figures:
+def measure(
+    method: Method, x: jax.Array | np.ndarray, *, batch_size: int = 4096
+) -> metrics.Figures:
     """Measures a method on rows that it was not trained on.
 
     Args:
       method: what to measure.
       x: [rows, d_model].
-      batch_size: rows encoded at once; bounds the memory, not the result.
+      batch_size: rows encoded at once; bounds memory and does not change the result.
     """
     n_factors, d_model = method.factors.shape
     totals = metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
@@ -63,11 +65,11 @@ def measure(method: Method, x: jax.Array, *, batch_size: int = 4096) -> metrics.
 
 
 def keep_back(x: np.ndarray | jax.Array) -> tuple[Any, Any]:
-    """Divides rows into those to learn from and those to calibrate on.
+    """Splits rows into a training part and a calibration part.
 
-    What decides L0 is set on rows not learnt from: on new rows more factors fire than
-    on those (a twentieth more, after ten passes over 60,000). Few rows are all learnt
-    from, and calibrated on.
+    Thresholds that decide L0 are set on rows held out of training, since more factors
+    fire on new rows than on training rows (5 % more, after ten passes over 60,000).
+    Where rows are few, all of them serve both purposes.
 
     Args:
       x: [rows, d_model], in random order; the last thirty-second is kept back.
@@ -87,7 +89,7 @@ def centre_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
     Raises:
       InputError: the rows are all the same.
     """
-    centre = np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
+    centre = np.asarray(np.mean(x, axis=0, dtype=np.float64), np.float32)
     squares = np.sum((x - centre).astype(np.float64) ** 2, axis=1)
     scale = np.sqrt(np.mean(squares))
     if not scale > 0:
@@ -95,11 +97,11 @@ def centre_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
     return centre, np.float32(scale)
 
 
-def match_factors(a: jax.Array, b: jax.Array) -> float:
+def match_factors(a: jax.Array | np.ndarray, b: jax.Array | np.ndarray) -> float:
     """Returns the mean cosine of two dictionaries' factors, matched one to one.
 
     The assignment maximises it (Hungarian algorithm); 1 if one is a permutation of the
-    other. Where the numbers of factors differ, those left over do not count.
+    other. Where the numbers of factors differ, the factors left over are ignored.
 
     Args:
       a: [n_factors, d_model].
@@ -108,13 +110,13 @@ def match_factors(a: jax.Array, b: jax.Array) -> float:
     Raises:
       InputError: if the widths differ.
     """
-    a, b = (np.asarray(factors, np.float64) for factors in (a, b))
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise InputError(
             "Expected two dictionaries [n_factors, d_model] of one width, got shapes "
-            f"{a.shape} and {b.shape}."
+            f"{first.shape} and {second.shape}."
         )
-    cosine = _unit(a) @ _unit(b).T
+    cosine = _unit(first) @ _unit(second).T
     rows, columns = scipy.optimize.linear_sum_assignment(cosine, maximize=True)
     return float(cosine[rows, columns].mean())
 
@@ -122,6 +124,6 @@ def match_factors(a: jax.Array, b: jax.Array) -> float:
 _row_sums = jax.jit(metrics.row_sums)
 
 
-def _unit(rows):
+def _unit(rows: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norms > 0, norms, 1)

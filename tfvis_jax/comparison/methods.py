@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from tfvis_jax.sparse_coding import refit
 
 SAE_METHODS = tuple(f"sae_{kind}" for kind in sae.KINDS)
 METHODS = ("sparse_coding", *SAE_METHODS, "sample_factors", "random_factors", "pca")
+# Sparse coding of an untrained model's hidden states; `compare` makes its rows.
+RANDOM_ENCODER = "random_encoder"
 # Their codes are least squares on their support already.
 _REFITTED = ("sparse_coding", "sample_factors", "random_factors")
 
@@ -26,21 +28,30 @@ _MAX_VALIDATION = 8192
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComparisonConfig:
-    """What is compared."""
+    """What is compared.
+
+    Attributes:
+      methods: names of methods, of `METHODS`.
+      n_factors: factors of every dictionary.
+      target_l0: mean numbers of active factors to compare at.
+      seeds: every method is fitted with each.
+      num_passes: passes over the training rows, of every method that learns.
+      learning_rates: tried for autoencoders; the best at the middle L0 is used at every
+        L0.
+    """
 
     methods: tuple[str, ...] = METHODS
     n_factors: int = 1024
     target_l0: tuple[int, ...] = (16, 32, 64)
     seeds: tuple[int, ...] = (0,)
-    # Times that every row is seen, by every method that learns.
     num_passes: int = 10
-    # Of the autoencoders; the best at the middle L0 serves the others.
     learning_rates: tuple[float, ...] = train_sae.LEARNING_RATES
 
     def __post_init__(self):
-        unknown = sorted(set(self.methods) - set(METHODS))
+        known = (*METHODS, RANDOM_ENCODER)
+        unknown = sorted(set(self.methods) - set(known))
         if unknown:
-            raise InputError(f"Expected methods among {METHODS}, got {unknown}.")
+            raise InputError(f"Expected methods among {known}, got {unknown}.")
         for name in ("methods", "target_l0", "seeds", "learning_rates"):
             if not getattr(self, name):
                 raise InputError(f"Expected at least one of `{name}`, got none.")
@@ -57,18 +68,18 @@ class ComparisonConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
+class FittedMethod:
     """A fitted method.
 
     Attributes:
       name: one of `METHODS`.
       seed: of its training.
-      target_l0: what it was made for.
+      target_l0: the L0 that it was fitted to.
       method: codes and reconstructions.
-      seconds: that fitting took, tuning left out; of "sparse_coding" those in which the
-        one dictionary of all L0 was learnt are counted for each.
-      rows_seen: rows in all its steps; 0 for what does not learn.
-      learning_rate: the one chosen; None for what has none.
+      seconds: time of fitting, without tuning; for "sparse_coding" it includes learning
+        the one dictionary that serves every L0.
+      rows_seen: rows in all training steps; 0 without training.
+      learning_rate: the one chosen; None for methods without one.
       agreement: mean cosine of its factors and those of the first seed, matched one to
         one; None for the first seed.
     """
@@ -87,25 +98,28 @@ def candidates(
     x: np.ndarray,
     config: ComparisonConfig,
     *,
-    done: Sequence[dict] = (),
+    done: Sequence[dict[str, Any]] = (),
     progress: Callable[[str], None] = lambda what: None,
-) -> Iterator[Candidate]:
+) -> Iterator[FittedMethod]:
     """Fits every method at every L0 and seed, one after the other.
 
     Sparse coding learns one dictionary a seed, for the middle L0, and encodes with it
-    for each; autoencoders are trained for each L0.
+    for each; autoencoders are trained for each L0. `RANDOM_ENCODER` is skipped: it is
+    "sparse_coding" of other rows.
 
     Args:
       x: [rows, d_model] float32 to learn from, in random order.
       config: what to fit.
-      done: rows of `measure` from before; methods and L0 of which there are all seeds
-        are left out, and learning rates in them are not sought again.
-      progress: told what comes next.
+      done: rows of `measure` from an earlier call; a method and L0 that they hold for
+        every seed is skipped, and their learning rates are reused.
+      progress: called with a line of text before each fit.
     """
     finished = {(row["method"], row["target_l0"], row["seed"]) for row in done}
     rates = {row["method"]: row["learning_rate"] for row in done}
     learnt = {}
     for name in config.methods:
+        if name == RANDOM_ENCODER:
+            continue
         for target_l0 in config.target_l0:
             if finished.issuperset((name, target_l0, seed) for seed in config.seeds):
                 continue
@@ -136,7 +150,7 @@ def candidates(
                     first = fitted.factors
                 else:
                     agreement = method_lib.match_factors(first, fitted.factors)
-                yield Candidate(
+                yield FittedMethod(
                     name=name,
                     seed=seed,
                     target_l0=target_l0,
@@ -148,8 +162,8 @@ def candidates(
                 )
 
 
-def measure(candidate: Candidate, held_out: np.ndarray) -> dict:
-    """Returns a row of the comparison, on rows that nothing was fitted to.
+def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict[str, Any]:
+    """Returns a row of the comparison, measured on held-out rows.
 
     Args:
       candidate: what to measure.
@@ -160,20 +174,20 @@ def measure(candidate: Candidate, held_out: np.ndarray) -> dict:
       least-squares codes on their support (None where codes have either sign), at the
       ``l0`` found.
     """
-    figures = method_lib.measure(candidate.method, held_out)
+    metrics = method_lib.measure(candidate.method, held_out)
     debiased = None
     if candidate.name in _REFITTED:
-        debiased = figures.fvu
+        debiased = metrics.fvu
     elif candidate.name != "pca":
         debiased = method_lib.measure(_Refitted(candidate.method), held_out).fvu
     return {
         "method": candidate.name,
         "seed": candidate.seed,
         "target_l0": candidate.target_l0,
-        "l0": figures.l0,
-        "fvu": figures.fvu,
+        "l0": metrics.l0,
+        "fvu": metrics.fvu,
         "fvu_debiased": debiased,
-        "alive": figures.alive,
+        "alive": metrics.alive,
         "seconds": candidate.seconds,
         "rows_seen": candidate.rows_seen,
         "learning_rate": candidate.learning_rate,
@@ -183,7 +197,7 @@ def measure(candidate: Candidate, held_out: np.ndarray) -> dict:
 
 @dataclasses.dataclass(frozen=True)
 class _Refitted:
-    """A method whose codes are least squares on the support that it chose."""
+    """A method whose codes are refitted by least squares on their support."""
 
     method: method_lib.Method
 
@@ -196,11 +210,16 @@ class _Refitted:
         return self.method.offset
 
     def codes(self, x: jax.Array) -> jax.Array:
+        """Returns least-squares codes [rows, n_factors] of ``x`` [rows, d_model]."""
         centred = x - self.offset[None, :]
         return refit(centred, self.factors, self.method.codes(x))
 
+    def reconstruct(self, x: jax.Array) -> jax.Array:
+        """Returns ``offset + codes(x) @ factors``, [rows, d_model]."""
+        return self.offset[None, :] + self.codes(x) @ self.factors
 
-def _best_rate(x, name, config) -> float:
+
+def _best_rate(x: np.ndarray, name: str, config: ComparisonConfig) -> float:
     """Returns the learning rate with the lowest FVU at the middle L0."""
     if len(config.learning_rates) == 1:
         return config.learning_rates[0]
@@ -224,10 +243,16 @@ class _Learnt(NamedTuple):
     seconds: float
 
 
-def _learn(x, config, *, seed, progress) -> _Learnt:
+def _learn(
+    x: np.ndarray,
+    config: ComparisonConfig,
+    *,
+    seed: int,
+    progress: Callable[[str], None],
+) -> _Learnt:
     start = time.perf_counter()
 
-    def tell(done, total):
+    def tell(done: int, total: int) -> None:
         if done * 10 // total > (done - 1) * 10 // total:
             progress(f"  learning: {done} of {total} steps")
 
@@ -243,7 +268,16 @@ def _learn(x, config, *, seed, progress) -> _Learnt:
     return _Learnt(fitted.factors, fitted.offset, time.perf_counter() - start)
 
 
-def _fit(x, name, config, *, target_l0, seed, rate, learnt) -> method_lib.Method:
+def _fit(
+    x: np.ndarray,
+    name: str,
+    config: ComparisonConfig,
+    *,
+    target_l0: int,
+    seed: int,
+    rate: float | None,
+    learnt: _Learnt | None,
+) -> method_lib.Method:
     if name in SAE_METHODS:
         settings = _sae_config(name, config, target_l0=target_l0, seed=seed)
         return train_sae.train(
@@ -251,7 +285,7 @@ def _fit(x, name, config, *, target_l0, seed, rate, learnt) -> method_lib.Method
         )
     if name == "pca":
         return pca.fit(jnp.asarray(x), n_components=min(target_l0, x.shape[1]))
-    if name == "sparse_coding":
+    if name == "sparse_coding" and learnt is not None:
         _, unseen = method_lib.keep_back(x)
         return sparse_coding.with_target_l0(
             unseen,
@@ -264,18 +298,22 @@ def _fit(x, name, config, *, target_l0, seed, rate, learnt) -> method_lib.Method
     )
 
 
-def _middle_l0(config) -> int:
+def _middle_l0(config: ComparisonConfig) -> int:
     return sorted(config.target_l0)[len(config.target_l0) // 2]
 
 
-def _rows_seen(name, fitted, x, config) -> int:
-    if name in SAE_METHODS:
+def _rows_seen(
+    name: str, fitted: method_lib.Method, x: np.ndarray, config: ComparisonConfig
+) -> int:
+    if isinstance(fitted, train_sae.TrainedSAE):
         return fitted.rows_seen
     learnt_from, _ = method_lib.keep_back(x)
     return len(learnt_from) * config.num_passes if name == "sparse_coding" else 0
 
 
-def _sae_config(name, config, *, target_l0, seed) -> sae.SAEConfig:
+def _sae_config(
+    name: str, config: ComparisonConfig, *, target_l0: int, seed: int
+) -> sae.SAEConfig:
     return sae.SAEConfig(
         kind=name.removeprefix("sae_"),
         n_factors=config.n_factors,

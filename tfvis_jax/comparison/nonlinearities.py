@@ -34,7 +34,7 @@ def kth_largest(values: jax.Array, *, count: int) -> jax.Array:
     """
     bits = jax.lax.bitcast_convert_type(values, jnp.int32)
 
-    def raise_bit(index, found):
+    def raise_bit(index: jax.Array, found: jax.Array) -> jax.Array:
         proposal = found | (1 << (30 - index))
         return jnp.where(jnp.sum(bits >= proposal) >= count, proposal, found)
 
@@ -76,12 +76,14 @@ def step(
     return _with_gradient_of(fires, -threshold * density)
 
 
-def _density(preactivations, threshold, bandwidth):
+def _density(
+    preactivations: jax.Array, threshold: jax.Array, bandwidth: float
+) -> jax.Array:
     """Returns K((p − θ)/ε) / ε, constant to differentiation."""
     near = jnp.abs(preactivations - threshold) < bandwidth / 2
     return jax.lax.stop_gradient(near.astype(preactivations.dtype) / bandwidth)
 
 
-def _with_gradient_of(value, surrogate):
+def _with_gradient_of(value: jax.Array, surrogate: jax.Array) -> jax.Array:
     """Returns ``value``, with the gradient of ``surrogate`` added to its own."""
     return value + (surrogate - jax.lax.stop_gradient(surrogate))

@@ -49,12 +49,12 @@ def fit(x: jax.Array, *, n_components: int) -> PCA:
 
 
 @jax.jit
-def _coordinates(x, factors, *, offset):
+def _coordinates(x: jax.Array, factors: jax.Array, *, offset: jax.Array) -> jax.Array:
     return jnp.einsum("bd,fd->bf", x - offset[None, :], factors, precision="highest")
 
 
 @jax.jit
-def _principal_components(x):
+def _principal_components(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns all components [d_model, d_model] by falling variance, and the mean."""
     mean = jnp.mean(x, axis=0)
     centred = x - mean[None, :]

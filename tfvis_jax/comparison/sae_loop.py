@@ -10,7 +10,8 @@ sphere after every step (Bricken et al., 2023).
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,14 @@ class History(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames=("config",))
-def fit(x, mean, *, learning_rate, key, config):
+def fit(
+    x: jax.Array,
+    mean: jax.Array,
+    *,
+    learning_rate: jax.Array | float,
+    key: jax.Array,
+    config: sae.SAEConfig,
+) -> tuple[sae.SparseAutoencoder, History]:
     """Trains an autoencoder on scaled rows.
 
     Args:
@@ -69,7 +77,7 @@ def fit(x, mean, *, learning_rate, key, config):
     num_steps = config.num_passes * steps_per_pass
     optimizer = optax.adam(_schedule(learning_rate, num_steps=num_steps))
 
-    def step(carry, rows):
+    def step(carry: _Carry, rows: jax.Array) -> tuple[_Carry, History]:
         loss = functools.partial(_loss, x=x[rows], carry=carry, config=config)
         gradient, batch = jax.grad(
             lambda params: loss(nnx.merge(graph, params, rest)), has_aux=True
@@ -77,7 +85,7 @@ def fit(x, mean, *, learning_rate, key, config):
         carry = _descend(carry, gradient, optimizer=optimizer)
         return _observe(carry, batch, config=config)
 
-    def one_pass(carry, index):
+    def one_pass(carry: _Carry, index: jax.Array) -> tuple[_Carry, History]:
         order = jax.random.permutation(
             jax.random.fold_in(key_shuffle, index), x.shape[0]
         )
@@ -97,16 +105,16 @@ def fit(x, mean, *, learning_rate, key, config):
 
 
 class _Carry(NamedTuple):
-    """What one step hands to the next."""
+    """State of the training loop."""
 
-    params: nnx.State
+    params: nnx.State[Any, Any]
     optimizer: optax.OptState
     log_penalty: jax.Array
     rows_since_firing: jax.Array
 
 
 class _Batch(NamedTuple):
-    """What a step sees of its batch besides the gradient."""
+    """Metrics of one batch, and which factors fired."""
 
     error: jax.Array
     l0: jax.Array
@@ -114,8 +122,14 @@ class _Batch(NamedTuple):
     n_dead: jax.Array
 
 
-def _loss(model, *, x, carry, config):
-    """Returns the loss of one batch, and what was seen on the way."""
+def _loss(
+    model: sae.SparseAutoencoder,
+    *,
+    x: jax.Array,
+    carry: _Carry,
+    config: sae.SAEConfig,
+) -> tuple[jax.Array, _Batch]:
+    """Returns the loss of one batch and its metrics."""
     p = model.preactivations(x)
     codes = model.select(p)
     decoder = model.decoder[...]
@@ -145,22 +159,25 @@ def _loss(model, *, x, carry, config):
     )
 
 
-def _descend(carry, gradient, *, optimizer):
+def _descend(
+    carry: _Carry, gradient: Any, *, optimizer: optax.GradientTransformation
+) -> _Carry:
     """Takes one step of Adam along the sphere of unit factors."""
-    gradient["decoder"][...] = losses.tangent(
-        gradient["decoder"][...], carry.params["decoder"][...]
-    )
+    factors: Any = carry.params["decoder"]
+    gradient["decoder"][...] = losses.tangent(gradient["decoder"][...], factors[...])
     # Optax raises a float to the power of its integer step count.
     with jax.numpy_dtype_promotion("standard"):
         updates, state = optimizer.update(gradient, carry.optimizer)
-    params = optax.apply_updates(carry.params, updates)
+    params: Any = optax.apply_updates(carry.params, updates)
     params["decoder"][...] = dictionary.project_unit_norm(params["decoder"][...])
     return carry._replace(params=params, optimizer=state)
 
 
-def _observe(carry, batch, *, config):
+def _observe(
+    carry: _Carry, batch: _Batch, *, config: sae.SAEConfig
+) -> tuple[_Carry, History]:
     """Moves λ and the record of firing; returns the history."""
-    silent = carry.rows_since_firing + config.batch_size
+    rows_since_firing = carry.rows_since_firing + config.batch_size
     history = History(
         error=batch.error,
         l0=batch.l0,
@@ -170,16 +187,18 @@ def _observe(carry, batch, *, config):
     excess = jnp.log((batch.l0 + 1e-3) / config.target_l0)
     return carry._replace(
         log_penalty=carry.log_penalty + _GAIN * jnp.clip(excess, -1, 1),
-        rows_since_firing=jnp.where(batch.fires, 0, silent),
+        rows_since_firing=jnp.where(batch.fires, 0, rows_since_firing),
     ), history
 
 
-def _schedule(learning_rate, *, num_steps):
+def _schedule(
+    learning_rate: jax.Array | float, *, num_steps: int
+) -> Callable[[Any], jax.Array]:
     """Returns the learning rate as a function of the step."""
     warm_up = max(1, round(_WARM_UP * num_steps))
     decay = max(1, round(_DECAY * num_steps))
 
-    def rate(count):
+    def rate(count: jax.Array) -> jax.Array:
         done = count.astype(jnp.float32)
         rising = (done + 1) / warm_up
         falling = (num_steps - done) / decay

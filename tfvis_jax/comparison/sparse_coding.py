@@ -1,11 +1,11 @@
 """Sparse coding as a method to compare: learned, random or sample factors.
 
-All three encode alike, by gradual pruning. The lasso finds more factors than are
-wanted. Then, in rounds, the codes in use are refitted by non-negative least squares and
-the smallest are dropped, a fifth of them in a round, until the mean L0 is the target.
-A round has one threshold for all rows and factors, so that rows keep as many as they
-need. Refitting tells which factors others can stand in for, which the lasso's shrunken
-codes do not: dropping all of the surplus at once leaves up to a fifth more variance.
+All three encode alike, by gradual pruning. The lasso selects more factors than are
+wanted. Then, in rounds, the active codes are refitted by non-negative least squares and
+the smallest fifth is dropped, until the mean L0 is the target. Each round has one
+threshold for all rows and factors, so that a row keeps as many as it needs. Refitted
+codes tell which factors are redundant; the lasso's shrunken codes do not: dropping the
+whole surplus at once leaves up to a fifth more variance unexplained.
 
 Random and sample factors are uncomfortably strong baselines (Korznikov et al., 2026,
 arXiv:2602.14111).
@@ -161,15 +161,15 @@ def with_target_l0(
     )
 
 
-def _learning_l0(target_l0, n_factors, d_model) -> float:
+def _learning_l0(target_l0: float, n_factors: int, d_model: int) -> float:
     # A dictionary that is too small for a surplus gives what it can.
     return max(target_l0, min(target_l0 + _SURPLUS, 0.5 * min(n_factors, d_model)))
 
 
-def _first_l0(target_l0, n_factors, d_model) -> float:
+def _first_l0(target_l0: float, n_factors: int, d_model: int) -> float:
     wanted = max(target_l0 + _SURPLUS, _TIMES * target_l0)
     return max(target_l0, min(wanted, 0.75 * min(n_factors, d_model)))
 
 
-def _lasso(x, factors, l1_penalty):
+def _lasso(x: jax.Array, factors: jax.Array, l1_penalty: float) -> jax.Array:
     return encode(x, factors, l1_penalty=l1_penalty, tolerance=_TOLERANCE).codes

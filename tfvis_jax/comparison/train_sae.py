@@ -26,7 +26,7 @@ class TrainedSAE:
     """A trained autoencoder as a `method.Method`.
 
     Attributes:
-      config: what it was trained with.
+      config: settings of its training.
       model: its parameters, in the scale of the rows given.
       history: course of the training.
       rows_seen: number of rows in all steps.
@@ -79,10 +79,10 @@ class Tuned(NamedTuple):
 def train(x: jax.Array, *, config: sae.SAEConfig) -> TrainedSAE:
     """Trains one autoencoder and calibrates it.
 
-    Of many rows some are kept for the calibration, as `method.keep_back` says.
+    The last rows are kept for calibration where there are many (`method.keep_back`).
 
     Args:
-      x: [rows, d_model] float32; at least two rows that differ. The last are kept.
+      x: [rows, d_model] float32; at least two rows that differ.
       config: settings; the same settings and rows give the same result.
 
     Raises:
@@ -122,14 +122,15 @@ def tune(
 ) -> Tuned:
     """Trains once with every learning rate and keeps the best.
 
-    Each is calibrated on them first, so that all have the L0 asked for and the lowest
-    FVU is not that of the most active factors.
+    Each is calibrated on the validation rows first, so that all have the target L0:
+    otherwise the lowest FVU would be that of the densest codes.
 
     Args:
       x: [rows, d_model] float32 to train on.
-      validation: [rows, d_model] of the same text, neither trained nor reported on.
+      validation: [rows, d_model] of the same text, in neither the training nor the
+        reported rows.
       config: settings; its learning rate is not used.
-      learning_rates: what to try.
+      learning_rates: rates to try.
     """
     trained = [
         calibrate(
@@ -146,7 +147,7 @@ def calibrate(trained: TrainedSAE, x: jax.Array) -> TrainedSAE:
     """Returns the autoencoder with its L0 at inference set to the target on ``x``.
 
     Args:
-      trained: what to calibrate; left as it is.
+      trained: autoencoder to calibrate; it is not modified.
       x: [rows, d_model] not trained on; the first `method.CALIBRATION_ROWS` are used.
     """
     model = _calibrate(trained.model, jnp.asarray(x[: method.CALIBRATION_ROWS]))
@@ -154,7 +155,7 @@ def calibrate(trained: TrainedSAE, x: jax.Array) -> TrainedSAE:
 
 
 @jax.jit
-def _calibrate(model, x):
+def _calibrate(model: sae.SparseAutoencoder, x: jax.Array) -> sae.SparseAutoencoder:
     model = nnx.clone(model)
     model.calibrate(x)
     return model
@@ -164,7 +165,7 @@ _encode = jax.jit(lambda model, x: model.encode(x))
 _decode = jax.jit(lambda model, codes: model.decode(codes))
 
 
-def _check(x):
+def _check(x: jax.Array) -> None:
     if x.ndim != 2 or x.dtype != jnp.float32 or x.shape[0] < 2:
         raise InputError(
             "Expected `x` to be float32 of shape [rows, d_model] with at least two "

@@ -178,8 +178,8 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> StoredHiddenStates
     """
     if not (folder / "about.json").is_file():
         raise InputError(
-            f"There are no complete hidden states in {folder}. "
-            "`tfvis hidden_states RUN` writes them, or resumes."
+            f"{folder} holds no complete hidden states; `tfvis hidden_states RUN` "
+            "writes them, or resumes."
         )
     about = files.read_json(folder / "about.json")
     schema = about.get("schema") if isinstance(about, dict) else None
@@ -262,8 +262,8 @@ def _zarr(folder: pathlib.Path) -> pathlib.Path:
 def _damaged(path: pathlib.Path) -> InputError:
     what = "is damaged" if path.is_file() else "is missing"
     return InputError(
-        f"The part {path} of stored hidden states {what}. `tfvis hidden_states RUN` "
-        "writes it anew and leaves the others as they are."
+        f"The file {path} of the stored hidden states {what}; "
+        "`tfvis hidden_states RUN` writes it again and keeps the others."
     )
 
 

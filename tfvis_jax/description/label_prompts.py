@@ -1,8 +1,8 @@
-"""Material for tools that label factors: windows with the activation of every token.
+"""Export prompts for tools that label factors: windows with every token's activation.
 
-As pipelines of automatic interpretation expect it: of each factor its strongest
-windows, windows of every quarter of its activations, and windows in which it does not
-fire. As a file, schema `tfvis-prompts/1`, one factor a line:
+Automatic interpretation pipelines expect, for each factor, its top-activating windows,
+windows from every quartile of its activations, and windows in which it does not fire.
+The file, schema `tfvis-prompts/1`, has one factor per line:
 
     {"schema": "tfvis-prompts/1", "model": …, "l1_penalty": …, "factors": [
     {"name": "layer6_factor12", "layer": 6, "factor": 12, "density": …,
@@ -11,10 +11,10 @@ fire. As a file, schema `tfvis-prompts/1`, one factor a line:
         "max_activation": 0.41, "document": "Finance", "window": 31}, …]},
     …]}
 
-Tokens joined are the text: the window, or 64 tokens of a longer one round the token
-that fires. Their activations are those of the stored examples, in half precision.
-``quantile`` is "top", "q1" (the strongest quarter) to "q4", or "negative". `labels`
-reads what comes back.
+The tokens join to the text of the window, or of 64 tokens of a longer window around the
+firing token. Activations are those of the stored examples, in half precision.
+``quantile`` is "top", "q1" (the strongest quartile) to "q4", or "negative". `labels`
+reads the labels that such tools return.
 """
 
 import dataclasses
@@ -27,24 +27,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.examples import results
+from tfvis_jax.examples import results as results_lib
 from tfvis_jax.runs import encoding
 
 SCHEMA = "tfvis-prompts/1"
 QUANTILES = 4
-# Windows that negative examples are drawn from.
+# Number of windows from which negative examples are drawn.
 _POOL = 128
+# Significant digits of the activations in the file.
 _DIGITS = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Counts:
-    """How many windows of each kind a factor gets, at most.
+class WindowCounts:
+    """The maximum number of windows of each kind per factor.
 
     Attributes:
-      top: strongest ones.
-      per_quantile: of each quarter.
-      negative: in which it does not fire.
+      top: top-activating windows.
+      per_quantile: windows from each quartile.
+      negative: windows in which the factor does not fire.
     """
 
     top: int = 10
@@ -54,41 +55,45 @@ class Counts:
 
 def write(
     path: pathlib.Path,
-    run: results.Results,
+    results: results_lib.Results,
     factors: Sequence[int],
     *,
     layer: int | None = None,
-    counts: Counts | None = None,
+    counts: WindowCounts | None = None,
     progress: Callable[[int, int], None],
 ) -> int:
-    """Writes the file, atomically; returns how many factors are in it.
+    """Writes the file atomically.
 
     Args:
-      path: of the file.
-      run: with its examples.
-      factors: to be written; dead ones are left out.
-      layer: whose activations are shown; where each factor peaks if None.
-      counts: windows of each kind.
-      progress: called with (factors written, factors in all).
+      path: path of the file.
+      results: results of the run, with examples.
+      factors: factors to write; dead factors are skipped.
+      layer: layer of the activations; the layer where each factor peaks if None.
+      counts: number of windows of each kind.
+      progress: called with (factors written, factors in total).
+
+    Returns:
+      The number of factors in the file.
 
     Raises:
-      InputError: no such layer, a single factor that does not fire, or a path at which
-        something else stands.
+      InputError: if there is no such layer, if the only factor is dead or does not fire
+        at the layer, or if ``path`` holds another file.
     """
     files.check_replaceable(path, schema=SCHEMA)
-    alive = _alive(run, factors, layer=layer)
+    alive = _alive(results, factors, layer=layer)
     head = {
         "schema": SCHEMA,
-        "model": run.trained.model,
-        "l1_penalty": run.trained.l1_penalty,
+        "model": results.trained.model,
+        "l1_penalty": results.trained.l1_penalty,
     }
+    # Written factor by factor: all records together may not fit in memory.
     with files.write_atomically(path) as file:
         file.write(json.dumps(head)[:-1].encode() + b', "factors": [')
-        found = records(run, alive, layer=layer, counts=counts)
+        found = records(results, alive, layer=layer, counts=counts)
         for done, record in enumerate(found, start=1):
             text = json.dumps(record, ensure_ascii=False, allow_nan=False)
             file.write((",\n" if done > 1 else "\n").encode())
-            # A token may hold half of a letter that UTF-8 cannot.
+            # A token may hold part of a character, a lone surrogate that UTF-8 refuses.
             file.write(text.encode("utf-8", "replace"))
             progress(done, len(alive))
         file.write(b"\n]}\n")
@@ -96,68 +101,83 @@ def write(
 
 
 def records(
-    run: results.Results,
+    results: results_lib.Results,
     factors: Sequence[int],
     *,
     layer: int | None = None,
-    counts: Counts | None = None,
+    counts: WindowCounts | None = None,
     seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Yields what the file holds of each factor, in order.
+    """Yields the record of each factor, in order.
 
     Args:
-      run, layer, counts: as in `write`.
-      factors: that fire at the layer.
-      seed: decides which windows stand for a quarter and which are negative.
+      results: results of the run, with examples.
+      factors: factors that fire at the layer.
+      layer: as in `write`.
+      counts: as in `write`.
+      seed: random seed for the windows of the quartiles and the negative windows.
     """
-    counts = counts or Counts()
-    layer_of = {factor: _layer_of(run, factor, layer=layer) for factor in factors}
+    counts = counts or WindowCounts()
+    layer_of = {factor: _layer_of(results, factor, layer=layer) for factor in factors}
     rng = np.random.default_rng(seed)
-    n_windows = len(run.windows)
+    n_windows = len(results.windows)
+    # One pool for all factors: their negative windows are encoded together.
     pool = rng.choice(n_windows, min(_POOL, n_windows), replace=False)
-    silent = _silent(run, set(layer_of.values()), pool) if counts.negative else {}
+    examples = results.examples
+    is_off = {}
+    if counts.negative:
+        is_off = _not_firing(results, set(layer_of.values()), pool)
     for factor, at in layer_of.items():
-        index = run.trained.layers.index(at)
-        quiet = [w for w in pool.tolist() if silent and silent[at, w][factor]]
-        zero = np.zeros(run.examples.context_length)
+        index = results.trained.layers.index(at)
+        negative = [w for w in pool.tolist() if is_off and is_off[at, w][factor]]
+        zero = np.zeros(examples.context_length)
         yield {
             "name": f"layer{at}_factor{factor}",
             "layer": at,
             "factor": factor,
-            "density": _rounded(run.examples.density[index, factor]),
-            "max_activation": _rounded(run.examples.activation[index, factor, 0]),
+            "density": _rounded(examples.density[index, factor]),
+            "max_activation": _rounded(examples.activation[index, factor, 0]),
             "examples": [
-                *_firing(run, index, factor, counts=counts, seed=seed),
+                *_firing(results, index, factor, counts=counts, seed=seed),
                 *(
-                    _example(run, "negative", w, 0, zero)
-                    for w in quiet[: counts.negative]
+                    _example(results, "negative", w, 0, zero)
+                    for w in negative[: counts.negative]
                 ),
             ],
         }
 
 
-def _alive(run, factors, *, layer) -> list[int]:
+def _alive(
+    results: results_lib.Results, factors: Sequence[int], *, layer: int | None
+) -> list[int]:
     if len(factors) == 1:
-        # Whoever asks for one wants to know why there is nothing to show.
-        _layer_of(run, factors[0], layer=layer)
+        # A user who asks for one factor wants to know why it has no examples.
+        _layer_of(results, factors[0], layer=layer)
         return list(factors)
-    firing = run.examples.firing
+    firing = results.examples.firing
     if layer is not None:
-        run.check_layer(layer)
-        firing = firing[[run.trained.layers.index(layer)]]
+        results.check_layer(layer)
+        firing = firing[[results.trained.layers.index(layer)]]
     return [factor for factor in factors if firing[:, factor].any()]
 
 
-def _layer_of(run, factor, *, layer) -> int:
+def _layer_of(results: results_lib.Results, factor: int, *, layer: int | None) -> int:
     if layer is None:
-        layer = run.peak_layer(factor)
-    run.check_fires(factor, layer=layer)
+        layer = results.peak_layer(factor)
+    results.check_fires(factor, layer=layer)
     return layer
 
 
-def _firing(run, index, factor, *, counts, seed) -> Iterator[dict[str, Any]]:
+def _firing(
+    results: results_lib.Results,
+    index: int,
+    factor: int,
+    *,
+    counts: WindowCounts,
+    seed: int,
+) -> Iterator[dict[str, Any]]:
     """Yields the examples in which a factor fires."""
-    found = run.examples
+    found = results.examples
     n = found.context_activation.shape[2]
     top = _in_windows(
         found.window[index, factor, :n],
@@ -171,24 +191,30 @@ def _firing(run, index, factor, *, counts, seed) -> Iterator[dict[str, Any]]:
         found.random_activation[index, factor],
         found.random_context_activation[index, factor],
     )
-    # The strength of a context is its largest activation, not that of the token drawn.
+    # Contexts are ranked by their largest activation, not by that of the token drawn.
     drawn.sort(key=lambda context: -context[2].max())
     used = {window for window, _, _ in top}
     drawn = [context for context in drawn if context[0] not in used]
     kinds = {"top": top}
+    # Seeded by factor, so that its windows do not depend on the other factors.
     rng = np.random.default_rng([seed, factor])
     for number, part in enumerate(np.array_split(np.arange(len(drawn)), QUANTILES)):
         chosen = rng.choice(part, min(counts.per_quantile, len(part)), replace=False)
-        # In the order of their strength.
+        # Strongest first, also within a quartile.
         kinds[f"q{number + 1}"] = [drawn[place] for place in np.sort(chosen)]
     for kind, contexts in kinds.items():
         for window, position, activation in contexts:
             start = int(found.context_start(position))
-            yield _example(run, kind, window, start, activation)
+            yield _example(results, kind, window, start, activation)
 
 
-def _in_windows(window, position, activation, contexts):
-    """Returns (window, position, α of its context), the first of each window."""
+def _in_windows(
+    window: np.ndarray,
+    position: np.ndarray,
+    activation: np.ndarray,
+    contexts: np.ndarray,
+) -> list[tuple[int, int, np.ndarray]]:
+    """Returns (window, position, α of its context) of the first token per window."""
     first: dict[int, tuple[int, int, np.ndarray]] = {}
     for place in np.flatnonzero(np.asarray(activation) > 0).tolist():
         at = int(window[place])
@@ -197,25 +223,35 @@ def _in_windows(window, position, activation, contexts):
     return list(first.values())
 
 
-def _silent(run, layers, pool) -> dict[tuple[int, int], np.ndarray]:
-    """Returns which factors do not fire at a layer in a window, [n_factors] bool."""
-    opened, trained = run.opened, run.trained
+def _not_firing(
+    results: results_lib.Results, layers: set[int], pool: np.ndarray
+) -> dict[tuple[int, int], np.ndarray]:
+    """Returns, by (layer, window), which factors do not fire, [n_factors] bool."""
+    opened, trained, windows = results.opened, results.trained, results.windows
     dictionary = jnp.asarray(trained.factors)
     solver = trained.solver(opened.config.solver)
     found = {}
-    for batch, states in encoding.scaled_windows(opened, trained, run.windows, pool):
+    for batch, states in encoding.scaled_windows(opened, trained, windows, pool):
         for layer in sorted(layers):
             at = states[trained.layers.index(layer)]
             rows = encoding.encode_layer(at, batch.row_mask, dictionary, solver=solver)
             fires = np.asarray(rows.codes > 0).reshape(*batch.row_mask.shape, -1)
             for place, window in enumerate(batch.window_ids.tolist()):
+                # Negative numbers are padding of the last batch.
                 if window >= 0:
                     found[layer, window] = ~fires[place].any(axis=0)
     return found
 
 
-def _example(run, kind, window, start, activation) -> dict[str, Any]:
-    windows = run.windows
+def _example(
+    results: results_lib.Results,
+    kind: str,
+    window: int,
+    start: int,
+    activation: np.ndarray,
+) -> dict[str, Any]:
+    """Returns an example: the text tokens from ``start`` on, with their activations."""
+    windows = results.windows
     stop = start + len(activation)
     is_text = windows.row_mask(np.array([window]))[0, start:stop]
     tokens = windows.spaced_texts(window)[start:stop]
@@ -230,5 +266,5 @@ def _example(run, kind, window, start, activation) -> dict[str, Any]:
     }
 
 
-def _rounded(value) -> float:
+def _rounded(value: float) -> float:
     return float(f"{float(value):.{_DIGITS}g}")

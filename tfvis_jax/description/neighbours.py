@@ -1,23 +1,20 @@
-"""Factors that point where a factor points, and factors that fire where it fires."""
+"""Find factors of similar direction, and co-firing factors."""
 
 import dataclasses
-import typing
 
 import numpy as np
 
 from tfvis_jax.examples import stored
-
-if typing.TYPE_CHECKING:
-    from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import dictionary_file
 
 
 @dataclasses.dataclass(frozen=True)
 class Neighbour:
-    """Another factor.
+    """A related factor.
 
     Attributes:
-      factor: its number.
-      score: how near it is; see the function that found it.
+      factor: index of the related factor.
+      score: similarity; see the function that found it.
     """
 
     factor: int
@@ -25,9 +22,16 @@ class Neighbour:
 
 
 def by_cosine(
-    trained: "dictionary_file.TrainedDictionary", factor: int, *, k: int
+    trained: dictionary_file.TrainedDictionary, factor: int, *, k: int
 ) -> tuple[Neighbour, ...]:
-    """Returns the k factors of the largest cosine with a factor, the nearest first."""
+    """Returns the k factors with the largest cosine similarity, largest first.
+
+    Args:
+      trained: dictionary of the run.
+      factor: index of the factor.
+      k: maximum number of factors.
+    """
+    # Factors have unit norm.
     cosine = trained.factors @ trained.factors[factor]
     order = np.argsort(-cosine, kind="stable")
     nearest = order[order != factor][:k]
@@ -37,16 +41,16 @@ def by_cosine(
 def by_firing(
     found: stored.Examples, factor: int, *, layer: int, k: int
 ) -> tuple[Neighbour, ...]:
-    """Returns the k factors that fire at the same tokens as a factor most.
+    """Returns at most k co-firing factors, which fire at the same tokens as a factor.
 
-    The score is Jaccard's: tokens that fire both over tokens that fire either. None
-    where the run has too many factors for pairs to be counted.
+    The score is the Jaccard index: tokens that fire both, divided by tokens that fire
+    either. The result is empty if the run has too many factors for counting pairs.
 
     Args:
-      found: the examples of the run.
-      factor: its number.
-      layer: where they fire together.
-      k: how many at most.
+      found: examples of the run.
+      factor: index of the factor.
+      layer: layer at which they fire together.
+      k: maximum number of factors.
     """
     index = found.layers.index(layer)
     partner = found.partner[index, factor].tolist()

@@ -1,4 +1,4 @@
-"""A part-of-speech tagger out of a folder: NLTK's averaged perceptron."""
+"""Load a part-of-speech tagger from a folder: NLTK's averaged perceptron."""
 
 import json
 import lzma
@@ -13,17 +13,21 @@ _ONE_FILE = ("averaged_perceptron_tagger.json", "averaged_perceptron_tagger.json
 
 
 def load(folder: pathlib.Path) -> terms.Tagger:
-    """Loads the weights of NLTK's PerceptronTagger as a function of words.
+    """Loads the weights of NLTK's PerceptronTagger; runs no code from the files.
 
     Args:
-      folder: with NLTK's three files, ``averaged_perceptron_tagger_eng.weights.json``,
-        ``….tagdict.json`` and ``….classes.json``, or with all three parts in one file,
-        ``averaged_perceptron_tagger.json``, which may be compressed (``.xz``). No code
-        in them is run.
+      folder: folder with NLTK's three files,
+        ``averaged_perceptron_tagger_eng.weights.json``, ``….tagdict.json`` and
+        ``….classes.json``, or with one file of all three parts,
+        ``averaged_perceptron_tagger.json``, optionally compressed (``.xz``).
+
+    Returns:
+      A function from the words of a window to their tags.
 
     Raises:
-      InputError: NLTK is not installed, or the folder holds no such weights.
+      InputError: if NLTK is not installed, or if the folder holds no such weights.
     """
+    # NLTK is optional: only taggers need it.
     try:
         from nltk.tag import perceptron
     except ImportError as error:
@@ -33,10 +37,12 @@ def load(folder: pathlib.Path) -> terms.Tagger:
     parts = _read(pathlib.Path(folder))
     try:
         tagger = perceptron.PerceptronTagger.decode_json_obj(parts)
+        # Wrong weights may show only when they are used.
         [_] = tagger.tag(["word"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise InputError(
-            f"{folder} holds no weights of a perceptron tagger ({error})."
+            f"Expected weights of a perceptron tagger in {folder}; reading them failed "
+            f"({error})."
         ) from error
     return lambda words: [tag for _, tag in tagger.tag(words)]
 
@@ -52,8 +58,8 @@ def _read(folder: pathlib.Path) -> tuple[Any, ...]:
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise InputError(
-            f"{folder} holds no tagger: expected {_ONE_FILE[0]} or "
-            f"{', '.join(path.name for path in paths)}; missing {', '.join(missing)}."
+            f"Expected {_ONE_FILE[0]} or {', '.join(path.name for path in paths)} in "
+            f"{folder}; missing {', '.join(missing)}."
         )
     return tuple(_json(path) for path in paths)
 

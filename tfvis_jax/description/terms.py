@@ -1,15 +1,15 @@
-"""Words and n-grams that occur at a factor, or around it, more than in the corpus.
+"""Find words and n-grams that are over-represented where a factor fires.
 
-One document that repeats itself must not decide. Contexts of the same words count once,
-and the contexts of one document weigh together as much as those of any other. What is
-counted of an n-gram is the number of documents that effectively hold it, (Σs)² / Σs²
-over its weights s in the documents; its share of all n-grams is the weighted one. In a
-corpus of few documents each window is taken for one.
+A document that repeats itself must not dominate. Contexts with the same words count
+once, and the contexts of one document weigh as much together as those of any other. The
+count of an n-gram is its effective number of documents, (Σs)² / Σs² over its weights s
+in the documents; its share of all n-grams is the weighted share. In a corpus of few
+documents, each window counts as a document.
 """
 
 import collections
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -18,19 +18,20 @@ from tfvis_jax.description import log_odds, word_counts
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import results as results_lib
 
-# Words on either side that belong to a context.
+# Number of words on either side that belong to a context.
 RADIUS = 10
+# Fewer documents than this, and windows are counted instead.
 _MIN_DOCUMENTS = 20
-# An n-gram of one document says what the document is about.
+# An n-gram from a single document tells what the document is about, not the factor.
 _MIN_EFFECTIVE = 2
-# In standard deviations: of the thousands of n-grams round a factor, many are above
-# two by chance.
+# Of the thousands of n-grams near a factor, many exceed z = 2 by chance.
 _MIN_Z = 3.0
-# A longer n-gram takes the place of a shorter one that hardly stands without it.
+# A longer n-gram replaces a shorter one if it has at least this share of its weight.
 _SAME = 0.8
-# A tagger is slow, and shares of tags are soon known.
+# Tagging is slow, and the shares of tags converge early.
 _MAX_TAGGED = 200
 
+# Returns a part-of-speech tag for each word of a window.
 Tagger = Callable[[list[str]], list[str]]
 
 
@@ -39,10 +40,10 @@ class FiringContext:
     """A word that fires a factor, in its window.
 
     Attributes:
-      words: of the window, in the corpus's spelling.
-      is_spaced: [n] bool, whether white space stands before each.
-      place: of the word that fires.
-      document: number of the document, or of the window in a corpus of few documents.
+      words: words of the window, spelled as in the corpus.
+      is_spaced: [n] bool, True if white space precedes the word.
+      place: index of the word that fires the factor.
+      document: index of the document, or of the window in a corpus of few documents.
     """
 
     words: Sequence[str]
@@ -52,23 +53,24 @@ class FiringContext:
 
     @property
     def nearby(self) -> range:
-        """Places of the words that count, the firing one included."""
+        """Indices of the words within `RADIUS`, including the firing word."""
         first = max(self.place - RADIUS, 0)
         return range(first, min(self.place + RADIUS + 1, len(self.words)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """A word or n-gram that stands at a factor more than elsewhere.
+    """A word or n-gram that is over-represented where a factor fires.
 
     Attributes:
-      text: as its strongest context spells it.
-      n: words in it.
+      text: spelling in its strongest context.
+      n: number of words.
       z: log-odds ratio in standard deviations.
-      log_odds: the ratio itself, a natural logarithm.
-      documents: in how many documents it stands there.
-      share: of the n-grams of its length there, each document weighing the same.
-      corpus_share: of all n-grams of the corpus of its length.
+      log_odds: log-odds ratio, natural logarithm.
+      documents: number of documents in whose contexts it occurs.
+      share: share of the n-grams of its length in the contexts, with documents weighted
+        equally.
+      corpus_share: share of the n-grams of its length in the corpus.
     """
 
     text: str
@@ -82,13 +84,13 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """What is over-represented where a factor fires.
+    """The terms that are over-represented where a factor fires.
 
     Attributes:
-      at: terms that hold the firing word, by falling z.
-      around: terms of the words nearby that do not.
-      n_contexts: contexts of different words.
-      n_documents: that they are from.
+      at: terms that contain the firing word, by descending z.
+      around: terms nearby that do not contain it, by descending z.
+      n_contexts: number of distinct contexts.
+      n_documents: number of documents that they come from.
       counted_by: "document", or "window" in a corpus of few documents.
     """
 
@@ -99,14 +101,19 @@ class Terms:
     counted_by: str
 
 
+# The words of an n-gram, without regard to case; its weight; the term.
+_Ranked = tuple[tuple[str, ...], float, Term]
+
+
 def contexts(
     results: results_lib.Results, *, factor: int, layer: int
 ) -> list[FiringContext]:
-    """Returns the strongest contexts of a factor that differ, the strongest first.
+    """Returns the distinct contexts of a factor's stored examples, strongest first.
 
     Args:
-      results: of the run, with its examples.
-      factor, layer: of the dictionary.
+      results: results of the run, with examples.
+      factor: index of the factor.
+      layer: layer of the dictionary.
     """
     found = results.examples
     index = results.trained.layers.index(layer)
@@ -127,7 +134,7 @@ def contexts(
             place=int(words.of_position[position]),
             document=document_of(window),
         )
-        # Of a word's several tokens the strongest counts.
+        # Examples come strongest first: of a word's tokens, the strongest counts.
         nearby = context.nearby
         text = tuple(word_counts.fold(words.texts[i]) for i in nearby)
         if (context.place - nearby.start, text) not in seen:
@@ -137,7 +144,7 @@ def contexts(
 
 
 def by_document(windows: windows_lib.Windows) -> bool:
-    """Whether a corpus has enough documents to count by them."""
+    """Returns whether a corpus has enough documents to count by document."""
     shards = windows.index["shards"]
     return sum(shard["num_documents"] for shard in shards) >= _MIN_DOCUMENTS
 
@@ -149,13 +156,13 @@ def find(
     counted_by: str,
     limit: int,
 ) -> Terms:
-    """Returns what is over-represented in contexts against their corpus.
+    """Returns the terms that are over-represented in contexts relative to the corpus.
 
     Args:
-      found: the contexts.
-      corpus: its n-grams.
-      counted_by: "document" or "window", what ``document`` of the contexts numbers.
-      limit: terms of either kind, at most.
+      found: contexts of the factor.
+      corpus: n-gram counts of the corpus.
+      counted_by: "document" or "window"; what ``document`` of the contexts refers to.
+      limit: maximum number of terms of either kind.
     """
     documents = {context.document for context in found}
     return Terms(
@@ -168,39 +175,48 @@ def find(
 
 
 def part_of_speech(found: Sequence[FiringContext], tagger: Tagger) -> dict[str, float]:
-    """Returns the share of each tag among the firing words, the largest first.
+    """Returns the share of each tag among the firing words, largest first.
 
-    Each document weighs the same. At most the 200 strongest contexts are tagged.
+    All documents weigh the same. Only the 200 strongest contexts are tagged.
 
     Args:
-      found: contexts, the strongest first.
+      found: contexts, strongest first.
       tagger: returns a tag for each word of a window.
 
     Raises:
-      InputError: it returns another number of tags than it gets words.
+      InputError: if the tagger returns more or fewer tags than words.
     """
     found = found[:_MAX_TAGGED]
-    shares = collections.Counter[str]()
+    shares: dict[str, float] = collections.defaultdict(float)
     for context, weight in zip(found, weights(found), strict=True):
         tags = tagger(list(context.words))
         if len(tags) != len(context.words):
             raise InputError(
-                f"Expected a tagger that gives each of {len(context.words)} words a "
+                f"Expected the tagger to give each of {len(context.words)} words a "
                 f"tag, got {len(tags)} tags."
             )
         shares[tags[context.place]] += weight
-    total = shares.total()
-    return {tag: share / total for tag, share in shares.most_common()}
+    total = sum(shares.values())
+    by_share = sorted(shares.items(), key=lambda entry: entry[1], reverse=True)
+    return {tag: share / total for tag, share in by_share}
 
 
 def weights(found: Sequence[FiringContext]) -> list[float]:
-    """Returns the weight of each context: those of one document add up to one."""
+    """Returns the weight of each context; the weights of one document sum to 1."""
     of_document = collections.Counter(context.document for context in found)
     return [1 / of_document[context.document] for context in found]
 
 
-def _over_represented(found, corpus, *, at, limit) -> tuple[Term, ...]:
-    ranked = []
+def _over_represented(
+    found: Sequence[FiringContext],
+    corpus: word_counts.WordCounts,
+    *,
+    at: bool,
+    limit: int,
+) -> tuple[Term, ...]:
+    """Returns terms that contain the firing word if ``at``, else terms around it."""
+    ranked: list[_Ranked] = []
+    # Of a single document, its own n-grams are all there is.
     enough = min(_MIN_EFFECTIVE, len({context.document for context in found}))
     for n in range(1, word_counts.LONGEST + 1):
         shares, first_seen = _shares(found, n=n, at=at)
@@ -212,7 +228,7 @@ def _over_represented(found, corpus, *, at, limit) -> tuple[Term, ...]:
             continue
         y = np.array([count[key] for key in keys])
         rate = np.array([share[key] for key in keys]) / total
-        # Of a sampled corpus: it holds what its contexts hold.
+        # A sampled corpus may miss n-grams that the contexts contain.
         background = np.maximum(corpus.count(keys), [len(shares[key]) for key in keys])
         delta, z = log_odds.compare(
             y, background, total=y / rate, background_total=corpus.totals[n - 1]
@@ -233,13 +249,18 @@ def _over_represented(found, corpus, *, at, limit) -> tuple[Term, ...]:
     return tuple(_without_nested(ranked, limit=limit))
 
 
-def _shares(found, *, n, at):
-    """Returns the weight of each n-gram in each document, and where it stands first.
+def _shares(
+    found: Sequence[FiringContext], *, n: int, at: bool
+) -> tuple[
+    dict[tuple[str, ...], dict[int, float]],
+    dict[tuple[str, ...], tuple[FiringContext, int]],
+]:
+    """Returns the weight of each n-gram per document, and its first occurrence.
 
     Args:
-      found: contexts.
-      n: length.
-      at: whether to take the n-grams that hold the firing word, or the others.
+      found: contexts, strongest first.
+      n: length of the n-grams.
+      at: If True, take the n-grams that contain the firing word, else the others.
     """
     shares: dict[tuple[str, ...], dict[int, float]] = {}
     first_seen: dict[tuple[str, ...], tuple[FiringContext, int]] = {}
@@ -259,22 +280,23 @@ def _shares(found, *, n, at):
     return shares, first_seen
 
 
-def _spelt(context, places) -> str:
+def _spelt(context: FiringContext, places: Iterable[int]) -> str:
     parts = (" " * bool(context.is_spaced[i]) + context.words[i] for i in places)
     return "".join(parts).strip()
 
 
 def _effective(shares: Collection[float]) -> float:
-    """Returns how many equal shares would be as uneven as these: (Σs)² / Σs²."""
+    """Returns the effective number of shares, (Σs)² / Σs²."""
     return sum(shares) ** 2 / sum(share**2 for share in shares)
 
 
-def _without_nested(ranked, *, limit) -> Iterator[Term]:
-    """Yields the best terms, of any that lie in one another the best.
+def _without_nested(ranked: Sequence[_Ranked], *, limit: int) -> Iterator[Term]:
+    """Yields the best terms without nested ones.
 
-    But a longer one that has nearly all of its weight takes its place.
+    Of two terms of which one contains the other, the better one is kept, except that a
+    longer term with nearly the same weight replaces the shorter one.
     """
-    kept: list[tuple[tuple[str, ...], float, Term]] = []
+    kept: list[_Ranked] = []
     for key, weight, term in ranked:
         for i, (other, other_weight, _) in enumerate(kept):
             if _lies_in(key, other):
@@ -289,6 +311,6 @@ def _without_nested(ranked, *, limit) -> Iterator[Term]:
     yield from (term for _, _, term in kept[:limit])
 
 
-def _lies_in(short, long) -> bool:
+def _lies_in(short: tuple[str, ...], long: tuple[str, ...]) -> bool:
     starts = range(len(long) - len(short) + 1)
     return any(long[i : i + len(short)] == short for i in starts)

@@ -1,12 +1,13 @@
-"""The words that a factor's direction raises and lowers, by the masked-LM head.
+"""Find the words whose masked-LM logits a factor's direction raises or lowers.
 
-The head of BERT reads last hidden states. It is given their mean over a sample of the
-corpus, once as it is and once with the factor's own part of a hidden state where it
-fires strongly, s α φ with s the scale of the layer and α the importance score; shown is
-the difference of the logits. Two things bound what this says. The head has a gelu and a
-layer norm: in another hidden state the same direction changes other logits by other
-amounts. And a direction of an early layer need not mean in the last one what it means
-in its own.
+BERT's head reads hidden states of the last layer. It is applied to their mean over a
+sample of the corpus, with and without the factor's typical part of a hidden state,
+s α φ, where s is the scale of the layer and α the importance score. The result is the
+difference of the logits.
+
+This has two limits. The head is nonlinear (gelu, layer norm), so that at another hidden
+state the same direction changes other logits by other amounts. And a direction of an
+early layer need not have the same meaning at the last layer.
 """
 
 import dataclasses
@@ -20,17 +21,17 @@ from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.models import masked_lm as masked_lm_lib
 from tfvis_jax.runs import setup
 
-# Windows whose hidden states the mean is of, spread over the corpus.
+# Number of windows, spread over the corpus, whose hidden states are averaged.
 _SAMPLE = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """Entries of the vocabulary, with what the direction adds to their logits.
+    """Vocabulary entries whose logits a direction changes most.
 
     Attributes:
-      raised: (piece, change of its logit), the largest first.
-      lowered: likewise, the smallest first.
+      raised: (piece, change of its logit), largest change first.
+      lowered: (piece, change of its logit), smallest change first.
     """
 
     raised: tuple[tuple[str, float], ...]
@@ -39,12 +40,12 @@ class Vocabulary:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Head:
-    """A masked-LM head and where it is asked.
+    """A masked-LM head and the hidden state at which it is evaluated.
 
     Attributes:
-      model: with its head.
-      tokenizer: the model's.
-      state: [d_model] mean of the last hidden states.
+      model: the model with its head.
+      tokenizer: tokeniser of the model.
+      state: [d_model] mean hidden state of the last layer.
     """
 
     model: masked_lm_lib.BertForMaskedLM
@@ -57,28 +58,30 @@ class Head:
         Args:
           direction: [d_model], in the units of hidden states.
         """
-        states = np.stack([self.state + direction, self.state])
-        logits = np.asarray(self.model.logits(np.float32(states[None])))[0]
+        states = np.stack([self.state + direction, self.state])[None]
+        [logits] = np.asarray(self.model.logits(jnp.asarray(states, jnp.float32)))
         return logits[0] - logits[1]
 
 
 def open_head(opened: setup.Setup, windows: windows_lib.Windows) -> Head | None:
-    """Returns the head of a run's model, None where it has none.
+    """Opens the masked-LM head of a run's model; returns None if it has none.
 
     Args:
-      opened: the model.
-      windows: the corpus.
+      opened: model, tokeniser and settings of the run.
+      windows: token windows of the run.
     """
     opened = setup.with_masked_lm_head(opened)
     model = opened.pretrained.masked_lm
     if model is None:
         return None
     n = min(_SAMPLE, len(windows))
+    # Evenly spaced, so that the mean is over the whole corpus.
     chosen = np.linspace(0, len(windows) - 1, n).astype(np.int64)
     states = hidden_states_lib.scaled_hidden_states(
         opened.pretrained.encoder,
         windows.token_ids(chosen),
         windows.token_mask(chosen),
+        # Not scaled: the head reads hidden states as the encoder gives them.
         jnp.ones(1),
         layers=(opened.pretrained.config.n_layers,),
     )
@@ -91,12 +94,12 @@ def extremes(
 ) -> Vocabulary:
     """Returns the k entries that are raised most and the k that are lowered most.
 
-    Special tokens, ids without a piece and "[unused…]" ones are left out.
+    Special tokens, "[unused…]" entries and ids without a piece are left out.
 
     Args:
       change: [vocab_size] change of each logit.
-      tokenizer: whose pieces they are.
-      k: of either kind.
+      tokenizer: tokeniser of the model.
+      k: number of entries of either kind.
     """
     pieces = tokenizer.pieces
     order = [
@@ -105,7 +108,7 @@ def extremes(
         if pieces[i] and not (pieces[i].startswith("[") and pieces[i].endswith("]"))
     ]
 
-    def entries(chosen):
+    def entries(chosen: list[int]) -> tuple[tuple[str, float], ...]:
         return tuple((pieces[i], float(change[i])) for i in chosen)
 
     return Vocabulary(raised=entries(order[:k]), lowered=entries(order[::-1][:k]))

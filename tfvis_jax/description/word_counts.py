@@ -1,7 +1,7 @@
-"""How often words, pairs and triples of words stand in a corpus.
+"""Count words, word pairs and word triples of a corpus.
 
-Words are those of the windows, without regard to case. A pair or triple lies in one
-window: beyond its end stands another text.
+Words are those of the windows, without regard to case. Pairs and triples lie within one
+window, since the next window is another text.
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
 
+# Longest n-grams that are counted.
 LONGEST = 3
-# Words that are counted at most; of a larger corpus, those of a random sample of its
-# windows.
+# Of a larger corpus, a random sample of windows with about this many words is counted.
 MAX_WORDS = 2_000_000
 
 
@@ -22,10 +22,11 @@ class WordCounts:
     """Counts of the n-grams of a corpus, n = 1, 2, 3.
 
     Attributes:
-      numbers: of every word.
-      keys: for each n, [distinct] int64, rising: the words' numbers in one number.
-      counts: for each n, [distinct] int64.
-      totals: for each n, how many n-grams there are.
+      numbers: number of every word.
+      keys: for each n, [distinct] int64, ascending: the keys of the distinct n-grams,
+        which combine the place of the first n − 1 words and the number of the last.
+      counts: for each n, [distinct] int64, how often each occurs.
+      totals: for each n, the number of n-grams in the corpus.
     """
 
     numbers: dict[str, int]
@@ -34,10 +35,10 @@ class WordCounts:
     totals: tuple[int, ...]
 
     def count(self, ngrams: Sequence[tuple[str, ...]]) -> np.ndarray:
-        """Returns how often each n-gram stands in the corpus, [len(ngrams)] int64.
+        """Returns how often each n-gram occurs in the corpus, [len(ngrams)] int64.
 
         Args:
-          ngrams: words without regard to case (`fold`), all of one length.
+          ngrams: n-grams of folded words (see `fold`), all of the same length.
         """
         numbers = np.array(
             [[self.numbers.get(word, -1) for word in ngram] for ngram in ngrams],
@@ -53,32 +54,32 @@ class WordCounts:
 
 
 def fold(word: str) -> str:
-    """Returns a word without regard to case."""
+    """Folds the case of a word."""
     return word.casefold()
 
 
 def of_windows(
     windows: windows_lib.Windows, *, max_words: int = MAX_WORDS, seed: int = 0
 ) -> WordCounts:
-    """Counts the n-grams of a corpus, or of a sample of it.
+    """Counts the n-grams of a corpus, or of a random sample of its windows.
 
     Args:
-      windows: the corpus.
-      max_words: tokens to read, about; all windows where they are fewer.
-      seed: decides the sample.
+      windows: token windows of the run.
+      max_words: approximate number of tokens to read; a smaller corpus is read whole.
+      seed: random seed of the sample.
     """
     chosen = np.arange(len(windows))
     n_tokens = int(windows.num_rows(chosen).sum())
     if n_tokens > max_words:
         n_chosen = max(int(len(chosen) * max_words / n_tokens), 1)
         rng = np.random.default_rng(seed)
-        # In the order of the text, so that each document is read once.
+        # Sorted, so that each document is read once.
         chosen = np.sort(rng.choice(chosen, n_chosen, replace=False))
     return of_texts([windows.words(int(window)).texts for window in chosen])
 
 
 def of_texts(texts: Sequence[Sequence[str]]) -> WordCounts:
-    """Counts the n-grams of texts, each given as its words."""
+    """Counts the n-grams of texts, each given as a sequence of words."""
     numbers: dict[str, int] = {}
     words = [
         numbers.setdefault(fold(word), len(numbers)) for text in texts for word in text
@@ -92,7 +93,7 @@ def of_texts(texts: Sequence[Sequence[str]]) -> WordCounts:
         key = _key(place[:n_starts], word[n - 1 :], n_words=len(numbers))
         inside = text_of[n - 1 :] == text_of[:n_starts]
         distinct, count = np.unique(key[inside], return_counts=True)
-        # Where no text is that long, a key that no words have.
+        # If no text is that long, a single key that no n-gram has.
         keys.append(distinct if len(distinct) else np.array([-1]))
         counts.append(count if len(count) else np.array([0]))
         totals.append(int(inside.sum()))
@@ -100,10 +101,11 @@ def of_texts(texts: Sequence[Sequence[str]]) -> WordCounts:
     return WordCounts(numbers, tuple(keys), tuple(counts), tuple(totals))
 
 
-def _key(place, word, *, n_words):
-    """An n-gram is the place of its first n − 1 words among theirs, and one more."""
+def _key(place: np.ndarray, word: np.ndarray, *, n_words: int) -> np.ndarray:
+    """Returns keys of n-grams from the place of the first n − 1 words and the last."""
     return place * n_words + word
 
 
-def _place(keys, key):
+def _place(keys: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Returns the index of each key, or an index of another key if it is absent."""
     return np.minimum(np.searchsorted(keys, key), len(keys) - 1)

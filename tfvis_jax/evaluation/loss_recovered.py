@@ -1,4 +1,4 @@
-"""How much of a model's quality survives when one layer is replaced.
+"""How much of a model's quality is kept when one layer is reconstructed.
 
 Layer l's hidden states h at all tokens but special ones and padding are replaced by
 reconstructions ĥ, the upper layers run on, and a loss is taken at the end:
@@ -6,7 +6,7 @@ reconstructions ĥ, the upper layers run on, and a loss is taken at the end:
     recovered = (loss(μ) − loss(ĥ)) / (loss(μ) − loss(h))
 
 1 is the original, 0 is mean ablation: every token gets μ, the layer's mean hidden
-state over training windows. It is below 0 for what is worse than that. The loss is
+state over training windows. It is negative for anything worse. The loss is
 
 - for a model with a masked-LM head, the cross-entropy in nats at the tokens, 15 % of
   all, that are hidden as in BERT's training (`masking.mask_tokens`); μ is taken under
@@ -42,7 +42,7 @@ Reconstruct = Callable[[int, jax.Array], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Recovered:
-    """What one way to reconstruct recovers; means over tokens, one for each layer.
+    """Losses under one kind of reconstruction: means over tokens, one for each layer.
 
     Attributes:
       loss: `MASKED_LM` or `LAST_HIDDEN_STATE`.
@@ -83,7 +83,7 @@ def _share(original: float, reconstructed: float, mean_ablated: float) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """The model that is measured, and the space in which its states are replaced.
+    """The model to measure, and the scale in which its hidden states are replaced.
 
     Attributes:
       pretrained: with its masked-LM head, where there is one.
@@ -134,7 +134,8 @@ def measure(
         )
     means = jnp.asarray(mean_states(subject, windows, mean_windows))
     # [layer][variant], the variants being the original, mean ablation and each x̂.
-    losses, n_tokens, done = 0.0, 0, 0
+    losses, n_tokens, done = np.zeros(()), 0, 0
+    structure: Any = None
     for batch in _batches(subject, windows, chosen):
         text = _read(subject, batch)
         found = []
@@ -181,13 +182,14 @@ def mean_states(
     Returns:
       [n_layers, d_model] float32, of float64 sums over the batches.
     """
-    total, n_rows = 0.0, 0
+    total, n_rows = np.zeros(()), 0
     for batch in _batches(subject, windows, chosen):
         states = _read(subject, batch).states
         sums = [np.float64(_sum_rows(layer, batch.row_mask)) for layer in states]
         total = total + np.stack(sums)
         n_rows += int(batch.row_mask.sum())
-    return np.float32(total / n_rows / np.asarray(subject.layer_scale)[:, None])
+    mean = total / n_rows / np.asarray(subject.layer_scale)[:, None]
+    return np.asarray(mean, np.float32)
 
 
 def spread(windows: np.ndarray, *, n: int) -> np.ndarray:
@@ -214,7 +216,9 @@ class _Text(NamedTuple):
     counted: np.ndarray
 
 
-def _batches(subject, windows, chosen) -> Iterator[loader.Batch]:
+def _batches(
+    subject: Subject, windows: windows_lib.Windows, chosen: np.ndarray
+) -> Iterator[loader.Batch]:
     return loader.batches(
         windows, chosen, batch_size=subject.windows_per_batch, shuffle=False
     )
@@ -236,7 +240,9 @@ def _read(subject: Subject, batch: loader.Batch) -> _Text:
     return _Text(batch, chosen, states[-1], tokens, counted)
 
 
-def _run_on(subject: Subject, text: _Text, index: int, x, x_hat) -> jax.Array:
+def _run_on(
+    subject: Subject, text: _Text, index: int, x: jax.Array, x_hat: jax.Array
+) -> jax.Array:
     """The last hidden states where a layer's rows x are x̂ instead."""
     hidden = _replace(
         text.states[index], x, x_hat, text.batch.row_mask, subject.layer_scale[index]
@@ -261,41 +267,49 @@ def _total_loss(subject: Subject, text: _Text, final: jax.Array) -> float:
 
 
 @jax.jit
-def _embed(embeddings, token_ids):
+def _embed(embeddings: Any, token_ids: jax.Array) -> jax.Array:
     return embeddings(token_ids)
 
 
 @jax.jit
-def _sum_rows(states, row_mask):
+def _sum_rows(states: jax.Array, row_mask: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(row_mask[:, :, None], states, 0), axis=(0, 1))
 
 
 @jax.jit
-def _rows(states, row_mask, scale):
+def _rows(states: jax.Array, row_mask: jax.Array, scale: jax.Array) -> jax.Array:
     """The scaled rows [batch · length, d_model] of one layer, zero where masked."""
     x = jnp.where(row_mask[:, :, None], states / scale, 0)
     return x.reshape(-1, x.shape[-1])
 
 
 @jax.jit
-def _replace(states, x, x_hat, row_mask, scale):
+def _replace(
+    states: jax.Array,
+    x: jax.Array,
+    x_hat: jax.Array,
+    row_mask: jax.Array,
+    scale: jax.Array,
+) -> jax.Array:
     # As a difference, so that x̂ = x leaves every bit of the states alone.
     change = ((x_hat - x) * scale).reshape(states.shape)
     return states + jnp.where(row_mask[:, :, None], change, 0)
 
 
 @jax.jit
-def _run_layer(layer, hidden, token_mask):
+def _run_layer(layer: Any, hidden: jax.Array, token_mask: jax.Array) -> jax.Array:
     return layer(hidden, token_mask)
 
 
 @jax.jit
-def _squared_errors(final, original):
+def _squared_errors(final: jax.Array, original: jax.Array) -> jax.Array:
     return jnp.sum((final - original) ** 2, axis=-1)
 
 
 @jax.jit
-def _cross_entropies(masked_lm, final, positions, labels):
+def _cross_entropies(
+    masked_lm: Any, final: jax.Array, positions: jax.Array, labels: jax.Array
+) -> jax.Array:
     """−log p of each label, [batch, n]; logits of all positions would be gigabytes."""
     chosen = jnp.take_along_axis(final, positions[:, :, None], axis=1)
     log_shares = jax.nn.log_softmax(masked_lm.logits(chosen), axis=-1)

@@ -15,11 +15,11 @@ from tfvis_jax.sparse_coding import metrics, objective
 
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
-    """Figures of one kind of codes.
+    """Metrics of one kind of codes.
 
     Attributes:
-      all: of all layers pooled.
-      per_layer: of each layer, in the order of the dictionary's.
+      all: metrics of all layers pooled.
+      per_layer: metrics of each layer, in the dictionary's order.
     """
 
     all: metrics.Figures
@@ -28,12 +28,12 @@ class Reconstruction:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Figures over held-out windows; NaN where nothing is held out.
+    """Metrics on held-out windows; NaN if nothing is held out.
 
-    Padding is never counted; special tokens only in `special_tokens`.
+    Padding is never counted, special tokens only in `special_tokens`.
 
     Attributes:
-      codes: figures of each kind of codes, by the names of `refitted`.
+      codes: metrics of each kind of codes, by the names of `refitted`.
       special_tokens: lasso codes of [CLS] and [SEP] alone, all layers pooled; None
         where windows have none.
       density: how often factors fire, of the lasso codes.
@@ -49,12 +49,12 @@ class Evaluation:
 
     @property
     def lasso(self) -> Reconstruction:
-        """The figures of the codes as inferred."""
+        """Metrics of the codes as inferred."""
         return self.codes[refitted.LASSO]
 
     @property
     def debiased(self) -> Reconstruction:
-        """The figures of the codes refitted on their support."""
+        """Metrics of the codes refitted on their support."""
         return self.codes[refitted.DEBIASED]
 
 
@@ -114,14 +114,17 @@ def evaluate(
         codes=codes,
         special_tokens=metrics.figures(special) if windows.special_tokens else None,
         density=metrics.density_histogram(
-            sum(layer.firing for layer in totals[refitted.LASSO]), n_rows=n_rows
+            np.sum([layer.firing for layer in totals[refitted.LASSO]], axis=0),
+            n_rows=n_rows,
         ),
         gap_mean=gap_sum / n_rows if n_rows else float("nan"),
         gap_max=gap_max if n_rows else float("nan"),
     )
 
 
-def _zeros(trained) -> list[metrics.ReconstructionTotals]:
+def _zeros(
+    trained: dictionary_file.TrainedDictionary,
+) -> list[metrics.ReconstructionTotals]:
     n_factors, d_model = trained.factors.shape
     return [
         metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
@@ -130,6 +133,8 @@ def _zeros(trained) -> list[metrics.ReconstructionTotals]:
 
 
 @jax.jit
-def _sums(x, codes, dictionary, valid) -> metrics.RowSums:
+def _sums(
+    x: jax.Array, codes: jax.Array, dictionary: jax.Array, valid: jax.Array
+) -> metrics.RowSums:
     residual = x - objective.decode(codes, dictionary, like=x)
     return metrics.row_sums(x, codes, residual, valid=valid)

@@ -1,4 +1,4 @@
-"""Figures as the plain values that a JSON file takes."""
+"""Metrics as plain values for a JSON file."""
 
 import dataclasses
 import math
@@ -10,19 +10,19 @@ from tfvis_jax.evaluation import reconstruction
 
 
 def by_layer(found: reconstruction.Reconstruction, name: str) -> dict[str, Any]:
-    """Returns one figure of `metrics.Figures`, pooled ("all") and "per_layer"."""
+    """Returns one of the metrics, pooled ("all") and "per_layer"."""
     return plain(
         {
             "all": getattr(found.all, name),
-            "per_layer": [getattr(figures, name) for figures in found.per_layer],
+            "per_layer": [getattr(layer, name) for layer in found.per_layer],
         }
     )
 
 
 def plain(value: Any) -> Any:
-    """Returns dicts, lists, numbers and None for whatever a figure is made of.
+    """Converts dataclasses, tuples and arrays to dicts, lists, numbers and None.
 
-    NaN, which says that there was nothing to measure, becomes None: JSON has no NaN.
+    NaN, where there was nothing to measure, becomes None: JSON has no NaN.
     """
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)

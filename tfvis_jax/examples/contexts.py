@@ -1,4 +1,4 @@
-"""Tokens that fire a factor, shown in their contexts."""
+"""Show the tokens that fire a factor in their contexts."""
 
 import dataclasses
 
@@ -9,17 +9,17 @@ from tfvis_jax.examples import results as results_lib
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One token of the corpus on which a factor fires.
+    """One token of the corpus on which a factor fires, with its context.
 
     Attributes:
-      before: the text before the word, in the corpus's own spelling.
-      word: the word that the token belongs to.
-      after: the text after it.
+      before: text before the word, spelled as in the corpus.
+      word: the word that contains the token.
+      after: text after the word.
       activation: α.
       document: name of the document.
-      window: number of the token window.
-      position: place of the token in it.
-      folded: near-duplicates that it stands for besides itself.
+      window: index of the token window.
+      position: index of the token in the window.
+      folded: number of near-duplicates that were left out in its favour.
     """
 
     before: str
@@ -36,27 +36,31 @@ class Example:
 
 
 class ExampleList(list[Example]):
-    """Examples of a factor at a layer, the strongest first.
+    """Examples of one factor at one layer, strongest first.
 
     Attributes:
-      factor: number of the factor.
-      layer: where it fires on them.
+      factor: index of the factor.
+      layer: layer at which the factor fires on them.
     """
 
     def __init__(self, examples: list[Example], *, factor: int, layer: int):
-        """Lists the examples."""
+        """Initialises the list from examples of ``factor`` at ``layer``."""
         super().__init__(examples)
         self.factor, self.layer = factor, layer
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
 
-    def _repr_html_(self) -> str:
+    def as_html(self) -> str:
+        """Returns the table that a notebook shows."""
         return markup.examples(
             [(e.activation, e.before, e.word, e.after, e.document) for e in self],
             factor=self.factor,
             layer=self.layer,
         )
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
 
 
 def in_context(
@@ -66,16 +70,17 @@ def in_context(
     factor: int,
     layer: int,
 ) -> ExampleList:
-    """Returns tokens that fire a factor in their contexts.
+    """Returns the referenced tokens in their contexts.
 
     Args:
-      results: of the run.
-      references: the tokens, see `reading`.
-      factor: number of the factor.
-      layer: where it fires on them.
+      results: results of the run.
+      references: tokens that fire the factor, from `reading`.
+      factor: index of the factor.
+      layer: layer at which it fires on them.
     """
     windows = results.windows
     examples = []
+    # tolist: Python numbers, so that examples can be written as JSON.
     for activation, window, position, folded in zip(
         *(array.tolist() for array in references), strict=True
     ):
@@ -98,7 +103,8 @@ def in_context(
 def strongest(
     results: results_lib.Results, factor: int, *, layer: int, n: int
 ) -> ExampleList:
-    """Returns the top-activating examples of a factor at a layer, at most n."""
+    """Returns at most ``n`` top-activating examples of a factor at a layer."""
+    # Arrays are indexed by the layer's place in the dictionary, not by its number.
     index = results.trained.layers.index(layer)
     found = reading.strongest(results.examples, index, factor, stop=n)
     return in_context(results, found, factor=factor, layer=layer)

@@ -1,19 +1,19 @@
-"""How a factor's activations are distributed, and with which others it fires.
+"""Count how a factor's activations are distributed and which factors fire with it.
 
-All are whole numbers, so that parts of a corpus add up exactly in any order.
+All counts are integers, so parts of a corpus add up exactly in any order.
 """
 
 import dataclasses
 
 import numpy as np
 
-# α enters sums as a whole number of these: an error of 3e-8 for each token at most,
-# about that of float32 itself at α = 0.5.
+# Sums add α as an integer multiple of this. The error per token is at most 3e-8, about
+# the rounding error of float32 at α = 0.5.
 FIXED_POINT = 2.0**-24
-# Four bins an octave from 2⁻¹² to 2¹²: equal widths between powers of two.
+# Four bins of equal width per octave, from 2⁻¹² to 2¹².
 _FIRST_OCTAVE, _OCTAVES, _PER_OCTAVE = -12, 24, 4
 N_BINS = _OCTAVES * _PER_OCTAVE
-# The first bin takes all that is smaller, the last all that is larger.
+# The first bin also holds all smaller values, the last bin all larger ones.
 HISTOGRAM_EDGES = np.array(
     [
         0.0,
@@ -25,42 +25,43 @@ HISTOGRAM_EDGES = np.array(
         np.inf,
     ]
 )
-# A pair that is counted costs as much as 1,000 products of a matrix product.
+# Counting one pair by its key costs as much as 1,000 multiply-adds of a matrix product.
+# Above this density of pairs the matrix product is cheaper.
 _DENSE_ABOVE = 1e-3
-# Pairs that are counted at a time: 32 MB.
+# Pairs counted at a time: 32 MB of keys.
 _MAX_KEYS = 4_000_000
-# Counting pairs takes 8 bytes for each pair of factors at each layer.
+# Limit for the pair counts: 8 bytes per layer and pair of factors.
 MAX_PAIR_BYTES = 512 * 2**20
 
 
 def fixed_point(values: np.ndarray) -> np.ndarray:
-    """Returns int64 multiples of `FIXED_POINT`, the nearest to the values."""
+    """Rounds values to int64 multiples of `FIXED_POINT`."""
     return np.rint(np.asarray(values, np.float64) / FIXED_POINT).astype(np.int64)
 
 
 def bins(activation: np.ndarray) -> np.ndarray:
-    """Returns the bin of each activation [m] float32 > 0, read off its bits."""
-    # Exponent and the two highest bits of the mantissa count quarters of octaves.
+    """Returns the histogram bin of each activation, [m] float32 > 0."""
+    # The exponent and the two highest mantissa bits count quarters of octaves.
     quarters = activation.view(np.int32) >> 21
     first = (127 + _FIRST_OCTAVE) * _PER_OCTAVE
     return np.clip(quarters - first, 0, N_BINS - 1)
 
 
 def counts_pairs(*, n_layers: int, n_factors: int) -> bool:
-    """Whether pairs of factors that fire together are counted; not in large sizes."""
+    """Returns whether co-firing pairs fit in `MAX_PAIR_BYTES` and are counted."""
     return n_layers * n_factors**2 * 8 <= MAX_PAIR_BYTES
 
 
 @dataclasses.dataclass
-class Counts:
-    """Counts of one layer.
+class LayerCounts:
+    """Counts at one layer.
 
     Attributes:
-      histogram: [n_factors, `N_BINS`] int64, tokens by activation.
-      pairs: [n_factors, n_factors] int64, tokens that fire both, above the diagonal;
-        None if not counted.
-      norm: [] int64, Σ ‖x‖ of all tokens in units of `FIXED_POINT`.
-      n_tokens: [] int64.
+      histogram: [n_factors, `N_BINS`] int64, number of tokens per activation bin.
+      pairs: [n_factors, n_factors] int64, number of tokens that fire both factors,
+        above the diagonal; None if pairs are not counted.
+      norm: [] int64, Σ ‖x‖ over all tokens, in units of `FIXED_POINT`.
+      n_tokens: [] int64, number of tokens.
     """
 
     histogram: np.ndarray
@@ -69,8 +70,8 @@ class Counts:
     n_tokens: np.ndarray
 
     @classmethod
-    def zeros(cls, *, n_factors: int, pairs: bool) -> "Counts":
-        """Returns counts of no tokens."""
+    def zeros(cls, *, n_factors: int, pairs: bool) -> "LayerCounts":
+        """Returns the counts of zero tokens."""
         return cls(
             histogram=np.zeros((n_factors, N_BINS), np.int64),
             pairs=np.zeros((n_factors, n_factors), np.int64) if pairs else None,
@@ -86,13 +87,13 @@ class Counts:
         factor: np.ndarray,
         activation: np.ndarray,
     ) -> None:
-        """Counts more tokens.
+        """Adds tokens to the counts.
 
         Args:
-          norms: [rows], ‖x‖ of the tokens.
-          row: [m] rising, whose code each of the positive ones is.
-          factor: [m], its factor; rising within a row.
-          activation: [m] float32, the code.
+          norms: [rows], ‖x‖ of each token.
+          row: [m], row of each positive code, ascending.
+          factor: [m], factor of each positive code, ascending within a row.
+          activation: [m] float32, the positive codes.
         """
         flat = factor * N_BINS + bins(activation)
         found = np.bincount(flat, minlength=self.histogram.size)
@@ -102,27 +103,27 @@ class Counts:
         self.norm += fixed_point(norms).sum()
         self.n_tokens += len(norms)
 
-    def add(self, other: "Counts") -> None:
-        """Adds the counts of other tokens."""
+    def add(self, other: "LayerCounts") -> None:
+        """Adds the counts of other tokens; both or neither must count pairs."""
         self.histogram += other.histogram
-        if self.pairs is not None:
+        if self.pairs is not None and other.pairs is not None:
             self.pairs += other.pairs
         self.norm += other.norm
         self.n_tokens += other.n_tokens
 
     @property
     def mean_norm(self) -> float:
-        """Mean ‖x‖."""
+        """Mean ‖x‖ of the tokens; 0 if there are none."""
         return float(self.norm) * FIXED_POINT / max(int(self.n_tokens), 1)
 
 
 def count_pairs(row: np.ndarray, factor: np.ndarray, *, n_factors: int) -> np.ndarray:
-    """Counts the rows in which two factors stand together.
+    """Counts the rows in which each pair of factors is active.
 
     Args:
-      row: [m] rising.
-      factor: [m], rising within a row.
-      n_factors: how many there are.
+      row: [m], row of each active factor, ascending.
+      factor: [m], the active factors, ascending within a row.
+      n_factors: number of factors in the dictionary.
 
     Returns:
       [n_factors, n_factors] int64, zero on and below the diagonal.
@@ -132,14 +133,14 @@ def count_pairs(row: np.ndarray, factor: np.ndarray, *, n_factors: int) -> np.nd
     if n_pairs > _DENSE_ABOVE * len(per_row) * n_factors**2:
         fires = np.zeros((len(per_row), n_factors), np.float32)
         fires[row, factor] = 1
-        # Exact: float32 counts to 2²⁴. NumPy computes half of it, by symmetry.
+        # float32 counts exactly up to 2²⁴. NumPy computes half of a symmetric product.
         return np.triu(fires.T @ fires, 1).astype(np.int64)
     found = np.zeros(n_factors**2, np.int64)
     left, last = np.arange(len(row)), np.repeat(np.cumsum(per_row), per_row) - 1
     keys: list[np.ndarray] = []
     turns = range(1, int(per_row.max(initial=0)))
     for apart in turns:
-        # Entries of the same row, so many places apart.
+        # Keep the entries that have another one of their row this many places on.
         left = left[last[left] - left >= apart]
         keys.append(factor[left] * n_factors + factor[left + apart])
         if apart == turns[-1] or sum(map(len, keys)) > _MAX_KEYS:
@@ -151,19 +152,20 @@ def count_pairs(row: np.ndarray, factor: np.ndarray, *, n_factors: int) -> np.nd
 def partners(
     pairs: np.ndarray | None, *, firing: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the k factors with which each fires together most.
+    """Returns the k co-firing factors of each factor.
 
-    The score is Jaccard's: tokens that fire both over tokens that fire either. Equal
-    ones come by number.
+    They are ranked by the Jaccard index: the number of tokens that fire both, divided
+    by the number that fire either. Ties are broken by factor index.
 
     Args:
-      pairs: [n_factors, n_factors] counts above the diagonal; None where they were not
-        counted.
-      firing: [n_factors], tokens that fire each.
-      k: partners.
+      pairs: [n_factors, n_factors] pair counts above the diagonal, or None if pairs
+        were not counted.
+      firing: [n_factors], number of tokens that fire each factor.
+      k: number of co-firing factors per factor.
 
     Returns:
-      Factors [n_factors, k] int32, −1 where fewer fire with it; scores float32.
+      Factors [n_factors, k] int32, padded with −1, and their scores [n_factors, k]
+      float32, padded with 0.
     """
     partner = np.full((len(firing), k), -1, np.int32)
     partner_score = np.zeros((len(firing), k), np.float32)

@@ -1,4 +1,4 @@
-"""One pass over the corpus that gathers what `stored.Examples` holds."""
+"""Gather the examples of a run, `stored.Examples`, in one pass over the corpus."""
 
 import pathlib
 import time
@@ -14,20 +14,23 @@ from tfvis_jax.examples import (
     firing_statistics,
     layer_statistics,
     parallel_encoding,
+    ranked_lists,
     stored,
     token_tables,
+    unfinished,
 )
-from tfvis_jax.examples import unfinished as unfinished_lib
 from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
 
 N_RANDOM = 100
-# A killed pass loses a minute; saving takes a second or two.
+# A killed pass loses at most a minute of work; a save takes a second or two.
 SAVE_EVERY_S = 60.0
-# Of the time between saves, the part that saving may take.
+# Largest fraction of the time that saving may take.
 _SAVING_SHARE = 0.03
-# Strongest tokens that are kept with their contexts.
+# Number of top-activating examples that keep their context's activations.
 _N_CONTEXTS = 50
+# Tokens in a context.
 _CONTEXT_LENGTH = 64
+# Token ids and co-firing factors listed per layer and factor.
 _N_TOKENS = 20
 _N_PARTNERS = 10
 
@@ -41,54 +44,56 @@ def collect(
     progress: Callable[[int, int], None],
     n_random: int = N_RANDOM,
     seed: int = 0,
-    devices: Sequence[jax.Device] | None = None,
+    devices: parallel_encoding.Devices | None = None,
     save_every_s: float | None = None,
 ) -> stored.Examples | None:
-    """Encodes every window of the corpus and gathers what fires each factor.
+    """Encodes every window of the corpus and gathers the examples of each factor.
 
-    Goes on where an earlier call was interrupted, in `RunDirectory.examples_progress`,
-    which the caller removes once the result is saved. Several processes share the
-    batches; the first one puts together what they found.
+    An interrupted pass resumes from `RunDirectory.examples_progress`. The caller
+    removes that folder once it has saved the result. Several processes share the
+    batches, and the first process merges what they found.
 
     Args:
       opened: model and settings of the run.
-      trained: its dictionary.
-      windows: its tokens, training and held-out alike.
-      n: strongest tokens per layer and factor.
-      progress: called with (windows done, windows in all), by any process.
-      n_random: tokens drawn at random per layer and factor.
-      seed: of the random ones.
-      devices: those that encode; all of this process if None.
-      save_every_s: seconds between saves, `SAVE_EVERY_S` if None.
+      trained: dictionary of the run.
+      windows: token windows of the run, both training and held-out.
+      n: number of top-activating examples per layer and factor.
+      progress: called in every process with (windows done, windows in total).
+      n_random: number of examples drawn at random per layer and factor.
+      seed: random seed for these.
+      devices: devices that encode; all local devices if None.
+      save_every_s: seconds between saves; `SAVE_EVERY_S` if None.
 
     Returns:
-      The examples; None in all processes but the first.
+      The examples in the first process, None in the others.
 
     Raises:
-      InputError: hidden states that are not finite, or an interrupted pass with other
-        settings.
+      InputError: if hidden states are not finite, or if a pass with other settings was
+        interrupted.
     """
+    # Looked up at the call, so that tests can shorten it.
     save_every_s = SAVE_EVERY_S if save_every_s is None else save_every_s
     size = opened.config.windows_per_batch
     n_batches = loader.num_batches(len(windows), batch_size=size)
-    unfinished = unfinished_lib.Progress(opened.run.examples_progress)
+    pass_folder = unfinished.PassFolder(opened.run.examples_progress)
     settings = settings_of(n=n, n_random=n_random, seed=seed)
     if sharding.is_first_process():
+        # The inputs, and how the windows are divided into batches.
         about = {
             "dictionary": trained.content_hash,
             "tokens": stored_hidden_states.windows_hash(windows),
             "batch_size": size,
             "n_batches": n_batches,
         }
-        unfinished.begin(about, settings)
+        pass_folder.begin(about, settings)
     sharding.wait_for_all("examples begun")
-    todo = np.setdiff1d(np.arange(n_batches), unfinished.done())
+    todo = np.setdiff1d(np.arange(n_batches), pass_folder.done())
     process = jax.process_index()
-    saved = unfinished.load(process)
-    # Nobody saves before everybody has seen what is there.
+    saved = pass_folder.load(process)
+    # All processes must read the same list of batches before any of them saves.
     sharding.wait_for_all("examples to do")
     tokens = token_tables.TokenTables(
-        unfinished.folder,
+        pass_folder.folder,
         prefix=str(process),
         names=() if saved is None else saved.names,
     )
@@ -101,12 +106,14 @@ def collect(
         batches = saved.batches
         del saved
 
-    def save():
+    def save() -> None:
         tokens.flush()
-        state = unfinished_lib.Saved(batches, tokens.names, gathered.arrays())
-        unfinished.save(process, state)
+        state = unfinished.PassState(batches, tokens.names, gathered.arrays())
+        pass_folder.save(process, state)
+        # Only now: the state that was saved before needs the older files.
         tokens.remove_others()
 
+    # Interleaved, so that all processes advance through the corpus together.
     ours = todo[process :: jax.process_count()]
     n_before = n_batches - len(todo)
     n_done, next_save = 0, time.monotonic() + save_every_s
@@ -119,44 +126,53 @@ def collect(
     ):
         for encoded in found:
             gathered.add(index, encoded)
+        # A batch is done, and may be saved as done, after its last layer.
         if index < len(trained.layers) - 1:
             continue
         batches = np.append(batches, ours[n_done : n_done + len(found)])
         n_done += len(found)
-        # The others are about as far.
+        # An estimate: the other processes are about as far as this one.
         n_all = n_before + n_done * jax.process_count()
         progress(min(n_all * size, len(windows)), len(windows))
         if (start := time.monotonic()) >= next_save and n_done < len(ours):
             save()
+            # Large states take long to write: they are saved less often.
             now = time.monotonic()
             next_save = now + max(save_every_s, (now - start) / _SAVING_SHARE)
+    # The first process reads the results of the others from their files.
     if jax.process_count() > 1:
         save()
     tokens.flush()
     sharding.wait_for_all("examples gathered")
     if not sharding.is_first_process():
         return None
-    return _together(gathered, unfinished, tokens, own=process)
+    return _merged(gathered, pass_folder, tokens, own=process)
 
 
 def settings_of(*, n: int, n_random: int, seed: int) -> dict[str, int]:
-    """Returns what a pass is asked for; arguments are those of `collect`."""
+    """Returns the settings of a pass as JSON; arguments are those of `collect`."""
     return {"n": n, "n_random": n_random, "seed": seed}
 
 
-def _together(gathered, unfinished, tokens, *, own):
-    """Adds what other processes, of this or of an earlier call, have gathered."""
+def _merged(
+    gathered: "Collector",
+    pass_folder: unfinished.PassFolder,
+    tokens: token_tables.TokenTables,
+    *,
+    own: int,
+) -> stored.Examples:
+    """Merges what the processes of this call and of earlier calls have gathered."""
     names = list(tokens.names)
-    for process in unfinished.processes():
-        if process != own:
-            other = unfinished.load(process)
+    for process in pass_folder.processes():
+        other = None if process == own else pass_folder.load(process)
+        if other is not None:
             gathered.add_arrays(other.arrays)
             names += other.names
-    return gathered.finish([unfinished.folder / name for name in names])
+    return gathered.finish([pass_folder.folder / name for name in names])
 
 
-def _windows_of(batches, *, batch_size, n_windows):
-    """Returns the windows of the batches; only the last of all can be short."""
+def _windows_of(batches: np.ndarray, *, batch_size: int, n_windows: int) -> np.ndarray:
+    """Returns the windows in the batches; only the corpus's last batch can be short."""
     numbers = batches[:, None] * batch_size + np.arange(batch_size)
     return numbers[numbers < n_windows]
 
@@ -174,15 +190,15 @@ class Collector:
         n_random: int,
         seed: int,
     ):
-        """Starts with nothing.
+        """Initialises an empty collector.
 
         Args:
-          trained: the dictionary.
-          windows: tokens of the corpus.
-          tokens: where token ids go.
-          n: strongest tokens per layer and factor.
-          n_random: tokens drawn at random.
-          seed: of the random ones.
+          trained: dictionary of the run.
+          windows: token windows of the run.
+          tokens: collects the token ids.
+          n: number of top-activating examples per layer and factor.
+          n_random: number of examples drawn at random per layer and factor.
+          seed: random seed for these.
         """
         n_factors = len(trained.factors)
         self._trained, self._windows, self._tokens = trained, windows, tokens
@@ -203,8 +219,10 @@ class Collector:
         ]
 
     def add(self, index: int, encoded: parallel_encoding.EncodedLayer) -> None:
-        """Adds one layer of a batch; ``index`` is its place among the layers."""
+        """Adds one layer of a batch; ``index`` is the index into the layers."""
         batch, windows = encoded.batch, self._windows
+        # A token's place in the corpus does not depend on the batches, so neither do
+        # ties and random samples.
         row, factor, activation = self._layers[index].add_windows(
             encoded.codes,
             encoded.norms,
@@ -218,7 +236,7 @@ class Collector:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Returns the whole state but the token ids, to be given to `add_arrays`."""
+        """Returns the state for `add_arrays`, without the token ids."""
         return {
             f"{index}.{name}": array
             for index, layer in enumerate(self._layers)
@@ -226,7 +244,7 @@ class Collector:
         }
 
     def add_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Adds the state of a collector of the same sizes over other windows."""
+        """Adds the state of a collector of the same sizes that saw other windows."""
         for index, layer in enumerate(self._layers):
             own = f"{index}."
             layer.add_arrays(
@@ -238,13 +256,14 @@ class Collector:
             )
 
     def finish(self, token_paths: Sequence[pathlib.Path]) -> stored.Examples:
-        """Returns the examples; nothing can be added after.
+        """Returns the examples. Nothing can be added afterwards.
 
         Args:
-          token_paths: all files of token ids.
+          token_paths: all files with token ids.
         """
         n_tokens = int(self._layers[0].counts.n_tokens)
-        # One layer after the other is let go: lists and arrays are never all there.
+        # Each layer is freed once it is converted, so that the lists and the final
+        # arrays of all layers are never in memory together.
         self._layers.reverse()
         found = [
             self._layer(self._layers.pop(), token_paths, row=row)
@@ -262,9 +281,17 @@ class Collector:
             },
         )
 
-    def _layer(self, layer, token_paths, *, row):
+    def _layer(
+        self,
+        layer: layer_statistics.LayerStatistics,
+        token_paths: Sequence[pathlib.Path],
+        *,
+        row: int,
+    ) -> dict[str, np.ndarray]:
+        """Returns the arrays of one layer, by their names in `stored.ARRAYS`."""
         top, chance = layer.finish("top"), layer.finish("random")
         counts = layer.counts
+        # Each firing token is in one bin.
         firing = counts.histogram.sum(axis=1)
         partner, score = firing_statistics.partners(
             counts.pairs, firing=firing, k=_N_PARTNERS
@@ -287,10 +314,11 @@ class Collector:
             **{f"strong_{name}": array for name, array in vars(strong).items()},
             "partner": partner,
             "partner_score": score,
-            "mean_norm": np.float64(counts.mean_norm),
+            "mean_norm": np.asarray(counts.mean_norm, np.float64),
         }
 
-    def _references(self, entries):
+    def _references(self, entries: ranked_lists.Entries) -> dict[str, np.ndarray]:
+        """Returns activation, window and position of each entry."""
         used = entries.place >= 0
         window, position = np.divmod(entries.place, self._windows.window_length)
         return {

@@ -1,4 +1,4 @@
-"""The importance score: in which layers a factor lives."""
+"""Compute importance scores: how strongly each factor is present at each layer."""
 
 import numpy as np
 
@@ -6,14 +6,15 @@ import numpy as np
 def importance_scores(activation: np.ndarray, *, n: int) -> np.ndarray:
     """Returns the mean of the n largest activations per layer and factor.
 
-    The importance score of Yun et al. (2021), who take n = 1000, and 500 in the
-    notebook of their code, with one difference: where fewer tokens fire, the mean is
-    over those that do instead of counting zeros, so that a rare factor is not taken for
-    a weak one; 0 where none fires. `counts` says how many there are.
+    This is the importance score of Yun et al. (2021), who take n = 1000 (500 in the
+    notebook of their code), with one difference. If fewer than n tokens fire a factor,
+    the mean is over those that do, so that a rare factor does not look like a weak
+    one. The score of a factor that never fires is 0. `counts` gives the number of
+    activations in each mean.
 
     Args:
-      activation: [n_layers, n_factors, at least n], falling, 0 where none.
-      n: activations that count.
+      activation: [n_layers, n_factors, at least n], descending, padded with 0.
+      n: number of activations to average.
 
     Returns:
       [n_layers, n_factors] float32.
@@ -24,23 +25,27 @@ def importance_scores(activation: np.ndarray, *, n: int) -> np.ndarray:
 
 
 def counts(firing: np.ndarray, *, n: int) -> np.ndarray:
-    """Returns how many activations a score is the mean of: n, or fewer if fewer fire.
+    """Returns how many activations each score averages: n, or fewer if fewer fire.
 
     Args:
-      firing: [n_layers, n_factors], tokens on which the factor fires.
-      n: activations that count.
+      firing: [n_layers, n_factors], number of tokens on which the factor fires.
+      n: number of activations to average.
     """
     return np.minimum(firing, n)
 
 
 def norm_free_scores(scores: np.ndarray, mean_norm: np.ndarray) -> np.ndarray:
-    """Returns α·‖φ‖ over the mean ‖x‖ of the layer instead of α; ‖φ‖ is 1.
+    """Divides scores by the mean ‖x‖ of their layer.
 
-    Hidden states of deeper layers are longer, and a score rises with them although the
-    factor's share does not. Layers of a run without --layer_scale are compared by this.
+    Hidden states of deeper layers are longer, so α grows even where a factor's share of
+    x, α‖φ‖ / ‖x‖ with ‖φ‖ = 1, does not. Use this to compare the layers of a run
+    without --layer_scale.
 
     Args:
       scores: [n_layers, n_factors], from `importance_scores`.
       mean_norm: [n_layers], `Examples.mean_norm`.
+
+    Returns:
+      [n_layers, n_factors] float32.
     """
     return (scores / np.maximum(mean_norm, 1e-30)[:, None]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""All that is gathered about the factors at one layer, from a stream of codes."""
+"""Gather lists and counts for all factors at one layer from a stream of codes."""
 
 import dataclasses
 
@@ -9,16 +9,16 @@ from tfvis_jax.examples import firing_statistics, ranked_lists, sampling
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much is kept for each layer and factor.
+    """How much is kept per layer and factor.
 
     Attributes:
-      n_factors: factors in the dictionary.
-      n: strongest tokens.
-      n_contexts: how many of them with their contexts.
-      n_random: tokens drawn at random, all with their contexts.
-      context_length: tokens of a context.
-      pairs: whether pairs of factors that fire together are counted.
-      seed: of the random tokens.
+      n_factors: number of factors in the dictionary.
+      n: number of top-activating examples.
+      n_contexts: how many of these keep their contexts.
+      n_random: number of random examples; all keep their contexts.
+      context_length: number of tokens in a context.
+      pairs: If True, count co-firing pairs of factors.
+      seed: random seed for the random examples.
     """
 
     n_factors: int
@@ -31,24 +31,24 @@ class Sizes:
 
 
 def context_start(
-    position: np.ndarray, *, window_length: int, context_length: int
+    position: np.ndarray | int, *, window_length: int, context_length: int
 ) -> np.ndarray:
-    """Returns where in its window the context of a token begins.
+    """Returns the position in the window at which a token's context begins.
 
-    A context is the whole window where it is short enough; in longer ones the token is
-    in the middle, but for the ends of the window.
+    The context is centred on the token and shifted to lie inside the window. In a
+    window no longer than ``context_length`` it is the whole window.
     """
     first = np.asarray(position) - context_length // 2
     return np.clip(first, 0, window_length - context_length)
 
 
 class LayerStatistics:
-    """Lists and counts of one layer."""
+    """Ranked lists and counts of all factors at one layer."""
 
     def __init__(self, sizes: Sizes, *, layer: int):
-        """Starts with no tokens; ``layer`` is its number."""
+        """Initialises statistics of zero tokens for the layer with this number."""
 
-        def lists(n, context_length=0):
+        def lists(n: int, context_length: int = 0) -> ranked_lists.RankedLists:
             return ranked_lists.RankedLists(
                 n_factors=sizes.n_factors, n=n, context_length=context_length
             )
@@ -57,13 +57,13 @@ class LayerStatistics:
         self._streams = sampling.streams(
             seed=sizes.seed, layer=layer, n_factors=sizes.n_factors
         )
-        # The first of the strongest are kept a second time, with their contexts.
+        # "context" repeats the head of "top", with the activations of the contexts.
         self._lists = {
             "top": lists(sizes.n),
             "context": lists(sizes.n_contexts, sizes.context_length),
             "random": lists(sizes.n_random, sizes.context_length),
         }
-        self.counts = firing_statistics.Counts.zeros(
+        self.counts = firing_statistics.LayerCounts.zeros(
             n_factors=sizes.n_factors, pairs=sizes.pairs
         )
 
@@ -79,9 +79,9 @@ class LayerStatistics:
 
         Args:
           codes: [windows * length, n_factors] float32.
-          norms: [windows * length], ‖x‖.
-          row_mask: [windows, length] bool, true for the tokens that count.
-          first_places: [windows] int64, the place of each window's first token.
+          norms: [windows * length], ‖x‖ of each token.
+          row_mask: [windows, length] bool, False for padding and special tokens.
+          first_places: [windows] int64, corpus position of each window's first token.
 
         Returns:
           Rows, factors and activations of the positive codes, each [m].
@@ -93,13 +93,16 @@ class LayerStatistics:
         place = first_places[window] + position
         by_window = codes.reshape(len(row_mask), length, -1)
 
-        def context(chosen):
+        # Called only for entries that may be kept: most of the codes are not.
+
+        def context(chosen: np.ndarray) -> np.ndarray:
             size = self._sizes.context_length
             start = context_start(
                 position[chosen], window_length=length, context_length=size
             )
             around = start[:, None] + np.arange(size)
             found = by_window[window[chosen, None], around, factor[chosen, None]]
+            # For display alone, so half precision is enough.
             return found.astype(np.float16)
 
         falling = ranked_lists.rank_by_activation(activation)
@@ -115,11 +118,11 @@ class LayerStatistics:
         return row, factor, activation
 
     def finish(self, name: str) -> ranked_lists.Entries:
-        """Returns the lists "top", "context" or "random"."""
+        """Returns the lists named "top", "context" or "random", padded."""
         return self._lists[name].finish()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Returns the whole state, to be given to `add_arrays`."""
+        """Returns the state for `add_arrays`."""
         result = {
             f"{name}.{part}": array
             for name, lists in self._lists.items()
@@ -131,23 +134,29 @@ class LayerStatistics:
         return result
 
     def add_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Adds the state of other tokens of the same layer."""
+        """Adds the state of the same layer over other tokens."""
         for name, lists in self._lists.items():
             parts = ranked_lists.Entries._fields
             lists.add(
                 ranked_lists.Entries(*(arrays[f"{name}.{part}"] for part in parts))
             )
-        names = [field.name for field in dataclasses.fields(self.counts)]
         self.counts.add(
-            firing_statistics.Counts(
-                **{name: arrays.get(f"counts.{name}") for name in names}
+            firing_statistics.LayerCounts(
+                histogram=arrays["counts.histogram"],
+                pairs=arrays.get("counts.pairs"),
+                norm=arrays["counts.norm"],
+                n_tokens=arrays["counts.n_tokens"],
             )
         )
 
 
-def _positive(codes, valid):
+def _positive(
+    codes: np.ndarray, valid: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns row, factor and value of the positive codes in valid rows."""
     flat = np.flatnonzero(codes > 0)
     row, factor = np.divmod(flat, codes.shape[1])
+    # Usually all are valid: the codes of masked rows are 0.
     if not valid[row].all():
         kept = valid[row]
         row, factor, flat = row[kept], factor[kept], flat[kept]

@@ -1,13 +1,13 @@
-"""Codes of all windows in order, a batch on each device; bit for bit as on one device.
+"""Encode windows in order, one batch per device.
 
-Every device runs the same program on batches of the same shape, and none waits for the
-rows of another: a row's code does not depend on how many devices there are.
+Every device runs the same program on batches of the same shape and solves only its own
+rows. The codes are therefore bit for bit those of a single device.
 """
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,14 +19,19 @@ from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.models import bert
 from tfvis_jax.runs import dictionary_file, encoding, setup
+
+# Of jax.Device, which type checkers cannot name: jaxlib has no stubs for it.
+Devices = Sequence[Any]
+_Program = Callable[..., Any]
 
 
 class EncodedLayer(NamedTuple):
-    """One layer of a batch of windows; rows are tokens in reading order.
+    """The codes of a batch of windows at one layer; rows are tokens in reading order.
 
     Attributes:
-      batch: the windows.
+      batch: the batch of windows.
       codes: [batch * length, n_factors] float32.
       norms: [batch * length] float32, ‖x‖ of the scaled hidden states.
     """
@@ -42,26 +47,27 @@ def encode(
     windows: windows_lib.Windows,
     chosen: np.ndarray,
     *,
-    devices: Sequence[jax.Device],
+    devices: Devices,
 ) -> Iterator[tuple[int, list[EncodedLayer]]]:
-    """Encodes windows in order; the next layer is computed while one is looked at.
+    """Encodes windows in order; computes the next layer while the caller reads one.
 
     Args:
       opened: model and settings of the run.
-      trained: its dictionary.
-      windows: its tokens.
-      chosen: [n] window numbers.
-      devices: of this process; each takes a batch.
+      trained: dictionary of the run.
+      windows: token windows of the run.
+      chosen: [n] indices of the windows to encode.
+      devices: devices of this process; each encodes one batch at a time.
 
     Yields:
-      Place of the layer among the layers, and that layer of as many batches as there
-      are devices. All layers of these batches come before the next.
+      The index of a layer and the codes at that layer of up to ``len(devices)``
+      batches. All layers of these batches come before the next batches.
 
     Raises:
-      InputError: hidden states that are not finite; names layer and windows.
+      InputError: if hidden states are not finite; names the layer and the windows.
     """
     mesh = jax.make_mesh((len(devices),), (sharding.DATA,), devices=devices)
     shared = jax.NamedSharding(mesh, jax.P())
+    # Copied to every device once, not with every batch.
     encoder, dictionary, scale = jax.device_put(
         (opened.pretrained.encoder, trained.factors, trained.layer_scale), shared
     )
@@ -70,7 +76,8 @@ def encode(
     batches = loader.batches(
         windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
     )
-    waiting: list[tuple] = []
+    # JAX dispatches asynchronously: each layer is fetched after the next was started.
+    waiting: list[tuple[int, list[loader.Batch], tuple[jax.Array, ...]]] = []
     while group := list(itertools.islice(batches, len(devices))):
         ids, token_mask, row_mask = (
             _stack(mesh, [getattr(batch, name) for batch in group])
@@ -86,22 +93,30 @@ def encode(
         yield _fetch(*found, layers=trained.layers)
 
 
+# Cached, because these are closures, and jit compiles each new function object.
 @functools.lru_cache(maxsize=4)
 def _programs(
     mesh: jax.sharding.Mesh,
     *,
     layers: tuple[int, ...],
     solver: config_lib.SolverConfig,
-):
-    """Returns the two programs, compiled once for all calls."""
+) -> tuple[_Program, _Program]:
+    """Returns the encoder and the solver as jitted programs, cached across calls."""
 
-    def states_of(encoder, scale, token_ids, token_mask):
+    def states_of(
+        encoder: bert.Bert,
+        scale: jax.Array,
+        token_ids: jax.Array,
+        token_mask: jax.Array,
+    ) -> tuple[jax.Array, ...]:
         states = hidden_states_lib.scaled_hidden_states(
             encoder, token_ids, token_mask, scale, layers=layers
         )
         return tuple(states)
 
-    def encode_layer(dictionary, states, row_mask):
+    def encode_layer(
+        dictionary: jax.Array, states: jax.Array, row_mask: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         rows = encoding.encode_layer(states, row_mask, dictionary, solver=solver)
         return rows.codes, jnp.linalg.norm(rows.x, axis=-1), rows.gap
 
@@ -111,17 +126,20 @@ def _programs(
     )
 
 
-def _on_each(mesh, work, *, n_shared):
-    """Runs work on each device's own batch; the first arguments all devices share."""
+def _on_each(
+    mesh: jax.sharding.Mesh, work: Callable[..., Any], *, n_shared: int
+) -> _Program:
+    """Maps work over the devices' batches; the first n_shared arguments are common."""
 
-    def on_one(*arguments):
+    # Each device gets a leading axis of length 1, its share of the stacked batches.
+    def on_one(*arguments: Any) -> Any:
         own = [array[0] for array in arguments[n_shared:]]
         result = work(*arguments[:n_shared], *own)
         return jax.tree.map(lambda array: array[None], result)
 
     split = jax.P(sharding.DATA)
 
-    def on_all(*arguments):
+    def on_all(*arguments: Any) -> Any:
         specs = [jax.P()] * n_shared + [split] * (len(arguments) - n_shared)
         return jax.shard_map(on_one, mesh=mesh, in_specs=tuple(specs), out_specs=split)(
             *arguments
@@ -130,17 +148,25 @@ def _on_each(mesh, work, *, n_shared):
     return jax.jit(on_all)
 
 
-def _stack(mesh, arrays):
-    """Puts one array on each device; empty windows where there are fewer."""
+def _stack(mesh: jax.sharding.Mesh, arrays: Sequence[np.ndarray]) -> jax.Array:
+    """Puts one array on each device; devices without a batch get empty windows."""
     missing = mesh.size - len(arrays)
     stacked = np.stack([*arrays, *[np.zeros_like(arrays[0])] * missing])
     return jax.device_put(stacked, jax.NamedSharding(mesh, jax.P(sharding.DATA)))
 
 
-def _fetch(index, group, rows, *, layers):
+def _fetch(
+    index: int,
+    group: Sequence[loader.Batch],
+    rows: tuple[jax.Array, ...],
+    *,
+    layers: tuple[int, ...],
+) -> tuple[int, list[EncodedLayer]]:
+    """Copies one layer to the host; raises InputError if it is not finite."""
     codes, norms, gap = (np.asarray(array) for array in rows)
+    # Not strict: the last group may have fewer batches than there are devices.
     for batch, found in zip(group, gap, strict=False):
-        # One row's certificate is a number unless its hidden state is none.
+        # The gap of a row is finite if and only if its hidden state is.
         finite = np.isfinite(found).reshape(batch.row_mask.shape).all(axis=1)
         if not finite.all():
             raise InputError(

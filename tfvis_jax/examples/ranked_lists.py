@@ -1,26 +1,26 @@
-"""The n entries of lowest rank of every factor, exact, from a stream in any order."""
+"""Keep the n entries of lowest rank per factor, exactly, from a stream in any order."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-# A rank lies below 2^RANK_BITS; the number of the factor takes the bits above it.
+# Keys hold the rank in the lowest RANK_BITS bits and the factor in the bits above.
 RANK_BITS = 40
 _RANK_MASK = np.uint64(2**RANK_BITS - 1)
 _HIGHEST_ALPHA = np.uint64(2**31 - 1)
-# Entries that wait at least, before they are sorted in.
+# Sorting pays off only once this many new entries are waiting.
 _MIN_WAITING = 20_000
 
 
 class Entries(NamedTuple):
-    """Activations of factors at tokens, m of them.
+    """Activations of m (factor, token) pairs.
 
     Attributes:
-      key: [m] uint64, the factor above its rank, see `keys`.
-      place: [m] int64, the token's place in the stream; decides between equal keys.
+      key: [m] uint64, factor and rank; see `keys`.
+      place: [m] int64, position of the token in the stream; breaks ties.
       activation: [m] float32, α.
-      context: [m, context_length] float16, α of the tokens round it.
+      context: [m, context_length] float16, α of the tokens around it.
     """
 
     key: np.ndarray
@@ -40,9 +40,10 @@ def keys(factor: np.ndarray, rank: np.ndarray) -> np.ndarray:
 
 
 def rank_by_activation(activation: np.ndarray) -> np.ndarray:
-    """Returns [m] uint64 ranks that fall exactly as activations [m] float32 > 0 rise.
+    """Returns [m] uint64 ranks of activations [m] float32 > 0, the largest first.
 
-    The bits of positive floating-point numbers rise with the numbers.
+    The ranks are exact, because the bit patterns of positive floating-point numbers are
+    ordered as the numbers are.
     """
     return _HIGHEST_ALPHA - activation.view(np.uint32).astype(np.uint64)
 
@@ -56,14 +57,14 @@ def rank_in_group(sorted_groups: np.ndarray) -> np.ndarray:
 
 
 class RankedLists:
-    """Keeps, for each factor, the n entries of lowest key and place.
+    """Keeps the n entries of lowest key and place for each factor.
 
-    What is kept does not depend on the order in which entries come, nor on the lists
-    that they went through before: lists of parts of a stream add up exactly.
+    The result does not depend on the order of the entries, nor on the lists they went
+    through before. Lists of parts of a stream therefore merge exactly.
     """
 
     def __init__(self, *, n_factors: int, n: int, context_length: int = 0):
-        """Starts n_factors empty lists of at most n entries."""
+        """Initialises ``n_factors`` empty lists of at most ``n`` entries."""
         self._n, self._n_factors = n, n_factors
         self._kept = Entries(
             np.zeros(0, np.uint64),
@@ -71,7 +72,7 @@ class RankedLists:
             np.zeros(0, np.float32),
             np.zeros((0, context_length), np.float16),
         )
-        # A full list takes nothing above its last key.
+        # The last key of each full list; an entry above it is rejected at once.
         self._last = np.full(n_factors, np.iinfo(np.uint64).max)
         self._waiting: list[Entries] = []
         self._n_waiting = 0
@@ -85,22 +86,22 @@ class RankedLists:
         *,
         context: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        """Offers more entries.
+        """Adds those of the entries that may rank among the first n.
 
         Args:
           factor: [m] integers.
           rank: [m] uint64, see `keys`.
           place: [m] int64.
           activation: [m] float32.
-          context: called with the numbers of the entries that may be kept, [k];
-            returns theirs, [k, context_length].
+          context: called with the indices of the entries that may be kept, [k];
+            returns their contexts, [k, context_length].
         """
         key = keys(factor, rank)
         chosen = np.flatnonzero(key <= self._last[factor])
         if not len(chosen):
             return
         if context is not None:
-            # Contexts cost more than sorting out those that cannot stay.
+            # Reading a context costs more than sorting out hopeless entries.
             chosen = chosen[_best(key[chosen], place[chosen], n=self._n)]
             found = context(chosen)
         else:
@@ -108,21 +109,21 @@ class RankedLists:
         self.add(Entries(key[chosen], place[chosen], activation[chosen], found))
 
     def add(self, entries: Entries) -> None:
-        """Adds entries of this or of other lists."""
+        """Adds entries, such as those of other lists."""
         self._waiting.append(entries)
         self._n_waiting += len(entries.key)
         if self._n_waiting > max(_MIN_WAITING, len(self._kept.key) // 4):
             self._merge()
 
     def entries(self) -> Entries:
-        """Returns what is kept, sorted by key and place."""
+        """Returns the entries that are kept, sorted by key and place."""
         self._merge()
         return self._kept
 
     def finish(self) -> Entries:
-        """Returns what is kept, the first axis split into [n_factors, n].
+        """Returns the entries with the first axis split into [n_factors, n].
 
-        Keys, activations and contexts of unused places are 0, places −1.
+        Where a list is shorter, keys, activations and contexts are 0 and places −1.
         """
         kept = self.entries()
         factor = kept.key >> np.uint64(RANK_BITS)
@@ -155,15 +156,16 @@ class RankedLists:
         self._last[factor[last].astype(np.int64)] = self._kept.key[last]
 
 
-def _best(key, place, *, n):
-    """Returns which entries are the n first of their factor, in order."""
+def _best(key: np.ndarray, place: np.ndarray, *, n: int) -> np.ndarray:
+    """Returns the indices of the first n entries of each factor, sorted."""
     order = _order(key, place)
     factor = key[order] >> np.uint64(RANK_BITS)
     return order[rank_in_group(factor) < n]
 
 
-def _order(key, place):
-    """Sorts by key, then place; equal keys are rare, and only they are sorted twice."""
+def _order(key: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Returns the indices that sort by key, then by place."""
+    # Much faster than lexsort: equal keys are rare, and only they are sorted twice.
     order = np.argsort(key)
     sorted_key = key[order]
     same = np.flatnonzero(sorted_key[1:] == sorted_key[:-1])

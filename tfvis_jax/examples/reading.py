@@ -1,31 +1,27 @@
-"""Which of the stored tokens of a factor are shown: strongest, at random, by quantile.
+"""Select examples of a factor to show: strongest, random, or from a band of quantiles.
 
-Near-duplicates are folded when examples are read: all stay in the files.
+Near-duplicates are folded when examples are read. The files keep all of them.
 """
 
-import typing
 from typing import NamedTuple
 
 import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import sampling
-
-if typing.TYPE_CHECKING:  # Examples are read by a run, which imports this file.
-    from tfvis_jax.examples import stored
+from tfvis_jax.examples import sampling, stored
 
 FOLDS = ("text", "document")
 
 
 class References(NamedTuple):
-    """Tokens of a corpus that fire a factor, m of them.
+    """References to m tokens of the corpus that fire a factor.
 
     Attributes:
       activation: [m] float32, α.
-      window: [m] int32.
-      position: [m] int32, token in the window.
-      folded: [m] int64, near-duplicates that each stands for besides itself.
+      window: [m] int32, index of the window.
+      position: [m] int32, index of the token in the window.
+      folded: [m] int64, number of near-duplicates left out in favour of each.
     """
 
     activation: np.ndarray
@@ -34,62 +30,68 @@ class References(NamedTuple):
     folded: np.ndarray
 
     def take(self, chosen: np.ndarray | slice) -> "References":
-        """Returns some of them."""
+        """Returns the chosen references."""
         return References(*(array[chosen] for array in self))
 
 
 def strongest(
-    found: "stored.Examples", index: int, factor: int, *, stop: int | None = None
+    found: stored.Examples, index: int, factor: int, *, stop: int | None = None
 ) -> References:
-    """Returns the strongest tokens of a factor.
+    """Returns the top-activating examples of a factor, strongest first.
 
     Args:
       found: examples of the run.
-      index: place of the layer among the layers.
-      factor: number of the factor.
-      stop: how many at most; all that are stored if None.
+      index: index into the layers of the examples.
+      factor: index of the factor.
+      stop: maximum number of examples; all that are stored if None.
     """
     return _references(found, "", index, factor, stop=stop)
 
 
 def drawn(
-    found: "stored.Examples", index: int, factor: int, *, stop: int | None = None
+    found: stored.Examples, index: int, factor: int, *, stop: int | None = None
 ) -> References:
-    """Returns tokens drawn uniformly from all that fire a factor, in random order.
+    """Returns a uniform sample of the tokens that fire a factor, in random order.
 
-    Fewer of them are a smaller such sample. Arguments are those of `strongest`.
+    The first k of them are a uniform sample of size k. Arguments are those of
+    `strongest`.
     """
     return _references(found, "random_", index, factor, stop=stop)
 
 
 def in_band(
-    found: "stored.Examples",
+    found: stored.Examples,
     index: int,
     factor: int,
     *,
     band: tuple[float, float],
     n: int,
 ) -> References:
-    """Returns tokens from between two quantiles of α among all that fire a factor.
+    """Returns tokens whose α lies between two quantiles among all that fire a factor.
 
-    Where the strongest that are stored hold the whole band, tokens are taken from it
-    at equal distances; elsewhere those of the random sample that lie in it, which are
-    fewer the narrower it is.
+    If the stored top-activating examples cover the whole band, the tokens are evenly
+    spaced in it. Otherwise they are those of the random sample that lie in the band;
+    the narrower the band, the fewer there are.
 
     Args:
-      found, index, factor: as in `strongest`.
-      band: quantiles, such as (0.9, 0.99).
-      n: how many at most.
+      found: examples of the run.
+      index: index into the layers of the examples.
+      factor: index of the factor.
+      band: lower and upper quantile, such as (0.9, 0.99).
+      n: maximum number of examples.
 
     Returns:
-      The strongest first.
+      The references, strongest first.
 
     Raises:
-      InputError: the band is none.
+      InputError: if ``band`` does not satisfy 0 ≤ lower < upper ≤ 1.
     """
     low, high = band
+    # Also refuses NaN.
     if not 0 <= low < high <= 1:
-        raise InputError(f"Expected a band such as (0.9, 0.99), got {band}.")
+        raise InputError(
+            f"Expected a band of rising quantiles such as (0.9, 0.99), got {band}."
+        )
     where, places = sampling.in_band(
         found.activation[index, factor],
         found.random_activation[index, factor],
@@ -97,11 +99,13 @@ def in_band(
         band=band,
     )
     if where == "top":
+        # Evenly spaced, so that the examples represent the whole band.
         spread = np.linspace(0, max(len(places) - 1, 0), min(n, len(places)))
         chosen = strongest(found, index, factor).take(
             places[spread.round().astype(int)]
         )
     else:
+        # These places are in random order, so the first n are a uniform sample.
         chosen = drawn(found, index, factor).take(places[:n])
     return chosen.take(np.argsort(-chosen.activation, kind="stable"))
 
@@ -109,36 +113,40 @@ def in_band(
 def fold(
     references: References, windows: windows_lib.Windows, *, by: str
 ) -> References:
-    """Keeps the first of near-duplicates, and how many there were.
+    """Keeps the first of each group of near-duplicates and counts the others.
 
     Args:
-      references: the strongest first.
-      windows: tokens of the corpus.
-      by: "text" takes tokens for near-duplicates that stand in windows of the same
-        text, "document" those of one document.
+      references: the tokens, strongest first.
+      windows: token windows of the run.
+      by: "text" groups tokens in windows of the same text, "document" tokens in the
+        same document.
 
     Raises:
-      InputError: ``by`` is something else.
+      InputError: if ``by`` is neither.
     """
     if by == "text":
+        # Equal token ids are equal texts, up to what the tokeniser ignores.
         groups = [ids.tobytes() for ids in windows.token_ids(references.window)]
     elif by == "document":
         groups = [windows.document(window) for window in references.window.tolist()]
     else:
         raise InputError(f"Expected to fold by one of {FOLDS}, got {by!r}.")
-    first: dict = {}
+    members: dict[bytes | int, list[int]] = {}
     for place, group in enumerate(groups):
-        first.setdefault(group, []).append(place)
-    kept = references.take(np.array([p[0] for p in first.values()], np.int64))
-    together = np.array([len(places) - 1 for places in first.values()], np.int64)
-    return kept._replace(folded=together)
+        members.setdefault(group, []).append(place)
+    kept = references.take(np.array([p[0] for p in members.values()], np.int64))
+    others = np.array([len(places) - 1 for places in members.values()], np.int64)
+    return kept._replace(folded=others)
 
 
-def _references(found, prefix, index, factor, *, stop):
+def _references(
+    found: stored.Examples, prefix: str, index: int, factor: int, *, stop: int | None
+) -> References:
     activation, window, position = (
         np.asarray(getattr(found, prefix + name)[index, factor, :stop])
         for name in ("activation", "window", "position")
     )
+    # Lists are padded with 0 at their end, and stored activations are positive.
     n = np.count_nonzero(activation)
     return References(activation, window, position, np.zeros(n, np.int64)).take(
         slice(0, n)

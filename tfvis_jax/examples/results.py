@@ -1,4 +1,4 @@
-"""What a trained run holds, read when it is first asked for."""
+"""Open the results of a trained run; each part is read on first use."""
 
 import functools
 import os
@@ -15,15 +15,15 @@ from tfvis_jax.runs import directory as directory_lib
 
 
 class Results:
-    """The dictionary of a run, its text, and the tokens that fire each factor.
+    """The dictionary of a run, its token windows, and the examples of each factor.
 
     Attributes:
-      directory: where it lies.
-      config: its settings.
+      directory: paths of the run.
+      config: settings of the run.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        """Opens a run directory; InputError where it is none."""
+        """Opens a run directory; raises InputError if ``path`` is not one."""
         self.directory = directory_lib.RunDirectory(pathlib.Path(path))
         self.config: config_lib.RunConfig = self.directory.read_config()
 
@@ -34,7 +34,7 @@ class Results:
 
     @functools.cached_property
     def examples(self) -> stored.Examples:
-        """References to the strongest tokens of every layer and factor."""
+        """References to the examples of every layer and factor."""
         return stored.load(self.directory.examples, self.trained)
 
     @functools.cached_property
@@ -44,7 +44,7 @@ class Results:
 
     @functools.cached_property
     def opened(self) -> setup.Setup:
-        """The model, its tokeniser and the settings."""
+        """The model, its tokeniser and the settings of the run."""
         return setup.open_model(self.directory, self.config)
 
     def importance(
@@ -57,47 +57,50 @@ class Results:
           norm_free: If True, divide by the mean ‖x‖ of the layer.
 
         Raises:
-          InputError: fewer are stored than ``n``.
+          InputError: if fewer than ``n`` activations are stored.
         """
         if n is None and not norm_free:
             return self._importance
         found = self.examples
         available = found.activation.shape[2]
-        n = available if n is None else n
-        if not 1 <= n <= available:
+        count = available if n is None else n
+        if not 1 <= count <= available:
             raise InputError(
-                f"Expected 1 … {available} activations, as many as are stored, got "
-                f"{n}. `tfvis examples {self.directory.path} --top_n={n}` stores more."
+                f"Expected 1 … {available} activations, the number stored, got {n}; "
+                f"`tfvis examples {self.directory.path} --top_n={n}` stores more."
             )
-        scores = importance.importance_scores(found.activation, n=n)
+        scores = importance.importance_scores(found.activation, n=count)
         if norm_free:
             return importance.norm_free_scores(scores, found.mean_norm)
         return scores
 
+    # Levels, descriptions and pages ask for the same scores, factor by factor.
     @functools.cached_property
     def _importance(self) -> np.ndarray:
         activation = self.examples.activation
         return importance.importance_scores(activation, n=activation.shape[2])
 
     def check_layer(self, layer: int) -> None:
-        """Refuses a layer that the dictionary does not have; InputError says which."""
+        """Raises InputError unless ``layer`` is a layer of the dictionary."""
         if layer not in self.trained.layers:
             raise InputError(f"Expected a layer of {self.trained.layers}, got {layer}.")
 
     def check_factor(self, number: int) -> None:
-        """Refuses what is no factor of the dictionary; InputError says the range."""
+        """Raises InputError unless ``number`` is the index of a factor."""
         n_factors = len(self.trained.factors)
+        # A bool is an int in Python, but not the index of a factor.
         is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
         if not is_whole or not 0 <= number < n_factors:
             raise InputError(f"Expected a factor in 0 … {n_factors - 1}, got {number}.")
 
     def check_fires(self, factor: int, *, layer: int) -> None:
-        """Refuses a layer at which a factor has no examples.
+        """Checks that a factor has examples at a layer.
 
         Raises:
-          InputError: no such factor or layer, a dead factor or one that does not fire
-            at this layer, or a run without examples; says what there is.
+          InputError: if there is no such factor or layer, if the factor is dead or does
+            not fire at this layer, or if the run has no examples.
         """
+        # First, because a dead factor fires at no layer, whichever was asked for.
         self._check_alive(factor)
         self.check_layer(layer)
         layers, examples = self.trained.layers, self.examples
@@ -110,15 +113,16 @@ class Results:
                 if times
             ]
             raise InputError(
-                f"Factor {factor} fires at no token of the corpus at layer {layer}; it "
-                f"does at layers {firing}."
+                f"Expected a layer at which factor {factor} fires, one of {firing}; "
+                f"got {layer}, where it fires at no token of the corpus."
             )
 
     def peak_layer(self, factor: int) -> int:
         """Returns the layer at which a factor's importance score is largest.
 
         Raises:
-          InputError: no such factor, a dead one, or a run without examples.
+          InputError: if there is no such factor, if it is dead, or if the run has no
+            examples.
         """
         self._check_alive(factor)
         return self.trained.layers[int(np.argmax(self.importance()[:, factor]))]
@@ -127,6 +131,6 @@ class Results:
         self.check_factor(factor)
         if not np.any(self.examples.firing[:, factor]):
             raise InputError(
-                f"Factor {factor} is dead: it fires at no token of the corpus, at no "
-                "layer."
+                f"Factor {factor} is dead: it does not fire at any token of the corpus "
+                "at any layer."
             )

@@ -1,7 +1,8 @@
-"""A uniform sample of the tokens that fire a factor, the same however it is gathered.
+"""Draw a uniform sample of the tokens that fire a factor, independent of the order.
 
-Every (layer, factor, token) has a number that looks random; the sample are the tokens
-of the smallest ones. Samples of parts of a corpus add up to that of the whole.
+A hash of (layer, factor, token) gives each token a pseudorandom rank. The sample is
+the tokens of lowest rank, so the samples of parts of a corpus merge into the sample of
+the whole.
 """
 
 import numpy as np
@@ -12,12 +13,12 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def streams(*, seed: int, layer: int, n_factors: int) -> np.ndarray:
-    """Returns where the random numbers of each factor begin, [n_factors] uint64.
+    """Returns the start of each factor's random stream, [n_factors] uint64.
 
     Args:
-      seed: another one draws another sample.
+      seed: random seed of the sample.
       layer: number of the layer.
-      n_factors: factors in the dictionary.
+      n_factors: number of factors in the dictionary.
     """
     start = np.full(n_factors, seed % 2**64, np.uint64)
     start = _mix(start + _GOLDEN * np.full(n_factors, layer + 1, np.uint64))
@@ -27,17 +28,18 @@ def streams(*, seed: int, layer: int, n_factors: int) -> np.ndarray:
 def ranks(stream: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Returns ranks [m] uint64, uniform below 2^`ranked_lists.RANK_BITS`.
 
-    The generator is SplitMix64 (Steele, Lea and Flood 2014), entered at any place.
+    The generator is SplitMix64 (Steele, Lea and Flood 2014), evaluated at any index.
 
     Args:
-      stream: [m] uint64, that of each entry's factor, from `streams`.
-      place: [m] int64, place of the token in the corpus.
+      stream: [m] uint64, stream of each entry's factor, from `streams`.
+      place: [m] int64, position of the token in the corpus.
     """
     mixed = _mix(stream + _GOLDEN * (place.astype(np.uint64) + np.uint64(1)))
     return mixed >> np.uint64(64 - ranked_lists.RANK_BITS)
 
 
-def _mix(state):
+def _mix(state: np.ndarray) -> np.ndarray:
+    """Returns the output function of SplitMix64 at each state, [m] uint64."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))
@@ -50,25 +52,28 @@ def in_band(
     firing: int,
     band: tuple[float, float],
 ) -> tuple[str, np.ndarray]:
-    """Says which tokens stand for a band of quantiles of a factor's activations.
+    """Chooses the tokens that represent a band of quantiles of a factor's activations.
 
-    Where the strongest tokens that are stored hold the whole band, it is exact: they
-    are ranked among all that fire. Elsewhere the quantile is that in the sample.
+    If the stored top-activating examples cover the whole band, quantiles are exact,
+    because their rank among all firing tokens is known. Otherwise quantiles are those
+    of the random sample.
 
     Args:
-      activation: [n] of the strongest tokens, falling, 0 where fewer fire.
-      sample: [n_random] of the sample, 0 where fewer fire.
-      firing: tokens that fire the factor.
-      band: quantiles of α, such as (0.9, 0.99); the upper end belongs to it.
+      activation: [n], α of the top-activating examples, descending, padded with 0.
+      sample: [n_random], α of the random sample, padded with 0.
+      firing: number of tokens that fire the factor.
+      band: lower and upper quantile of α, such as (0.9, 0.99); the upper is included.
 
     Returns:
-      "top" or "random", and the places there, [k]; those of "random" in random order.
+      "top" or "random", and the chosen indices into that list, [k]; those of "random"
+      are in random order.
     """
     low, high = band
+    # Rounded, because (1 − 0.7) · 10 is a little more than 3 in floating point.
     first, stop = (int(np.ceil(round((1 - q) * firing, 6))) for q in (high, low))
     if stop <= np.count_nonzero(activation):
         return "top", np.arange(first, stop)
     alive = np.flatnonzero(sample)
-    order = np.argsort(np.argsort(sample[alive], kind="stable"), kind="stable")
-    quantile = (order + 0.5) / max(len(alive), 1)
+    rank = np.argsort(np.argsort(sample[alive], kind="stable"), kind="stable")
+    quantile = (rank + 0.5) / max(len(alive), 1)
     return "random", alive[(quantile > low) & (quantile <= high)]

@@ -1,11 +1,12 @@
-"""Where in the corpus each factor fires, how often, at which words, with which others.
+"""Store where in the corpus each factor fires, how often, and with which other factors.
 
-Stored are references (window, position, α); words and contexts are read from the
-windows when they are shown. `collection.collect` gathers them in one pass.
+The files hold references (window, position, α). Words and contexts are read from the
+token windows when they are shown. `gathering.collect` gathers everything in one pass.
 """
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -19,41 +20,45 @@ SCHEMA = "tfvis-examples/2"
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """What fires each factor, over the whole corpus.
+    """The examples and statistics of each factor over the whole corpus.
 
-    Contexts hold α of `context_length` tokens from `context_start` on: the whole window
-    where it has 64 tokens or fewer, else 64 tokens round the one in question.
+    A context is the whole window if that has at most 64 tokens, and otherwise 64 tokens
+    around the one in question. It begins at `context_start`.
 
     Attributes:
-      layers: the dictionary's layers.
-      n_tokens: tokens that were encoded, the same for every layer.
-      window_length: tokens of a window.
-      seed: of the random sample.
-      dictionary_hash: `content_hash` of the dictionary that they belong to.
-      activation: [n_layers, n_factors, n] float32, falling; 0 where fewer fired.
-      window: [n_layers, n_factors, n] int32, −1 where fewer fired.
-      position: [n_layers, n_factors, n] int32, token in the window; −1 likewise.
-      context_activation: [n_layers, n_factors, up to 50, context_length] float16, of
-        the first of these tokens.
-      random_activation: [n_layers, n_factors, n_random] float32 of tokens drawn
-        uniformly from all that fire the factor, in random order; 0 where fewer fired.
-      random_window, random_position: [n_layers, n_factors, n_random] int32, or −1.
+      layers: layers of the dictionary.
+      n_tokens: number of tokens that were encoded, the same at every layer.
+      window_length: number of tokens in a window.
+      seed: random seed of the random sample.
+      dictionary_hash: `content_hash` of the dictionary.
+      activation: [n_layers, n_factors, n] float32, α of the top-activating examples,
+        descending; padded with 0.
+      window: [n_layers, n_factors, n] int32, their windows; padded with −1.
+      position: [n_layers, n_factors, n] int32, their positions in these windows; padded
+        with −1.
+      context_activation: [n_layers, n_factors, up to 50, context_length] float16, α
+        over the contexts of the first of them.
+      random_activation: [n_layers, n_factors, n_random] float32, α of tokens drawn
+        uniformly from all that fire the factor, in random order; padded with 0.
+      random_window: [n_layers, n_factors, n_random] int32; padded with −1.
+      random_position: [n_layers, n_factors, n_random] int32; padded with −1.
       random_context_activation: [n_layers, n_factors, n_random, context_length]
         float16.
-      firing: [n_layers, n_factors] int64, tokens on which the factor fires.
-      histogram: [n_layers, n_factors, n_bins] int64, tokens with α from one of
-        `firing_statistics.HISTOGRAM_EDGES` to below the next.
+      firing: [n_layers, n_factors] int64, number of tokens on which the factor fires.
+      histogram: [n_layers, n_factors, n_bins] int64, number of tokens with α in the
+        half-open bins between `firing_statistics.HISTOGRAM_EDGES`.
       token_id: [n_layers, n_factors, k] int32, the token ids that fire the factor most
-        often, the most frequent first; −1 where fewer do.
-      token_count: [n_layers, n_factors, k] int64, how often they do.
-      token_mean: [n_layers, n_factors, k] float32, mean α of these.
-      strong_token_id, strong_token_count, strong_token_mean: the same, the ids with
-        the largest mean first, of those that fire it `token_tables.MIN_COUNT` times or
-        more.
-      partner: [n_layers, n_factors, k] int32, the factors that fire at the same tokens,
-        −1 where fewer do; all −1 where pairs were too many to count.
-      partner_score: [n_layers, n_factors, k] float32, tokens that fire both over tokens
-        that fire either (Jaccard).
+        often, most frequent first; padded with −1.
+      token_count: [n_layers, n_factors, k] int64, how often they fire it.
+      token_mean: [n_layers, n_factors, k] float32, mean α when they do.
+      strong_token_id: like ``token_id``, but the ids of largest mean α among those that
+        fire the factor at least `token_tables.MIN_COUNT` times.
+      strong_token_count: like ``token_count``, of ``strong_token_id``.
+      strong_token_mean: like ``token_mean``, of ``strong_token_id``.
+      partner: [n_layers, n_factors, k] int32, the co-firing factors, which fire at the
+        same tokens; padded with −1. All −1 if there were too many pairs to count.
+      partner_score: [n_layers, n_factors, k] float32, their Jaccard index: tokens that
+        fire both, divided by tokens that fire either.
       mean_norm: [n_layers] float64, mean ‖x‖ of the scaled hidden states.
     """
 
@@ -89,7 +94,7 @@ class Examples:
 
     @property
     def context_length(self) -> int:
-        """Tokens of a context."""
+        """Number of tokens in a context."""
         return self.context_activation.shape[-1]
 
     def context_start(self, position: np.ndarray | int) -> np.ndarray:
@@ -101,21 +106,22 @@ class Examples:
         )
 
 
+# The class defines the files: one per array, and the rest in the index.
 _FIELDS = dataclasses.fields(Examples)
 ARRAYS = tuple(field.name for field in _FIELDS if field.type is np.ndarray)
 _REST = tuple(field.name for field in _FIELDS if field.type is not np.ndarray)
-# How names of arrays begin that have as many entries; those of the rest are `n`.
+# Arrays whose names share one of these prefixes have last axes of one length.
 _GROUPS = ("random", "histogram", "token", "strong_token", "partner")
-# How names of arrays end that do not hold whole numbers.
+# Arrays whose names end in one of these hold floating-point numbers.
 _FRACTIONS = ("activation", "mean", "score", "norm")
 
 
 def save(folder: pathlib.Path, examples: Examples) -> None:
-    """Writes the examples; older ones stay until the new ones are whole.
+    """Writes the examples; older ones stay in place until the new ones are complete.
 
-    Schema `tfvis-examples/2`: one .npy file for each array of `Examples`, under its
-    name, and `index.json` with `schema` and what is no array. `docs/examples.md`
-    describes the files for those who read them without this program.
+    Schema `tfvis-examples/2`: one .npy file per array of `Examples`, under its name,
+    and `index.json` with `schema` and the other attributes. `docs/examples.md`
+    describes the files for other programs.
     """
     with files.whole_folder(folder) as partial:
         for name in ARRAYS:
@@ -128,28 +134,30 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
     """Reads the examples, memory-mapped.
 
     Raises:
-      InputError: they are missing, not whole, of another schema, or belong to another
-        dictionary than ``trained``.
+      InputError: if they are missing, incomplete, damaged or of another schema, or if
+        they belong to another dictionary than ``trained``.
     """
     again = f"`tfvis examples {folder.parent}` computes them"
     if not (folder / "index.json").is_file():
-        # The two folders lie side by side, see `RunDirectory`.
+        # The two folders are siblings, see `RunDirectory`.
         begun = folder.with_name(f"{folder.name}-progress")
-        if sentence := unfinished.half_computed(begun):
+        if sentence := unfinished.partly_computed(begun):
             raise InputError(sentence)
         raise InputError(f"There are no examples in {folder} yet; {again}.")
     index = files.read_json(folder / "index.json")
+    # The index may be any JSON value, if another program wrote it.
     schema = index.get("schema") if isinstance(index, dict) else None
     if schema != SCHEMA:
         raise InputError(
             f"Expected examples of schema {SCHEMA} in {folder}, got {schema}; {again} "
-            "anew."
+            "again."
         )
     if index.get("dictionary_hash") != trained.content_hash:
         raise InputError(
-            f"The examples in {folder} belong to another dictionary; {again} anew."
+            f"The examples in {folder} belong to another dictionary; {again} again."
         )
     try:
+        # Memory-mapped: a page or a notebook reads few of the factors.
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in ARRAYS
@@ -159,21 +167,27 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
         _check(arrays, rest, trained)
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"The examples in {folder} are damaged ({error}); {again} anew."
+            f"The examples in {folder} are damaged ({error}); {again} again."
         ) from error
     return Examples(**rest, **arrays)
 
 
-def _check(arrays, rest, trained):
-    """Raises ValueError unless all belongs together."""
+def _check(
+    arrays: dict[str, np.ndarray],
+    rest: dict[str, Any],
+    trained: dictionary_file.TrainedDictionary,
+) -> None:
+    """Raises ValueError unless shapes and types fit each other and the dictionary."""
     if rest["layers"] != tuple(trained.layers):
         raise ValueError(f"layers {rest['layers']} of {trained.layers}")
     for name in ("n_tokens", "window_length", "seed"):
+        # Not isinstance, which would accept true and false.
         if type(rest[name]) is not int or rest[name] < 0:
             raise ValueError(f"{name} {rest[name]!r}")
     sizes = {"layer": len(trained.layers), "factor": len(trained.factors)}
     for name, array in arrays.items():
         axes = _axes(name)
+        # The first array with an axis sets its size; the others must agree.
         expected = tuple(
             sizes.setdefault(axis, size)
             for axis, size in zip(axes, array.shape, strict=False)
@@ -185,8 +199,8 @@ def _check(arrays, rest, trained):
             raise ValueError(f"{name} of type {array.dtype}")
 
 
-def _axes(name) -> tuple[str, ...]:
-    """Returns names for the axes of an array; equal ones have equal sizes."""
+def _axes(name: str) -> tuple[str, ...]:
+    """Returns names for the axes of an array; axes of one name have one size."""
     if name == "mean_norm":
         return ("layer",)
     if name == "firing":

@@ -1,13 +1,14 @@
-"""Which token ids fire each factor: exact counts and means, in bounded memory.
+"""Count which token ids fire each factor, exactly and in bounded memory.
 
-There are more pairs of factor and token id than memory holds. They gather in a table of
-fixed size, which goes to a sorted file when it is full; files of one level are merged
-into one of the next, piece by piece, and the last pass reads them factor by factor.
+All pairs of factor and token id may not fit in memory. They are collected in a table of
+fixed size, which is written to a sorted file when it is full. Files of one level are
+merged into a file of the next, piece by piece (a log-structured merge tree). The final
+pass reads the files factor by factor.
 """
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -16,24 +17,24 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.examples import firing_statistics, ranked_lists
 
 RECORD = np.dtype([("key", "<i8"), ("count", "<i8"), ("sum", "<i8")])
-# Entries that wait in memory before they become a file: 16 MB, five times that sorted.
+# Entries kept in memory before they are written: 16 MB, five times that while sorting.
 _MAX_WAITING = 1_000_000
-# So many files of a level are merged into one of the next.
+# Number of files of a level that are merged into one of the next.
 _FAN_IN = 12
-# Records that are merged at a time: 12 MB.
+# Records merged at a time: 12 MB.
 _PIECE = 500_000
-# A mean of fewer tokens than this is no property of the token id.
+# A mean over fewer tokens says little about the token id.
 MIN_COUNT = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class TopTokens:
-    """Token ids of every factor of a layer, k each.
+    """The k first token ids of every factor at a layer.
 
     Attributes:
-      token_id: [n_factors, k] int32, −1 where fewer fire it.
-      token_count: [n_factors, k] int64, how often the token id fires it.
-      token_mean: [n_factors, k] float32, mean α of these.
+      token_id: [n_factors, k] int32, padded with −1.
+      token_count: [n_factors, k] int64, how often the token id fires the factor.
+      token_mean: [n_factors, k] float32, mean α when it does.
     """
 
     token_id: np.ndarray
@@ -42,10 +43,10 @@ class TopTokens:
 
 
 def table(key: np.ndarray, activation: np.ndarray) -> np.ndarray:
-    """Returns the sorted `RECORD`s of entries: number and sum of α for each key.
+    """Returns the sorted `RECORD`s of entries: count and sum of α for each key.
 
     Args:
-      key: [m] int64.
+      key: [m] int64, keys in any order.
       activation: [m] int64, α in units of `firing_statistics.FIXED_POINT`.
     """
     order = np.argsort(key)
@@ -53,13 +54,14 @@ def table(key: np.ndarray, activation: np.ndarray) -> np.ndarray:
 
 
 def merged(tables: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the `RECORD`s of several tables as one."""
+    """Merges the `RECORD`s of several tables into one sorted table."""
     together = np.concatenate([*tables, np.zeros(0, RECORD)])
     together = together[np.argsort(together["key"])]
     return _summed(together["key"], together["count"], together["sum"])
 
 
-def _summed(key, count, total):
+def _summed(key: np.ndarray, count: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Returns one record per distinct key, given ascending keys."""
     first = np.flatnonzero(np.diff(key, prepend=-1))
     result = np.zeros(len(first), RECORD)
     if len(first):
@@ -70,7 +72,7 @@ def _summed(key, count, total):
 
 
 class TokenTables:
-    """Gathers entries of a stream into sorted files."""
+    """Collects the entries of a stream in sorted files."""
 
     def __init__(
         self,
@@ -80,29 +82,30 @@ class TokenTables:
         names: Sequence[str] = (),
         max_waiting: int = _MAX_WAITING,
     ):
-        """Starts, or goes on with the files of a saved state.
+        """Initialises empty tables, or resumes with the files of a saved state.
 
         Args:
-          folder: where the files lie.
-          prefix: of the names of files that are written here.
-          names: the files that hold what was added before.
-          max_waiting: entries in memory.
+          folder: folder of the files.
+          prefix: prefix of the names of new files.
+          names: names of the files that hold the entries added so far.
+          max_waiting: maximum number of entries in memory.
         """
         self._folder, self._prefix, self._max_waiting = folder, prefix, max_waiting
         self.names = list(names)
+        # A new file never replaces one that a saved state needs.
         self._next = 1 + max((_number(name) for name in self.names), default=-1)
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self._n_waiting = 0
 
     def add(self, key: np.ndarray, activation: np.ndarray) -> None:
-        """Adds entries, as `table` takes them."""
+        """Adds entries; arguments are those of `table`."""
         self._waiting.append((key, activation))
         self._n_waiting += len(key)
         if self._n_waiting > self._max_waiting:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what waits. Files that are merged stay until `remove_others`."""
+        """Writes the entries in memory. Merged files stay until `remove_others`."""
         if self._n_waiting:
             keys, activations = zip(*self._waiting, strict=True)
             self._waiting, self._n_waiting = [], 0
@@ -116,12 +119,12 @@ class TokenTables:
             level += 1
 
     def remove_others(self) -> None:
-        """Removes the files of this prefix that are no longer needed."""
+        """Removes files with this prefix whose entries are in newer files."""
         for path in self._folder.glob(f"{self._prefix}-*.tokens"):
             if path.name not in self.names:
                 path.unlink()
 
-    def _write(self, tables, *, level):
+    def _write(self, tables: Iterable[np.ndarray], *, level: int) -> None:
         name = f"{self._prefix}-{level}-{self._next}.tokens"
         self._next += 1
         with files.write_atomically(self._folder / name) as file:
@@ -133,9 +136,9 @@ class TokenTables:
 def merge_pieces(
     folder: pathlib.Path, names: Sequence[str], *, piece: int = _PIECE
 ) -> Iterator[np.ndarray]:
-    """Yields the `RECORD`s of several files as one table, piece by piece."""
+    """Yields the merged `RECORD`s of several files, piece by piece."""
     paths = [folder / name for name in names]
-    # Bounds at equal distances in each file: no piece is much larger than asked for.
+    # Bounds are evenly spaced in each file, so no piece is much larger than asked for.
     step = max(1, piece // len(paths))
     bounds = np.unique(np.concatenate([_map(path)["key"][::step] for path in paths]))
     ends = np.append(bounds[1:], np.iinfo(np.int64).max)
@@ -151,22 +154,22 @@ def top_tokens(
     vocab_size: int,
     k: int,
 ) -> tuple[TopTokens, TopTokens]:
-    """Returns the token ids that fire each factor of a layer most often, and most.
+    """Returns the token ids that fire each factor most often and most strongly.
 
     Args:
       paths: files whose keys are ``(row * n_factors + factor) * vocab_size + id``.
-      row: place of the layer among the layers.
-      n_factors: factors in the dictionary.
-      vocab_size: ids of the tokeniser.
-      k: token ids for each factor.
+      row: index of the layer among the layers.
+      n_factors: number of factors in the dictionary.
+      vocab_size: number of token ids.
+      k: number of token ids per factor.
 
     Returns:
-      Those of the highest count (equal ones by sum of α, then by id), and those of the
-      highest mean among the ids that fire it `MIN_COUNT` times or more (equal ones by
-      count, then by id).
+      The ids with the highest counts (ties broken by sum of α, then by id), and the ids
+      with the highest means among those that fire the factor at least `MIN_COUNT` times
+      (ties broken by count, then by id).
     """
     common, strong = _empty(n_factors, k), _empty(n_factors, k)
-    # Factors are taken by the hundred: no more of the files than that is in memory.
+    # Only the records of this many factors are in memory at a time.
     for begin in range(0, n_factors, 128):
         end = min(begin + 128, n_factors)
         first, stop = ((row * n_factors + f) * vocab_size for f in (begin, end))
@@ -182,7 +185,7 @@ def top_tokens(
     return common, strong
 
 
-def _empty(n_factors, k):
+def _empty(n_factors: int, k: int) -> TopTokens:
     return TopTokens(
         np.full((n_factors, k), -1, np.int32),
         np.zeros((n_factors, k), np.int64),
@@ -190,7 +193,15 @@ def _empty(n_factors, k):
     )
 
 
-def _fill(top, order, factor, token, count, mean):
+def _fill(
+    top: TopTokens,
+    order: np.ndarray,
+    factor: np.ndarray,
+    token: np.ndarray,
+    count: np.ndarray,
+    mean: np.ndarray,
+) -> None:
+    """Writes the first k token ids of each factor, in this order, into ``top``."""
     rank = ranked_lists.rank_in_group(factor[order])
     chosen = rank < top.token_id.shape[1]
     order, where = order[chosen], (factor[order][chosen], rank[chosen])
@@ -199,25 +210,26 @@ def _fill(top, order, factor, token, count, mean):
     top.token_mean[where] = mean[order] * firing_statistics.FIXED_POINT
 
 
-def _between(path, first, stop):
-    """Reads the records with keys from first to stop; the map is for the search."""
+def _between(path: pathlib.Path, first: int, stop: int) -> np.ndarray:
+    """Reads the records with first ≤ key < stop."""
+    # The map serves the binary search alone: reading is faster, and frees its pages.
     low, high = np.searchsorted(_map(path)["key"], [first, stop]).tolist()
     return np.fromfile(path, RECORD, high - low, offset=low * RECORD.itemsize)
 
 
-def _map(path):
+def _map(path: pathlib.Path) -> np.ndarray:
     try:
         return np.memmap(path, RECORD, mode="r")
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is damaged ({error}). Remove {path.parent}; `tfvis examples "
-            f"{path.parent.parent}` begins anew."
+            f"{path.parent.parent}` then starts again."
         ) from error
 
 
-def _level(name):
+def _level(name: str) -> int:
     return int(name.rsplit("-", 2)[1])
 
 
-def _number(name):
+def _number(name: str) -> int:
     return int(name.rsplit("-", 1)[1].removesuffix(".tokens"))

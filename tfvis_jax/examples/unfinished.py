@@ -1,11 +1,11 @@
-"""A pass over the corpus that was interrupted, and goes on where it was saved.
+"""Save an unfinished pass over the corpus, so that it resumes where it was interrupted.
 
-settings.json         what the pass is for; another one cannot go on with it
-<process>.npz         all that a process has gathered, and which batches it is from
-<process>-*.tokens    token ids, see `token_tables`; a state names those it needs
+settings.json         inputs and settings of the pass; no other pass resumes from it
+<process>.npz         what a process has gathered, and from which batches
+<process>-*.tokens    token ids, see `token_tables`; a state names the files it needs
 
-A state is replaced as a whole. What is gathered adds up exactly in any order, so the
-end is the same after any interruption, and with another number of processes.
+A state is replaced atomically. States merge exactly in any order, so the result does
+not depend on interruptions or on the number of processes.
 """
 
 import dataclasses
@@ -24,12 +24,12 @@ _SCHEMA = "tfvis-examples-progress/2"
 
 
 @dataclasses.dataclass(frozen=True)
-class Saved:
-    """What one process has gathered.
+class PassState:
+    """The state of one process.
 
     Attributes:
-      batches: [n] int64, numbers of the batches of windows that it is from.
-      names: files of token ids.
+      batches: [n] int64, indices of the batches of windows that it has encoded.
+      names: names of its files of token ids.
       arrays: state of the collector.
     """
 
@@ -38,21 +38,23 @@ class Saved:
     arrays: dict[str, np.ndarray]
 
 
-class Progress:
-    """The folder of an interrupted pass."""
+class PassFolder:
+    """The folder of an unfinished pass."""
 
     def __init__(self, folder: pathlib.Path):
+        """Names the folder, which need not exist."""
         self.folder = folder
 
     def begin(self, about: dict[str, Any], settings: dict[str, Any]) -> None:
-        """Makes the folder, or finds that it is of the same pass.
+        """Creates the folder, or checks that it belongs to the same pass.
 
         Args:
-          about: what the pass reads; one of anything else is removed.
-          settings: what it was asked for.
+          about: inputs of the pass; a folder made from other inputs is removed.
+          settings: settings of the pass.
 
         Raises:
-          InputError: it was asked for something else; names it and changes nothing.
+          InputError: if a pass with other settings was interrupted. Names these and
+            changes nothing.
         """
         path = self.folder / "settings.json"
         wanted = {"schema": _SCHEMA, "about": about, "settings": settings}
@@ -61,52 +63,58 @@ class Progress:
             if found == wanted:
                 return
             same = all(found.get(name) == wanted[name] for name in ("schema", "about"))
+            # Work is never thrown away silently if it could still be used. A pass over
+            # other inputs is useless, and one without a saved state has done no work.
             if same and any(self.folder.glob("*.npz")):
                 raise InputError(self._other_settings(found["settings"], settings))
         self.remove()
         self.folder.mkdir(parents=True)
         files.write_json(path, wanted)
 
-    def _other_settings(self, found, wanted):
+    def _other_settings(self, found: dict[str, Any], wanted: dict[str, Any]) -> str:
         changed = ", ".join(
             f"{name} {found.get(name)} instead of {value}"
             for name, value in wanted.items()
             if found.get(name) != value
         )
         return (
-            f"The examples of {self.folder.parent} are half computed "
-            f"({self.fraction():.0%}) with other settings ({changed}). Use these "
-            f"again to go on, or remove {self.folder} to begin anew."
+            f"The examples of {self.folder.parent} are partly computed "
+            f"({self.fraction():.0%}) with other settings ({changed}). Use the same "
+            f"settings to resume, or remove {self.folder} to start again."
         )
 
     def fraction(self) -> float:
-        """Returns the share of the batches that are done."""
+        """Returns the fraction of batches completed."""
         n_batches = self._settings()["about"].get("n_batches", 0)
         return len(self.done()) / max(n_batches, 1)
 
     def done(self) -> np.ndarray:
-        """Returns the numbers of the batches that any process has done, rising."""
+        """Returns the indices of the batches that any process has done, ascending."""
         found = [self._read(path, "batches")["batches"] for path in self._states()]
         return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
     def processes(self) -> list[int]:
-        """Returns the numbers of the processes that have saved something."""
+        """Returns the indices of the processes that have saved a state."""
         return sorted(int(path.stem) for path in self._states())
 
-    def save(self, process: int, saved: Saved) -> None:
-        """Replaces what a process has saved."""
-        names = np.array(saved.names, dtype=np.str_)
+    def save(self, process: int, saved: PassState) -> None:
+        """Replaces the state of a process."""
+        arrays: dict[str, Any] = {
+            "batches": saved.batches,
+            "names": np.array(saved.names, dtype=np.str_),
+            **saved.arrays,
+        }
         with files.write_atomically(self.folder / f"{process}.npz") as file:
-            np.savez(file, batches=saved.batches, names=names, **saved.arrays)
+            np.savez(file, **arrays)
 
-    def load(self, process: int) -> Saved | None:
-        """Returns what a process has saved, None if nothing."""
+    def load(self, process: int) -> PassState | None:
+        """Returns the state that a process has saved, or None."""
         path = self.folder / f"{process}.npz"
         if not path.is_file():
             return None
         arrays = self._read(path)
         batches, names = arrays.pop("batches"), arrays.pop("names")
-        return Saved(batches=batches, names=names.tolist(), arrays=arrays)
+        return PassState(batches=batches, names=names.tolist(), arrays=arrays)
 
     def remove(self) -> None:
         """Removes the folder."""
@@ -114,14 +122,15 @@ class Progress:
             shutil.rmtree(self.folder)
 
     def remove_if_for(self, settings: dict[str, Any]) -> None:
-        """Removes the folder if its pass was asked for the same."""
+        """Removes the folder if its pass had these settings."""
         path = self.folder / "settings.json"
         if path.is_file() and self._settings()["settings"] == settings:
             self.remove()
 
-    def _settings(self):
+    def _settings(self) -> dict[str, Any]:
         path = self.folder / "settings.json"
         found = files.read_json(path)
+        # Check what is used of it: the file may be any JSON value.
         try:
             found["settings"].items()
             int(found["about"].get("n_batches", 0))
@@ -129,17 +138,19 @@ class Progress:
             raise self._damaged(path, error) from error
         return found
 
-    def _states(self):
+    def _states(self) -> list[pathlib.Path]:
+        # Other files in the folder are ignored.
         return [p for p in self.folder.glob("*.npz") if p.stem.isdecimal()]
 
-    def _read(self, path, *names):
-        """Returns the arrays of a state; those of the names if any are given."""
+    def _read(self, path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:
+        """Returns the named arrays of a state, or all if none are named."""
         needed = {"batches", *names} if names else {"batches", "names"}
+        # Damage shows as many kinds of error, depending on the bytes that it hit.
         try:
             with np.load(path, allow_pickle=False) as content:
                 found = {name: content[name] for name in names or content.files}
             if not needed <= found.keys() or found["batches"].ndim != 1:
-                raise ValueError("no state of a pass")
+                raise ValueError("not the state of a pass")
         except (
             *(OSError, EOFError, ValueError, KeyError, AttributeError, TypeError),
             *(zipfile.BadZipFile, zlib.error),
@@ -147,23 +158,23 @@ class Progress:
             raise self._damaged(path, error) from error
         return found
 
-    def _damaged(self, path, error):
+    def _damaged(self, path: pathlib.Path, error: Exception) -> InputError:
         return InputError(
             f"{path} is damaged ({error}). Remove {self.folder}; `tfvis examples "
-            f"{self.folder.parent}` begins anew."
+            f"{self.folder.parent}` then starts again."
         )
 
 
-def half_computed(folder: pathlib.Path) -> str | None:
-    """Returns a sentence about a pass that is not at its end; None if there is none.
+def partly_computed(folder: pathlib.Path) -> str | None:
+    """Returns a sentence about an unfinished pass, or None if there is none.
 
     Args:
-      folder: where `Progress` would lie.
+      folder: folder of the `PassFolder`.
     """
     if not (folder / "settings.json").is_file():
         return None
-    run, share = folder.parent, Progress(folder).fraction()
+    run, share = folder.parent, PassFolder(folder).fraction()
     return (
-        f"The examples of {run} are half computed ({share:.0%}); "
+        f"The examples of {run} are partly computed ({share:.0%}); "
         f"`tfvis examples {run}` resumes."
     )

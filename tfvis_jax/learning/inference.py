@@ -21,6 +21,7 @@ def infer(
     *,
     solver: config_lib.SolverConfig,
     l1_penalty: jax.Array | None = None,
+    tolerance: jax.Array | None = None,
 ) -> sparse_coding.Encoding:
     """Infers the codes of rows.
 
@@ -29,13 +30,14 @@ def infer(
       dictionary: [n_factors, d_model].
       solver: static.
       l1_penalty: λ where it moves, as in training; the solver's if None.
+      tolerance: where several share a compiled program; the solver's if None.
     """
     return sparse_coding.encode(
         x,
         dictionary,
         l1_penalty=solver.l1_penalty if l1_penalty is None else l1_penalty,
         solver=solver.solver,
-        tolerance=solver.tolerance,
+        tolerance=solver.tolerance if tolerance is None else tolerance,
         max_steps=solver.max_steps,
         lipschitz=(
             sparse_coding.largest_eigenvalue(dictionary)

@@ -1,8 +1,9 @@
-"""Context shares: how much of its activation a factor keeps when it sees little text.
+"""Measure context shares: how much of α a factor keeps when little text is visible.
 
-For each factor, some of its strongest tokens at the layer where it peaks, each of
-another document where there are as many; and the mean share of α that is left when only
-the tokens within a radius are seen (`context_need.curves`).
+Each factor is measured on some of its top-activating examples at the layer where it
+peaks, from different documents if there are enough. Its context share within a radius
+is the mean share of α that remains when only the tokens within the radius are visible
+(`context_need.curves`).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,12 +16,12 @@ from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.saliency import context_need, variants
 from tfvis_jax.saliency import target as target_lib
 
-# The token alone, and as far as an n-gram goes. Radii of 1 and 8 tell patterns from
-# longer ranges no better than 3 does, and each costs a window for every token.
+# The token alone, and the reach of an n-gram. Radii of 1 and 8 separate patterns from
+# longer ranges no better than 3, and every radius costs one window per token.
 RADII = (0, 3)
-# Strongest tokens that one token is chosen from, for the sake of other documents.
+# Number of candidates per chosen token: more candidates come from more documents.
 CANDIDATES = 4
-# Targets that are probed together: enough to fill batches, few enough for progress.
+# Targets per batch: enough to fill the batches, few enough to report progress.
 _TARGETS_AT_ONCE = 128
 
 
@@ -35,22 +36,21 @@ def measure(
     progress: Callable[[int, int], None],
     factors: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Returns the mean share of α within each radius.
+    """Measures the mean share of α within each radius.
 
     Args:
       opened: model and settings of the run.
-      trained: its dictionary.
-      windows: its tokens.
-      examples: of that dictionary.
+      trained: dictionary of the run.
+      windows: token windows of the run.
+      examples: examples of the dictionary.
       peaks: [n_factors] index of the layer at which each factor peaks.
-      per_factor: tokens for each factor, at most.
-      progress: called with (tokens done, tokens in all).
-      factors: which to measure; all if None.
+      per_factor: maximum number of tokens per factor.
+      progress: called with (tokens done, tokens in total).
+      factors: factors to measure; all if None.
 
     Returns:
-      [n_factors, len(RADII)] float64 in 0 … 1; NaN where a factor never fires or
-      was not to be measured. Tokens that do not fire it when encoded again are left
-      out.
+      [n_factors, len(RADII)] float64 in 0 … 1; NaN for factors that never fire or were
+      not measured. Tokens that do not fire the factor when encoded again are skipped.
     """
     chosen: list[list[tuple[int, int]]] = [[] for _ in trained.factors]
     for factor in range(len(chosen)) if factors is None else factors:
@@ -61,6 +61,7 @@ def measure(
     sums = np.zeros((len(trained.factors), len(RADII)))
     count = np.zeros((len(trained.factors), 1), np.int64)
     done = 0
+    # Layer by layer, because a probe computes one layer.
     for index, layer in enumerate(trained.layers):
         probe = variants.open_probe(opened, trained, layer=layer)
         places = [
@@ -79,9 +80,10 @@ def measure(
             ]
             shares = context_need.curves(probe, targets, radii=RADII)
             for target, share in zip(targets, shares, strict=True):
-                # An α within the tolerance of examples may be none here.
+                # NaN: α was below the tolerance of the examples pass, and is 0 here.
                 if not np.isnan(share).any():
-                    # Other tokens may hold a factor down: alone it then fires more.
+                    # Clipped, because some tokens inhibit a factor: with them hidden it
+                    # fires more strongly.
                     sums[target.factor] += np.clip(share, 0, 1)
                     count[target.factor] += 1
             done += len(part)
@@ -89,12 +91,20 @@ def measure(
     return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 
-def _chosen(examples, windows, *, layer, factor, n) -> list[tuple[int, int]]:
-    """Returns (window, position) of strong tokens, new documents first."""
+def _chosen(
+    examples: stored.Examples,
+    windows: windows_lib.Windows,
+    *,
+    layer: int,
+    factor: int,
+    n: int,
+) -> list[tuple[int, int]]:
+    """Returns (window, position) of n strong tokens, from n documents if possible."""
     alpha = examples.activation[layer, factor, : CANDIDATES * n]
     count = int(np.count_nonzero(alpha > 0))
     window = examples.window[layer, factor, :count]
     position = examples.position[layer, factor, :count]
+    # The first token of each document comes before the second of any.
     seen, first, rest = set(), [], []
     for place in zip(window.tolist(), position.tolist(), strict=True):
         document = windows.document(place[0])

@@ -1,4 +1,4 @@
-"""`levels.json`: the context shares of a run's factors, with what they belong to."""
+"""Read and write `levels.json`: the context shares of a run's factors."""
 
 import dataclasses
 import hashlib
@@ -16,12 +16,12 @@ SCHEMA = "tfvis-levels/1"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """What was measured for the levels of a run.
+    """The measurements for the levels of a run.
 
     Attributes:
-      shares: [n_factors, len(context_shares.RADII)] share of α within each radius; NaN
-        where a factor never fires.
-      per_factor: tokens for each factor, at most.
+      shares: [n_factors, len(context_shares.RADII)], share of α within each radius; NaN
+        for factors that never fire.
+      per_factor: maximum number of tokens measured per factor.
     """
 
     shares: np.ndarray
@@ -29,12 +29,12 @@ class Measured:
 
 
 def save(path: pathlib.Path, measured: Measured, examples: stored.Examples) -> None:
-    """Writes context shares, atomically.
+    """Writes context shares atomically.
 
     Args:
-      path: of the file.
-      measured: on ``examples``.
-      examples: of the run.
+      path: path of the file.
+      measured: context shares, measured on ``examples``.
+      examples: examples of the run.
     """
     files.write_json(
         path,
@@ -44,6 +44,7 @@ def save(path: pathlib.Path, measured: Measured, examples: stored.Examples) -> N
             "examples_hash": _hash(examples, measured.per_factor),
             "per_factor": measured.per_factor,
             "radii": list(context_shares.RADII),
+            # JSON has no NaN.
             "shares": [
                 None if np.isnan(row).any() else np.round(row, 4).tolist()
                 for row in measured.shares
@@ -55,20 +56,25 @@ def save(path: pathlib.Path, measured: Measured, examples: stored.Examples) -> N
 def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
     """Reads context shares.
 
+    Args:
+      path: path of the file.
+      examples: examples of the run.
+
     Raises:
-      InputError: they are missing, damaged, of another schema, or were measured for
-        another dictionary or on other examples.
+      InputError: if they are missing, damaged or of another schema, or if they were
+        measured for another dictionary or on other examples.
     """
     again = f"`tfvis levels {path.parent}` measures them"
     if not path.is_file():
         raise InputError(f"There are no context shares in {path} yet; {again}.")
     content = files.read_json(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise InputError(f"{path} is not of schema {SCHEMA}; {again} anew.")
+        raise InputError(f"Expected schema {SCHEMA} in {path}; {again} again.")
     if content.get("dictionary_hash") != examples.dictionary_hash:
         raise InputError(
-            f"The context shares in {path} belong to another dictionary; {again} anew."
+            f"The context shares in {path} belong to another dictionary; {again} again."
         )
+    # The file may hold any JSON value under these names, of any shape.
     try:
         shares = np.array(
             [
@@ -83,17 +89,19 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
         per_factor = int(content["per_factor"])
         same_examples = content["examples_hash"] == _hash(examples, per_factor)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{path} is damaged ({error}); {again} anew.") from error
+        raise InputError(f"{path} is damaged ({error}); {again} again.") from error
     if not same_examples:
         raise InputError(
             f"The context shares in {path} were measured on other examples; {again} "
-            "anew."
+            "again."
         )
     return Measured(shares, per_factor)
 
 
-def _hash(examples, per_factor) -> str:
-    """Returns SHA-256 of the places that the tokens were chosen from."""
+def _hash(examples: stored.Examples, per_factor: int) -> str:
+    """Returns the SHA-256 of the references that the tokens were chosen from."""
+    # Only these references decide which tokens are measured: a pass that stores more
+    # examples does not make the shares obsolete.
     n = context_shares.CANDIDATES * per_factor
     places = np.stack([examples.window[:, :, :n], examples.position[:, :, :n]])
     return hashlib.sha256(places.astype("<i4").tobytes()).hexdigest()

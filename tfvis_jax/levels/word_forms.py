@@ -1,9 +1,8 @@
-"""Word forms: how many different tokens make a factor fire.
+"""Count word forms: how many different tokens make a factor fire.
 
-A word that one document repeats would count as often as it stands there, and an
-article about Achilles would make a factor of that article look like one of his name. So
-strong tokens are counted once for each document and form: a (document, form) pair
-weighs as much as any other, however often it stands in the list.
+Each pair of document and form counts once, however often it occurs among the strongest
+tokens. Otherwise the words that one document repeats would dominate: an article about
+Achilles would make a factor for that article look like a factor for his name.
 """
 
 import dataclasses
@@ -13,21 +12,21 @@ import numpy as np
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.examples import stored
 
-# Strongest tokens that are counted. A word that occurs less often than this in the
-# corpus is joined by what fires the factor next; more tokens make more words so.
+# Number of strongest tokens that are counted. The factor of a word that is rarer than
+# this in the corpus also lists the words that fire it next; more tokens would add more.
 NUM_STRONGEST = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class WordForms:
-    """The tokens that fire a factor most, as word forms.
+    """The word forms among a factor's strongest tokens.
 
     Attributes:
-      effective: 2^entropy of the forms, in bits: n forms that are equally frequent
-        have n, one form alone has 1.
+      effective: effective number of forms, 2^entropy in bits: n for n equally frequent
+        forms, 1 for a single form.
       commonest: index of the strongest token of the most frequent form.
-      share: of the pairs, that it has.
-      word: the text of the commonest, "" where it was not looked up.
+      share: share of that form among the (document, form) pairs.
+      word: text of that token; "" if it was not looked up.
     """
 
     effective: float
@@ -37,11 +36,11 @@ class WordForms:
 
 
 def of_tokens(token_id: np.ndarray, document: np.ndarray) -> WordForms:
-    """Counts the forms of the tokens that fire a factor most.
+    """Counts the word forms of a factor's strongest tokens.
 
     Args:
-      token_id: [n] int, at least one, the strongest first.
-      document: [n] int, number of the document that each stands in.
+      token_id: [n] int, n ≥ 1, strongest first.
+      document: [n] int, index of the document of each token.
     """
     pairs = np.unique(np.stack([document, token_id], axis=1), axis=0)
     forms, count = np.unique(pairs[:, 1], return_counts=True)
@@ -57,17 +56,21 @@ def of_tokens(token_id: np.ndarray, document: np.ndarray) -> WordForms:
 def of_examples(
     windows: windows_lib.Windows, examples: stored.Examples, *, peaks: np.ndarray
 ) -> list[WordForms | None]:
-    """Counts the forms of every factor at one layer; None where it fires nowhere.
+    """Counts the word forms of every factor at one layer.
 
     Args:
-      windows: the corpus.
-      examples: of its dictionary.
-      peaks: [n_factors] index of the layer to look at.
+      windows: token windows of the run.
+      examples: examples of the run.
+      peaks: [n_factors] index of the layer to use for each factor.
+
+    Returns:
+      [n_factors]; None for factors that never fire.
     """
     factors = np.arange(len(peaks))
     window = np.asarray(examples.window[peaks, factors, :NUM_STRONGEST])
     position = np.asarray(examples.position[peaks, factors, :NUM_STRONGEST])
     fires = np.asarray(examples.activation[peaks, factors, :NUM_STRONGEST]) > 0
+    # Each window and document is looked up once for all factors.
     used = np.unique(window[fires])
     token_ids = windows.token_ids(used)
     document = np.array([windows.document(number) for number in used.tolist()])

@@ -1,16 +1,15 @@
-"""All that is known of every factor, one line of JSON each, in a file that grows.
+"""Write everything known about each factor, one line of JSON per factor.
 
-The first line says what the others belong to. A line is written whole; a killed process
-leaves at most a piece of one, which is cut off when the work goes on. Schema
-`tfvis-explanations/1`:
+The first line names what the others belong to. A killed process leaves at most one
+incomplete line, which is cut off when the work resumes. Schema `tfvis-explanations/1`:
 
     {"schema": …, "dictionary_hash": …, "levels_measured": …, "examples": …, …}
     {"factor": 12, "layer": 6, "level": …, …, "examples": […], "maps": […]}
     {"factor": 13, "dead": true}
 
-with the fields of `description.Description`, ``examples`` as `contexts.Example` has
-them, and ``maps`` as `explanation.Explanation.as_json` gives them, each with the
-``rank`` of its example; one that could not be made is `{"rank": 2, "missing": "why"}`.
+Lines have the fields of `description.Description`; ``examples`` have those of
+`examples.Example`; ``maps`` are `saliency.Explanation.as_json`, each with the ``rank``
+of its example. A map that could not be computed is `{"rank": 2, "missing": "why"}`.
 """
 
 import contextlib
@@ -19,27 +18,28 @@ import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from tfvis_jax import saliency
 from tfvis_jax.description import terms
 from tfvis_jax.errors import InputError
+from tfvis_jax.examples import contexts
 from tfvis_jax.notebook import run as run_lib
-from tfvis_jax.saliency import example_target, explanation
 
 SCHEMA = "tfvis-explanations/1"
-# Factors of one layer whose maps are made together, and lost together by a kill.
+# Factors of a layer whose maps are computed in one batch; a kill loses one batch.
 _TOGETHER = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a line holds; lines of other settings are not added to a file.
+class LineSettings:
+    """What each line contains. All lines of a file have the same settings.
 
     Attributes:
-      examples: strongest contexts.
-      maps: of the first so many of them, saliency maps; 0 for none.
-      methods: of the maps, of `explanation.METHODS`.
+      examples: number of top-activating examples.
+      maps: number of these that get saliency maps; 0 for none.
+      methods: methods of the maps, from `saliency.METHODS`.
     """
 
     examples: int = 10
@@ -49,12 +49,12 @@ class Settings:
     def __post_init__(self):
         if self.examples < 1 or self.maps < 0:
             raise InputError(
-                "Expected at least one example and no negative number of maps, got "
+                "Expected at least one example and a non-negative number of maps, got "
                 f"{self.examples} and {self.maps}."
             )
-        if not self.methods or not set(self.methods) <= set(explanation.METHODS):
+        if not self.methods or not set(self.methods) <= set(saliency.METHODS):
             raise InputError(
-                f"Expected methods of {explanation.METHODS}, got {self.methods}."
+                f"Expected methods of {saliency.METHODS}, got {self.methods}."
             )
 
 
@@ -63,26 +63,27 @@ def explain_factors(
     factors: Sequence[int],
     path: pathlib.Path,
     *,
-    settings: Settings,
+    settings: LineSettings,
     tagger: terms.Tagger | None = None,
     progress: Callable[[int, int], None],
 ) -> int:
-    """Writes a line for each factor that the file does not have yet.
+    """Writes a line for each factor that has none yet in the file.
 
     Args:
-      run: with its examples.
-      factors: to be written; those of one layer come together, as their maps do.
-      path: of the file, made if it is not there.
-      settings: what a line holds.
-      tagger: returns the part of speech of each word of a window.
-      progress: called with (factors that have a line, factors asked for).
+      run: the run, with examples.
+      factors: factors to write. Those that peak at the same layer are written together,
+        since their maps are computed together.
+      path: path of the file; created if it does not exist.
+      settings: what each line contains.
+      tagger: returns a part-of-speech tag for each word of a window.
+      progress: called with (factors with a line, factors asked for).
 
     Returns:
-      How many lines were added.
+      The number of lines added.
 
     Raises:
-      InputError: no such factor, a run without examples, a file of something else, or
-        one that another process is adding to.
+      InputError: if there is no such factor, if the run has no examples, if the file
+        holds something else, or if another process is adding to it.
     """
     for factor in factors:
         run.check_factor(factor)
@@ -94,7 +95,7 @@ def explain_factors(
         "tagged": tagger is not None,
         **dataclasses.asdict(settings),
     }
-    # As JSON has it.
+    # Tuples become lists, as in the head that is read back.
     head = json.loads(json.dumps(head))
     with _alone(path) as file:
         known = _begin(path, file, head)
@@ -108,6 +109,7 @@ def explain_factors(
                 json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
                 for line in lines
             )
+            # In one call and flushed to disk, so that a kill cuts at most one line.
             file.write(text.encode("utf-8", "replace"))
             file.flush()
             os.fsync(file.fileno())
@@ -117,13 +119,13 @@ def explain_factors(
 
 
 def read(path: pathlib.Path) -> dict[int, dict[str, Any]]:
-    """Returns the lines of a file by factor; a piece of a line is left out.
+    """Returns the lines of a file, by factor; an incomplete last line is left out.
 
     Raises:
-      InputError: there is no such file, or it holds something else.
+      InputError: if the file does not exist or holds something else.
     """
     if not path.is_file():
-        raise InputError(f"{path} is not there.")
+        raise InputError(f"Expected a file of explanations; {path} does not exist.")
     head, lines = _parse(path, path.read_bytes())
     if not isinstance(head, dict) or head.get("schema") != SCHEMA:
         raise InputError(f"Expected lines of schema {SCHEMA} in {path}.")
@@ -132,26 +134,27 @@ def read(path: pathlib.Path) -> dict[int, dict[str, Any]]:
 
 @contextlib.contextmanager
 def _alone(path: pathlib.Path) -> Iterator[BinaryIO]:
-    """Opens a file to be added to by one process; the system frees it when we die."""
+    """Opens a file for appending and locks it; the lock ends with the process."""
     if path.exists() and not path.is_file():
-        raise InputError(f"{path} is no file; name another.")
+        raise InputError(f"Expected a file, but {path} is not one; name another.")
     with path.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"Another process is adding to {path}. Wait for it, or stop it; "
-                "nothing was changed."
+                f"Another process is adding to {path}. Wait for it or stop it; nothing "
+                "was changed."
             ) from None
         yield file
 
 
-def _begin(path, file, head) -> set[int]:
-    """Returns the factors that have a line; makes the file fit to be added to."""
+def _begin(path: pathlib.Path, file: BinaryIO, head: dict[str, Any]) -> set[int]:
+    """Writes the head or cuts off an incomplete line; returns factors with a line."""
     file.seek(0)
     content = file.read()
     whole = content.rfind(b"\n") + 1
     if not whole:
+        # The head itself may have been cut off; anything else is not our file.
         if content and not json.dumps(head).encode().startswith(content):
             raise InputError(f"{path} holds something else; name another file.")
         file.truncate(0)
@@ -160,16 +163,18 @@ def _begin(path, file, head) -> set[int]:
     found, lines = _parse(path, content[:whole])
     if found != head:
         raise InputError(
-            f"{path} was written of another dictionary, of other examples or levels, "
-            "or with other settings. Use these, or another file."
+            f"{path} was written for another dictionary, for other examples or levels, "
+            "or with other settings. Use those, or name another file."
         )
     file.truncate(whole)
     return {line["factor"] for line in lines}
 
 
-def _parse(path, content):
+def _parse(path: pathlib.Path, content: bytes) -> tuple[Any, list[dict[str, Any]]]:
+    """Returns the head and the complete lines."""
     try:
         head, *lines = map(json.loads, content[: content.rfind(b"\n") + 1].splitlines())
+        # Not isinstance, which would accept true and false.
         if any(type(line["factor"]) is not int for line in lines):
             raise ValueError("a line without a factor")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -179,8 +184,10 @@ def _parse(path, content):
     return head, lines
 
 
-def _groups(run, factors):
-    """Yields factors that peak at one layer, few enough together, with the layer."""
+def _groups(
+    run: run_lib.Run, factors: Sequence[int]
+) -> Iterator[tuple[list[int], int | None]]:
+    """Yields batches of factors that peak at one layer; None for dead factors."""
     firing = run.examples.firing
     of_layer: dict[int | None, list[int]] = {}
     for factor in factors:
@@ -193,7 +200,15 @@ def _groups(run, factors):
             yield members[start : start + _TOGETHER], layer
 
 
-def _lines(run, factors, layer, *, settings, tagger):
+def _lines(
+    run: run_lib.Run,
+    factors: Sequence[int],
+    layer: int | None,
+    *,
+    settings: LineSettings,
+    tagger: terms.Tagger | None,
+) -> list[dict[str, Any]]:
+    """Returns the lines of factors that peak at one layer."""
     if layer is None:
         return [{"factor": factor, "dead": True} for factor in factors]
     found = {
@@ -211,9 +226,16 @@ def _lines(run, factors, layer, *, settings, tagger):
     ]
 
 
-def _maps(run, found, *, layer, settings):
+def _maps(
+    run: run_lib.Run,
+    found: Mapping[int, contexts.ExampleList],
+    *,
+    layer: int,
+    settings: LineSettings,
+) -> dict[int, list[dict[str, Any]]]:
+    """Returns the maps of the first examples of each factor."""
     targets = {
-        (factor, rank): example_target.of_example(
+        (factor, rank): saliency.target_of_example(
             run, factor=factor, layer=layer, rank=rank
         )
         for factor, examples in found.items()
@@ -226,20 +248,25 @@ def _maps(run, found, *, layer, settings):
     return maps
 
 
-def _explain(run, targets, *, layer, methods) -> list[dict[str, Any]]:
-    """Returns the maps of each target, or why there are none."""
+def _explain(
+    run: run_lib.Run,
+    targets: Sequence[saliency.Target],
+    *,
+    layer: int,
+    methods: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Returns the maps of each target, or the reason why there are none."""
     if not targets:
         return []
-    # What is wrong with the model or the dictionary is no fault of a target.
+    # Opened outside the try: errors of the model are not errors of a target.
     opened, trained = run.opened, run.trained
     try:
-        found = explanation.explain(
-            opened, trained, targets, layer=layer, methods=methods
-        )
+        found = saliency.explain(opened, trained, targets, layer=layer, methods=methods)
     except InputError as error:
         if len(targets) == 1:
-            # An α within the tolerance that examples are solved to may be none here.
+            # An α below the tolerance of the examples pass may be 0 here.
             return [{"missing": str(error)}]
+        # One target fails the whole batch; find it by explaining each alone.
         return [
             alone
             for target in targets

@@ -1,24 +1,23 @@
-"""One factor in a notebook: `run.factor(30)`."""
+"""Explore one factor in a notebook: `run.factor(30)`."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from tfvis_jax import markup
-from tfvis_jax.description import description, labels, terms
+from tfvis_jax import description, levels, markup, saliency
+from tfvis_jax.description import terms
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import contexts, reading
-from tfvis_jax.levels import rule
 from tfvis_jax.notebook import findings, html
-from tfvis_jax.saliency import example_target, explanation
 
 
 class Importance(Mapping[int, float]):
-    """Importance score of each layer, as a mapping and as a curve."""
+    """Importance scores by layer: a mapping, shown as a curve."""
 
     def __init__(self, scores: Mapping[int, float], *, factor: int):
-        """Keeps the scores, by layer."""
+        """Initialises the mapping from the scores of a factor, by layer."""
         self._scores, self._factor = dict(scores), factor
 
     def __getitem__(self, layer: int) -> float:
@@ -32,7 +31,7 @@ class Importance(Mapping[int, float]):
 
     @property
     def peak(self) -> int:
-        """The layer of the largest score; of equal ones the first."""
+        """The layer with the largest score; the first one if several are equal."""
         return max(self._scores, key=self._scores.__getitem__)
 
     def __repr__(self) -> str:
@@ -45,7 +44,12 @@ class Importance(Mapping[int, float]):
 
 @dataclasses.dataclass(frozen=True)
 class Factor:
-    """One transformer factor of a run."""
+    """One transformer factor of a run.
+
+    Attributes:
+      run: the run.
+      number: index of the factor.
+    """
 
     run: findings.Findings
     number: int
@@ -56,13 +60,13 @@ class Factor:
         return self.run.trained.factors[self.number]
 
     @property
-    def level(self) -> rule.Level:
-        """Low, mid, high or unclear, with the reason."""
+    def level(self) -> levels.Level:
+        """The level, low, mid, high or unclear, with the reason."""
         return self.run.levels[self.number]
 
     @property
     def is_dead(self) -> bool:
-        """Whether it fires at no token of the corpus, at no layer."""
+        """True if the factor does not fire at any token of the corpus, at any layer."""
         return not np.any(self.run.examples.firing[:, self.number])
 
     def importance(self) -> Importance:
@@ -74,19 +78,22 @@ class Factor:
     def examples(
         self, *, layer: int | None = None, n: int = 20, fold: str | None = None
     ) -> contexts.ExampleList:
-        """Returns the strongest tokens of a layer in their contexts.
+        """Returns the top-activating examples at a layer, in their contexts.
 
         Args:
-          layer: one of the dictionary's; where the factor peaks if None.
-          n: how many at most.
-          fold: "text" shows one token of all windows of the same text, "document" one
-            of each document: the strongest, with the number of stored ones left out.
+          layer: layer of the dictionary; the layer where the factor peaks if None.
+          n: maximum number of examples.
+          fold: If "text", show only the strongest token among windows of the same text;
+            if "document", only the strongest of each document. `Example.folded` counts
+            the stored examples that are left out.
 
         Raises:
-          InputError: no such layer; without one, a factor that fires nowhere.
+          InputError: if there is no such layer, or if ``layer`` is None and the factor
+            is dead.
         """
         _check_count(n)
         layer, index = self._layer(layer)
+        # Folding needs all stored examples, since it is unknown how many are folded.
         stop = n if fold is None else None
         found = reading.strongest(self.run.examples, index, self.number, stop=stop)
         if fold is not None:
@@ -96,11 +103,11 @@ class Factor:
     def random_examples(
         self, *, layer: int | None = None, n: int = 20
     ) -> contexts.ExampleList:
-        """Returns tokens drawn uniformly from all that fire the factor at a layer.
+        """Returns a uniform sample of the tokens that fire the factor at a layer.
 
         Args:
-          layer: one of the dictionary's; where the factor peaks if None.
-          n: how many at most.
+          layer: layer of the dictionary; the layer where the factor peaks if None.
+          n: maximum number of examples.
         """
         _check_count(n)
         layer, index = self._layer(layer)
@@ -110,12 +117,13 @@ class Factor:
     def band_examples(
         self, band: tuple[float, float], *, layer: int | None = None, n: int = 20
     ) -> contexts.ExampleList:
-        """Returns tokens between two quantiles of α; see `reading.in_band`.
+        """Returns examples with α between two quantiles; see `reading.in_band`.
 
         Args:
-          band: such as (0.5, 0.9), of the tokens that fire the factor at the layer.
-          layer: one of the dictionary's; where the factor peaks if None.
-          n: how many at most.
+          band: lower and upper quantile of α among the tokens that fire the factor at
+            the layer, such as (0.5, 0.9).
+          layer: layer of the dictionary; the layer where the factor peaks if None.
+          n: maximum number of examples.
         """
         _check_count(n)
         layer, index = self._layer(layer)
@@ -123,20 +131,21 @@ class Factor:
         return contexts.in_context(self.run, found, factor=self.number, layer=layer)
 
     def explain(
-        self, *, layer: int | None = None, example: int = 1, **settings
-    ) -> explanation.Explanation:
-        """Returns what makes the factor fire at one of its strongest tokens.
+        self, *, layer: int | None = None, example: int = 1, **settings: Any
+    ) -> saliency.Explanation:
+        """Explains what makes the factor fire at one of its top-activating examples.
 
         Args:
-          layer: one of the dictionary's; where the factor peaks if None.
-          example: 1 is the strongest token of the layer.
-          **settings: of `explanation.explain`, such as ``methods=("occlusion",)``.
+          layer: layer of the dictionary; the layer where the factor peaks if None.
+          example: rank of the example at the layer; 1 is the strongest.
+          **settings: settings of `saliency.explain`, such as
+            ``methods=("occlusion",)``.
 
         Raises:
-          InputError: no such layer or example, or a factor that fires nowhere.
+          InputError: if there is no such layer or example, or if the factor is dead.
         """
         layer, _ = self._layer(layer)
-        target = example_target.of_example(
+        target = saliency.target_of_example(
             self.run, factor=self.number, layer=layer, rank=example
         )
         return self.run.explain_target(target, layer=layer, **settings)
@@ -144,14 +153,16 @@ class Factor:
     def describe(
         self, *, layer: int | None = None, tagger: terms.Tagger | None = None
     ) -> description.Description:
-        """Returns the factor in words; see `description.describe`.
+        """Describes the factor in words; see `description.describe`.
 
         Args:
-          layer: whose contexts are read; where the factor peaks if None.
-          tagger: returns the part of speech of each word of a window.
+          layer: layer from which the contexts are taken; the layer where the factor
+            peaks if None.
+          tagger: returns a part-of-speech tag for each word of a window.
         """
         layer, _ = self._layer(layer)
         run = self.run
+        # First, because the word counts and the head below take long to compute.
         run.check_fires(self.number, layer=layer)
         return description.describe(
             run,
@@ -165,8 +176,8 @@ class Factor:
         )
 
     @property
-    def label(self) -> labels.Label | None:
-        """What somebody calls it, as `tfvis labels` imported it."""
+    def label(self) -> description.FactorLabel | None:
+        """The user-supplied label that `tfvis labels` imported, or None."""
         return self.run.labels.get(self.number)
 
     def _repr_html_(self) -> str:
@@ -176,13 +187,13 @@ class Factor:
             level=self.level.name,
             reason=self.level.reason,
             importance=importance,
-            examples="" if dead else self.examples(n=10)._repr_html_(),
+            examples="" if dead else self.examples(n=10).as_html(),
             is_dead=dead,
             label="" if self.label is None else str(self.label),
         )
 
     def _layer(self, layer: int | None) -> tuple[int, int]:
-        """Returns the layer and its place among the layers."""
+        """Returns the layer, by default that of the peak, and its index."""
         if layer is None:
             layer = self.run.peak_layer(self.number)
         self.run.check_layer(layer)
@@ -191,4 +202,4 @@ class Factor:
 
 def _check_count(n: int) -> None:
     if n < 0:
-        raise InputError(f"Expected a number of examples from 0 on, got {n}.")
+        raise InputError(f"Expected a non-negative number of examples, got {n}.")

@@ -1,39 +1,39 @@
-"""What is known of the factors of a run, beyond the tokens that fire them."""
+"""Derive levels, labels, word counts and saliency maps from the results of a run."""
 
 import functools
+from typing import Any
 
-from tfvis_jax import models
+from tfvis_jax import levels as levels_lib
+from tfvis_jax import models, saliency
 from tfvis_jax.description import labels as labels_lib
 from tfvis_jax.description import vocabulary
 from tfvis_jax.description import word_counts as word_counts_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import results
-from tfvis_jax.levels import rule
-from tfvis_jax.saliency import explanation as explanation_lib
-from tfvis_jax.saliency import target as target_lib
+from tfvis_jax.examples import results as results_lib
 
 
-class Findings(results.Results):
-    """Levels, labels, word counts and saliency maps of a run."""
+class Findings(results_lib.Results):
+    """The results of a run and what is derived from them, computed on first use."""
 
     @functools.cached_property
-    def levels(self) -> list[rule.Level]:
-        """Low, mid, high or unclear, with the reason, for every factor."""
-        return rule.of_run(self)
+    def levels(self) -> list[levels_lib.Level]:
+        """The level of every factor, low, mid, high or unclear, with the reason."""
+        return levels_lib.of_results(self)
 
     @functools.cached_property
-    def labels(self) -> dict[int, labels_lib.Label]:
-        """What somebody calls the factors, as `tfvis labels` imported it."""
+    def labels(self) -> dict[int, labels_lib.FactorLabel]:
+        """The user-supplied labels that `tfvis labels` imported, by factor."""
         return labels_lib.load(self.directory.labels, self.trained)
 
     @functools.cached_property
     def word_counts(self) -> word_counts_lib.WordCounts:
-        """How often words and n-grams stand in the corpus."""
+        """Counts of words and n-grams in the corpus."""
         return word_counts_lib.of_windows(self.windows)
 
     @functools.cached_property
     def masked_lm_head(self) -> vocabulary.Head | None:
-        """The model's masked-LM head; None where it has none or is not at hand."""
+        """The model's masked-LM head; None if it has none or cannot be found."""
+        # Asked before the model is loaded, which takes long and may not be needed.
         try:
             has_head = models.has_masked_lm_head(self.config.model)
         except InputError:
@@ -41,10 +41,10 @@ class Findings(results.Results):
         return vocabulary.open_head(self.opened, self.windows) if has_head else None
 
     def explain_target(
-        self, target: target_lib.Target, *, layer: int, **settings
-    ) -> explanation_lib.Explanation:
-        """Returns what makes a factor fire at a token; else as `explain`."""
-        [explanation] = explanation_lib.explain(
+        self, target: saliency.Target, *, layer: int, **settings: Any
+    ) -> saliency.Explanation:
+        """Explains one target; arguments are those of `saliency.explain`."""
+        [explanation] = saliency.explain(
             self.opened, self.trained, [target], layer=layer, **settings
         )
         return explanation

@@ -1,4 +1,4 @@
-"""How runs, factors and sentences look in a notebook."""
+"""Render runs, factors and sentences as HTML for notebooks."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ def run(
     layers: Sequence[int],
     l1_penalty: float,
 ) -> str:
-    """Returns a run: what it holds, and what to ask it.
+    """Renders a run: its size, and the calls to explore it.
 
     Args:
-      path: of the run.
+      path: path of the run.
       model: folder or hub name of the BERT.
-      n_factors: in the dictionary.
-      layers: that it describes.
+      n_factors: number of factors in the dictionary.
+      layers: layers of the dictionary.
       l1_penalty: λ.
     """
     return (
@@ -42,21 +42,22 @@ def factor(
     is_dead: bool,
     label: str = "",
 ) -> str:
-    """Returns a factor: its level, its importance over the layers, its examples.
+    """Renders a factor: its level, its importance by layer, its examples.
 
     Args:
-      number: of the factor.
-      level, reason: low, mid, high or unclear, and why.
-      importance: score of each layer.
-      examples: HTML of `examples`.
-      is_dead: whether it fires nowhere.
-      label: what somebody calls it, if anybody does.
+      number: index of the factor.
+      level: "low", "mid", "high" or "unclear".
+      reason: the evidence for the level.
+      importance: importance score by layer.
+      examples: HTML from `markup.examples`.
+      is_dead: If True, say that the factor never fires, and nothing else.
+      label: user-supplied label; "" for none.
     """
     head = f"<b>Φ{number}</b>"
     if label:
         head += f" <b>{escaped(label)}</b>"
     if is_dead:
-        return f"<div>{head} is dead: it fires at no token of the corpus.</div>"
+        return f"<div>{head} is dead: it never fires in the corpus.</div>"
     return (
         f"<div>{head} {html.escape(level)}: {html.escape(reason)}"
         f"{curve(importance, factor=number)}{examples}</div>"
@@ -69,12 +70,12 @@ def sentence(
     strongest: Mapping[int, Sequence[Sequence[tuple[int, float]]]],
     n_tokens: int,
 ) -> str:
-    """Returns a sentence: a row for each token, a column for each layer.
+    """Renders a sentence: one row per token, one column per layer.
 
     Args:
       tokens: texts of the tokens that are shown.
-      strongest: for each layer and token, (factor, α), the largest first.
-      n_tokens: of the whole sentence.
+      strongest: by layer, for each token, its (factor, α) pairs, largest α first.
+      n_tokens: number of tokens in the whole sentence.
     """
     head = "".join(f'<th style="{CELL}">layer {layer}</th>' for layer in strongest)
     rows = []
@@ -89,10 +90,11 @@ def sentence(
             for layer in strongest.values()
         )
         rows.append(f'<tr><td style="{CELL}"><b>{escaped(token)}</b></td>{cells}</tr>')
+    # Long texts are cut, since a notebook slows down with thousands of cells.
     rest = n_tokens - len(tokens)
     more = f"<p>… and {rest} more tokens</p>" if rest else ""
     return (
-        "<p>the strongest factors of each token, with their α</p>"
+        "<p>The strongest factors of each token, with their α</p>"
         f'<table><tr><th style="{CELL}">token</th>{head}</tr>{"".join(rows)}</table>'
         f"{more}"
     )

@@ -1,58 +1,70 @@
-"""A trained run in a notebook: `run = load_run("runs/demo")`."""
+"""Explore a trained run in a notebook: `run = load_run("runs/demo")`."""
 
 import functools
 import os
+from typing import Any
 
-from tfvis_jax import files
+from tfvis_jax import files, saliency
 from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import findings, html, sentence
-from tfvis_jax.saliency import explanation as explanation_lib
-from tfvis_jax.saliency import target as target_lib
 
 
 class Run(findings.Findings):
-    """What a run has learnt; everything is read when it is first asked for."""
+    """A trained run: its results, factors and encoders. Each part is read on first use.
+
+    Attributes:
+      directory: paths of the run.
+      config: settings of the run.
+    """
 
     @functools.cached_property
-    def report(self) -> dict:
-        """The content of `report.json`; InputError if training has not finished."""
+    def report(self) -> dict[str, Any]:
+        """The content of `report.json`; InputError if training is not finished."""
         if not self.directory.report.is_file():
             raise InputError(
-                f"{self.directory.report} does not exist: the training of the run has "
-                f"not finished. `tfvis train {self.directory.path}` resumes it."
+                f"{self.directory.report} does not exist, because training is not "
+                f"finished. `tfvis train {self.directory.path}` resumes it."
             )
         return files.read_json(self.directory.report)
 
     def factor(self, number: int) -> factor_lib.Factor:
-        """Returns one factor; InputError says the range."""
+        """Returns one factor; raises InputError if there is no factor ``number``."""
         self.check_factor(number)
         return factor_lib.Factor(self, int(number))
 
     def encode(self, text: str) -> sentence.EncodedSentence:
-        """Writes a sentence of one's own as sums of factors, at every layer."""
+        """Encodes a text: its codes and residuals at every layer.
+
+        Args:
+          text: text with at most as many tokens as the model has positions.
+
+        Raises:
+          InputError: if the text is empty or too long.
+        """
         return sentence.encode_sentence(self.opened, self.trained, text)
 
     def explain(
-        self, text: str, *, factor: int, layer: int, **settings
-    ) -> explanation_lib.Explanation:
-        """Returns what makes a factor fire in a text of one's own.
+        self, text: str, *, factor: int, layer: int, **settings: Any
+    ) -> saliency.Explanation:
+        """Explains what makes a factor fire in a text.
 
-        The token that fires it most is explained; of a text longer than the model's
-        positions, in the window that holds it.
+        It explains the token at which the factor fires most. A text longer than the
+        model's positions is cut into windows, and the token is explained in its window.
 
         Args:
-          text: any.
-          factor: number of the factor.
-          layer: one of the dictionary's.
-          **settings: of `saliency.explain`, such as ``methods=("occlusion",)``.
+          text: text of any length.
+          factor: index of the factor.
+          layer: layer of the dictionary.
+          **settings: settings of `saliency.explain`, such as
+            ``methods=("occlusion",)``.
 
         Raises:
-          InputError: no such factor or layer, an empty text, or one that does not fire
-            the factor.
+          InputError: if there is no such factor or layer, or if the text is empty or
+            does not fire the factor.
         """
         self.check_factor(factor)
-        found = target_lib.in_text(
+        found = saliency.target_in_text(
             self.opened, self.trained, text, layer=layer, factor=factor
         )
         return self.explain_target(found.target, layer=layer, **settings)
@@ -72,5 +84,12 @@ class Run(findings.Findings):
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """Opens a run directory that `tfvis train` made."""
+    """Opens a run directory that `tfvis train` made.
+
+    Args:
+      path: path of the run directory.
+
+    Raises:
+      InputError: if ``path`` is not a run directory.
+    """
     return Run(path)

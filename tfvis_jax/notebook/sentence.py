@@ -1,6 +1,7 @@
-"""A sentence of one's own, written as sums of factors at every layer."""
+"""Encode a sentence as sums of factors at every layer."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,29 +14,29 @@ from tfvis_jax.learning import inference
 from tfvis_jax.notebook import html
 from tfvis_jax.runs import dictionary_file, encoding, setup
 
-# Tighter than training needs: these codes are read one by one.
+# Tighter than in training, because people read these codes one by one.
 _TOLERANCE = 1e-5
 _MAX_STEPS = 2000
 # Sentences are padded to a multiple of this, so that few lengths are compiled.
 _LENGTH_STEP = 16
-# In a notebook.
+# Number of tokens that a notebook shows.
 _SHOWN_TOKENS = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodedSentence:
-    """Tokens of a text and, per layer, their codes; x = codes @ factors + residual.
+    """The tokens of a text and their codes; x = codes @ factors + residual.
 
     Attributes:
-      text: as given.
+      text: the text that was encoded.
       tokens: [n_tokens] word pieces, without special tokens.
-      spans: [n_tokens] of (start, end) characters in the text.
-      layers: the dictionary's layers.
-      x: [n_layers, n_tokens, d_model] hidden states, scaled per layer.
+      spans: [n_tokens] (start, end) character offsets in the text.
+      layers: layers of the dictionary.
+      x: [n_layers, n_tokens, d_model] hidden states, divided by the layer's scale.
       codes: [n_layers, n_tokens, n_factors].
       residual: [n_layers, n_tokens, d_model].
       gap: [n_layers, n_tokens] relative duality gaps.
-      solve: how the codes were found, over all layers and tokens.
+      solve: summary of the solver over all layers and tokens.
     """
 
     text: str
@@ -50,7 +51,7 @@ class EncodedSentence:
 
     @property
     def l0(self) -> np.ndarray:
-        """Number of factors in each sum, [n_layers, n_tokens]."""
+        """Number of active factors, [n_layers, n_tokens]."""
         return np.count_nonzero(self.codes, axis=2)
 
     @property
@@ -60,15 +61,15 @@ class EncodedSentence:
         return np.linalg.norm(self.residual, axis=2) / np.where(norm > 0, norm, 1)
 
     def strongest(self, layer: int, token: int, *, n: int) -> list[tuple[int, float]]:
-        """Returns the n largest (factor, α) of a token.
+        """Returns the active factors of a token as (factor, α) pairs, largest α first.
 
         Args:
-          layer: its number, not its place.
-          token: its place, from 0.
-          n: how many at most.
+          layer: number of the layer.
+          token: index of the token, from 0.
+          n: maximum number of factors.
 
         Raises:
-          InputError: no such layer or token; says the range.
+          InputError: if there is no such layer or token.
         """
         if layer not in self.layers:
             raise InputError(f"Expected a layer of {self.layers}, got {layer}.")
@@ -81,7 +82,7 @@ class EncodedSentence:
         return [(int(f), float(codes[f])) for f in best if codes[f] > 0]
 
     def __repr__(self) -> str:
-        # Not the arrays, which are thousands of numbers.
+        # Without the arrays, which hold thousands of numbers.
         return (
             f"EncodedSentence({self.text!r}, {len(self.tokens)} tokens, "
             f"layers {self.layers})"
@@ -102,17 +103,17 @@ class EncodedSentence:
 def encode_sentence(
     opened: setup.Setup, trained: dictionary_file.TrainedDictionary, text: str
 ) -> EncodedSentence:
-    """Encodes a text as one window, with special tokens if the run had them.
+    """Encodes a text as one window, with special tokens if the run uses them.
 
     Args:
       opened: model, tokeniser and settings of the run.
-      trained: its dictionary.
-      text: at most as long as the model's positions.
+      trained: dictionary of the run.
+      text: text with at most as many tokens as the model has positions.
 
     Raises:
-      InputError: the text is empty or too long.
+      InputError: if the text is empty or too long.
     """
-    # Bytes of a command line that are no UTF-8 come as lone surrogates.
+    # Command-line bytes that are not UTF-8 arrive as lone surrogates.
     text = text.encode("utf-8", "replace").decode()
     encoded = opened.tokenizer.encode(text)
     n_tokens = len(encoded.ids)
@@ -122,7 +123,7 @@ def encode_sentence(
     limit = opened.pretrained.config.max_positions - 2 * special
     if n_tokens > limit:
         raise InputError(
-            f"Expected a text of at most {limit} tokens, the positions of "
+            f"Expected a text of at most {limit} tokens, the number of positions of "
             f"{opened.pretrained.name}, got {n_tokens}; encode it in parts."
         )
     ids = encoded.ids.tolist()
@@ -135,6 +136,7 @@ def encode_sentence(
     padding = [opened.tokenizer.pad_id] * (length - len(ids))
     token_ids = np.array([ids + padding], np.int32)
     token_mask = np.arange(length)[None] < len(ids)
+    # One pass of the encoder gives the hidden states of all layers.
     hidden_states = hidden_states_lib.scaled_hidden_states(
         opened.pretrained.encoder,
         token_ids,
@@ -152,9 +154,10 @@ def encode_sentence(
             for layer in hidden_states
         ]
     )
+    # Special tokens and padding are encoded, but not shown.
     kept = slice(int(special), int(special) + n_tokens)
 
-    def stack(name):
+    def stack(name: str) -> Any:
         return np.stack([getattr(rows, name)[kept] for rows in layers])
 
     codes, gap = stack("codes"), stack("gap")

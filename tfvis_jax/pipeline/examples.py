@@ -7,8 +7,7 @@ import jax
 
 from tfvis_jax import sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import gathering, stored
-from tfvis_jax.examples import unfinished as unfinished_lib
+from tfvis_jax.examples import gathering, stored, unfinished
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
 from tfvis_jax.runs import dictionary_file, setup
@@ -68,14 +67,14 @@ def _collect(
     mesh: jax.sharding.Mesh | None,
 ) -> stored.Examples | None:
     trained = dictionary_file.load(run.dictionary)
-    unfinished = unfinished_lib.Progress(run.examples_progress)
+    pass_folder = unfinished.PassFolder(run.examples_progress)
     with contextlib.suppress(InputError):
         found = stored.load(run.examples, trained)
         sizes = found.activation.shape[2], found.random_activation.shape[2]
         if sizes == (top_n, random_n):
             if sharding.is_first_process():
                 # A pass that was killed when all was written.
-                unfinished.remove_if_for(
+                pass_folder.remove_if_for(
                     gathering.settings_of(n=top_n, n_random=random_n, seed=found.seed)
                 )
             return found
@@ -93,5 +92,5 @@ def _collect(
         )
         if found is not None:
             stored.save(run.examples, found)
-            unfinished.remove()
+            pass_folder.remove()
     return found

@@ -44,7 +44,7 @@ def export_prompts(
     *,
     factors: Sequence[int] | None = None,
     layer: int | None = None,
-    counts: label_prompts.Counts | None = None,
+    counts: label_prompts.WindowCounts | None = None,
     progress: progress_lib.Progress = progress_lib.silent,
 ) -> ExportedPrompts:
     """Writes what a tool needs to label factors: windows with their activations.

@@ -21,7 +21,7 @@ from tfvis_jax.sparse_coding import objective
 _SAMPLED_BATCHES = 8
 
 
-class EncodedRows(NamedTuple):
+class LayerCodes(NamedTuple):
     """One layer of a batch of windows; rows are tokens in reading order.
 
     Attributes:
@@ -50,7 +50,7 @@ def encode_layer(
     dictionary: jax.Array,
     *,
     solver: config_lib.SolverConfig,
-) -> EncodedRows:
+) -> LayerCodes:
     """Infers the codes of one layer.
 
     Args:
@@ -63,7 +63,7 @@ def encode_layer(
     x = x.reshape(-1, x.shape[-1])
     encoding = inference.infer(x, dictionary, solver=solver)
     residual = x - objective.decode(encoding.codes, dictionary, like=x)
-    return EncodedRows(
+    return LayerCodes(
         x=x,
         codes=encoding.codes,
         residual=residual,
@@ -79,7 +79,7 @@ def encode_windows(
     trained: dictionary_file.TrainedDictionary,
     windows: windows_lib.Windows,
     chosen: np.ndarray,
-) -> Iterator[tuple[loader.Batch, Iterator[EncodedRows]]]:
+) -> Iterator[tuple[loader.Batch, Iterator[LayerCodes]]]:
     """Encodes windows in order.
 
     Args:
@@ -107,7 +107,10 @@ def scaled_windows(
     """Yields batches of windows in order, with their scaled hidden states.
 
     Args:
-      opened, trained, windows, chosen: as in `encode_windows`.
+      opened: model and settings of the run.
+      trained: its dictionary.
+      windows: its tokens.
+      chosen: [n] window numbers.
 
     Yields:
       Each batch with [n_layers, batch, length, d_model].
@@ -140,7 +143,10 @@ def sample_rows(
     """Draws scaled hidden states of the chosen windows, all layers mixed.
 
     Args:
-      opened, trained, windows, chosen: as in `encode_windows`.
+      opened: model and settings of the run.
+      trained: its dictionary.
+      windows: its tokens.
+      chosen: [n] window numbers.
       count: rows, at most.
       seed: decides which, and their order.
 
@@ -167,7 +173,7 @@ def encode_layers(
     trained: dictionary_file.TrainedDictionary,
     batch: loader.Batch,
     hidden_states: jax.Array,
-) -> Iterator[EncodedRows]:
+) -> Iterator[LayerCodes]:
     """Encodes a batch of `scaled_windows` layer by layer.
 
     Raises:

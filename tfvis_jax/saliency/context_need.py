@@ -1,4 +1,4 @@
-"""Context need: how much of the text round a token its activation depends on."""
+"""Measure context need: how much surrounding text an activation depends on."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from tfvis_jax.saliency import target as target_lib
 from tfvis_jax.saliency import variants
 
-# Of α, that the window must keep.
+# Fraction of α that the visible window must keep.
 _SHARE = 0.9
 
 
@@ -17,19 +17,19 @@ def curves(
     *,
     radii: Sequence[int],
 ) -> list[np.ndarray]:
-    """Returns the share of α that is left when only the tokens nearby are seen.
+    """Returns the share of α that remains when only nearby tokens are visible.
 
-    What is further away is hidden from attention; special tokens are seen, and
-    positions stay. That removes a token's content and presence alike, where a
-    replacement would leave word of its presence.
+    Tokens beyond the radius are masked out of attention. Special tokens stay visible,
+    and positions are unchanged. Masking removes both the content and the presence of a
+    token, whereas a replacement would leave its presence visible.
 
     Args:
-      probe: the model at the layer in question.
-      targets: tokens.
-      radii: how many tokens are seen on either side.
+      probe: the model at one layer.
+      targets: tokens to measure.
+      radii: numbers of tokens that are visible on either side.
 
     Returns:
-      [len(radii)] for each target; NaN where α is 0 when all is seen.
+      [len(radii)] for each target; NaN if α is 0 with the whole window visible.
     """
     requests = [_within(target, radii) for target in targets]
     return [
@@ -41,7 +41,7 @@ def curves(
 def needs(probe: variants.Probe, targets: Sequence[target_lib.Target]) -> list[int]:
     """Returns the smallest radius that keeps 90 % of α, for each target.
 
-    0 is the token alone; the largest is where the window ends.
+    Radius 0 is the token alone; the largest radius covers the whole window.
     """
     requests = [
         _within(target, range(_largest_radius(target) + 1)) for target in targets
@@ -49,17 +49,18 @@ def needs(probe: variants.Probe, targets: Sequence[target_lib.Target]) -> list[i
     found = []
     for alpha in probe.activations(requests):
         enough = alpha[1:] >= _SHARE * alpha[0]
-        # At the last radius all is seen: the comparison is with itself.
+        # The last radius shows the whole window, so only rounding could fail it.
         enough[-1] = True
         found.append(int(np.argmax(enough)))
     return found
 
 
-def _largest_radius(target):
+def _largest_radius(target: target_lib.Target) -> int:
     return int(np.max(np.abs(target.places - target.position)))
 
 
-def _within(target, radii):
+def _within(target: target_lib.Target, radii: Sequence[int]) -> variants.Variants:
+    """Returns the whole window, then the window masked beyond each radius."""
     length = len(target.token_ids)
     distance = np.abs(np.arange(length) - target.position)
     seen = distance <= np.array([length, *radii])[:, None]

@@ -1,30 +1,30 @@
-"""The examples of a run as targets of saliency maps."""
+"""Turn the top-activating examples of a run into targets of saliency maps."""
 
 import numpy as np
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import results
+from tfvis_jax.examples import results as results_lib
 from tfvis_jax.saliency import target as target_lib
 
 
 def of_example(
-    run: results.Results, *, factor: int, layer: int, rank: int
+    results: results_lib.Results, *, factor: int, layer: int, rank: int
 ) -> target_lib.Target:
-    """Returns one of the tokens that fire a factor most.
+    """Returns one of the top-activating examples of a factor as a target.
 
     Args:
-      run: with its examples.
-      factor: number of the factor.
-      layer: one of the dictionary's.
-      rank: 1 is the strongest token of the layer.
+      results: results of the run, with examples.
+      factor: index of the factor.
+      layer: layer of the dictionary.
+      rank: rank of the example at the layer; 1 is the strongest.
 
     Raises:
-      InputError: no such factor, layer or rank, a factor that fires nowhere or not at
-        this layer, or a run without examples; says what there is.
+      InputError: if there is no such factor, layer or rank, if the factor is dead or
+        does not fire at this layer, or if the run has no examples.
     """
-    run.check_fires(factor, layer=layer)
-    examples = run.examples
-    index = run.trained.layers.index(layer)
+    results.check_fires(factor, layer=layer)
+    examples = results.examples
+    index = results.trained.layers.index(layer)
     count = int(np.count_nonzero(examples.activation[index, factor] > 0))
     if not 1 <= rank <= count:
         raise InputError(
@@ -32,7 +32,7 @@ def of_example(
             f"at layer {layer}; got {rank}."
         )
     return target_lib.of_window(
-        run.windows,
+        results.windows,
         window=int(examples.window[index, factor, rank - 1]),
         position=int(examples.position[index, factor, rank - 1]),
         factor=factor,

@@ -1,7 +1,7 @@
-"""Saliency: which tokens make a factor fire at a token, and how far to trust the map.
+"""Explain which tokens make a factor fire at a token, and how faithful the maps are.
 
-In a notebook, `run.factor(294).explain()` and `run.explain("text", …)` do this
-for one token; here are many at once.
+`explain` handles many targets at once. In a notebook, `run.factor(294).explain()` and
+`run.explain("text", …)` explain one.
 """
 
 import dataclasses
@@ -21,24 +21,25 @@ from tfvis_jax.saliency import target as target_lib
 
 METHODS = ("lime", "occlusion", "gradient_times_input", "integrated_gradients")
 REPLACEMENTS = ("unk", "mask")
-# Of LIME's largest weight, for the largest standard error.
+# LIME stops once its largest standard error is this fraction of its largest weight.
 _RELATIVE_ERROR = 0.05
-# Random orders that the figures of chance are the mean of.
+# Number of random token orders over which the chance level is averaged.
 _RANDOM_ORDERS = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Map:
-    """One map of one target.
+    """One saliency map of one target.
 
     Attributes:
       method: one of `METHODS`.
       weights: [length], 0 at special tokens; positive where a token makes the factor
-        fire. Of all methods but LIME, in units of α's own change.
-      quality: what happens when tokens come and go in the map's order.
-      facts: what else the method says of itself: of LIME ``r2``, ``n_samples``,
-        ``stability`` and ``relative_error``, of integrated gradients ``baseline`` and
-        ``error``.
+        fire. All methods but LIME give weights in units of α.
+      quality: faithfulness, measured by inserting and deleting tokens in the map's
+        order.
+      facts: diagnostics of the method: ``r2``, ``n_samples``, ``stability`` and
+        ``relative_error`` for LIME, ``baseline`` and ``error`` for integrated
+        gradients.
     """
 
     method: str
@@ -53,11 +54,12 @@ class Explanation:
 
     Attributes:
       target: the token in its window.
-      layer: the hidden state that was encoded.
-      activation: α.
-      maps: by method.
-      chance: quality of a random order of tokens, for comparison.
-      context_need: how many tokens on either side keep 90 % of α; 0 is the token alone.
+      layer: layer of the hidden state.
+      activation: α at the token.
+      maps: the saliency maps, by method.
+      chance: quality of a random token order, for comparison.
+      context_need: number of tokens on either side that keep 90 % of α; 0 is the token
+        alone.
     """
 
     target: target_lib.Target
@@ -68,7 +70,7 @@ class Explanation:
     context_need: int
 
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it as plain values; null where a figure does not exist."""
+        """Returns the explanation as JSON values; undefined metrics are null."""
         target = self.target
         return {
             "factor": target.factor,
@@ -90,7 +92,7 @@ class Explanation:
         }
 
     def strongest(self, method: str, *, n: int = 6) -> list[tuple[str, float]]:
-        """Returns the n tokens of the largest weights, of either sign, and these."""
+        """Returns the n tokens with the largest absolute weights, and these weights."""
         weights = self.maps[method].weights
         order = np.argsort(-np.abs(weights), kind="stable")[:n].tolist()
         return [
@@ -100,7 +102,7 @@ class Explanation:
         ]
 
     def __str__(self) -> str:
-        """The strongest weights of each map, as text."""
+        """Returns the strongest weights of each map as text."""
         target = self.target
         lines = [
             f"factor {target.factor} at layer {self.layer}: α = "
@@ -143,30 +145,35 @@ def explain(
     num_features: int = 30,
     seed: int = 0,
 ) -> list[Explanation]:
-    """Explains targets together, which costs less for each than one by one.
+    """Explains targets in joint batches, which is cheaper than one by one.
 
     Args:
       opened: model, tokeniser and settings of the run.
-      trained: its dictionary.
-      targets: tokens, see `target`.
-      layer: one of the dictionary's.
-      methods: of `METHODS`.
-      replacement: what takes the place of tokens, "unk" or "mask".
-      max_samples: LIME's masks for a target, at most.
-      adaptive: stop drawing masks once every weight's standard error is at most 5 % of
+      trained: dictionary of the run.
+      targets: tokens to explain, see `target`.
+      layer: layer of the dictionary.
+      methods: names of the methods, from `METHODS`.
+      replacement: token that replaces others, "unk" or "mask".
+      max_samples: maximum number of LIME masks per target.
+      adaptive: If True, stop drawing masks once every standard error is at most 5 % of
         the largest weight.
-      num_features: tokens to which LIME gives a weight, at most.
-      seed: decides masks and random orders.
+      num_features: maximum number of tokens to which LIME gives a weight.
+      seed: random seed of the masks and the random token orders.
+
+    Returns:
+      An explanation for each target.
 
     Raises:
-      InputError: no such layer, factor, method or replacement, no samples, or a factor
-        that does not fire at its target.
+      InputError: if there is no such layer, factor, method or replacement, if
+        ``max_samples`` is below 1, or if a factor does not fire at its target.
     """
     _check(trained, targets, methods=methods, replacement=replacement)
     if max_samples < 1:
         raise InputError(f"Expected at least one sample for LIME, got {max_samples}.")
     probe = variants.open_probe(opened, trained, layer=layer)
     by = replacement_id(opened.tokenizer, replacement)
+    # Computed again and not taken from the stored examples, because shares of α must be
+    # relative to an α of the same tolerance.
     whole = [
         variants.replacing(target, np.ones((1, len(target.places)), bool), by=by)
         for target in targets
@@ -191,6 +198,7 @@ def explain(
             num_features=num_features,
             seed=seed,
         )
+    # All methods are measured with the same replacement, whatever they used.
     qualities = {
         method: quality_lib.measure(probe, targets, found, replacement=by)
         for method, found in weights.items()
@@ -227,6 +235,7 @@ def _quality_json(quality: quality_lib.Quality) -> dict[str, Any]:
 
 
 def _or_null(value: float) -> float | None:
+    # JSON has no NaN.
     return None if math.isnan(value) else value
 
 
@@ -235,7 +244,13 @@ def replacement_id(tokenizer: tokenizer_lib.Tokenizer, replacement: str) -> int:
     return {"unk": tokenizer.unk_id, "mask": tokenizer.mask_id}[replacement]
 
 
-def _check(trained, targets, *, methods, replacement):
+def _check(
+    trained: dictionary_file.TrainedDictionary,
+    targets: Sequence[target_lib.Target],
+    *,
+    methods: Sequence[str],
+    replacement: str,
+) -> None:
     n_factors = len(trained.factors)
     for target in targets:
         if not 0 <= target.factor < n_factors:
@@ -250,7 +265,15 @@ def _check(trained, targets, *, methods, replacement):
         )
 
 
-def _run(method, probe, targets, *, by, seed, **sampling):
+def _run(
+    method: str,
+    probe: variants.Probe,
+    targets: Sequence[target_lib.Target],
+    *,
+    by: int,
+    seed: int,
+    **sampling: Any,
+) -> tuple[list[np.ndarray], list[dict[str, float]]]:
     """Returns the weights [n] and the facts of each target."""
     if method == "lime":
         found = lime.explain(probe, targets, replacement=by, seed=seed, **sampling)
@@ -275,8 +298,15 @@ def _run(method, probe, targets, *, by, seed, **sampling):
     return found, [{} for _ in targets]
 
 
-def _chance(probe, targets, *, by, seed):
-    """Returns the mean quality of random orders, for each target."""
+def _chance(
+    probe: variants.Probe,
+    targets: Sequence[target_lib.Target],
+    *,
+    by: int,
+    seed: int,
+) -> list[quality_lib.Quality]:
+    """Returns the mean quality of random token orders, for each target."""
+    # All orders of all targets go through the model in joint batches.
     repeated = [target for target in targets for _ in range(_RANDOM_ORDERS)]
     orders = [
         np.random.default_rng([seed, number]).random(len(target.places))
@@ -290,8 +320,8 @@ def _chance(probe, targets, *, by, seed):
     ]
 
 
-def _spread(target, weights):
-    """Returns weights of all tokens of the window, 0 for special ones."""
+def _spread(target: target_lib.Target, weights: np.ndarray) -> np.ndarray:
+    """Returns the weights of all tokens of the window, 0 at special tokens."""
     whole = np.zeros(len(target.token_ids))
     whole[target.places] = weights
     return whole

@@ -1,7 +1,7 @@
-"""Maps by derivatives of an activation with respect to the tokens' embeddings.
+"""Compute saliency maps from derivatives of α with respect to the word embeddings.
 
-The derivative goes through solver and encoder: that of the codes is the derivative of
-the solution itself (`sparse_coding.implicit`), not of the steps that found it.
+The derivative goes through the encoder and the lasso. The lasso is differentiated
+implicitly, at its solution (`sparse_coding.implicit`), not through the solver's steps.
 """
 
 import dataclasses
@@ -13,24 +13,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.models import one_position
+from tfvis_jax.models import bert, one_position
 from tfvis_jax.saliency import target as target_lib
 from tfvis_jax.saliency import variants
 
-# Points on the path of integrated gradients.
+# Number of points on the path of integrated gradients.
 _STEPS = 32
-# Derivatives hold on to what every layer computed.
+# Batches are smaller by this factor: reverse mode keeps every layer's intermediates.
 _SMALLER = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Integrated:
-    """A map by integrated gradients.
+    """A saliency map by integrated gradients.
 
     Attributes:
-      weights: [n], adding up to α less α of the baseline, but for ``error``.
+      weights: [n]; they sum to α − ``baseline``, up to ``error``.
       baseline: α with every token replaced.
-      error: |Σ weights − (α − baseline)| / α: what the sum over points misses.
+      error: |Σ weights − (α − baseline)| / α, the error of the numerical integration.
     """
 
     weights: np.ndarray
@@ -48,7 +48,8 @@ def gradient_times_input(
     paths = [
         _Path(target, np.ones_like(target.token_ids), np.ones(1)) for target in targets
     ]
-    # From zero to the embeddings: the point is their end, the direction they.
+    # The path leads from zero to the embeddings e; its only point is its end, so that
+    # the direction of the path is e itself.
     found = _along(probe, paths, from_baseline=False)
     return [
         weights[0, target.places]
@@ -62,16 +63,18 @@ def integrated_gradients(
     *,
     replacement: int,
 ) -> list[Integrated]:
-    """Integrates the gradient from the window with every token replaced to the window.
+    """Returns integrated gradients, by the midpoint rule.
 
-    Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks", ICML 2017; by
-    the midpoint rule. α is continuous along the path, with corners where a factor
-    enters or leaves the code, so that weights add up to the change of α.
+    The path leads from the window with every token replaced to the window itself. α is
+    continuous along it, with kinks where a factor enters or leaves the code, so the
+    weights sum to the change of α.
+
+    Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks", ICML 2017.
 
     Args:
-      probe: the model at the layer in question.
-      targets: tokens; α must be above 0.
-      replacement: id of the token of the baseline.
+      probe: the model at one layer.
+      targets: tokens to explain; α must be above 0.
+      replacement: token id of the baseline.
     """
     points = (np.arange(_STEPS) + 0.5) / _STEPS
     paths, ends = [], []
@@ -79,6 +82,7 @@ def integrated_gradients(
         none = target.replaced(np.zeros((1, len(target.places)), bool), by=replacement)
         paths.append(_Path(target, none[0], points))
         token_ids = np.concatenate([target.token_ids[None], none])
+        # α at both ends of the path, to measure the integration error.
         ends.append(variants.Variants(token_ids, np.ones_like(token_ids, bool), target))
     found = _along(probe, paths, from_baseline=True)
     results = []
@@ -92,15 +96,17 @@ def integrated_gradients(
 
 
 class _Path(NamedTuple):
-    """Points on the way from a baseline, 0, to a window, 1."""
+    """Points on the straight path from a baseline, at 0, to a window, at 1."""
 
     target: target_lib.Target
     baseline_ids: np.ndarray  # [length]
     points: np.ndarray  # [points]
 
 
-def _along(probe, paths, *, from_baseline):
-    """Returns contributions [points, length] of each path."""
+def _along(
+    probe: variants.Probe, paths: Sequence[_Path], *, from_baseline: bool
+) -> list[np.ndarray]:
+    """Returns the contributions [points, length] along each path."""
     results = [np.zeros((0, 0))] * len(paths)
     lengths = [len(path.target.token_ids) for path in paths]
     for chosen in variants.of_one_length(lengths):
@@ -117,12 +123,12 @@ def _along(probe, paths, *, from_baseline):
     return results
 
 
-def _rows(path, length):
-    """Returns the arguments of `_hidden_states`, one row for each point."""
+def _rows(path: _Path, length: int) -> tuple[np.ndarray, ...]:
+    """Returns the array arguments of `_hidden_states`, one row per point."""
     target, n = path.target, len(path.points)
     padding = (0, length - len(target.token_ids))
 
-    def repeat(array):
+    def repeat(array: np.ndarray) -> np.ndarray:
         return np.tile(np.pad(array, padding), (n, 1))
 
     return (
@@ -134,9 +140,18 @@ def _rows(path, length):
     )
 
 
-def _contributions(probe, rows, factor, *, from_baseline):
-    """Returns ⟨∂α/∂e, e − e₀⟩, [rows, length], by the chain rule: α(x(e))."""
+def _contributions(
+    probe: variants.Probe,
+    rows: Sequence[np.ndarray],
+    factor: np.ndarray,
+    *,
+    from_baseline: bool,
+) -> np.ndarray:
+    """Returns ⟨∂α/∂e, e − e₀⟩, [rows, length], by the chain rule through α(x(e))."""
+    # In three steps, x(e), ∂α/∂x and their product, because the solver in the middle
+    # has batches of its own. The encoder is computed twice, which saves memory.
     size = max(1, probe.rows_at_once(rows[0].shape[1]) // _SMALLER)
+    # from_baseline is a number, not a static bool, so both methods share a program.
     fixed = {"layer": probe.layer, "from_baseline": np.float32(from_baseline)}
     encoder = probe.setup.pretrained.encoder
     x = np.concatenate(
@@ -154,8 +169,14 @@ def _contributions(probe, rows, factor, *, from_baseline):
     ).astype(np.float64)
 
 
-def _start_and_direction(encoder, token_ids, baseline_ids, point, from_baseline):
-    """Returns e₀ + point·(e − e₀) and e − e₀; without a baseline, e₀ is 0."""
+def _start_and_direction(
+    encoder: bert.Bert,
+    token_ids: jax.Array,
+    baseline_ids: jax.Array,
+    point: jax.Array,
+    from_baseline: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns e₀ + point·(e − e₀) and e − e₀; e₀ is 0 if from_baseline is 0."""
     words = one_position.word_embeddings(encoder, token_ids)
     baseline = one_position.word_embeddings(encoder, baseline_ids)
     direction = words - from_baseline * baseline
@@ -164,17 +185,18 @@ def _start_and_direction(encoder, token_ids, baseline_ids, point, from_baseline)
 
 @functools.partial(jax.jit, static_argnames=("layer",))
 def _hidden_states(
-    encoder,
-    token_ids,
-    baseline_ids,
-    point,
-    attention,
-    position,
-    scale,
+    encoder: bert.Bert,
+    token_ids: jax.Array,
+    baseline_ids: jax.Array,
+    point: jax.Array,
+    attention: jax.Array,
+    position: jax.Array,
+    scale: jax.Array,
     *,
-    layer,
-    from_baseline,
-):
+    layer: int,
+    from_baseline: jax.Array,
+) -> jax.Array:
+    """Returns the scaled hidden states x at points of a path, [rows, d_model]."""
     words, _ = _start_and_direction(
         encoder, token_ids, baseline_ids, point, from_baseline
     )
@@ -184,23 +206,24 @@ def _hidden_states(
 
 @functools.partial(jax.jit, static_argnames=("layer",))
 def _pull_back(
-    encoder,
-    token_ids,
-    baseline_ids,
-    point,
-    attention,
-    position,
-    outer,
-    scale,
+    encoder: bert.Bert,
+    token_ids: jax.Array,
+    baseline_ids: jax.Array,
+    point: jax.Array,
+    attention: jax.Array,
+    position: jax.Array,
+    outer: jax.Array,
+    scale: jax.Array,
     *,
-    layer,
-    from_baseline,
-):
+    layer: int,
+    from_baseline: jax.Array,
+) -> jax.Array:
+    """Pulls ∂α/∂x back to ⟨∂α/∂e, direction⟩, [rows, length]."""
     words, direction = _start_and_direction(
         encoder, token_ids, baseline_ids, point, from_baseline
     )
 
-    def hidden_states(words):
+    def hidden_states(words: jax.Array) -> jax.Array:
         x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
         return x / scale
 

@@ -1,16 +1,17 @@
-"""LIME: a linear stand-in for an activation, as a function of which tokens are there.
+"""LIME: approximate an activation by a linear function of which tokens are present.
 
-Ribeiro, Singh & Guestrin, "Why should I trust you?", KDD 2016, as Yun et al. (2021) use
-it. Tokens are replaced at random, their number uniform in 1 … n; a ridge regression of
-the activation on the tokens that stayed, weighted by how much of the window did, gives
+Ribeiro, Singh & Guestrin, "Why should I trust you?", KDD 2016, as used by Yun et al.
+(2021). A random number of tokens, uniform in 1 … n, is replaced. A ridge regression of
+the activation on the tokens kept, weighted by how much of the window was kept, gives
 each token its weight. Given masks and activations, `fit` computes what the authors'
 package (`lime` 0.2) computes:
 
-    distance of a mask   100 · (1 − √(tokens kept / n)), the cosine distance to all
-    its weight w         √exp(−distance² / 25²)
+    distance of a mask   100 · (1 − √(tokens kept / n)), its cosine distance to the
+                         mask that keeps all tokens
+    sample weight w      √exp(−distance² / 25²)
     selection            the largest weights of a ridge regression with penalty 0.01; up
                          to 6 tokens by forward selection in R² without penalty
-    tokens' weights      of a ridge regression with penalty 1 on the selected ones
+    token weights        a ridge regression with penalty 1 on the selected tokens
 """
 
 import dataclasses
@@ -25,9 +26,9 @@ _KERNEL_WIDTH = 25
 _SELECTION_PENALTY = 0.01
 _PENALTY = 1.0
 _MOST_BY_FORWARD_SELECTION = 6
-# Of the first look at the standard errors: masks, and masks for each token. Later ones
-# come when enough should have been drawn, but after no fewer than a step, and no later
-# than at twice as many.
+# The standard errors are first checked after this many masks, or this many per token.
+# Each later check comes when the errors predict that enough masks were drawn, but after
+# at least one step and at most twice as many masks.
 _FIRST, _FIRST_PER_TOKEN = 256, 4
 _STEP = 64
 _SAFETY = 1.05
@@ -35,14 +36,15 @@ _SAFETY = 1.05
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LocalFit:
-    """A weighted linear fit round a window.
+    """A weighted linear fit around a window.
 
     Attributes:
-      weights: [n] of the tokens; 0 for those that were not selected.
-      standard_errors: [n] of the weights, 0 likewise; robust to unequal variances.
-      intercept: the fit's value with no token in its place.
+      weights: [n], weights of the tokens; 0 for tokens that were not selected.
+      standard_errors: [n], heteroscedasticity-robust standard errors of the weights; 0
+        for tokens that were not selected.
+      intercept: value of the fit with every token replaced.
       r2: weighted R².
-      n_samples: masks, the one that keeps all included.
+      n_samples: number of masks, including the one that keeps all tokens.
     """
 
     weights: np.ndarray
@@ -53,7 +55,7 @@ class LocalFit:
 
     @property
     def relative_error(self) -> float:
-        """Largest standard error, in units of the largest weight."""
+        """Largest standard error, as a fraction of the largest absolute weight."""
         largest = float(np.max(np.abs(self.weights), initial=0))
         return (
             float(np.max(self.standard_errors, initial=0)) / largest if largest else 0
@@ -62,12 +64,12 @@ class LocalFit:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Lime:
-    """What LIME says about one target.
+    """LIME's result for one target.
 
     Attributes:
-      fit: the fit to all masks.
-      stability: correlation of the weights of two fits, each to the masks of another
-        seed, half of all; NaN where a half gives no weights or all alike.
+      fit: fit to all masks.
+      stability: correlation between the weights of two fits, each to the half of the
+        masks that came from one of two seeds; NaN if a half has constant weights.
     """
 
     fit: LocalFit
@@ -75,17 +77,18 @@ class Lime:
 
 
 def draw_masks(rng: np.random.Generator, *, n_tokens: int, count: int) -> np.ndarray:
-    """Draws which tokens stay.
+    """Draws random masks of tokens to keep.
 
-    The number that is replaced is uniform in 1 … n; which ones is uniform too.
+    The number of tokens replaced is uniform in 1 … n; given their number, every set of
+    tokens is equally likely.
 
     Args:
-      rng: source of chance.
-      n_tokens: n.
-      count: masks.
+      rng: random number generator.
+      n_tokens: number of tokens, n.
+      count: number of masks.
 
     Returns:
-      [count, n_tokens] bool, true where a token stays.
+      [count, n_tokens] bool, True where a token is kept.
     """
     n_replaced = rng.integers(1, n_tokens + 1, size=count)
     order = np.argsort(rng.random((count, n_tokens)), axis=1)
@@ -93,7 +96,11 @@ def draw_masks(rng: np.random.Generator, *, n_tokens: int, count: int) -> np.nda
 
 
 def sample_weights(kept: np.ndarray) -> np.ndarray:
-    """Returns LIME's kernel of each mask, [samples], from kept [samples, n] bool."""
+    """Returns LIME's kernel weight of each mask, [samples].
+
+    Args:
+      kept: [samples, n] bool, the masks.
+    """
     distance = 100 * (1 - np.sqrt(kept.mean(axis=1)))
     return np.sqrt(np.exp(-(distance**2) / _KERNEL_WIDTH**2))
 
@@ -101,12 +108,12 @@ def sample_weights(kept: np.ndarray) -> np.ndarray:
 def fit(
     kept: np.ndarray, activations: np.ndarray, *, num_features: int = 30
 ) -> LocalFit:
-    """Fits activations by the tokens that stayed.
+    """Fits activations as a linear function of the tokens kept.
 
     Args:
-      kept: [samples, n] bool; the first mask keeps all.
-      activations: [samples].
-      num_features: tokens with a weight, at most; 30 in the paper's code.
+      kept: [samples, n] bool; the first mask keeps all tokens.
+      activations: [samples], α under each mask.
+      num_features: maximum number of tokens with a weight; 30 in the paper's code.
     """
     y = np.asarray(activations, np.float64)
     w = sample_weights(kept)
@@ -137,18 +144,22 @@ def explain(
     num_features: int = 30,
     seed: int = 0,
 ) -> list[Lime]:
-    """Runs LIME on targets together.
+    """Runs LIME on several targets in joint batches.
 
     Args:
-      probe: the model at the layer in question.
-      targets: tokens.
-      replacement: id of the token that takes others' places.
-      max_samples: masks a target, the one that keeps all included; 2,001 in the paper's
-        code.
-      relative_error: enough once no weight's standard error is above this share of the
-        largest weight; None draws all masks.
+      probe: the model at one layer.
+      targets: tokens to explain.
+      replacement: id of the token that replaces others.
+      max_samples: maximum number of masks per target, including the one that keeps all
+        tokens; 2,001 in the paper's code.
+      relative_error: stop once every standard error is at most this fraction of the
+        largest weight; if None, draw all masks.
       num_features: see `fit`.
-      seed: decides the masks. A target's do not depend on the other targets.
+      seed: random seed of the masks. The masks of a target do not depend on the other
+        targets.
+
+    Returns:
+      LIME's result for each target.
     """
     samples = [_Samples(target, seed=seed) for target in targets]
     wanted = [
@@ -157,8 +168,8 @@ def explain(
         else min(max_samples, max(_FIRST, _FIRST_PER_TOKEN * len(target.places)))
         for target in targets
     ]
-    fits: list[LocalFit | None] = [None] * len(targets)
-    while going := [i for i, found in enumerate(fits) if found is None]:
+    fits: dict[int, LocalFit] = {}
+    while going := [i for i in range(len(targets)) if i not in fits]:
         requests = [
             variants.replacing(targets[i], samples[i].draw(wanted[i]), by=replacement)
             for i in going
@@ -166,59 +177,71 @@ def explain(
         for i, alpha in zip(going, probe.activations(requests), strict=True):
             samples[i].add(alpha)
             found = fit(samples[i].kept, samples[i].alpha, num_features=num_features)
-            if wanted[i] >= max_samples or found.relative_error <= relative_error:
+            if (
+                relative_error is None
+                or wanted[i] >= max_samples
+                or found.relative_error <= relative_error
+            ):
                 fits[i] = found
                 continue
+            # Standard errors fall as 1/√samples.
             enough = _SAFETY * wanted[i] * (found.relative_error / relative_error) ** 2
             least, most = wanted[i] + _STEP, min(2 * wanted[i], max_samples)
             steps = -(-int(min(enough, most)) // _STEP)
             wanted[i] = min(max(least, steps * _STEP), most)
     return [
-        Lime(found, stability=_stability(sample, num_features=num_features))
-        for found, sample in zip(fits, samples, strict=True)
+        Lime(fits[i], stability=_stability(sample, num_features=num_features))
+        for i, sample in enumerate(samples)
     ]
 
 
 class _Samples:
-    """Masks of one target: all kept, then by turns from the two seeds."""
+    """Masks of one target: the full mask, then alternately from two seeds."""
 
-    def __init__(self, target, *, seed):
+    def __init__(self, target: target_lib.Target, *, seed: int):
         n_tokens = len(target.places)
+        # Two seeds, so that each half of the masks is an independent sample.
         self._rngs = [np.random.default_rng([seed, half]) for half in range(2)]
         self.kept = np.ones((0, n_tokens), bool)
         self.alpha = np.zeros(0)
 
-    def draw(self, wanted):
-        """Returns the masks that are missing to the number wanted."""
+    def draw(self, wanted: int) -> np.ndarray:
+        """Draws masks until there are ``wanted``; returns the new ones."""
         first, n_tokens = len(self.kept), self.kept.shape[1]
         new = np.ones((wanted - first, n_tokens), bool)
+        # One by one, so that the masks do not depend on how many are drawn at a time.
         for number in range(max(first, 1), wanted):
             rng = self._rngs[number % 2]
             [new[number - first]] = draw_masks(rng, n_tokens=n_tokens, count=1)
         self.kept = np.concatenate([self.kept, new])
         return new
 
-    def add(self, alpha):
+    def add(self, alpha: np.ndarray) -> None:
+        """Adds the activations of the masks drawn last."""
         self.alpha = np.concatenate([self.alpha, alpha])
 
 
-def _stability(samples, *, num_features):
+def _stability(samples: _Samples, *, num_features: int) -> float:
     maps = []
     for half in range(2):
         rows = np.arange(len(samples.kept))
-        # The mask that keeps all belongs to both.
+        # The mask that keeps all tokens belongs to both halves.
         rows = rows[(rows == 0) | (rows % 2 == half)]
         found = fit(samples.kept[rows], samples.alpha[rows], num_features=num_features)
         maps.append(found.weights)
+    # The correlation with constant weights is undefined.
     if any(np.ptp(weights) == 0 for weights in maps):
         return float("nan")
     return float(np.corrcoef(*maps)[0, 1])
 
 
-def _select(kept, y, w, *, num_features):
-    """Returns the columns that get a weight, increasing."""
+def _select(
+    kept: np.ndarray, y: np.ndarray, w: np.ndarray, *, num_features: int
+) -> np.ndarray:
+    """Returns the columns that get a weight, ascending."""
     n_tokens = kept.shape[1]
     columns = kept.astype(np.float64)
+    # The choice of method by number of features is that of the package ("auto").
     if num_features <= _MOST_BY_FORWARD_SELECTION:
         chosen = _forward_selection(columns, y, w, num_features=num_features)
     elif num_features < n_tokens:
@@ -229,8 +252,10 @@ def _select(kept, y, w, *, num_features):
     return np.sort(chosen)
 
 
-def _forward_selection(columns, y, w, *, num_features):
-    """Adds, one by one, the column that raises R² most."""
+def _forward_selection(
+    columns: np.ndarray, y: np.ndarray, w: np.ndarray, *, num_features: int
+) -> np.ndarray:
+    """Adds columns one by one, each time the one that raises R² most."""
     chosen: list[int] = []
     rest = list(range(columns.shape[1]))
     while rest and len(chosen) < num_features:
@@ -241,27 +266,33 @@ def _forward_selection(columns, y, w, *, num_features):
     return np.array(chosen, np.int64)
 
 
-def _squared_error(columns, y, w):
+def _squared_error(columns: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
     coefficients, centre, mean = _ridge(columns, y, w, penalty=0.0)
-    return np.sum(w * (y - mean - (columns - centre) @ coefficients) ** 2)
+    return float(np.sum(w * (y - mean - (columns - centre) @ coefficients) ** 2))
 
 
-def _ridge(columns, y, w, *, penalty):
+def _ridge(
+    columns: np.ndarray, y: np.ndarray, w: np.ndarray, *, penalty: float
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Minimises Σ w (y − b − columns·β)² + penalty·‖β‖².
 
     Returns:
-      β, and the weighted means of columns and y, which give b.
+      β, and the weighted means of the columns and of y, which give b.
     """
-    centre, mean = np.average(columns, axis=0, weights=w), np.average(y, weights=w)
+    centre = np.average(columns, axis=0, weights=w)
+    mean = float(np.average(y, weights=w))
+    # Centring removes the intercept, which is not penalised.
     centred = columns - centre
     gram = (centred * w[:, None]).T @ centred
     gram += penalty * np.eye(len(gram))
     target = centred.T @ (w * (y - mean))
-    # Columns may depend on each other where masks are few and the penalty is 0.
+    # lstsq and not solve: with few masks and no penalty the Gram matrix is singular.
     return np.linalg.lstsq(gram, target, rcond=None)[0], centre, mean
 
 
-def _standard_errors(centred, residual, w):
+def _standard_errors(
+    centred: np.ndarray, residual: np.ndarray, w: np.ndarray
+) -> np.ndarray:
     """Returns the sandwich estimate (HC1) for the weighted ridge regression, [n]."""
     n, p = centred.shape
     bread = np.linalg.inv((centred * w[:, None]).T @ centred + _PENALTY * np.eye(p))

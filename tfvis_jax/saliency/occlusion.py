@@ -1,4 +1,4 @@
-"""Occlusion: how much of an activation is lost when one token is replaced."""
+"""Occlusion: measure how much of α is lost when a single token is replaced."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,15 @@ def explain(
     *,
     replacement: int,
 ) -> list[np.ndarray]:
-    """Returns α − α without the token, [n] for each target.
+    """Returns α(window) − α(window with one token replaced), [n] for each target.
 
     Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014,
     with tokens in place of patches.
 
     Args:
-      probe: the model at the layer in question.
-      targets: tokens.
-      replacement: id of the token that takes the other's place.
+      probe: the model at one layer.
+      targets: tokens to explain.
+      replacement: id of the token that replaces another.
     """
     requests = [
         variants.replacing(target, _one_missing(len(target.places)), by=replacement)
@@ -32,5 +32,5 @@ def explain(
 
 
 def _one_missing(n: int) -> np.ndarray:
-    """Returns masks [1 + n, n]: all kept, then all but one."""
+    """Returns masks [1 + n, n]: all tokens kept, then all but one."""
     return np.concatenate([np.ones((1, n), bool), ~np.eye(n, dtype=bool)])

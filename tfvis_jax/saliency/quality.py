@@ -1,32 +1,34 @@
-"""How faithful a map is: what happens when tokens come and go in its order.
+"""Measure how faithful a saliency map is by inserting and deleting tokens in order.
 
-Tokens are ranked by weight, the largest first. Of a faithful map, few tokens bring the
-activation back (insertion) and few take it away (deletion). Petsiuk, Das & Saenko,
-"RISE", BMVC 2018, on tokens.
+Tokens are ranked by weight, largest first. If a map is faithful, inserting few tokens
+restores the activation and deleting few tokens removes it. The metrics are those of
+Petsiuk, Das & Saenko, "RISE", BMVC 2018, with tokens in place of pixels.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tfvis_jax.saliency import target as target_lib
 from tfvis_jax.saliency import variants
 
-# Points of a curve, at most; and numbers of tokens of which the share kept is told.
+# Maximum number of points on an insertion or deletion curve.
 _POINTS = 33
+# Numbers of top-ranked tokens for which the share of α kept is reported.
 KEPT_TOKENS = (1, 3, 5, 10)
 
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """Figures of one map; α is that of the whole window.
+    """Quality metrics of one map; α is that of the whole window.
 
     Attributes:
-      insertion_area: mean of α(only the k first tokens) / α over the share k/n from 0
-        to 1; high is good.
-      deletion_area: mean of α(without the k first tokens) / α; low is good.
-      kept: α(only the k first tokens) / α for k of `KEPT_TOKENS`, up to n.
+      insertion_area: mean of α(only the first k tokens) / α over k/n from 0 to 1;
+        higher is better.
+      deletion_area: mean of α(without the first k tokens) / α over k/n from 0 to 1;
+        lower is better.
+      kept: α(only the first k tokens) / α for k in `KEPT_TOKENS`, k ≤ n.
     """
 
     insertion_area: float
@@ -41,13 +43,13 @@ def measure(
     *,
     replacement: int,
 ) -> list[Quality]:
-    """Measures one map of each target.
+    """Measures one map for each target.
 
     Args:
-      probe: the model at the layer in question.
-      targets: tokens; α must be above 0. One may come several times.
-      weights: [n] for each target.
-      replacement: id of the token that takes the place of those that are not there.
+      probe: the model at one layer.
+      targets: tokens; α must be above 0. A target may be repeated.
+      weights: [n] for each target, the map.
+      replacement: id of the token that replaces deleted ones.
     """
     requests = [
         variants.replacing(target, _masks(weight), by=replacement)
@@ -60,9 +62,9 @@ def measure(
 
 
 def mean(qualities: Sequence[Quality]) -> Quality:
-    """Returns the mean of the figures of maps of one target."""
+    """Returns the mean metrics of several maps of one target."""
 
-    def over(values):
+    def over(values: Iterable[float]) -> float:
         return float(np.mean(list(values)))
 
     return Quality(
@@ -72,23 +74,26 @@ def mean(qualities: Sequence[Quality]) -> Quality:
     )
 
 
-def _masks(weight):
-    """Returns all kept, the insertions, the deletions, then those of `KEPT_TOKENS`."""
+def _masks(weight: np.ndarray) -> np.ndarray:
+    """Returns masks: all kept, insertions, deletions, then those of `KEPT_TOKENS`."""
+    # Tokens of equal weight are ranked from left to right.
     rank = np.argsort(np.argsort(-weight, kind="stable"))
     first = rank < _sizes(len(weight))[:, None]
     few = rank < np.array(_few(len(weight)))[:, None]
     return np.concatenate([np.ones((1, len(weight)), bool), first, ~first, few])
 
 
-def _sizes(n):
+def _sizes(n: int) -> np.ndarray:
+    """Returns the numbers of tokens at the points of a curve, from 0 to n."""
     return np.unique(np.linspace(0, n, min(n + 1, _POINTS)).round().astype(np.int64))
 
 
-def _few(n):
+def _few(n: int) -> list[int]:
     return [k for k in KEPT_TOKENS if k <= n]
 
 
-def _quality(alpha, *, n):
+def _quality(alpha: np.ndarray, *, n: int) -> Quality:
+    """Returns the metrics from α under the masks of `_masks`."""
     sizes = _sizes(n)
     share = alpha[1:] / alpha[0]
     inserted, deleted, few = np.split(share, [len(sizes), 2 * len(sizes)])

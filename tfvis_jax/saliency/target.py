@@ -1,11 +1,12 @@
-"""What a saliency map is about: a token of a window, and one factor.
+"""Define the target of a saliency map: one token of a window, and one factor.
 
-Windows are token ids as they were encoded. They are never decoded and tokenised again,
-which may shift the token in question.
+A window is the token ids that were encoded. It is never decoded and tokenised again,
+since that could shift the target token.
 """
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,15 +24,15 @@ LENGTH_STEP = 16
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Target:
-    """A token whose activation of one factor is to be explained.
+    """A token at which the activation of one factor is to be explained.
 
     Attributes:
-      token_ids: [length] int32, special tokens included, no padding.
-      texts: [length] text of each token; "" for special ones.
-      is_spaced: [length] bool, whether white space stands before the token.
-      is_text: [length] bool, false for special tokens, which are never altered.
-      position: place of the token.
-      factor: number of the factor.
+      token_ids: [length] int32, with special tokens, without padding.
+      texts: [length] text of each token; "" for special tokens.
+      is_spaced: [length] bool, True if white space precedes the token.
+      is_text: [length] bool, False for special tokens, which are never altered.
+      position: index of the target token.
+      factor: index of the factor.
     """
 
     token_ids: np.ndarray
@@ -43,15 +44,15 @@ class Target:
 
     @property
     def places(self) -> np.ndarray:
-        """[n] places of the tokens that may be altered, increasing."""
+        """Indices of the tokens that may be altered, [n], ascending."""
         return np.flatnonzero(self.is_text)
 
     def replaced(self, kept: np.ndarray, *, by: int) -> np.ndarray:
-        """Returns the window with some tokens replaced.
+        """Returns copies of the window with some tokens replaced.
 
         Args:
-          kept: [variants, n] bool, over `places`.
-          by: token id.
+          kept: [variants, n] bool over `places`, True where a token is kept.
+          by: id of the token that replaces the others.
 
         Returns:
           [variants, length] int32.
@@ -64,7 +65,15 @@ class Target:
 def of_window(
     windows: windows_lib.Windows, *, window: int, position: int, factor: int
 ) -> Target:
-    """Returns a token of the corpus as a target."""
+    """Returns a token of the corpus as a target.
+
+    Args:
+      windows: token windows of the run.
+      window: index of the window.
+      position: index of the token in the window.
+      factor: index of the factor.
+    """
+    # Padding is cut off: it would only lengthen the window.
     length = int(windows.lengths[window])
     texts = tuple(windows.token_texts(window)[:length])
     context = windows.context(window, position, before=length, after=length)
@@ -78,25 +87,25 @@ def of_window(
     )
 
 
-def _spaced(texts, whole):
-    """Returns which of the texts have white space before them in the whole, [n]."""
+def _spaced(texts: Sequence[str], whole: str) -> np.ndarray:
+    """Returns whether white space precedes each text in ``whole``, [n] bool."""
     spaced, end = [], 0
     for text in texts:
         start = whole.find(text, end)
         spaced.append(whole[end:start].isspace())
-        # A text with a line break in it reads otherwise in the whole.
+        # A text with a line break is not found: it is spelled differently in ``whole``.
         end = max(start, end) + len(text)
     return np.array(spaced)
 
 
 @dataclasses.dataclass(frozen=True)
 class FoundInText:
-    """The token of a text that fires a factor most, in its window.
+    """The token of a text at which a factor fires most.
 
     Attributes:
-      target: the token.
-      n_windows: into how many windows the text was cut; 1 if it fitted.
-      window: which of them the target is in, from 0.
+      target: the token in its window.
+      n_windows: number of windows that the text was cut into; 1 if it fitted.
+      window: index of the window with the target, from 0.
     """
 
     target: Target
@@ -114,22 +123,22 @@ def in_text(
 ) -> FoundInText:
     """Finds the token of a text at which a factor fires most.
 
-    A text longer than the model's positions is cut into windows at word starts, as a
-    document is.
+    A text with more tokens than the model has positions is cut into windows at the
+    starts of words, like a document.
 
     Args:
       opened: model, tokeniser and settings of the run.
-      trained: its dictionary.
-      text: of any length.
-      layer: one of the dictionary's.
-      factor: one of the dictionary's.
+      trained: dictionary of the run.
+      text: text of any length.
+      layer: layer of the dictionary.
+      factor: index of the factor.
 
     Raises:
-      InputError: the text is empty or all its tokens are unknown to the model, or the
-        factor fires at none of them.
+      InputError: if the text is empty, if the model knows none of its tokens, if there
+        is no such layer, or if the factor fires at none of the tokens.
     """
     tokenizer = opened.tokenizer
-    # Bytes of a command line that are no UTF-8 come as lone surrogates.
+    # Command-line bytes that are not UTF-8 arrive as lone surrogates.
     text = text.encode("utf-8", "replace").decode()
     encoded = tokenizer.encode(text)
     if not len(encoded.ids):
@@ -137,7 +146,7 @@ def in_text(
     if np.all(encoded.ids == tokenizer.unk_id):
         raise InputError(
             f"Expected a text with words that {opened.pretrained.name} knows; all "
-            f"{len(encoded.ids)} tokens of this one are {_piece(tokenizer)}."
+            f"{len(encoded.ids)} tokens of this text are {_piece(tokenizer)}."
         )
     if layer not in trained.layers:
         raise InputError(f"Expected a layer of {trained.layers}, got {layer}.")
@@ -149,8 +158,8 @@ def in_text(
     position = int(np.argmax(strongest[window]))
     if strongest[window][position] <= 0:
         raise InputError(
-            f"Factor {factor} fires at no token of this text at layer {layer}; "
-            "`tfvis encode` shows which factors do."
+            f"Factor {factor} does not fire at any token of this text at layer "
+            f"{layer}; `tfvis encode` shows which factors do."
         )
     return FoundInText(
         target=dataclasses.replace(candidates[window], position=position),
@@ -159,7 +168,10 @@ def in_text(
     )
 
 
-def _cut(opened, text, encoded, *, factor):
+def _cut(
+    opened: setup.Setup, text: str, encoded: tokenizer_lib.TokenizedText, *, factor: int
+) -> list[Target]:
+    """Returns the windows of a text, each with its first text token as the target."""
     tokenizer = opened.tokenizer
     special = opened.config.corpus.special_tokens
     boundaries = cutting.window_boundaries(
@@ -169,6 +181,7 @@ def _cut(opened, text, encoded, *, factor):
         ),
         capacity=opened.pretrained.config.max_positions - 2 * special,
     )
+    # Texts come from the offsets, and so keep the spelling that the tokeniser changes.
     texts = [text[a:b] for a, b in zip(encoded.starts, encoded.ends, strict=True)]
     before = np.array([tokenizer.cls_id] * special, np.int32)
     after = np.array([tokenizer.sep_id] * special, np.int32)
@@ -188,9 +201,16 @@ def _cut(opened, text, encoded, *, factor):
     ]
 
 
-def _codes_of(opened, trained, target, *, layer):
+def _codes_of(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    target: Target,
+    *,
+    layer: int,
+) -> np.ndarray:
     """Returns the factor's activation at every token of a window, [length]."""
     length = len(target.token_ids)
+    # The last step may go beyond the positions that the model has.
     padding = min(
         -length % LENGTH_STEP, opened.pretrained.config.max_positions - length
     )
@@ -214,4 +234,5 @@ def _codes_of(opened, trained, target, *, layer):
 
 
 def _piece(tokenizer: tokenizer_lib.Tokenizer) -> str:
+    """Returns the piece that stands for unknown words, such as [UNK]."""
     return tokenizer.pieces[tokenizer.unk_id]

@@ -1,12 +1,12 @@
-"""Activations of factors at single tokens, for many altered windows at once.
+"""Compute activations of factors at single tokens, for many altered windows at once.
 
-Every map is made of such activations. Of a window only the token's own hidden state is
-computed, and only at the layer in question (`models.one_position`); of all windows of
-about one length together, whichever example they belong to.
+Every saliency map is made of such activations. For each window, only the hidden state
+of the target token at one layer is computed (`models.one_position`). Windows of similar
+length are batched together, whichever target they belong to.
 
-Codes are solved on the factors that can be in use. A working set proposes them and a
-duality gap over *all* factors accepts the result (`sparse_coding.working_set`), so that
-no factor is ruled out by a guess. The tolerance is the only approximation.
+The codes are those of the full lasso: a working set proposes the factors in use, and a
+duality gap over *all* factors certifies the result (`sparse_coding.working_set`). The
+tolerance is the only approximation.
 """
 
 import dataclasses
@@ -20,30 +20,33 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import one_position
+from tfvis_jax.learning import inference
+from tfvis_jax.models import bert, one_position
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.saliency import target as target_lib
-from tfvis_jax.sparse_coding import encode, implicit
+from tfvis_jax.sparse_coding import implicit
 
-# Largest relative duality gap, that of `sentence`: both show the same α.
+# Largest relative duality gap; as in `notebook.sentence`, so both show the same α.
 TOLERANCE = 1e-5
-# What float32 can certify; derivatives are off by the square root of a gap.
+# The smallest gap that float32 certifies: errors of derivatives go with √gap.
 DERIVATIVE_TOLERANCE = 1e-6
 _MAX_STEPS = 2000
-# Tokens that go through the encoder together: as many as a CPU's caches like, or as an
-# accelerator needs to be busy. And rows that are solved together.
+# Tokens per encoder batch: few enough for the caches of a CPU, many enough to keep an
+# accelerator busy.
 _TOKENS = {"cpu": 2048}
 _TOKENS_ON_ACCELERATOR = 65536
+# Rows per solver batch.
 _ROWS = 256
 
 
 class Variants(NamedTuple):
-    """Altered forms of one window.
+    """Altered copies of one window.
 
     Attributes:
       token_ids: [variants, length] int32.
-      attention: [variants, length] bool, the tokens that are seen; the target always.
-      target: whose position and factor are asked for.
+      attention: [variants, length] bool, True for visible tokens; the target token
+        always is.
+      target: gives the token and the factor whose α is computed.
     """
 
     token_ids: np.ndarray
@@ -52,12 +55,12 @@ class Variants(NamedTuple):
 
 
 def replacing(target: target_lib.Target, kept: np.ndarray, *, by: int) -> Variants:
-    """Returns variants in which tokens are replaced.
+    """Returns variants with some tokens replaced and all tokens visible.
 
     Args:
       target: the token in its window.
-      kept: [variants, n] bool, over `target.places`.
-      by: token id that replaces the others.
+      kept: [variants, n] bool over `target.places`, True where a token is kept.
+      by: id of the token that replaces the others.
     """
     token_ids = target.replaced(kept, by=by)
     return Variants(token_ids, np.ones_like(token_ids, bool), target)
@@ -65,11 +68,19 @@ def replacing(target: target_lib.Target, kept: np.ndarray, *, by: int) -> Varian
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Probe:
-    """The model and the factors, at one layer; made by `open_probe`."""
+    """The model and the dictionary at one layer; create it with `open_probe`.
+
+    Attributes:
+      setup: model, tokeniser and settings of the run.
+      dictionary: [n_factors, d_model].
+      scale: scalar, the layer's entry of ``layer_scale``.
+      layer: layer of the hidden states.
+      solver: settings of the lasso solver.
+    """
 
     setup: setup.Setup
-    dictionary: jax.Array  # [n_factors, d_model]
-    scale: jax.Array  # scalar, of the layer
+    dictionary: jax.Array
+    scale: jax.Array
     layer: int
     solver: config_lib.SolverConfig
 
@@ -77,9 +88,10 @@ class Probe:
         """Returns α of each variant, [variants] float64 for each request.
 
         Raises:
-          InputError: hidden states that are not finite.
+          InputError: if hidden states are not finite.
         """
         found = [np.zeros(0)] * len(requests)
+        # Padding is masked, so it changes no α; batching by length keeps it short.
         for chosen in of_one_length([r.token_ids.shape[1] for r in requests]):
             joined = [self._padded(requests[i]) for i in chosen]
             alpha = self._solve(*(np.concatenate(a) for a in zip(*joined, strict=True)))
@@ -88,7 +100,8 @@ class Probe:
                 found[i] = part
         return found
 
-    def _padded(self, request):
+    def _padded(self, request: Variants) -> tuple[np.ndarray, ...]:
+        """Returns the arguments of `_solve`, padded to the compiled length."""
         n_variants, length = request.token_ids.shape
         padding = ((0, 0), (0, self.padded_length(length) - length))
         return (
@@ -99,18 +112,25 @@ class Probe:
         )
 
     def padded_length(self, length: int) -> int:
-        """Returns the length that a window of this length is compiled for."""
+        """Returns the length to which windows of this length are padded."""
         step = target_lib.LENGTH_STEP
         return min(
             -(-length // step) * step, self.setup.pretrained.config.max_positions
         )
 
     def rows_at_once(self, length: int) -> int:
-        """Returns how many windows of a length go through the encoder together."""
+        """Returns the number of windows of a length in an encoder batch."""
         tokens = _TOKENS.get(jax.default_backend(), _TOKENS_ON_ACCELERATOR)
         return max(1, tokens // length)
 
-    def _solve(self, token_ids, attention, position, factor):
+    def _solve(
+        self,
+        token_ids: np.ndarray,
+        attention: np.ndarray,
+        position: np.ndarray,
+        factor: np.ndarray,
+    ) -> np.ndarray:
+        """Returns α of the variants, [variants]."""
         size = self.rows_at_once(token_ids.shape[1])
         x = [
             (
@@ -121,22 +141,23 @@ class Probe:
             )
             for part, n in parts((token_ids, attention, position), size)
         ]
-        # To the host only now, so that the device is never kept waiting.
+        # Copied to the host only after all batches are dispatched, so that the device
+        # never waits.
         x = np.concatenate([np.asarray(rows)[:n] for rows, n in x])
         return self.solve(x, factor)
 
     def solve(self, x: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        """Returns α of hidden states.
+        """Returns α of one factor for each hidden state.
 
         Args:
-          x: [rows, d_model], scaled.
-          factor: [rows] int32.
+          x: [rows, d_model], scaled hidden states.
+          factor: [rows] int32, the factor asked for.
 
         Returns:
           [rows] float64.
 
         Raises:
-          InputError: hidden states that are not finite.
+          InputError: if hidden states are not finite.
         """
         found = []
         for (rows, factors), n in parts((x, factor), _ROWS):
@@ -146,7 +167,7 @@ class Probe:
         return np.concatenate(found)
 
     def derivatives(self, x: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        """Returns ∂α/∂x of the solution, [rows, d_model]; else as `solve`."""
+        """Returns ∂α/∂x at the solution, [rows, d_model]; arguments as in `solve`."""
         found = []
         for (rows, factors), n in parts((x, factor), _ROWS):
             codes = self._codes(rows, tolerance=DERIVATIVE_TOLERANCE)
@@ -156,7 +177,8 @@ class Probe:
             found.append(np.asarray(gradient)[:n])
         return np.concatenate(found)
 
-    def _codes(self, x, *, tolerance):
+    def _codes(self, x: np.ndarray, *, tolerance: float) -> jax.Array:
+        """Returns codes [rows, n_factors]; raises InputError if x is not finite."""
         codes, gap = _codes(
             x, self.dictionary, np.float32(tolerance), solver=self.solver
         )
@@ -171,20 +193,24 @@ class Probe:
 def open_probe(
     opened: setup.Setup, trained: dictionary_file.TrainedDictionary, *, layer: int
 ) -> Probe:
-    """Prepares a layer.
+    """Prepares the probe of one layer.
 
     Args:
       opened: model and settings of the run.
-      trained: its dictionary.
-      layer: one of the dictionary's.
+      trained: dictionary of the run.
+      layer: layer of the dictionary.
 
     Raises:
-      InputError: the dictionary has no such layer; says which it has.
+      InputError: if the dictionary has no such layer.
     """
     if layer not in trained.layers:
         raise InputError(f"Expected a layer of {trained.layers}, got {layer}.")
+    # The tolerances here are tighter than in training and need more steps.
     solver = dataclasses.replace(
-        trained.solver(opened.config.solver), max_steps=_MAX_STEPS
+        trained.solver(opened.config.solver),
+        max_steps=_MAX_STEPS,
+        # An eigen-decomposition for every batch of rows would cost more than it saves.
+        exact_lipschitz=False,
     )
     return Probe(
         setup=opened,
@@ -196,7 +222,7 @@ def open_probe(
 
 
 def of_one_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yields the numbers of windows that are padded to one length."""
+    """Yields the indices of windows that are padded to the same length."""
     step = target_lib.LENGTH_STEP
     padded = [-(-length // step) for length in lengths]
     for length in sorted(set(padded)):
@@ -206,13 +232,17 @@ def of_one_length(lengths: Sequence[int]) -> Iterator[list[int]]:
 def parts(
     arrays: Sequence[np.ndarray], size: int
 ) -> Iterator[tuple[list[np.ndarray], int]]:
-    """Yields parts of ``size`` rows of arrays, the last filled up, and what counts."""
+    """Splits arrays into parts of ``size`` rows, so that one shape is compiled.
+
+    Yields:
+      The parts, the last one padded, and the number of rows that are not padding.
+    """
     for start in range(0, len(arrays[0]), size):
         found = [array[start : start + size] for array in arrays]
         n = len(found[0])
         yield (
             [
-                # What fills up repeats a row: any row that can be computed will do.
+                # Padding repeats the last row, which is valid for every array.
                 np.pad(part, [(0, size - n)] + [(0, 0)] * (part.ndim - 1), mode="edge")
                 for part in found
             ],
@@ -221,33 +251,50 @@ def parts(
 
 
 @functools.partial(jax.jit, static_argnames=("layer",))
-def _hidden_states(encoder, token_ids, attention, position, scale, *, layer):
+def _hidden_states(
+    encoder: bert.Bert,
+    token_ids: jax.Array,
+    attention: jax.Array,
+    position: jax.Array,
+    scale: jax.Array,
+    *,
+    layer: int,
+) -> jax.Array:
+    """Returns the scaled hidden state x of each target token, [rows, d_model]."""
     words = one_position.word_embeddings(encoder, token_ids)
     x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
     return x / scale
 
 
 @functools.partial(jax.jit, static_argnames=("solver",))
-def _codes(x, dictionary, tolerance, *, solver):
-    # The tolerance is traced: values and derivatives share one compilation.
-    encoding = encode(
-        x,
-        dictionary,
-        l1_penalty=solver.l1_penalty,
-        solver=solver.solver,
-        tolerance=tolerance,
-        max_steps=solver.max_steps,
-    )
+def _codes(
+    x: jax.Array,
+    dictionary: jax.Array,
+    tolerance: jax.Array,
+    *,
+    solver: config_lib.SolverConfig,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns codes and duality gaps."""
+    # The tolerance is traced, so that values and derivatives share one compilation.
+    encoding = inference.infer(x, dictionary, solver=solver, tolerance=tolerance)
     return encoding.codes, encoding.gap
 
 
 @jax.jit
-def _derivatives(codes, x, factor, dictionary, l1_penalty):
-    def activations(x):
+def _derivatives(
+    codes: jax.Array,
+    x: jax.Array,
+    factor: jax.Array,
+    dictionary: jax.Array,
+    l1_penalty: float,
+) -> jax.Array:
+    """Returns ∂α/∂x at a solution, [rows, d_model]."""
+
+    def activations(x: jax.Array) -> jax.Array:
         solution = implicit.differentiable(codes, x, dictionary, l1_penalty=l1_penalty)
         return jnp.take_along_axis(solution, factor[:, None], axis=1)[:, 0]
 
-    # Rows do not depend on each other: one sum has all their derivatives.
+    # Rows are independent, so one backward pass yields the derivatives of all of them.
     alpha, pull = jax.vjp(activations, x)
     [gradient] = pull(jnp.ones_like(alpha))
     return gradient

@@ -4,9 +4,10 @@ Each function is one compiled program, whether called by itself or inside anothe
 `objective` for the mathematics.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import checks, objective
@@ -203,7 +204,7 @@ def _kkt_residual(
 
 def _penalties(
     l1_penalty: jax.Array | float, l2_penalty: jax.Array | float
-) -> tuple[jax.Array | np.ndarray, jax.Array | np.ndarray | None]:
+) -> tuple[Any, Any]:
     """Returns λ and μ in float32; None for a plain μ of 0, which costs nothing."""
     penalty = checks.in_float32("l1_penalty", l1_penalty)
     return penalty, checks.ridge_in_float32(l2_penalty)

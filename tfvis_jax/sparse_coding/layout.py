@@ -10,7 +10,8 @@ import jax
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import problem as problem_lib
 
-Tree = TypeVar("Tree")
+ByRow = TypeVar("ByRow")
+Shared = TypeVar("Shared")
 Result = TypeVar("Result")
 
 
@@ -48,10 +49,10 @@ def platform(array: jax.Array) -> str:
 
 
 def on_each_device(
-    solve: Callable[[problem_lib.Problem, Tree, Tree], Result],
+    solve: Callable[[problem_lib.Problem, ByRow, Shared], Result],
     problem: problem_lib.Problem,
-    by_row: Tree,
-    shared: Tree,
+    by_row: ByRow,
+    shared: Shared,
 ) -> Result:
     """Calls ``solve(problem, by_row, shared)`` with the rows of each device alone.
 

@@ -5,6 +5,9 @@ parametrised by λ. L0 falls as λ grows, so bisection on a sample of rows finds
 slow controller follows while the dictionary changes.
 """
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -56,9 +59,12 @@ def for_l0(
     highest = float(jnp.max(certificate.correlate(x, dictionary)))
     if not highest > 0:
         raise InputError("Expected rows that correlate with some factor, got none.")
+    l1_penalty, l0 = highest, 0.0
     for tolerance in _TOLERANCES:
-        l1_penalty, l0 = _bisect(
-            x, dictionary, target_l0=target_l0, highest=highest, tolerance=tolerance
+        l1_penalty, l0 = bisect(
+            functools.partial(_mean_l0, x, dictionary, tolerance=tolerance),
+            target_l0=target_l0,
+            highest=highest,
         )
         # L0 moves in jumps where there are few rows; the nearest is good enough then.
         if l0 >= (1 - _FAR) * target_l0:
@@ -70,29 +76,39 @@ def for_l0(
     )
 
 
-def _bisect(
-    x: jax.Array,
-    dictionary: jax.Array,
-    *,
-    target_l0: float,
-    highest: float,
-    tolerance: float,
+def bisect(
+    l0_at: Callable[[float], float], *, target_l0: float, highest: float
 ) -> tuple[float, float]:
-    """Returns the λ whose L0 came nearest to the target, and that L0."""
+    """Searches the λ at which codes have ``target_l0`` factors on average.
+
+    Args:
+      l0_at: maps λ to the mean number of active factors; falls as λ grows.
+      target_l0: what it should be.
+      highest: λ from which on all codes are zero.
+
+    Returns:
+      The λ whose L0 came nearest to the target, and that L0.
+    """
     low, high = _SMALLEST * highest, highest
     middle = 0.1 * highest
     found = []
     for _ in range(_BISECTIONS):
-        codes = encoding.encode(
-            x, dictionary, l1_penalty=middle, tolerance=tolerance
-        ).codes
-        found.append((middle, float(_l0(codes))))
-        l0 = found[-1][1]
+        l0 = l0_at(middle)
+        found.append((middle, l0))
         if abs(l0 / target_l0 - 1) <= _CLOSE:
             break
         low, high = (middle, high) if l0 > target_l0 else (low, middle)
         middle = (low * high) ** 0.5
     return min(found, key=lambda pair: abs(pair[1] - target_l0))
+
+
+def _mean_l0(
+    x: jax.Array, dictionary: jax.Array, l1_penalty: float, *, tolerance: float
+) -> float:
+    codes = encoding.encode(
+        x, dictionary, l1_penalty=l1_penalty, tolerance=tolerance
+    ).codes
+    return float(_l0(codes))
 
 
 @jax.jit

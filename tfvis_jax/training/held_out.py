@@ -1,5 +1,6 @@
 """Measures the held-out error during training, on a small, fixed sample of windows."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ from tfvis_jax.learning import inference
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.models import bert
 from tfvis_jax.runs import setup
-from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding import metrics, objective
 
 # Costs as much as one or two dictionary steps on all layers of a small BERT.
 _WINDOWS = 8
@@ -80,7 +81,7 @@ class HeldOut:
         """Returns the fraction of variance unexplained; None without held-out text."""
         if self._is_empty:
             return None
-        error, variance = _sums(
+        sums = _layer_sums(
             self._states,
             state.layer_scale,
             self._row_mask,
@@ -88,7 +89,7 @@ class HeldOut:
             state.l1_penalty,
             solver=self._solver,
         )
-        return float(error / variance)
+        return metrics.figures(_totals(*sums, n_factors=len(state.dictionary))).fvu
 
 
 def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:
@@ -107,7 +108,7 @@ def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:
 
 
 @functools.partial(jax.jit, static_argnames=("solver",))
-def _sums(
+def _layer_sums(
     hidden_states: jax.Array,
     layer_scale: jax.Array,
     row_mask: jax.Array,
@@ -115,11 +116,18 @@ def _sums(
     l1_penalty: jax.Array,
     *,
     solver: config_lib.SolverConfig,
-) -> tuple[jax.Array, jax.Array]:
-    """Returns Σ‖x − αD‖² and Σ‖x − mean of its layer‖²."""
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Returns what the FVU needs of `metrics.RowSums`, for each layer.
+
+    Rows are summed on the devices, so that every process holds the whole result.
+
+    Returns:
+      Number of rows [n_layers], Σ x [n_layers, d_model], Σ‖x‖² and Σ‖x − αD‖²
+      [n_layers].
+    """
     valid = row_mask.reshape(-1)
 
-    def of_layer(layer: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def of_layer(layer: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
         states, scale = layer
         x = states.reshape(-1, states.shape[-1]) / scale
         x = jnp.where(valid[:, None], x, 0)
@@ -127,10 +135,37 @@ def _sums(
             x, dictionary, solver=solver, l1_penalty=l1_penalty
         ).codes
         residual = x - objective.decode(codes, dictionary, like=x)
-        mean = jnp.sum(x, axis=0) / jnp.maximum(jnp.sum(valid), 1).astype(x.dtype)
-        centred = jnp.where(valid[:, None], x - mean[None, :], 0)
-        return jnp.sum(residual**2), jnp.sum(centred**2)
+        sums = metrics.row_sums(x, codes, residual, valid=valid)
+        return (
+            sums.n_rows,
+            sums.x,
+            jnp.sum(sums.squared_norm),
+            jnp.sum(sums.squared_error),
+        )
 
     # Layer by layer, which bounds the memory that the codes take.
-    error, variance = jax.lax.map(of_layer, (hidden_states, layer_scale))
-    return jnp.sum(error), jnp.sum(variance)
+    return jax.lax.map(of_layer, (hidden_states, layer_scale))
+
+
+def _totals(
+    n_rows: jax.Array,
+    x: jax.Array,
+    squared_norm: jax.Array,
+    squared_error: jax.Array,
+    *,
+    n_factors: int,
+) -> list[metrics.ReconstructionTotals]:
+    """Returns the totals of each layer, as far as the FVU needs them."""
+    zeros = metrics.ReconstructionTotals.zeros(d_model=x.shape[1], n_factors=n_factors)
+    return [
+        dataclasses.replace(
+            zeros,
+            n_rows=float(n),
+            x=np.asarray(total, np.float64),
+            squared_norm=float(norm),
+            squared_error=float(error),
+        )
+        for n, total, norm, error in zip(
+            *map(np.asarray, (n_rows, x, squared_norm, squared_error)), strict=True
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Dictionaries: what learning costs and what it recovers."""

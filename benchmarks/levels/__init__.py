@@ -1,0 +1,1 @@
+"""Levels of factors against labels that were made from text alone."""

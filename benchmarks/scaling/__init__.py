@@ -1,0 +1,1 @@
+"""Scale: many rows, many devices, and training that is killed and resumed."""

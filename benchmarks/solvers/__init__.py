@@ -1,0 +1,1 @@
+"""Solvers beside each other and beside other software: speed, gap, scaling."""

@@ -1,0 +1,159 @@
+"""Fits and measures every method, one after the other; resumes what was stopped."""
+
+import dataclasses
+import itertools
+import math
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tfvis_jax import files
+from tfvis_jax.comparison import data as data_lib
+from tfvis_jax.comparison import methods, report
+from tfvis_jax.errors import InputError
+from tfvis_jax.evaluation import loss_recovered
+from tfvis_jax.reporting import outputs
+
+Row = dict[str, Any]
+
+
+def compare(
+    data: data_lib.Data,
+    config: methods.ComparisonConfig,
+    *,
+    out: pathlib.Path,
+    header: dict[str, Any],
+    untrained: Callable[[], data_lib.Data] | None = None,
+    progress: Callable[[str], None] = lambda what: None,
+) -> dict[str, Any]:
+    """Compares dictionaries on the same rows.
+
+    The JSON, a Markdown table and a plot are written after every row of the table. The
+    rows that ``out`` already holds are kept and not fitted again.
+
+    Args:
+      data: rows to learn from and to measure on.
+      config: what to compare.
+      out: JSON to write, with the table (.md) and the plot (.png) beside it.
+      header: of the JSON, from `environment.describe`.
+      untrained: loads the hidden states of the same text in a model with random
+        weights; called only for the method "random_encoder".
+      progress: called with lines of text.
+
+    Returns:
+      The content of the JSON.
+
+    Raises:
+      InputError: ``out`` does not end in .json, or holds a comparison of other rows or
+        settings; or "random_encoder" is asked for without ``untrained``.
+    """
+    if out.suffix != ".json":
+        raise InputError(f"Expected --out to end in .json, got {out}.")
+    if methods.RANDOM_ENCODER in config.methods and untrained is None:
+        raise InputError(
+            f"Expected a run with {methods.RANDOM_ENCODER}: it needs a model."
+        )
+    document = header | {
+        "source": data.source,
+        "config": dataclasses.asdict(config),
+        "n_rows": len(data.x),
+        "n_held_out_rows": len(data.held_out),
+        "loss_windows": data.loss_windows,
+        "rows": [],
+    }
+    document["rows"] = _finished_rows(out, document, progress=progress)
+    wanted = itertools.product(config.methods, config.target_l0, config.seeds)
+    total = len(set(wanted) - {_key(row) for row in document["rows"]})
+    start = time.monotonic()
+    rows = _measured(data, config, document["rows"], untrained, progress=progress)
+    for done, row in enumerate(rows, start=1):
+        others = [other for other in document["rows"] if _key(other) != _key(row)]
+        document["rows"] = [*others, row]
+        spent = time.monotonic() - start
+        left = max(0, spent / done * (total - done))
+        progress(
+            f"  FVU {row['fvu']:.4f} at L0 {row['l0']:.1f}, {row['alive']:.1%} alive, "
+            f"{row['seconds']:.0f} s. {done} of {total} rows after "
+            f"{spent / 60:.1f} minutes, perhaps {left / 60:.0f} to go"
+        )
+        text = report.table(document)
+        outputs.write(out, document, text, draw=report.draw, announce=False)
+    return document
+
+
+def _measured(
+    data: data_lib.Data,
+    config: methods.ComparisonConfig,
+    done: list[Row],
+    untrained: Callable[[], data_lib.Data] | None,
+    *,
+    progress: Callable[[str], None],
+) -> Iterator[Row]:
+    """Yields rows of the table."""
+    for candidate in methods.candidates(data.x, config, done=done, progress=progress):
+        found = data.loss(candidate) if data.loss else None
+        yield methods.measure(candidate, data.held_out) | _losses(found)
+    if methods.RANDOM_ENCODER not in config.methods or untrained is None:
+        return
+    finished = [
+        row | {"method": "sparse_coding"}
+        for row in done
+        if row["method"] == methods.RANDOM_ENCODER
+    ]
+    data = untrained()
+    for candidate in methods.candidates(
+        data.x,
+        dataclasses.replace(config, methods=("sparse_coding",)),
+        done=finished,
+        progress=lambda what: progress(f"untrained model: {what}"),
+    ):
+        row = methods.measure(candidate, data.held_out) | _losses(None)
+        yield row | {"method": methods.RANDOM_ENCODER}
+
+
+def _losses(found: loss_recovered.Recovered | None) -> Row:
+    return {
+        "loss_recovered": None if found is None else _json_number(found.all),
+        "loss_recovered_per_layer": (
+            None
+            if found is None
+            else [_json_number(share) for share in found.per_layer]
+        ),
+    }
+
+
+def _finished_rows(
+    out: pathlib.Path, document: dict[str, Any], *, progress: Callable[[str], None]
+) -> list[Row]:
+    """Returns the rows of a comparison that was stopped."""
+    if not out.is_file():
+        return []
+    older = files.read_json(out)
+    if _settings(older) != _settings(document):
+        raise InputError(
+            f"{out} holds a comparison of other rows or settings; name another --out, "
+            "or remove it."
+        )
+    progress(f"{len(older['rows'])} rows are in {out} already")
+    return older["rows"]
+
+
+def _settings(document: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Returns what decides a row of the table, whatever other rows were asked for."""
+    names = ("source", "n_rows", "n_held_out_rows", "loss_windows")
+    config = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in document.get("config", {}).items()
+        if name not in ("methods", "seeds")
+    }
+    return [document.get(name) for name in names], config
+
+
+def _key(row: Row) -> tuple[str, int, int]:
+    return row["method"], row["target_l0"], row["seed"]
+
+
+def _json_number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value

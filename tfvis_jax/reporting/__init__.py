@@ -1,0 +1,1 @@
+"""How measurements are reported: where they were made, tables, plots, files."""
