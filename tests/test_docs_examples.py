@@ -15,6 +15,7 @@ _OF_THE_TOY_RUN = {
     "layer=6": "layer=1",
     "n=500": "n=20",
     "sentence.x[4]": "sentence.x[1]",
+    "n=500": "n=20",
 }
 
 

@@ -1,4 +1,4 @@
-"""The shapes in the signatures of public functions are those of what goes in and out."""
+"""Public functions take and return arrays of the shapes in their signatures."""
 
 import beartype
 import jax
@@ -87,7 +87,7 @@ def test_traced_arrays_fit():
 
 def test_the_penalty_for_an_l0_is_a_scalar():
     x, dictionary = _problem()
-    assert for_l0(x, dictionary, target_l0=3) > 0
+    assert for_l0(x, dictionary, target_l0=3.0) > 0
 
 
 @pytest.mark.parametrize(
