@@ -13,7 +13,6 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _OF_THE_TOY_RUN = {
     "factor(101)": "factor(2)",
     "layer=6": "layer=1",
-    "n=500": "n=20",
     "sentence.x[4]": "sentence.x[1]",
     "n=500": "n=20",
 }
