@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import problems
 import pytest
+import scipy.sparse
 
 from tfvis_jax import config, errors, sparse_coding
 from tfvis_jax.sparse_coding import objective
@@ -233,3 +234,39 @@ def test_rows_too_small_for_a_certificate_get_none(solver):
     got = _jitted(solver)(scale * x, dictionary, scale * 0.2)
     assert got.converged.tolist() == [True, False, False]
     assert np.isnan(got.gap[1:]).all()
+
+
+def _uses(x, dictionary, codes):
+    """Calls of every function that takes arrays, by name."""
+    penalty = {"l1_penalty": 0.2}
+    return {
+        "encode": lambda: sparse_coding.encode(x, dictionary, **penalty),
+        "refit": lambda: sparse_coding.refit(x, dictionary, codes),
+        "pursue": lambda: sparse_coding.pursue(x, dictionary, k=2),
+        "decode": lambda: sparse_coding.decode(codes, dictionary),
+        "correlate": lambda: sparse_coding.correlate(x, dictionary),
+        "gap": lambda: sparse_coding.duality_gap(x, dictionary, codes, **penalty),
+        "kkt": lambda: sparse_coding.kkt_residual(x, dictionary, codes, **penalty),
+        "objective": lambda: sparse_coding.lasso_objective(
+            x, dictionary, codes, **penalty
+        ),
+    }
+
+
+@pytest.mark.parametrize("use", ["decode", "correlate", "objective", "encode"])
+def test_numbers_in_another_byte_order_are_not_misread(use):
+    x, dictionary = _problem()
+    codes = np.ones((9, 70), np.float32)
+    # A program compiled for the machine's order would run on the other's bytes.
+    assert jnp.isfinite(jax.tree.leaves(_uses(x, dictionary, codes)[use]())[0]).all()
+    swapped = (array.astype(">f4") for array in (x, dictionary, codes))
+    with pytest.raises(errors.InputError, match=r"byte order.*>f4.*astype"):
+        _uses(*swapped)[use]()
+
+
+@pytest.mark.parametrize("use", list(_uses(None, None, None)))
+def test_sparse_matrices_are_refused(use):
+    arrays = *_problem(), np.ones((9, 70), np.float32)
+    sparse = (scipy.sparse.csr_array(array) for array in arrays)
+    with pytest.raises(errors.InputError, match=r"dense array, got csr_array"):
+        _uses(*sparse)[use]()

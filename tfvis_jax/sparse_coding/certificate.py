@@ -23,7 +23,6 @@ from tfvis_jax.sparse_coding.arrays import (
 from tfvis_jax.sparse_coding.compilation import compiled
 
 
-@compiled()
 def decode(codes: Codes, dictionary: Factors) -> Reconstructions:
     """Returns the sums αD, [batch, d_model], in float32.
 
@@ -36,11 +35,17 @@ def decode(codes: Codes, dictionary: Factors) -> Reconstructions:
     Raises:
       InputError: shapes do not fit.
     """
+    checks.check_real(codes=codes, dictionary=dictionary)
     if codes.ndim != 2 or dictionary.ndim != 2 or codes.shape[1] != len(dictionary):
         raise InputError(
             "Expected `codes` of shape [batch, n_factors] and `dictionary` of shape "
             f"[n_factors, d_model], got {codes.shape} and {dictionary.shape}."
         )
+    return _decode(codes, dictionary)
+
+
+@compiled()
+def _decode(codes: Codes, dictionary: Factors) -> Reconstructions:
     codes, dictionary = (jnp.asarray(a, jnp.float32) for a in (codes, dictionary))
     rows, columns = (jax.typeof(a).sharding for a in (codes, dictionary))
     return jnp.einsum(
@@ -52,7 +57,6 @@ def decode(codes: Codes, dictionary: Factors) -> Reconstructions:
     )
 
 
-@compiled()
 def correlate(rows: Rows, dictionary: Factors) -> NewCodes:
     """Returns ⟨d_f, r⟩ for every row r and factor, [batch, n_factors], in float32.
 
@@ -64,6 +68,11 @@ def correlate(rows: Rows, dictionary: Factors) -> NewCodes:
       InputError: shapes do not fit.
     """
     checks.check_shapes(rows, dictionary)
+    return _correlate(rows, dictionary)
+
+
+@compiled()
+def _correlate(rows: Rows, dictionary: Factors) -> jax.Array:
     return objective.correlate(*_in_float32(rows, dictionary))
 
 
@@ -87,6 +96,7 @@ def lasso_objective(
     Raises:
       InputError: shapes do not fit.
     """
+    checks.check_shapes(x, dictionary, codes=codes)
     penalties = _penalties(l1_penalty, l2_penalty)
     return _lasso_objective(x, dictionary, codes, *penalties)
 
@@ -132,6 +142,7 @@ def duality_gap(
     Raises:
       InputError: shapes do not fit.
     """
+    checks.check_shapes(x, dictionary, codes=codes)
     penalties = _penalties(l1_penalty, l2_penalty)
     return _duality_gap(x, dictionary, codes, *penalties, non_negative=non_negative)
 
@@ -185,6 +196,7 @@ def kkt_residual(
     Raises:
       InputError: shapes do not fit.
     """
+    checks.check_shapes(x, dictionary, codes=codes)
     penalties = _penalties(l1_penalty, l2_penalty)
     return _kkt_residual(x, dictionary, codes, *penalties, non_negative=non_negative)
 
@@ -226,7 +238,6 @@ def _with_residual(
     l1_penalty: jax.Array | float,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Returns the arrays in float32, with x − αD."""
-    checks.check_shapes(x, dictionary, codes=codes)
     checks.check_numbers(codes.shape, {"l1_penalty": l1_penalty})
     x, dictionary, codes = _in_float32(x, dictionary, codes)
     residual = x - objective.decode(codes, dictionary, like=x)

@@ -80,8 +80,7 @@ def check_shapes(x: Any, dictionary: Any, **codes: Any) -> None:
       dictionary: [n_factors, d_model].
       **codes: [batch, n_factors] or None, by the name that the caller knows them by.
     """
-    _check_real("x", x)
-    _check_real("dictionary", dictionary)
+    check_real(x=x, dictionary=dictionary)
     if x.ndim != 2 or dictionary.ndim != 2 or x.shape[1] != dictionary.shape[1]:
         raise InputError(
             "Expected `x` of shape [batch, d_model] and `dictionary` of shape "
@@ -96,7 +95,7 @@ def check_shapes(x: Any, dictionary: Any, **codes: Any) -> None:
     for name, array in codes.items():
         if array is None:
             continue
-        _check_real(name, array)
+        check_real(**{name: array})
         if array.shape != shape:
             raise InputError(f"Expected `{name}` of shape {shape}, got {array.shape}.")
 
@@ -286,6 +285,12 @@ def _check_range(name: str, value: Any, least: float, largest: float) -> None:
         )
 
 
+def check_real(**arrays: Any) -> None:
+    """Raises InputError where something is no dense array of real numbers, by name."""
+    for name, array in arrays.items():
+        _check_real(name, array)
+
+
 def _check_real(name: str, array: Any) -> None:
     kind = getattr(array, "dtype", None)
     if kind is None or not _is_real(kind):
@@ -293,9 +298,25 @@ def _check_real(name: str, array: Any) -> None:
         raise InputError(
             f"Expected `{name}` to be an array of real numbers, got {what}."
         )
+    # A compiled program would take the bytes for numbers in the machine's order.
+    if not getattr(kind, "isnative", True):
+        raise InputError(
+            f"Expected `{name}` in the byte order of this machine, got {kind}; convert "
+            "it with `.astype(np.float32)`."
+        )
+    # Sparse matrices have a type and a shape as well.
+    if not hasattr(array, "__array__"):
+        raise InputError(
+            f"Expected `{name}` to be a dense array, got {type(array).__name__}; "
+            "convert it with `.toarray()`."
+        )
 
 
 @functools.cache
 def _is_real(kind: Any) -> bool:
     kinds = (jnp.floating, jnp.integer, jnp.bool_)
-    return any(jnp.issubdtype(kind, real) for real in kinds)
+    try:
+        return any(jnp.issubdtype(kind, real) for real in kinds)
+    except TypeError:
+        # A type of another library.
+        return False
