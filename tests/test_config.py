@@ -152,3 +152,8 @@ def test_the_paper_preset_has_the_published_constants():
     assert settings.solver.max_steps == 500
     assert settings.dictionary.n_factors == 2000
     assert not settings.corpus.special_tokens
+
+
+def test_a_string_of_paths_is_refused():
+    with pytest.raises(InputError, match=r"tuple of paths.*write \('./text',\)"):
+        config.CorpusConfig(paths="./text")

@@ -6,6 +6,7 @@ line are both made of it.
 
 import dataclasses
 import math
+import numbers
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -50,10 +51,14 @@ class Setting:
                 f"Expected `{name}` to be one of {', '.join(self.choices)}; got "
                 f"{value!r}."
             )
-        finite = not isinstance(value, float) or math.isfinite(value)
-        if not finite or not all(holds(value, at) for _, holds, at in self._bounds()):
+        bounds = self._bounds()
+        if not bounds and not isinstance(value, float):
+            return
+        finite = isinstance(value, numbers.Real) and math.isfinite(value)
+        if not finite or not all(holds(value, at) for _, holds, at in bounds):
             raise InputError(
-                f"Expected `{name}` to be a finite number {self.bounds()}; got {value}."
+                f"Expected `{name}` to be a finite number {self.bounds()}; got "
+                f"{value!r}."
             )
 
     def _bounds(self) -> list[tuple[str, Callable[[Any, Any], bool], float]]:
@@ -92,6 +97,13 @@ def check(piece: Any) -> None:
     """Refuses settings out of bounds; for `__post_init__`."""
     for name, known in settings_of(piece).items():
         known.check(name, getattr(piece, name))
+    for field in dataclasses.fields(piece):
+        value = getattr(piece, field.name)
+        whole = value is None or isinstance(value, numbers.Integral)
+        if field.type in (int, int | None) and not whole:
+            raise InputError(
+                f"Expected `{field.name}` to be a whole number, got {value!r}."
+            )
 
 
 def check_storage(name: str, value: str | None) -> None:

@@ -66,6 +66,12 @@ class CorpusConfig:
     )
 
     def __post_init__(self) -> None:
+        if isinstance(self.paths, str):
+            # It would be taken for paths of one letter each.
+            raise InputError(
+                "Expected `paths` to be a tuple of paths, got the string "
+                f"{self.paths!r}; write ({self.paths!r},)."
+            )
         if not self.paths:
             raise InputError("Expected at least one text file, folder or glob.")
         check(self)
