@@ -91,8 +91,9 @@ def _factors(
     )
 
     def read(numbers: np.ndarray) -> np.ndarray:
-        rows = x[chosen[np.maximum(numbers - 1, 0)]] - mean
-        rows[numbers == 0] = mean
+        rows = np.tile(mean, (len(numbers), 1))
+        others = numbers > 0
+        rows[others] = x[chosen[numbers[others] - 1]] - mean
         return rows
 
     rows = sharding.read_by_factor(mesh, read, shape=(n_factors, d_model))
