@@ -177,3 +177,38 @@ def test_buffers_are_never_twice_the_matrix():
 def test_jax_rows_are_taken():
     found = batches.encode_rows(jax.numpy.asarray(X), DICTIONARY, **SETTINGS)
     assert found.codes.shape == (150, 24)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": scipy.sparse.csr_array(X)}, "`rows` to be a dense array"),
+        (
+            {"rows": X.astype(np.complex64)},
+            "`rows`.*got one of complex64",
+        ),
+        ({"rows": X.astype(str)}, "`rows`.*real numbers, got one of <U"),
+        ({"rows": [["a"] * 8]}, "`rows`.*real numbers"),
+        ({"rows": [[1.0, 2.0], [3.0]]}, "`rows`.*real numbers, got list"),
+        ({"dictionary": scipy.sparse.csr_array(DICTIONARY)}, "`dictionary`.*dense"),
+        ({"dictionary": DICTIONARY * 1j}, "`dictionary`.*real numbers"),
+        ({"batch_rows": 2.5}, "`batch_rows` to be a whole number"),
+        ({"batch_rows": "64"}, "`batch_rows` to be a whole number"),
+        ({"scale": None}, "`scale` positive and finite"),
+        ({"scale": 1e-50}, "`scale` positive and finite"),
+    ],
+)
+def test_what_is_no_array_or_number_is_refused(changes, message):
+    arguments = {"rows": X, "dictionary": DICTIONARY, **SETTINGS} | changes
+    with pytest.raises(InputError, match=message):
+        batches.encode_rows(**arguments)
+
+
+def test_rows_in_any_byte_order_and_lists_are_the_same_rows():
+    expected = batches.encode_rows(X, DICTIONARY, **SETTINGS).codes
+    for rows in (X.astype(">f4"), X.tolist(), X.astype(object)):
+        found = batches.encode_rows(rows, DICTIONARY.astype(">f8"), **SETTINGS)
+        np.testing.assert_array_equal(found.codes, expected)
+    traced = jax.jit(lambda x: batches.encode_rows(x, DICTIONARY, **SETTINGS).codes)
+    with pytest.raises(InputError, match="got a traced array"):
+        traced(X)

@@ -163,3 +163,19 @@ def test_everything_works_without_scikit_learn(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "(40, 6)" in done.stdout and "did not converge" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "dictionary", [DICTIONARY[0], DICTIONARY[None], None, "abc", [[1.0, 2.0], [3.0]]]
+)
+def test_what_is_no_dictionary_is_refused(dictionary):
+    coder = SparseCoder(dictionary, l1_penalty=0.3)
+    for use in (coder.fit, coder.transform):
+        with pytest.raises(InputError, match="Expected `dictionary`"):
+            use(X)
+
+
+def test_rows_that_are_not_numbers_are_refused():
+    for rows in (np.array([["a"] * 8], object), [[1.0, 2.0], [3.0]]):
+        with pytest.raises(InputError, match="rows of numbers"):
+            _coder().transform(rows)

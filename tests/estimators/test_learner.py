@@ -124,3 +124,30 @@ def test_nothing_is_there_before_it_is_fitted():
 def test_bad_settings_are_refused_by_fit(settings, message):
     with pytest.raises(InputError, match=message):
         _learner(**settings).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n_factors", 2.5, "whole number"),
+        ("n_factors", "12", "finite number"),
+        ("l1_penalty", "a", "finite number"),
+        ("tolerance", None, "finite number"),
+        ("rows_per_step", 2.5, "whole number"),
+        ("rows_per_step", None, "whole number"),
+        ("num_passes", 2.5, "whole number"),
+        ("random_state", "a", "whole number"),
+        ("random_state", -1, "whole number"),
+    ],
+)
+def test_settings_of_another_kind_are_refused_by_name(name, value, message):
+    learner = _learner(target_l0=None).set_params(**{name: value})
+    with pytest.raises(InputError, match=f"`{name}` to be a {message}"):
+        learner.fit(X)
+
+
+def test_one_factor_is_the_direction_of_all_rows():
+    direction = np.ones(16, np.float32) / 4
+    x = np.linspace(1, 2, 64, dtype=np.float32)[:, None] * direction
+    learner = DictionaryLearning(n_factors=1, solver="spectral", num_passes=3).fit(x)
+    np.testing.assert_allclose(learner.components_, direction[None], atol=1e-5)

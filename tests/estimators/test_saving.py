@@ -7,6 +7,7 @@ import pytest
 import safetensors.numpy
 from problems import sums_of_factors
 
+from tfvis_jax import sparse_coding
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import DictionaryLearning, SparseCoder
 
@@ -79,3 +80,29 @@ def test_files_of_something_else_are_refused(tmp_path):
     _learner().save(tmp_path / "learner")
     with pytest.raises(InputError, match=r"DictionaryLearning\.load"):
         SparseCoder.load(tmp_path / "learner")
+
+
+def test_a_penalty_of_for_l0_is_learnt_with_and_saved(tmp_path):
+    l1_penalty = sparse_coding.for_l0(X, DICTIONARY, target_l0=3)
+    coder = SparseCoder(DICTIONARY, l1_penalty=l1_penalty)
+    coder.save(tmp_path / "coder")
+    assert SparseCoder.load(tmp_path / "coder").l1_penalty == float(l1_penalty)
+    learner = _learner().set_params(l1_penalty=l1_penalty).fit(X)
+    assert learner.l1_penalty_ == float(l1_penalty)
+
+
+def test_what_was_changed_after_fitting_does_not_spoil_the_file(tmp_path):
+    learner = _learner().fit(X)
+    learner.set_params(n_factors=5, target_l0=3.0)
+    with pytest.raises(InputError, match="got both"):
+        learner.fit(X)
+    learner.set_params(target_l0=None)
+    with pytest.raises(InputError, match="finite"):
+        learner.fit(np.full((4, 7), np.nan))
+    learner.set_params(l1_penalty=0.1, target_l0=3.0).save(tmp_path / "learner")
+    loaded = DictionaryLearning.load(tmp_path / "learner")
+    assert (loaded.n_factors, loaded.n_features_in_) == (5, 8)
+    np.testing.assert_array_equal(loaded.transform(X), learner.transform(X))
+    learner.set_params(n_factors=12, target_l0=None).partial_fit(X)
+    with pytest.raises(InputError, match="expecting 8 features"):
+        learner.partial_fit(X[:, :7])

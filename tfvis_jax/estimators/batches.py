@@ -7,6 +7,7 @@ batches are in memory at once, whatever the number of rows.
 """
 
 import functools
+import numbers
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.estimators import csr
+from tfvis_jax.estimators import csr, real_arrays
 from tfvis_jax.sparse_coding import Encoding, Solver, checks, encode, registry
 
 OUTPUTS = ("dense", "sparse")
@@ -183,6 +184,8 @@ def device_batches(
     A batch is yielded after the next one was started, so that waiting for it leaves the
     device busy. Arguments and errors are those of `encode_batches`.
     """
+    rows = real_arrays.as_real("rows", rows)
+    dictionary = real_arrays.as_real("dictionary", dictionary)
     dictionary = jnp.asarray(dictionary, jnp.float32)
     # A row of the same kind stands for those that have not been read yet.
     checks.check_lasso(
@@ -192,10 +195,12 @@ def device_batches(
         tolerance=tolerance,
         max_steps=max_steps,
     )
-    if batch_rows is not None and not batch_rows >= 1:
-        raise InputError(f"Expected `batch_rows` >= 1 or None, got {batch_rows}.")
-    if not 0 < scale < np.inf:
-        raise InputError(f"Expected `scale` positive and finite, got {scale}.")
+    if batch_rows is not None:
+        checks.check_count("batch_rows", batch_rows)
+    if not (isinstance(scale, numbers.Real) and 0 < np.float32(scale) < np.inf):
+        raise InputError(
+            f"Expected `scale` positive and finite in float32, got {scale!r}."
+        )
     size = _batch_size(len(rows), len(dictionary), batch_rows)
     chosen = registry.solver(
         solver,

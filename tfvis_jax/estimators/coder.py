@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.estimators import transformer
+from tfvis_jax.estimators import real_arrays, transformer
 from tfvis_jax.estimators.batches import read
 from tfvis_jax.sparse_coding import Solver
 
@@ -82,7 +82,13 @@ class SparseCoder(transformer.Transformer):
     @property
     def components_(self) -> np.ndarray:
         """The dictionary, [n_factors, n_features] float32."""
-        return np.asarray(self.dictionary, np.float32)
+        dictionary = real_arrays.as_real("dictionary", self.dictionary)
+        if dictionary.ndim != 2:
+            raise InputError(
+                "Expected `dictionary` of shape [n_factors, n_features], got shape "
+                f"{dictionary.shape}."
+            )
+        return np.asarray(dictionary, np.float32)
 
     def _dictionary(self) -> np.ndarray:
         return self.components_

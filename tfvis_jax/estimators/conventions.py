@@ -122,11 +122,14 @@ class Estimator:
                 f"Expected dense rows, got a sparse {type(rows).__name__}; convert it "
                 "with `.toarray()`."
             )
-        array = np.asarray(rows)
+        try:
+            array = np.asarray(rows)
+            if array.dtype.kind == "O":
+                array = array.astype(np.float64)
+        except ValueError as error:
+            raise InputError(f"Expected rows of numbers: {error}.") from error
         if array.dtype.kind == "c":
             raise InputError("Complex data not supported: expected real rows.")
-        if array.dtype.kind == "O":
-            array = array.astype(np.float64)
         if array.dtype.kind not in "biuf":
             raise InputError(f"Expected rows of numbers, got {array.dtype}.")
         if array.ndim != 2:

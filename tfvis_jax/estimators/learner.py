@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import operator
 from typing import Any, Self
 
 import jax
@@ -13,6 +14,7 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import batches, transformer
 from tfvis_jax.learning import learn
 from tfvis_jax.learning import state as state_lib
+from tfvis_jax.sparse_coding import checks
 
 _SOLVER = config_lib.SolverConfig()
 _DICTIONARY = config_lib.DictionaryConfig()
@@ -143,9 +145,11 @@ class DictionaryLearning(transformer.Transformer):
         """
         solver, sparsity, dictionary = self._configs()
         is_first = not hasattr(self, "_state")
-        rows = self._check_rows(X, n_features=None if is_first else self.n_features_in_)
-        scale = self._measure_scale(rows) if is_first else self.scale_
         before = None if is_first else self._state
+        # Of the state, since a later `fit` may have failed on rows of another width.
+        d_model = None if before is None else before.dictionary.shape[1]
+        rows = self._check_rows(X, n_features=d_model)
+        scale = self._measure_scale(rows) if is_first else self.scale_
         if before is not None and len(before.dictionary) != self.n_factors:
             raise InputError(
                 f"Expected `n_factors` to stay {len(before.dictionary)} in "
@@ -190,15 +194,13 @@ class DictionaryLearning(transformer.Transformer):
             )
         if self.scale not in ("rms", None):
             raise InputError(f'Expected `scale` "rms" or None, got {self.scale!r}.')
-        if not self.rows_per_step >= 1:
-            raise InputError(
-                f"Expected `rows_per_step` >= 1, got {self.rows_per_step}."
-            )
-        if self.num_passes is not None and not self.num_passes >= 1:
-            raise InputError(
-                f"Expected `num_passes` >= 1 or None, got {self.num_passes}."
-            )
+        checks.check_count("rows_per_step", self.rows_per_step)
+        if self.num_passes is not None:
+            checks.check_count("num_passes", self.num_passes)
         l1_penalty = _SOLVER.l1_penalty if self.l1_penalty is None else self.l1_penalty
+        if isinstance(l1_penalty, jax.Array) and not l1_penalty.ndim:
+            # Of `for_l0`; settings have to be hashable.
+            l1_penalty = float(l1_penalty)
         solver = config_lib.SolverConfig(
             solver=self.solver,
             l1_penalty=l1_penalty,
@@ -238,6 +240,9 @@ class DictionaryLearning(transformer.Transformer):
         fitted = super()._fitted()
         if not hasattr(self, "_state"):
             return fitted
+        # Settings and a `fit` that failed may say otherwise.
+        n_factors, d_model = self.components_.shape
+        fitted |= {"n_factors_": n_factors, "n_features_in_": d_model}
         # The state holds these three.
         for name in ("components_", "l1_penalty_", "n_steps_"):
             fitted.pop(name)
@@ -247,16 +252,16 @@ class DictionaryLearning(transformer.Transformer):
 
     def _restore(self, fitted: dict[str, Any]) -> None:
         saved = {name: fitted.pop(name) for name in list(fitted) if "." in name}
+        n_factors = fitted.pop("n_factors_", self.n_factors)
         super()._restore(fitted)
         if not saved:
             return
-        _, _, dictionary = self._configs()
         shapes, structure = jax.tree.flatten(
             state_lib.abstract(
-                n_factors=self.n_factors,
+                n_factors=n_factors,
                 d_model=self.n_features_in_,
                 n_layers=1,
-                config=dictionary,
+                config=_DICTIONARY,
             )
         )
         leaves = [
@@ -275,4 +280,13 @@ def _seed(
         return int(random_state.randint(2**31 - 1))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
-    return int(random_state)
+    try:
+        seed = operator.index(random_state)
+    except TypeError:
+        seed = -1
+    if seed < 0:
+        raise InputError(
+            "Expected `random_state` to be a whole number of 0 or more, a NumPy "
+            f"generator or None, got {random_state!r}."
+        )
+    return seed

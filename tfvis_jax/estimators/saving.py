@@ -5,6 +5,7 @@ import os
 import pathlib
 from typing import Any, Self
 
+import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -108,6 +109,7 @@ class Saved(conventions.Estimator):
 
 
 def _as_number(value: Any) -> Any:
-    if isinstance(value, np.generic):
+    # JAX's scalars too, such as λ of `for_l0`.
+    if isinstance(value, np.generic | jax.Array) and not np.ndim(value):
         return value.item()
     raise TypeError(f"a {type(value).__name__} is not")

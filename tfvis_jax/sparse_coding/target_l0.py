@@ -6,6 +6,7 @@ slow controller follows while the dictionary changes.
 """
 
 import functools
+import numbers
 from collections.abc import Callable
 
 import jax
@@ -52,8 +53,8 @@ def for_l0(
       InputError: no λ gives so many factors, or ``target_l0`` is not positive, or there
         are no rows.
     """
-    if not target_l0 > 0:
-        raise InputError(f"Expected `target_l0` above 0, got {target_l0}.")
+    if not (isinstance(target_l0, numbers.Real | jax.Array) and target_l0 > 0):
+        raise InputError(f"Expected `target_l0` above 0, got {target_l0!r}.")
     if not len(x):
         raise InputError("Expected some rows to find λ on, got none.")
     x, dictionary = jnp.asarray(x), jnp.asarray(dictionary)
