@@ -86,3 +86,28 @@ def test_bad_rows_are_refused():
     x[3, 2] = np.nan
     with pytest.raises(InputError, match="finite"):
         learn(x, solver=SOLVER, dictionary=DICTIONARY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": [[1.0, 2.0]]}, "array of real rows.*got list"),
+        ({"x": np.ones((4, 3), complex)}, "array of real rows.*got complex128"),
+        ({"rows_per_step": 0}, "`rows_per_step` to be a whole number"),
+        ({"num_passes": 0}, "`num_passes` to be a whole number"),
+        ({"seed": -1}, "`seed` a whole number"),
+        ({"scale": -1.0}, "`scale` positive"),
+    ],
+)
+def test_arguments_that_make_no_problem_are_refused_by_name(changes, message):
+    x, _ = _planted(50)
+    arguments = {"x": x, "solver": SOLVER, "dictionary": DICTIONARY} | changes
+    with pytest.raises(InputError, match=message):
+        learn(arguments.pop("x"), **arguments)
+
+
+def test_a_bad_row_is_named_by_its_place_in_the_file():
+    x, _ = _planted(300)
+    x[271, 2] = np.nan
+    with pytest.raises(InputError, match=r"in row 271;"):
+        learn(x, solver=SOLVER, dictionary=DICTIONARY, rows_per_step=100)

@@ -5,6 +5,7 @@ hidden states already, and for comparisons on equal rows.
 """
 
 import math
+import numbers
 from collections.abc import Callable, Iterator
 
 import jax
@@ -57,15 +58,25 @@ def learn(
     Raises:
       InputError: there are no rows, or some are not finite.
     """
-    if x.ndim != 2 or not len(x):
-        raise InputError(f"Expected rows of shape [rows, d_model], got {x.shape}.")
+    shape = getattr(x, "shape", None)
+    if shape is None or len(shape) != 2 or not len(x) or np.iscomplexobj(x):
+        got = type(x).__name__ if shape is None else f"{x.dtype} of shape {shape}"
+        raise InputError(
+            f"Expected an array of real rows, of shape [rows, d_model], got {got}."
+        )
+    checks.check_count("rows_per_step", rows_per_step)
+    checks.check_count("num_passes", num_passes)
+    if not isinstance(seed, numbers.Integral) or seed < 0:
+        raise InputError(f"Expected `seed` a whole number of 0 or more, got {seed!r}.")
+    if not (isinstance(scale, numbers.Real) and 0 < scale < math.inf):
+        raise InputError(f"Expected `scale` positive and finite, got {scale!r}.")
     # Padded to a power of two, so that few programs are compiled for few rows.
     rows_per_step = min(rows_per_step, 1 << (len(x) - 1).bit_length())
     rng = np.random.default_rng(seed)
     learnt = state
     if learnt is None:
         sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
-        rows = _finite(x[np.sort(sample)], scale=scale)
+        rows = _finite(x, np.sort(sample), scale=scale)
         learnt = first_state.from_sample(
             jnp.asarray(rows[rng.permutation(len(sample))]),
             jnp.full((1,), scale, jnp.float32),
@@ -109,12 +120,18 @@ def _batches(
         for chosen in np.array_split(order, math.ceil(len(x) / rows_per_step)):
             padding = ((0, rows_per_step - len(chosen)), (0, 0))
             # In the order of the file, which a disk reads faster.
-            rows = np.pad(_finite(x[np.sort(chosen)], scale=scale), padding)
+            rows = np.pad(_finite(x, np.sort(chosen), scale=scale), padding)
             yield rows, np.arange(rows_per_step) < len(chosen)
 
 
-def _finite(rows: np.ndarray, *, scale: float) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        rows = np.asarray(rows, np.float32) / np.float32(scale)
-    checks.check_values({"x": rows})
+def _finite(x: np.ndarray, chosen: np.ndarray, *, scale: float) -> np.ndarray:
+    """Returns the rows of these numbers, divided by the scale."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        rows = np.asarray(x[chosen], np.float32) / np.float32(scale)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            "Expected finite rows in the range of float32, got NaN or infinity in row "
+            f"{chosen[np.argmin(finite)]}; leave such rows out."
+        )
     return rows
