@@ -226,3 +226,25 @@ def test_hidden_states_are_stored_where_older_runs_have_them(tmp_path):
     (tmp_path / "activations").mkdir()
     assert directory.hidden_states == tmp_path / "activations"
     assert pathlib.Path(directory) == tmp_path
+
+
+@pytest.mark.parametrize("value", [-1, 2.5, "3"])
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        (pipeline.collect_examples, "top_n"),
+        (pipeline.collect_examples, "random_n"),
+        (pipeline.evaluate, "loss_windows"),
+        (pipeline.measure_levels, "per_factor"),
+        (pipeline.export_site, "contexts"),
+    ],
+)
+def test_what_is_no_count_is_refused_by_name(run, step, name, value):
+    path, _, _ = run
+    with pytest.raises(InputError, match=f"`{name}` to be a whole number"):
+        step(path, **{name: value})
+
+
+def test_a_run_needs_a_process_that_makes_tokens(settings, tmp_path):
+    with pytest.raises(InputError, match="`num_workers` to be a whole number"):
+        pipeline.train(tmp_path / "run", settings, num_workers=0)

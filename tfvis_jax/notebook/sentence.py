@@ -13,6 +13,7 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.learning import inference
 from tfvis_jax.notebook import html
 from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.sparse_coding import checks
 
 # Tighter than in training, because people read these codes one by one.
 _TOLERANCE = 1e-5
@@ -69,7 +70,7 @@ class EncodedSentence:
           n: maximum number of factors.
 
         Raises:
-          InputError: if there is no such layer or token.
+          InputError: if there is no such layer or token, or ``n`` is no count.
         """
         if layer not in self.layers:
             raise InputError(f"Expected a layer of {self.layers}, got {layer}.")
@@ -77,6 +78,7 @@ class EncodedSentence:
             raise InputError(
                 f"Expected a token in 0 … {len(self.tokens) - 1}, got {token}."
             )
+        checks.check_count("n", n, at_least=0)
         codes = self.codes[self.layers.index(layer), token]
         best = np.argsort(-codes, kind="stable")[:n]
         return [(int(f), float(codes[f])) for f in best if codes[f] > 0]

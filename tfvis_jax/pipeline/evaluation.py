@@ -12,7 +12,7 @@ from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, repor
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
 from tfvis_jax.runs import dictionary_file, setup
-from tfvis_jax.sparse_coding import metrics
+from tfvis_jax.sparse_coding import checks, metrics
 
 KINDS = (refitted.LASSO, refitted.DEBIASED, refitted.K_LARGEST)
 
@@ -40,6 +40,8 @@ def evaluate(
       InputError: the training of the run has not finished, or none of its text is
         held out.
     """
+    checks.check_count("k", k)
+    checks.check_count("loss_windows", loss_windows, at_least=0)
     stages = progress_lib.Stages(progress)
     with writing(directory) as run:
         trained = dictionary_file.load(run.dictionary)

@@ -12,6 +12,7 @@ from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax.sparse_coding import checks
 
 
 def collect_examples(
@@ -38,13 +39,15 @@ def collect_examples(
 
     Raises:
       InputError: the training of the run has not finished, a file of it is damaged, or
-        the mesh splits the dictionary.
+        the mesh splits the dictionary, or there is no such number of examples.
     """
     if mesh is not None and mesh.shape[sharding.FACTOR] > 1:
         raise InputError(
             "Expected a mesh that splits the rows only, such as data=-1, since each "
             f"device encodes with the whole dictionary; got {dict(mesh.shape)}."
         )
+    checks.check_count("top_n", top_n)
+    checks.check_count("random_n", random_n, at_least=0)
     with writing(directory) as run:
         found = _collect(
             run,

@@ -11,6 +11,7 @@ from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
 from tfvis_jax.pipeline.writing import writing
+from tfvis_jax.sparse_coding import checks
 from tfvis_jax.viewer import bundle, site
 
 
@@ -33,6 +34,7 @@ def export_site(
     Raises:
       InputError: the training of the run has not finished, or has no examples.
     """
+    checks.check_count("contexts", contexts, at_least=0)
     stages = progress_lib.Stages(progress)
     with writing(directory) as run, stages.stage("export") as show:
         data = site_data(run_lib.load_run(directory), contexts=contexts)

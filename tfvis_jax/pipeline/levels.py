@@ -10,6 +10,7 @@ from tfvis_jax.levels import context_shares, level_file, rule
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
+from tfvis_jax.sparse_coding import checks
 
 
 def measure_levels(
@@ -31,6 +32,7 @@ def measure_levels(
     Raises:
       InputError: the training of the run has not finished, or has no examples.
     """
+    checks.check_count("per_factor", per_factor)
     with writing(directory):
         _measure(
             run_lib.load_run(directory),

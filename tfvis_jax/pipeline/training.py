@@ -21,6 +21,7 @@ from tfvis_jax.pipeline.writing import writing
 from tfvis_jax.planning import plan
 from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
 from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax.sparse_coding import checks
 from tfvis_jax.training import checkpoint_storage, loop
 
 Interrupted = loop.Interrupted
@@ -135,6 +136,7 @@ def prepare_locked(
     mesh: jax.sharding.Mesh | None,
 ) -> tuple[setup.Setup, windows_lib.Windows]:
     """Prepares a run whose lock is held; the first process does what is written."""
+    checks.check_count("num_workers", num_workers)
     with sharding.first_process_first("tokens"):
         with stages.stage("model"):
             opened = setup.open_model(run, config)

@@ -126,16 +126,16 @@ def check_numbers(codes_shape: tuple[int, ...], numbers: Mapping[str, Any]) -> N
             )
 
 
-def check_count(name: str, value: Any) -> None:
-    """Raises InputError where a value is no whole number of at least 1."""
+def check_count(name: str, value: Any, *, at_least: int = 1) -> None:
+    """Raises InputError where a value is no whole number of ``at_least`` or more."""
     try:
-        is_count = 1 <= operator.index(value) < 2**31
+        is_count = at_least <= operator.index(value) < 2**31
     except TypeError:
         is_count = False
     if not is_count:
         raise InputError(
-            f"Expected `{name}` to be a whole number, at least 1 and below 2^31, "
-            f"got {value!r}."
+            f"Expected `{name}` to be a whole number, at least {at_least} and below "
+            f"2^31, got {value!r}."
         )
 
 
