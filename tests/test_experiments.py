@@ -12,6 +12,8 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
 from tfvis_jax.runs import directory as directory_lib
 
+pytestmark = pytest.mark.long
+
 
 def test_the_papers_settings_from_text_to_page(
     toy_bert_folder, toy_corpus, tmp_path, capsys, monkeypatch
