@@ -49,7 +49,7 @@ docs: $(VENV)/.docs $(NOTEBOOKS:.ipynb=.md)
 # A notebook becomes a page with its results; an exception in it is an error. It is run
 # again when it changes, not when the library does: `make clean` forgets the results.
 docs/notebooks/%.md: docs/notebooks/%.ipynb | $(VENV)/.docs
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter nbconvert --execute --coalesce-streams --to markdown --log-level=ERROR $<
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter nbconvert --execute --CoalesceStreamsPreprocessor.enabled=True --to markdown --log-level=ERROR $<
 
 # The page's scripts: types, format, lint. Node.js is for this check alone: the page is
 # shipped as it is written.

@@ -1,5 +1,6 @@
 """Every Python block of the README and of the docs runs, in the order of its page."""
 
+import json
 import pathlib
 import re
 
@@ -9,11 +10,13 @@ pytestmark = pytest.mark.long
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# These pages speak of the demo's run; the toy run has two layers and 24 factors.
+# These pages speak of the demo's run; the toy run has two layers, 24 factors and 40
+# examples of each.
 _OF_THE_TOY_RUN = {
     "factor(101)": "factor(2)",
     "layer=6": "layer=1",
     "sentence.x[4]": "sentence.x[1]",
+    "n=500": "n=20",
 }
 
 
@@ -68,6 +71,14 @@ def test_every_page_with_python_is_run():
         "scikit-learn",
         "solver-library",
     }
+
+
+def test_notebooks_are_stored_without_results():
+    notebooks = list((_ROOT / "docs" / "notebooks").glob("*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        cells = json.loads(_text(path))["cells"]
+        assert not any(cell.get("outputs") for cell in cells), path.name
 
 
 def test_every_command_names_a_script_of_this_repository():

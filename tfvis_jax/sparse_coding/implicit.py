@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 
 from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding.arrays import AnyArray
 
 # What a dimension is split over: names of a mesh, or nothing.
 _Axis = str | tuple[str, ...] | None
@@ -45,8 +46,8 @@ _Carry = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array, int]
 
 def differentiable(
     codes: jax.Array,
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: AnyArray,
+    dictionary: AnyArray,
     *,
     l1_penalty: jax.Array | float = 0.0,
     l2_penalty: jax.Array | float = 0.0,

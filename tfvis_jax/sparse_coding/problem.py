@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from tfvis_jax.sparse_coding import lipschitz as lipschitz_lib
 from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding.arrays import AnyArray
 
 _STATIC = {"static": True}
 
@@ -127,8 +128,8 @@ class Problem:
 
 
 def lasso(
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: AnyArray,
+    dictionary: AnyArray,
     *,
     l1_penalty: jax.Array | float,
     l2_penalty: jax.Array | float | None = 0.0,

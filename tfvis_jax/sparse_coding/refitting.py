@@ -30,6 +30,7 @@ from tfvis_jax.sparse_coding import (
     spectral,
 )
 from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding.arrays import Codes, Factors, NewCodes, Rows
 from tfvis_jax.sparse_coding.compilation import compiled
 
 # Correlations of a unit factor with the residual, in units of ‖x‖, that pass for zero.
@@ -40,14 +41,14 @@ _SPECTRAL = spectral.Spectral()
 
 
 def refit(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     *,
     k: int | None = None,
-    lipschitz: jax.Array | float | None = None,
+    lipschitz: jax.typing.ArrayLike | None = None,
     non_negative: bool = True,
-) -> jax.Array:
+) -> NewCodes:
     """Returns least-squares codes on the support of ``codes``, or its largest part.
 
     This removes the shrinkage by λ. Codes are differentiable with respect to ``x`` and
@@ -83,9 +84,9 @@ def refit(
 
 @compiled("k", "non_negative")
 def _refit(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     lipschitz: jax.Array | None,
     *,
     k: int | None,

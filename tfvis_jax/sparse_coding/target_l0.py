@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import certificate, encoding
+from tfvis_jax.sparse_coding.arrays import Factors, Rows, Scalar
 
 _BISECTIONS = 12
 # A sample of some thousand rows knows its L0 no better than this.
@@ -35,11 +36,11 @@ _WARMUP = 0.3
 
 
 def for_l0(
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: Rows,
+    dictionary: Factors,
     *,
     target_l0: float,
-) -> jax.Array:
+) -> Scalar:
     """Returns the λ at which codes of ``x`` have ``target_l0`` factors on average.
 
     Args:
