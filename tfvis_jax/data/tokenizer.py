@@ -210,7 +210,7 @@ def _load_with_transformers(
     advice = logging.getLogger("transformers")
     level = advice.level
     advice.setLevel(logging.ERROR)
-    # What AutoTokenizer chooses too, after reading a config.json that has its own checks.
+    # AutoTokenizer chooses it too, but reads config.json, which has checks of its own.
     loader = (
         transformers.BertTokenizer if settings.is_bert else transformers.AutoTokenizer
     )
