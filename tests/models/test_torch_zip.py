@@ -28,7 +28,7 @@ def _archive(path: pathlib.Path, pickled: bytes, **members: bytes) -> pathlib.Pa
 
 
 # What torch.save writes for {"a": tensor}: GLOBAL, persistent id, REDUCE.
-def _tensor_pickle(*, shape=(2, 3), strides=(3, 1), offset=0, n_elements=6) -> bytes:
+def tensor_pickle(*, shape=(2, 3), strides=(3, 1), offset=0, n_elements=6) -> bytes:
     def numbers(values):
         return b"(" + b"".join(b"I%d\n" % value for value in values) + b"t"
 
@@ -41,18 +41,18 @@ def _tensor_pickle(*, shape=(2, 3), strides=(3, 1), offset=0, n_elements=6) -> b
 _SIX = np.arange(6, dtype="<f4").tobytes()
 
 
-def _write(path, pickled, *, content=_SIX, **members):
+def write_archive(path, pickled, *, content=_SIX, **members):
     with zipfile.ZipFile(_archive(path, pickled, **members), "a") as archive:
         archive.writestr("archive/data/0", content)
     return path
 
 
 def test_it_reads_a_hand_written_file(tmp_path):
-    path = _write(tmp_path / "a.bin", _tensor_pickle(), byteorder=b"little")
+    path = write_archive(tmp_path / "a.bin", tensor_pickle(), byteorder=b"little")
     tensors = torch_zip.read(path)
     np.testing.assert_array_equal(tensors["a"], [[0, 1, 2], [3, 4, 5]])
-    path = _write(
-        tmp_path / "b.bin", _tensor_pickle(shape=(2, 2), strides=(1, 3), offset=1)
+    path = write_archive(
+        tmp_path / "b.bin", tensor_pickle(shape=(2, 2), strides=(1, 3), offset=1)
     )
     np.testing.assert_array_equal(torch_zip.read(path)["a"], [[1, 4], [2, 5]])
 
@@ -69,7 +69,7 @@ def test_it_reads_a_hand_written_file(tmp_path):
     ],
 )
 def test_a_tensor_outside_its_storage_is_refused(outside, tmp_path):
-    path = _write(tmp_path / "a.bin", _tensor_pickle(**outside))
+    path = write_archive(tmp_path / "a.bin", tensor_pickle(**outside))
     with pytest.raises(InputError, match="damaged or truncated"):
         torch_zip.read(path)
 
@@ -187,7 +187,7 @@ def test_other_files_are_refused(tmp_path):
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
     with pytest.raises(InputError, match="got another format"):
         torch_zip.read(path)
-    whole = _write(tmp_path / "b.bin", _tensor_pickle()).read_bytes()
+    whole = write_archive(tmp_path / "b.bin", tensor_pickle()).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="damaged or truncated"):
         torch_zip.read(path)
@@ -202,15 +202,17 @@ def test_other_files_are_refused(tmp_path):
     for held in (b"\x80\x02]I1\na.", b"\x80\x02}Va\nI1\ns."):
         with pytest.raises(InputError, match="only named tensors"):
             torch_zip.read(_archive(path, held))
-    big_endian = _write(path, _tensor_pickle(), byteorder=b"big")
+    big_endian = write_archive(path, tensor_pickle(), byteorder=b"big")
     with pytest.raises(InputError, match="Expected little-endian"):
         torch_zip.read(big_endian)
 
 
 def test_a_described_tensor_cannot_be_altered_afterwards(tmp_path):
-    tensor = _tensor_pickle()[len(b"\x80\x02}Va\n") : -len(b"s.")]
+    tensor = tensor_pickle()[len(b"\x80\x02}Va\n") : -len(b"s.")]
     for state in (b"}Voffset\nI9\ns", b"(N}Voffset\nI9\nst", b"(I1\nI2\nt"):
-        path = _write(tmp_path / "bad.bin", b"\x80\x02}Va\n" + tensor + state + b"bs.")
+        path = write_archive(
+            tmp_path / "bad.bin", b"\x80\x02}Va\n" + tensor + state + b"bs."
+        )
         with pytest.raises(InputError, match="damaged or truncated"):
             torch_zip.read(path)
 
@@ -240,23 +242,25 @@ _HOSTILE = {
     "mark": b"\x80\x02(.",
     "get": b"\x80\x02h\x05.",
     "empty": b"",
-    "zero_strides": _tensor_pickle(shape=(2**31,), strides=(0,)),
-    "zero_strides_in_2_d": _tensor_pickle(shape=(2**20, 2**20), strides=(0, 0)),
-    "many_dimensions": _tensor_pickle(shape=(1,) * 10**5, strides=(0,) * 10**5),
-    "empty_but_huge": _tensor_pickle(shape=(0, 2**62), strides=(1, 1)),
-    "huge_offset": _tensor_pickle(offset=2**70),
-    "huge_storage": _tensor_pickle(n_elements=2**60),
+    "zero_strides": tensor_pickle(shape=(2**31,), strides=(0,)),
+    "zero_strides_in_2_d": tensor_pickle(shape=(2**20, 2**20), strides=(0, 0)),
+    "many_dimensions": tensor_pickle(shape=(1,) * 10**5, strides=(0,) * 10**5),
+    "empty_but_huge": tensor_pickle(shape=(0, 2**62), strides=(1, 1)),
+    "huge_offset": tensor_pickle(offset=2**70),
+    "huge_storage": tensor_pickle(n_elements=2**60),
 }
 
 
 def test_hostile_files_are_refused_within_bounds_of_memory_and_time(tmp_path):
     for name, pickled in _HOSTILE.items():
-        _write(tmp_path / f"{name}.bin", pickled)
+        write_archive(tmp_path / f"{name}.bin", pickled)
     with zipfile.ZipFile(tmp_path / "bomb.bin", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", _tensor_pickle(n_elements=2**26))
+        archive.writestr("archive/data.pkl", tensor_pickle(n_elements=2**26))
         archive.writestr("archive/data/0", bytes(2**28))
     # The same bytes under many names, by entries that overlap.
-    whole = _write(tmp_path / "overlap.bin", _tensor_pickle(), content=bytes(10**6))
+    whole = write_archive(
+        tmp_path / "overlap.bin", tensor_pickle(), content=bytes(10**6)
+    )
     with zipfile.ZipFile(whole, "a") as archive:
         entry = archive.getinfo("archive/data/0")
         archive.filelist.extend([entry] * 10**4)
