@@ -75,7 +75,7 @@ def _shards(index: pathlib.Path) -> list[pathlib.Path]:
     if absent:
         raise InputError(
             f"{index} lists files that are not beside it: "
-            f"{', '.join(map(ascii, absent[:10]))}; download them."
+            f"{', '.join(ascii(name)[1:-1] for name in absent[:10])}; download them."
         )
     return paths
 
