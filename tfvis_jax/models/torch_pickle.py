@@ -221,6 +221,8 @@ def _tensor(arguments: object) -> Tensor:
                 type(number) is int for number in numbers
             ):
                 return Tensor(storage, offset, shape, strides)
+        case _:
+            pass
     raise ValueError("a tensor without storage, offset, shape and strides")
 
 
