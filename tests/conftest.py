@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 
 import compiling
@@ -16,6 +17,8 @@ import tokenizers.pre_tokenizers
 
 from tfvis_jax import cli
 
+# Workers share the cores: threads of PyTorch and BLAS would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before any JAX call.
 compiling.set_up()
 # Sharded code is tested on eight fake devices of one machine.

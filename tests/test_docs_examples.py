@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 _ROOT = pathlib.Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # These pages speak of the demo's run; the toy run has two layers, 24 factors and 40

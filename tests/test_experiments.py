@@ -1,5 +1,6 @@
 """The scripts run from end to end on a toy corpus."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,10 +12,19 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
 from tfvis_jax.runs import directory as directory_lib
 
+pytestmark = pytest.mark.long
+
 
 def test_the_papers_settings_from_text_to_page(
-    toy_bert_folder, toy_corpus, tmp_path, capsys
+    toy_bert_folder, toy_corpus, tmp_path, capsys, monkeypatch
 ):
+    # Of a batch of 64 windows nearly all would be padding.
+    paper = config_lib.RunConfig.paper
+    monkeypatch.setattr(
+        config_lib.RunConfig,
+        "paper",
+        lambda **given: dataclasses.replace(paper(**given), windows_per_batch=8),
+    )
     scripts.run(
         reproduce_paper,
         workdir=tmp_path / "run",

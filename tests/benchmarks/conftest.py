@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tfvis_jax.reporting import environment
+
 N_FACTORS, D_MODEL, ROWS = 40, 16, 400
 
 
@@ -26,3 +28,10 @@ def problem_files(small_problem, tmp_path) -> dict[str, str]:
     for path, array in zip(paths.values(), small_problem, strict=True):
         np.save(path, array)
     return {name: str(path) for name, path in paths.items()}
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch):
+    """Competitors take one thread: tests run beside each other, and threads that wait
+    for each other on cores that are taken are slower than one by far."""
+    monkeypatch.setattr(environment, "num_cores", lambda: 1)

@@ -5,6 +5,9 @@ import io
 import os
 import pathlib
 import pickle
+import subprocess
+import sys
+import textwrap
 import zipfile
 
 import jax.numpy as jnp
@@ -25,7 +28,7 @@ def _archive(path: pathlib.Path, pickled: bytes, **members: bytes) -> pathlib.Pa
 
 
 # What torch.save writes for {"a": tensor}: GLOBAL, persistent id, REDUCE.
-def _tensor_pickle(*, shape=(2, 3), strides=(3, 1), offset=0, n_elements=6) -> bytes:
+def tensor_pickle(*, shape=(2, 3), strides=(3, 1), offset=0, n_elements=6) -> bytes:
     def numbers(values):
         return b"(" + b"".join(b"I%d\n" % value for value in values) + b"t"
 
@@ -38,18 +41,18 @@ def _tensor_pickle(*, shape=(2, 3), strides=(3, 1), offset=0, n_elements=6) -> b
 _SIX = np.arange(6, dtype="<f4").tobytes()
 
 
-def _write(path, pickled, *, content=_SIX, **members):
+def write_archive(path, pickled, *, content=_SIX, **members):
     with zipfile.ZipFile(_archive(path, pickled, **members), "a") as archive:
         archive.writestr("archive/data/0", content)
     return path
 
 
 def test_it_reads_a_hand_written_file(tmp_path):
-    path = _write(tmp_path / "a.bin", _tensor_pickle(), byteorder=b"little")
+    path = write_archive(tmp_path / "a.bin", tensor_pickle(), byteorder=b"little")
     tensors = torch_zip.read(path)
     np.testing.assert_array_equal(tensors["a"], [[0, 1, 2], [3, 4, 5]])
-    path = _write(
-        tmp_path / "b.bin", _tensor_pickle(shape=(2, 2), strides=(1, 3), offset=1)
+    path = write_archive(
+        tmp_path / "b.bin", tensor_pickle(shape=(2, 2), strides=(1, 3), offset=1)
     )
     np.testing.assert_array_equal(torch_zip.read(path)["a"], [[1, 4], [2, 5]])
 
@@ -66,7 +69,7 @@ def test_it_reads_a_hand_written_file(tmp_path):
     ],
 )
 def test_a_tensor_outside_its_storage_is_refused(outside, tmp_path):
-    path = _write(tmp_path / "a.bin", _tensor_pickle(**outside))
+    path = write_archive(tmp_path / "a.bin", tensor_pickle(**outside))
     with pytest.raises(InputError, match="damaged or truncated"):
         torch_zip.read(path)
 
@@ -184,7 +187,7 @@ def test_other_files_are_refused(tmp_path):
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
     with pytest.raises(InputError, match="got another format"):
         torch_zip.read(path)
-    whole = _write(tmp_path / "b.bin", _tensor_pickle()).read_bytes()
+    whole = write_archive(tmp_path / "b.bin", tensor_pickle()).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="damaged or truncated"):
         torch_zip.read(path)
@@ -199,14 +202,93 @@ def test_other_files_are_refused(tmp_path):
     for held in (b"\x80\x02]I1\na.", b"\x80\x02}Va\nI1\ns."):
         with pytest.raises(InputError, match="only named tensors"):
             torch_zip.read(_archive(path, held))
-    big_endian = _write(path, _tensor_pickle(), byteorder=b"big")
+    big_endian = write_archive(path, tensor_pickle(), byteorder=b"big")
     with pytest.raises(InputError, match="Expected little-endian"):
         torch_zip.read(big_endian)
 
 
 def test_a_described_tensor_cannot_be_altered_afterwards(tmp_path):
-    tensor = _tensor_pickle()[len(b"\x80\x02}Va\n") : -len(b"s.")]
+    tensor = tensor_pickle()[len(b"\x80\x02}Va\n") : -len(b"s.")]
     for state in (b"}Voffset\nI9\ns", b"(N}Voffset\nI9\nst", b"(I1\nI2\nt"):
-        path = _write(tmp_path / "bad.bin", b"\x80\x02}Va\n" + tensor + state + b"bs.")
+        path = write_archive(
+            tmp_path / "bad.bin", b"\x80\x02}Va\n" + tensor + state + b"bs."
+        )
         with pytest.raises(InputError, match="damaged or truncated"):
             torch_zip.read(path)
+
+
+def _nested_keys() -> bytes:
+    # (None, None), then 40 times a pair of the same: 2^40 elements to hash.
+    return b"\x80\x02}N" + b"2\x86" * 40 + b"Ns."
+
+
+def _memo_doubling() -> bytes:
+    pairs = b"".join(b"\x86q%ch%ch%c" % (i, i, i) for i in range(60))
+    return b"\x80\x02}NN" + pairs + b"\x86Ns."
+
+
+_HOSTILE = {
+    "memo": b"\x80\x02Nr\x00\x00\x10\x7d.",
+    "memo_as_text": b"Np4000000000\n.",
+    "hash": _nested_keys(),
+    "hash_by_memo": _memo_doubling(),
+    "lists": b"\x80\x02" + b"(" * 10**6 + b"l" * 10**6 + b".",
+    "tuples": b"\x80\x02}Va\nN" + b"\x85" * 10**6 + b"s.",
+    "text_of_4_GB": b"\x80\x02X\xff\xff\xff\xff.",
+    "bytes_of_exabytes": b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.",
+    "long_of_2_GB": b"\x80\x02\x8b\xff\xff\xff\x7f.",
+    "digits": b"I" + b"9" * 10**5 + b"\n.",
+    "no_stack": b"\x80\x02s.",
+    "mark": b"\x80\x02(.",
+    "get": b"\x80\x02h\x05.",
+    "empty": b"",
+    "zero_strides": tensor_pickle(shape=(2**31,), strides=(0,)),
+    "zero_strides_in_2_d": tensor_pickle(shape=(2**20, 2**20), strides=(0, 0)),
+    "many_dimensions": tensor_pickle(shape=(1,) * 10**5, strides=(0,) * 10**5),
+    "empty_but_huge": tensor_pickle(shape=(0, 2**62), strides=(1, 1)),
+    "huge_offset": tensor_pickle(offset=2**70),
+    "huge_storage": tensor_pickle(n_elements=2**60),
+}
+
+
+def test_hostile_files_are_refused_within_bounds_of_memory_and_time(tmp_path):
+    for name, pickled in _HOSTILE.items():
+        write_archive(tmp_path / f"{name}.bin", pickled)
+    with zipfile.ZipFile(tmp_path / "bomb.bin", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", tensor_pickle(n_elements=2**26))
+        archive.writestr("archive/data/0", bytes(2**28))
+    # The same bytes under many names, by entries that overlap.
+    whole = write_archive(
+        tmp_path / "overlap.bin", tensor_pickle(), content=bytes(10**6)
+    )
+    with zipfile.ZipFile(whole, "a") as archive:
+        entry = archive.getinfo("archive/data/0")
+        archive.filelist.extend([entry] * 10**4)
+        archive._didModify = True
+    code = """
+        import pathlib, resource, sys
+        from tfvis_jax.errors import InputError
+        from tfvis_jax.models import torch_zip
+
+        def limit(kind, amount):
+            resource.setrlimit(kind, (amount, amount))
+
+        used = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+        limit(resource.RLIMIT_AS, used * resource.getpagesize() + 2**29)
+        limit(resource.RLIMIT_CPU, 60)
+        for path in sorted(pathlib.Path(sys.argv[1]).glob("*.bin")):
+            try:
+                torch_zip.read(path)
+            except InputError as error:
+                assert len(str(error)) < 1000 + len(str(path)), path.name
+            else:
+                print("read", path.name)
+        print("done")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr[-2000:]

@@ -23,6 +23,8 @@ from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import checkpoint, held_out, loop
 
+pytestmark = pytest.mark.long
+
 SMALL = {"windows_per_batch": 8, "rows_per_step": 64, "checkpoint_every": 3}
 
 

@@ -3,23 +3,21 @@
 import dataclasses
 import functools
 import hashlib
-import json
 import logging
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 import tokenizers
 
+from tfvis_jax.data import tokenizer_settings
 from tfvis_jax.errors import InputError
 
-_SPECIAL_TOKENS = {
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "mask_token": "[MASK]",
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-}
 _CONTINUATION = "##"
+# Ids may have gaps, but not such that a list of all ids takes a machine's memory.
+_MAX_GAPS = 65_536
+# Letters, accents, ideographs, digits and a sign, which each rule treats differently.
+_PROBE = "The caf\u00e9s of \u6771\u4eac, 1.5 \u2603"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,34 +96,48 @@ def load(folder: pathlib.Path | str, *, vocab_size: int | None = None) -> Tokeni
         tokenizer; None skips the check.
 
     Raises:
-      InputError: there is no fast tokenizer, a special token is missing, or the
-        tokenizer has more ids than the model has embeddings.
+      InputError: there is no fast tokenizer, a file is damaged, files contradict each
+        other, a special token is missing, or the tokenizer has more ids than the model
+        has embeddings.
     """
     folder = pathlib.Path(folder)
-    if (folder / "tokenizer.json").is_file():
-        backend, special = _load_directly(folder)
+    settings = tokenizer_settings.read(folder)
+    direct = settings.is_bert or settings.is_generic
+    if direct and (folder / "tokenizer.json").is_file():
+        backend, special = _load_directly(settings), settings.special
     else:
-        backend, special = _load_with_transformers(folder)
-    # The file may hold settings of some use: all-MiniLM-L6-v2 truncates at 128 tokens.
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = True
-    vocabulary = backend.get_vocab(with_added_tokens=True)
-    # Ids may have gaps.
-    pieces = [""] * (max(vocabulary.values()) + 1)
-    for piece, token_id in vocabulary.items():
-        pieces[token_id] = piece
+        backend, special = _load_with_transformers(settings)
+    try:
+        # The file may hold settings of some use: all-MiniLM-L6-v2 truncates at 128.
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        # A missing [UNK], among others, shows only now.
+        backend.encode(_PROBE, add_special_tokens=False)
+    except BaseException as error:
+        raise _broken(folder, error) from error
     missing = [t for t in special.values() if t not in vocabulary]
     if missing:
         raise InputError(
             f"The tokenizer in {folder} lacks the special tokens "
-            f"{', '.join(missing)}; use the tokenizer that belongs to the BERT."
+            f"{', '.join(map(ascii, missing))}; use the tokenizer that belongs to the "
+            "BERT."
         )
-    if vocab_size is not None and len(pieces) > vocab_size:
+    n_ids = max(vocabulary.values()) + 1
+    if vocab_size is not None and n_ids > vocab_size:
         raise InputError(
-            f"The tokenizer in {folder} has {len(pieces):,} ids, but the model has "
+            f"The tokenizer in {folder} has {n_ids:,} ids, but the model has "
             f"only {vocab_size:,} embeddings; use the tokenizer of the same model."
         )
+    if n_ids > 4 * len(vocabulary) + _MAX_GAPS:
+        raise InputError(
+            f"The tokenizer in {folder} has {len(vocabulary):,} pieces, but ids up to "
+            f"{n_ids - 1:,}; use the tokenizer of the same model."
+        )
+    pieces = [""] * n_ids
+    for piece, token_id in vocabulary.items():
+        pieces[token_id] = piece
     return Tokenizer(
         folder=folder,
         pieces=tuple(pieces),
@@ -138,39 +150,59 @@ def load(folder: pathlib.Path | str, *, vocab_size: int | None = None) -> Tokeni
     )
 
 
-def _load_directly(folder: pathlib.Path) -> tuple[tokenizers.Tokenizer, dict[str, str]]:
-    path = folder / "tokenizer.json"
+def _broken(folder: pathlib.Path, error: BaseException) -> BaseException:
+    """Returns what to raise for an error of the library.
+
+    The library raises plain `Exception`, and where its Rust code panics, a class that
+    is no `Exception` and has no public name.
+    """
+    if isinstance(error, InputError | KeyboardInterrupt | SystemExit | GeneratorExit):
+        return error
+    return InputError(
+        f"The tokenizer in {folder} cannot be loaded ({_first_line(error)}): a file is "
+        "not a tokenizer file or is damaged; download it again."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _load_directly(
+    settings: tokenizer_settings.Settings,
+) -> tokenizers.Tokenizer:
+    path = settings.folder / "tokenizer.json"
     try:
         backend = tokenizers.Tokenizer.from_file(str(path))
-    # The library raises plain `Exception`.
-    except Exception as error:
-        raise InputError(
-            f"{path} is not a tokenizer file ({error}); download it again."
-        ) from error
-    # The model may name other special tokens than BERT's; later files take precedence.
-    special = dict(_SPECIAL_TOKENS)
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            try:
-                given = json.loads((folder / name).read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise InputError(
-                    f"{folder / name} is not JSON; download it again."
-                ) from error
-            for key in _SPECIAL_TOKENS.keys() & given.keys():
-                value = given[key]
-                special[key] = value["content"] if isinstance(value, dict) else value
-    return backend, special
+        tokenizer_settings.check_agreement(settings, backend)
+    except BaseException as error:
+        raise _broken(settings.folder, error) from error
+    return backend
 
 
 def _load_with_transformers(
-    folder: pathlib.Path,
-) -> tuple[tokenizers.Tokenizer, dict[str, str]]:
-    if not folder.is_dir() or not any(folder.glob("vocab.*")):
+    settings: tokenizer_settings.Settings,
+) -> tuple[tokenizers.Tokenizer, Mapping[str, str]]:
+    folder = settings.folder
+    has_file = (folder / "tokenizer.json").is_file()
+    if not has_file and not any(folder.glob("vocab.*")):
         raise InputError(
             f"Expected a tokenizer (tokenizer.json or vocab.txt) in {folder}, got "
             "none; copy it from where the model came from."
         )
+    if not has_file and settings.is_generic:
+        raise InputError(
+            f"Expected a tokenizer.json in {folder}, since its tokenizer class is "
+            f"{settings.class_name}, got none; copy it from where the model came from."
+        )
+    given = {}
+    vocabulary = folder / "vocab.txt"
+    if settings.is_bert and vocabulary.is_file():
+        # Without a word on it, transformers would lower-case the text.
+        pieces = _read_vocabulary(vocabulary)
+        if "do_lower_case" not in settings.rules:
+            given["do_lower_case"] = not tokenizer_settings.is_cased(settings, pieces)
     # Slow to import, and seldom needed.
     import transformers
 
@@ -178,21 +210,43 @@ def _load_with_transformers(
     advice = logging.getLogger("transformers")
     level = advice.level
     advice.setLevel(logging.ERROR)
+    # AutoTokenizer chooses it too, but reads config.json, which has checks of its own.
+    loader = (
+        transformers.BertTokenizer if settings.is_bert else transformers.AutoTokenizer
+    )
     try:
-        found = transformers.AutoTokenizer.from_pretrained(
-            str(folder), local_files_only=True
+        found = loader.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, **given
         )
-    except (OSError, ValueError) as error:
+    except ImportError as error:
         raise InputError(
-            f"The tokenizer in {folder} cannot be loaded: {error}"
+            f"The tokenizer in {folder} is a {settings.class_name}, which needs a "
+            f"package that is not installed ({' '.join(str(error).split())[:300]}) and "
+            "may have no fast form. Choose a model with a fast tokenizer "
+            "(tokenizer.json), which gives character offsets."
         ) from error
+    except BaseException as error:
+        raise _broken(folder, error) from error
     finally:
         advice.setLevel(level)
-    if not found.is_fast:
+    if not getattr(found, "is_fast", False):
         raise InputError(
             f"Expected a fast tokenizer (tokenizer.json) in {folder}, got a "
-            f"{type(found).__name__}, which gives no character offsets; save the "
-            "tokenizer again as a fast one."
+            f"{type(found).__name__}, which gives no character offsets; choose a model "
+            "with a fast tokenizer."
         )
-    special = {name: getattr(found, name) for name in _SPECIAL_TOKENS}
+    special = {
+        name: str(getattr(found, name, None))
+        for name in tokenizer_settings.SPECIAL_TOKENS
+    }
     return found.backend_tokenizer, special
+
+
+def _read_vocabulary(path: pathlib.Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"Expected UTF-8 text in {path}, got other bytes ({error}); download it "
+            "again."
+        ) from error

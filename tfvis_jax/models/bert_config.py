@@ -15,6 +15,8 @@ _REQUIRED_KEYS = {
     "max_positions": "max_position_embeddings",
     "n_token_types": "type_vocab_size",
 }
+# Far above any BERT; larger numbers are damage.
+_MAX_SIZE = 10_000_000
 _EXPECTED_VALUES = {
     "model_type": "bert",
     "hidden_act": "gelu",
@@ -51,20 +53,30 @@ class BertConfig:
     def __post_init__(self) -> None:
         for field in _REQUIRED_KEYS:
             value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if (
+                not isinstance(value, int)
+                or isinstance(value, bool)
+                or not 1 <= value <= _MAX_SIZE
+            ):
                 raise InputError(
-                    f"Expected `{field}` to be an integer >= 1, got {value!r}; "
-                    "correct the configuration."
+                    f"Expected `{field}` to be an integer >= 1 and at most "
+                    f"{_MAX_SIZE:,}, got {_said(value)}; correct the configuration."
                 )
         if self.d_model % self.n_heads:
             raise InputError(
                 f"Expected `d_model` to be a multiple of `n_heads`, got {self.d_model} "
                 f"and {self.n_heads}; correct the configuration."
             )
-        if not self.layer_norm_epsilon > 0:
+        epsilon = self.layer_norm_epsilon
+        if (
+            not isinstance(epsilon, int | float)
+            or isinstance(epsilon, bool)
+            or not 0 < epsilon < 1
+        ):
             raise InputError(
-                "Expected `layer_norm_epsilon` > 0, got "
-                f"{self.layer_norm_epsilon!r}; correct the configuration."
+                "Expected `layer_norm_epsilon` > 0 and below 1, a number such as "
+                f"1e-12, got {_said(epsilon)}; correct `layer_norm_eps` in the "
+                "configuration."
             )
 
     @classmethod
@@ -77,14 +89,21 @@ class BertConfig:
         Raises:
           InputError: the model is not a supported BERT encoder, or a size is missing.
         """
-        other = [
-            name
-            for name in mapping.get("architectures") or []
-            if not name.startswith("Bert")
-        ]
+        architectures = mapping.get("architectures")
+        if architectures is None:
+            architectures = []
+        if not isinstance(architectures, list) or not all(
+            isinstance(name, str) for name in architectures
+        ):
+            raise InputError(
+                "Expected `architectures` in the model's config.json to be a list of "
+                f"names, got {_said(architectures)}; take the config.json that was "
+                "saved with the weights."
+            )
+        other = [name for name in architectures if not name.startswith("Bert")]
         # Old configurations lack some of these keys, which then have the usual value.
         differing = [
-            f"{key} is {mapping[key]!r} (supported: {expected!r})"
+            f"{key} is {_said(mapping[key])} (supported: {expected!r})"
             for key, expected in _EXPECTED_VALUES.items()
             if mapping.get(key, expected) not in (expected, None)
         ]
@@ -108,3 +127,12 @@ class BertConfig:
             **sizes,
             layer_norm_epsilon=mapping.get("layer_norm_eps", cls.layer_norm_epsilon),
         )
+
+
+def _said(value: object) -> str:
+    """Returns a value as it stands in JSON, shortened."""
+    if isinstance(value, list | dict):
+        # Deeply nested ones have no representation.
+        return "a list" if isinstance(value, list) else "an object"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -58,19 +58,34 @@ def open_folder(folder: pathlib.Path) -> dict[str, StoredTensor]:
 def _shards(index: pathlib.Path) -> list[pathlib.Path]:
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    # RecursionError: it is nested too deeply to be an index.
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise InputError(
             f"{index} is not an index of weight files ({error!r}); download it again."
         ) from error
     # Only files beside the index are read, wherever the index may point.
     paths = [index.parent / pathlib.PurePath(str(name)).name for name in names]
-    absent = [path.name for path in paths if not path.is_file()]
+    absent = [path.name for path in paths if not _is_file(path)]
     if absent:
         raise InputError(
-            f"{index} lists files that are not beside it: {', '.join(absent)}; "
-            "download them."
+            f"{index} lists files that are not beside it: "
+            f"{', '.join(ascii(name)[1:-1] for name in absent[:10])}; download them."
         )
     return paths
+
+
+def _is_file(path: pathlib.Path) -> bool:
+    # A name that no file can have, such as one that holds a null character.
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _open_file(path: pathlib.Path) -> dict[str, StoredTensor]:
@@ -94,7 +109,20 @@ def _open_safetensors(path: pathlib.Path) -> dict[str, StoredTensor]:
     return {
         name: StoredTensor(
             shape=tuple(file.get_slice(name).get_shape()),
-            read=functools.partial(file.get_tensor, name),
+            read=functools.partial(_read_safetensor, file, name, path=path),
         )
         for name in file.keys()  # noqa: SIM118 (not a mapping)
     }
+
+
+def _read_safetensor(
+    file: safetensors.safe_open, name: str, *, path: pathlib.Path
+) -> np.ndarray:
+    try:
+        return file.get_tensor(name)
+    # For example a type of 8 or 4 bits, which NumPy lacks.
+    except (safetensors.SafetensorError, TypeError, ValueError, LookupError) as error:
+        raise InputError(
+            f"The tensor {name!a} in {path} cannot be read ({error}); save the model "
+            "as float32, float16 or bfloat16."
+        ) from error

@@ -108,7 +108,8 @@ def read_config(name_or_folder: str | os.PathLike[str]) -> bert_config.BertConfi
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    # RecursionError: it is nested too deeply to be a configuration.
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not valid JSON ({error}); download it again."
         ) from error

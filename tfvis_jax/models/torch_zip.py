@@ -1,26 +1,30 @@
 """Reads tensors from a `torch.save` file without torch and without running its code.
 
 Since torch 1.6 such a file is a zip archive: `data.pkl` describes the tensors, and one
-member per storage holds the bytes. A pickle can name any function to call, so this
-module accepts only the few names that describe tensors and refuses all others.
+member per storage holds the bytes. A pickle can name any function to call, so only
+the few names that describe tensors are accepted, and nothing is allocated that the
+length of the file does not bound.
 """
 
-import collections
 import functools
+import math
 import pathlib
-import pickle
 import zipfile
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.errors import InputError
+from tfvis_jax.models import torch_pickle
 
 _REMEDY = (
     "If you trust the file, save the model again as safetensors with torch: "
     "`AutoModel.from_pretrained(folder).save_pretrained(new_folder)`."
 )
+# Tied weights are stored once under two or three names.
+_MAX_SHARING = 4
 _STORAGE_DTYPES = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
@@ -54,103 +58,97 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            described = _Unpickler(archive, path=path).load()
+            folder, described = _describe(archive, path=path)
             if not isinstance(described, dict) or not all(
-                isinstance(tensor, _Tensor) for tensor in described.values()
+                isinstance(tensor, torch_pickle.Tensor) for tensor in described.values()
             ):
                 raise InputError(
                     f"Expected only named tensors (a state dict) in {path}, got other "
                     f"objects. {_REMEDY}"
                 )
-            storage = functools.cache(functools.partial(_read_storage, archive))
+            _check_elements(described.values(), limit=path.stat().st_size)
+            read_storage = functools.partial(
+                _read_storage, archive, folder=folder, held={}
+            )
             return {
-                str(name): _view(storage(tensor.storage), tensor)
+                str(name): _view(read_storage(tensor.storage), tensor)
                 for name, tensor in described.items()
             }
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    # A damaged pickle can raise any exception.
+    # A damaged archive can raise any exception.
     except Exception as error:
         raise InputError(
             f"{path} is damaged or truncated ({error}); download it again."
         ) from error
 
 
-# Tuples, because a pickle cannot change their state after they are checked.
-class _Storage(NamedTuple):
-    dtype_name: str
-    member: str
-    n_elements: int
+def _describe(archive: zipfile.ZipFile, *, path: pathlib.Path) -> tuple[str, Any]:
+    """Returns the folder in the archive and what its pickle describes."""
+    members = archive.namelist()
+    _check_sizes(archive, path=path)
+    pickles = [name for name in members if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise ValueError("no data.pkl")
+    folder = pickles[0].removesuffix("data.pkl")
+    byte_order = folder + "byteorder"
+    if byte_order in members and archive.read(byte_order) != b"little":
+        raise InputError(
+            f"Expected little-endian tensors in {path}, got big-endian. {_REMEDY}"
+        )
+    try:
+        return folder, torch_pickle.read(archive.read(pickles[0]))
+    except torch_pickle.ForbiddenNameError as error:
+        raise InputError(
+            f"{path} requests {error}, which is not needed to describe "
+            f"tensors and is not run. {_REMEDY}"
+        ) from error
 
 
-class _Tensor(NamedTuple):
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
+def _check_sizes(archive: zipfile.ZipFile, *, path: pathlib.Path) -> None:
+    """Checks that the members take no more memory than the file is long."""
+    members = archive.infolist()
+    # torch does not compress, and a small compressed file can take any memory.
+    if any(m.compress_type != zipfile.ZIP_STORED for m in members):
+        raise InputError(
+            f"Expected an archive without compression in {path}, as torch writes it, "
+            f"got a compressed one. {_REMEDY}"
+        )
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise ValueError("its members are larger than the file")
 
 
-class _Unpickler(pickle.Unpickler):
-    """Resolves tensors, storages and `OrderedDict`, and refuses other global names."""
+def _check_elements(tensors: Iterable[torch_pickle.Tensor], *, limit: int) -> None:
+    """Checks that the tensors, read one by one, take little more than the file.
 
-    def __init__(self, archive: zipfile.ZipFile, *, path: pathlib.Path) -> None:
-        members = archive.namelist()
-        pickles = [name for name in members if name.endswith("/data.pkl")]
-        if len(pickles) != 1:
-            raise ValueError("no data.pkl")
-        self._path = path
-        self._folder = pickles[0].removesuffix("data.pkl")
-        byte_order = self._folder + "byteorder"
-        if byte_order in members and archive.read(byte_order) != b"little":
-            raise InputError(
-                f"Expected little-endian tensors in {path}, got big-endian. {_REMEDY}"
-            )
-        super().__init__(archive.open(pickles[0]))
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in _STORAGE_DTYPES:
-            return name
-        # Bound methods and a C type, whose behaviour a pickle cannot alter.
-        allowed = {
-            "torch._utils._rebuild_tensor_v2": self._rebuild_tensor,
-            "torch._utils._rebuild_parameter": self._rebuild_parameter,
-            "collections.OrderedDict": collections.OrderedDict,
-        }
-        full_name = f"{module}.{name}"
-        if full_name not in allowed:
-            raise InputError(
-                f"{self._path} requests {full_name}, which is not needed to describe "
-                f"tensors and is not run. {_REMEDY}"
-            )
-        return allowed[full_name]
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        _, dtype_name, key, _, n_elements = pid
-        return _Storage(dtype_name, f"{self._folder}data/{key}", n_elements)
-
-    def _rebuild_tensor(
-        self,
-        storage: _Storage,
-        offset: int,
-        shape: tuple[int, ...],
-        strides: tuple[int, ...],
-        *_: object,
-    ) -> _Tensor:
-        return _Tensor(storage, offset, shape, strides)
-
-    def _rebuild_parameter(self, tensor: _Tensor, *_: object) -> _Tensor:
-        return tensor
+    A stride of 0 repeats an element any number of times.
+    """
+    total = 0
+    for tensor in tensors:
+        dtype = np.dtype(_STORAGE_DTYPES[tensor.storage.dtype_name])
+        n_bytes = math.prod(tensor.shape) * dtype.itemsize
+        total += n_bytes
+        if n_bytes > limit or total > _MAX_SHARING * limit:
+            raise ValueError("tensors that are larger than the file")
 
 
-def _read_storage(archive: zipfile.ZipFile, storage: _Storage) -> np.ndarray:
+def _read_storage(
+    archive: zipfile.ZipFile,
+    storage: torch_pickle.Storage,
+    *,
+    folder: str,
+    held: dict[str, bytes],
+) -> np.ndarray:
     dtype = np.dtype(_STORAGE_DTYPES[storage.dtype_name])
-    member = archive.getinfo(storage.member)
+    member = archive.getinfo(f"{folder}data/{storage.key}")
     if member.file_size != storage.n_elements * dtype.itemsize:
-        raise ValueError(f"{storage.member} has the wrong size")
-    return np.frombuffer(archive.read(member), dtype)
+        raise ValueError(f"{member.filename!a} has the wrong size")
+    if storage.key not in held:
+        held[storage.key] = archive.read(member)
+    return np.frombuffer(held[storage.key], dtype)
 
 
-def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
+def _view(storage: np.ndarray, tensor: torch_pickle.Tensor) -> np.ndarray:
     """Returns the tensor as a view, after checking that it lies inside `storage`."""
     if 0 in tensor.shape:
         return np.zeros(tensor.shape, storage.dtype)

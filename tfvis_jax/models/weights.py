@@ -54,8 +54,10 @@ def load_bert(
     Raises:
       InputError: a file is damaged or unsafe, or the tensors do not match `config`.
     """
+    tensors = _open(folder)
+    _check_depth(tensors, config=config, folder=folder)
     abstract = bert.abstract(config, dtype=dtype)
-    return _filled(abstract, _open(folder), name_of=_bert_name, folder=folder)
+    return _filled(abstract, tensors, name_of=_bert_name, folder=folder)
 
 
 def load_masked_lm(
@@ -73,6 +75,7 @@ def load_masked_lm(
         is no such head, or its decoder is not the word embedding.
     """
     tensors = _open(folder)
+    _check_depth(tensors, config=config, folder=folder)
     if _DECODER in tensors and not np.array_equal(
         tensors[_DECODER].read(), tensors[_WORD_EMBEDDING].read()
     ):
@@ -129,6 +132,24 @@ def _current(name: str) -> str:
     name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
     name = name.replace("LayerNorm.beta", "LayerNorm.bias")
     return name.replace("cls.predictions.decoder.bias", _HEAD_BIAS)
+
+
+def _check_depth(
+    tensors: _Tensors, *, config: bert_config.BertConfig, folder: pathlib.Path
+) -> None:
+    """Checks the number of layers before a model is built, which takes time for each.
+
+    One layer more or less is left to the list of all mismatches.
+    """
+    numbers = {
+        name.split(".")[2] for name in tensors if name.startswith("encoder.layer.")
+    }
+    if config.n_layers > len(numbers) + 1:
+        raise InputError(
+            f"The weights in {folder} do not match its config.json: "
+            f"{len(numbers):,} layers instead of {config.n_layers:,}. Take config.json "
+            "and weights from the same model."
+        )
 
 
 def _bert_name(path: _Path) -> str:
