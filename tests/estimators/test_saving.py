@@ -106,3 +106,11 @@ def test_what_was_changed_after_fitting_does_not_spoil_the_file(tmp_path):
     learner.set_params(n_factors=12, target_l0=None).partial_fit(X)
     with pytest.raises(InputError, match="expecting 8 features"):
         learner.partial_fit(X[:, :7])
+
+
+def test_a_path_that_is_no_file_of_a_folder_is_refused(tmp_path):
+    coder = SparseCoder(DICTIONARY, l1_penalty=0.3)
+    for path in (tmp_path, tmp_path / "nothing" / "coder"):
+        with pytest.raises(InputError, match="path of a file in a folder"):
+            coder.save(path)
+    assert not list(tmp_path.iterdir())

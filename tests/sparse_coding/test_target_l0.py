@@ -1,5 +1,8 @@
 """λ for a wanted number of active factors."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -73,3 +76,16 @@ def test_a_target_that_is_none_is_refused(target_l0):
     x, dictionary = _problem()
     with pytest.raises(InputError, match="some rows"):
         target_l0_lib.for_l0(x[:0], dictionary, target_l0=3.0)
+
+
+def test_arrays_without_an_answer_are_refused():
+    x, dictionary = _problem()
+    find = functools.partial(target_l0_lib.for_l0, target_l0=3.0)
+    with pytest.raises(InputError, match=r"finite numbers in `x`.*first in row 2"):
+        find(x.at[2, 1].set(jnp.nan), dictionary)
+    with pytest.raises(InputError, match=r"got \(200, 7\) and \(40, 16\)"):
+        find(x[:, :7], dictionary)
+    with pytest.raises(InputError, match="above 0, got 'a'"):
+        find(x, dictionary, target_l0="a")
+    with pytest.raises(InputError, match="outside `jit`"):
+        jax.jit(find)(x, dictionary)

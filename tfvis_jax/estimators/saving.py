@@ -27,8 +27,14 @@ class Saved(conventions.Estimator):
           path: of the file; its folder must exist. An older file is replaced.
 
         Raises:
-          InputError: a setting is neither an array nor plain JSON, or the disk is full.
+          InputError: a setting is neither an array nor plain JSON, there is no such
+            folder, or the disk is full.
         """
+        path = pathlib.Path(path)
+        if path.is_dir() or not path.parent.is_dir():
+            raise InputError(
+                f"Expected the path of a file in a folder that exists, got {path}."
+            )
         settings, fitted = self.get_params(), self._fitted()
         arrays, plain = {}, {}
         for kind, values in (("settings", settings), ("fitted", fitted)):
@@ -52,7 +58,7 @@ class Saved(conventions.Estimator):
             ) from error
         # One entry: the library writes several in an order that changes.
         content = safetensors.numpy.save(arrays, metadata={_SCHEMA: text})
-        with files.write_atomically(pathlib.Path(path)) as file:
+        with files.write_atomically(path) as file:
             file.write(content)
 
     @classmethod

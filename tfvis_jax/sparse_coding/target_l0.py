@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import certificate, encoding
+from tfvis_jax.sparse_coding import certificate, checks, encoding
 from tfvis_jax.sparse_coding.arrays import Factors, Rows, Scalar
 
 _BISECTIONS = 12
@@ -50,11 +51,17 @@ def for_l0(
       target_l0: mean number of non-zero codes in a row, > 0.
 
     Raises:
-      InputError: no λ gives so many factors, or ``target_l0`` is not positive, or there
-        are no rows.
+      InputError: no λ gives so many factors, ``target_l0`` is not positive, there are
+        no rows, or arrays are traced, not finite or of other shapes.
     """
     if not (isinstance(target_l0, numbers.Real | jax.Array) and target_l0 > 0):
         raise InputError(f"Expected `target_l0` above 0, got {target_l0!r}.")
+    if isinstance(x, Tracer) or isinstance(dictionary, Tracer):
+        raise InputError(
+            "Expected arrays with known values, got traced ones; find λ outside `jit`."
+        )
+    checks.check_shapes(x, dictionary)
+    checks.check_values({"x": x, "dictionary": dictionary})
     if not len(x):
         raise InputError("Expected some rows to find λ on, got none.")
     x, dictionary = jnp.asarray(x), jnp.asarray(dictionary)
