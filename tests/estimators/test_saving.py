@@ -114,3 +114,17 @@ def test_a_path_that_is_no_file_of_a_folder_is_refused(tmp_path):
         with pytest.raises(InputError, match="path of a file in a folder"):
             coder.save(path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_cannot_replace_methods(tmp_path):
+    plain = {
+        "class": "SparseCoder",
+        "settings": {"l1_penalty": 0.3},
+        "fitted": {"transform": 3},
+    }
+    content = safetensors.numpy.save(
+        {"settings.dictionary": DICTIONARY}, {"tfvis-estimator/1": json.dumps(plain)}
+    )
+    (tmp_path / "coder").write_bytes(content)
+    with pytest.raises(InputError, match="transform is nothing that is learnt"):
+        SparseCoder.load(tmp_path / "coder")

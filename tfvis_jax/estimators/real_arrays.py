@@ -2,8 +2,8 @@
 
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import checks
@@ -21,7 +21,7 @@ def as_real(name: str, array: Any) -> Any:
     Raises:
       InputError: it is not of real numbers, sparse, or traced.
     """
-    if isinstance(array, jax.core.Tracer):
+    if isinstance(array, Tracer):
         raise InputError(
             f"Expected `{name}` with known values, got a traced array; inside `jit` "
             "call `sparse_coding.encode`."

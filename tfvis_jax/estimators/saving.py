@@ -88,6 +88,9 @@ class Saved(conventions.Estimator):
                     f"Expected a {cls.__name__} in {path}, got a {plain['class']}; "
                     f"call `{plain['class']}.load`."
                 )
+            unknown = [n for n in values["fitted"] if not n.endswith("_")]
+            if any("." not in name for name in unknown):
+                raise ValueError(f"{unknown[0]} is nothing that is learnt")
             estimator = cls(**values["settings"])
             estimator._restore(values["fitted"])
         except InputError:
