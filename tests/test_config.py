@@ -4,6 +4,8 @@ import dataclasses
 import json
 import pathlib
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from tfvis_jax import config, config_fields, config_json
@@ -157,3 +159,15 @@ def test_the_paper_preset_has_the_published_constants():
 def test_a_string_of_paths_is_refused():
     with pytest.raises(InputError, match=r"tuple of paths.*write \('./text',\)"):
         config.CorpusConfig(paths="./text")
+
+
+def test_lists_and_scalars_of_arrays_are_settings_as_any_other():
+    corpus = config.CorpusConfig(paths=["a.txt", "b.txt"])
+    assert corpus == config.CorpusConfig(paths=("a.txt", "b.txt"))
+    for half in (np.float32(0.5), jnp.float32(0.5), np.array(0.5)):
+        solver = config.SolverConfig(l1_penalty=half, max_steps=np.int64(7))
+        assert solver == config.SolverConfig(l1_penalty=0.5, max_steps=7)
+        assert type(solver.l1_penalty) is float and type(solver.max_steps) is int
+        hash(solver)
+    run = config.RunConfig(model="bert", corpus=corpus, seed=np.int64(3))
+    assert type(run.seed) is int

@@ -94,7 +94,17 @@ def settings_of(piece: Any) -> dict[str, Setting]:
 
 
 def check(piece: Any) -> None:
-    """Refuses settings out of bounds; for `__post_init__`."""
+    """Refuses settings out of bounds; for `__post_init__`.
+
+    NumPy's and JAX's scalars become numbers and lists tuples, so that settings are
+    hashable, are written as JSON, and equal those that are read again.
+    """
+    for field in dataclasses.fields(piece):
+        value = getattr(piece, field.name)
+        if isinstance(value, list):
+            object.__setattr__(piece, field.name, tuple(value))
+        elif getattr(value, "ndim", None) == 0:
+            object.__setattr__(piece, field.name, value.item())
     for name, known in settings_of(piece).items():
         known.check(name, getattr(piece, name))
     for field in dataclasses.fields(piece):

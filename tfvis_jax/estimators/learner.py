@@ -198,9 +198,6 @@ class DictionaryLearning(transformer.Transformer):
         if self.num_passes is not None:
             checks.check_count("num_passes", self.num_passes)
         l1_penalty = _SOLVER.l1_penalty if self.l1_penalty is None else self.l1_penalty
-        if isinstance(l1_penalty, jax.Array) and not l1_penalty.ndim:
-            # Of `for_l0`; settings have to be hashable.
-            l1_penalty = float(l1_penalty)
         solver = config_lib.SolverConfig(
             solver=self.solver,
             l1_penalty=l1_penalty,
