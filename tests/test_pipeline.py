@@ -248,3 +248,11 @@ def test_what_is_no_count_is_refused_by_name(run, step, name, value):
 def test_a_run_needs_a_process_that_makes_tokens(settings, tmp_path):
     with pytest.raises(InputError, match="`num_workers` to be a whole number"):
         pipeline.train(tmp_path / "run", settings, num_workers=0)
+
+
+def test_a_run_needs_settings_and_a_place(settings, tmp_path):
+    with pytest.raises(InputError, match="a RunConfig, got dict"):
+        pipeline.train(tmp_path / "run", {"model": "bert"})
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"can be made.*Not a directory"):
+        pipeline.train(tmp_path / "file" / "run", settings)

@@ -13,6 +13,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import files, sharding
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.pipeline import progress as progress_lib
@@ -136,6 +137,8 @@ def prepare_locked(
     mesh: jax.sharding.Mesh | None,
 ) -> tuple[setup.Setup, windows_lib.Windows]:
     """Prepares a run whose lock is held; the first process does what is written."""
+    if not isinstance(config, config_lib.RunConfig):
+        raise InputError(f"Expected a RunConfig, got {type(config).__name__}.")
     checks.check_count("num_workers", num_workers)
     with sharding.first_process_first("tokens"):
         with stages.stage("model"):

@@ -177,7 +177,13 @@ class RunDirectory:
           InputError: another process is writing this run; says which.
         """
         self.check()
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise InputError(
+                f"Expected a directory that can be made, got {self.path} "
+                f"({error.strerror}); choose another."
+            ) from error
         with (self.path / ".lock").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
