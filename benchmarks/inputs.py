@@ -32,7 +32,7 @@ class Inputs:
             "activations",
             None,
             "Rows of your own instead of a run's: a .npy file of [rows, d_model], not "
-            "the folder that `tfvis activations` writes.",
+            "the folder that `tfvis hidden_states` writes.",
             flag_values=flag_values,
         )
         self._dictionary = flags.DEFINE_string(

@@ -32,7 +32,7 @@ _ACTIVATIONS = flags.DEFINE_string(
     "activations",
     None,
     "Rows of your own instead of a run's: a .npy file of [rows, d_model], not the "
-    "folder that `tfvis activations` writes.",
+    "folder that `tfvis hidden_states` writes.",
     flag_values=FLAGS,
 )
 _HELD_OUT = flags.DEFINE_string(
