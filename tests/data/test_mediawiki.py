@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tfvis_jax.data import corpus, mediawiki
+from tfvis_jax.data import corpus, mediawiki, wiki_dump
 from tfvis_jax.errors import InputError
 
 PAGE = """{{Infobox thing|name=Albedo}}
@@ -71,20 +71,20 @@ def test_only_articles_are_read():
         _page("Uno", "c", redirect='<redirect title="One" />'),
         _page("Two", "&lt;script&gt;"),
     )
-    found = list(mediawiki.pages(io.BytesIO(dump), name="dump"))
+    found = list(wiki_dump.pages(io.BytesIO(dump), name="dump"))
     assert found == [("One", "a"), ("Two", "<script>")]
 
 
 def test_damaged_and_other_xml_are_refused():
     with pytest.raises(InputError, match=r"dump: The XML is damaged"):
-        list(mediawiki.pages(io.BytesIO(_dump(_page("A", "b"))[:-20]), name="dump"))
+        list(wiki_dump.pages(io.BytesIO(_dump(_page("A", "b"))[:-20]), name="dump"))
     with pytest.raises(InputError, match=r"MediaWiki export.*got <html>"):
-        list(mediawiki.pages(io.BytesIO(b"<html></html>"), name="dump"))
+        list(wiki_dump.pages(io.BytesIO(b"<html></html>"), name="dump"))
 
 
 def test_memory_of_read_pages_is_given_back():
     stream = io.BytesIO(_dump(*(_page(str(i), "x" * 1000) for i in range(300))))
-    reader = mediawiki.pages(stream, name="dump")
+    reader = wiki_dump.pages(stream, name="dump")
     for _ in range(300):
         next(reader)
     root = reader.gi_frame.f_locals["root"]
