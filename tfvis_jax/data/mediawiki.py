@@ -29,6 +29,8 @@ _TAIL_SECTIONS = frozenset({
 # work and not seconds, so that a text is the same on every machine.
 _MAX_BLOCK_WORK = 200_000_000
 _MAX_WORK = 500_000_000
+# Beginning to parse takes as long as so much work.
+_BLOCK_WORK = 10_000
 # The parser's own limit is 100.
 _MAX_DEPTH = 40
 
@@ -75,14 +77,25 @@ def _render(markup: str) -> tuple[str, bool]:
         if not num_marks:
             rendered.append(block.markup)
             continue
-        work = len(block.markup) * num_marks
+        work = len(block.markup) * num_marks + _BLOCK_WORK
         total += work
         if max(work / _MAX_BLOCK_WORK, total / _MAX_WORK, block.depth / _MAX_DEPTH) > 1:
             is_simplified = True
-            rendered.append(wiki_blocks.plain_text(block, gap=wiki_markup.GAP))
+            text = wiki_blocks.plain_text(block, gap=wiki_markup.GAP)
+            text = _HEADING_LINE.sub(_mark_heading, text)
+            rendered.append(_ITEM_LINE.sub(wiki_markup.LIST_ITEM, text))
         else:
             rendered.append(wiki_markup.render(mwparserfromhell.parse(block.markup)))
     return "".join(rendered), is_simplified
+
+
+_HEADING_LINE = re.compile(r"^(={1,6})([^=\n]+)=+[^\S\n]*$", re.MULTILINE)
+_ITEM_LINE = re.compile(r"^[*#:;]+", re.MULTILINE)
+
+
+def _mark_heading(match: re.Match[str]) -> str:
+    title = match[2].strip().lower()
+    return f"\n{wiki_markup.HEADING}{len(match[1])}{title}\n"
 
 
 # What may begin markup; text without any of these is what it says.
@@ -92,15 +105,50 @@ _SPECIAL = re.compile(r"[\[\]{}<>&'*#:;=|_-]")
 def _drop_tail(text: str) -> str:
     """Drops headings, and the sections in `_TAIL_SECTIONS` with their subsections."""
     kept, dropped_level = [], 0
-    for line in text.split("\n"):
+    for line in _drop_lists_at_end(text.split("\n")):
         if line.startswith(wiki_markup.HEADING):
-            level, title = int(line[1]), line[2:].strip(" :.")
+            level, title = _heading(line)
             if not dropped_level or level <= dropped_level:
                 dropped_level = level if title in _TAIL_SECTIONS else 0
             kept.append("")
         elif not dropped_level:
             kept.append(line)
     return "\n".join(kept)
+
+
+def _drop_lists_at_end(lines: list[str]) -> list[str]:
+    """Drops the closing sections of an article whose titles are in another language.
+
+    They are the last ones of the highest level that hold lists alone, if one of them is
+    empty: where references are printed.
+    """
+    mark = wiki_markup.HEADING
+    headings = [number for number, line in enumerate(lines) if line.startswith(mark)]
+    levels_and_titles = [_heading(lines[number]) for number in headings]
+    if not headings or any(title in _TAIL_SECTIONS for _, title in levels_and_titles):
+        return lines
+    top = min(level for level, _ in levels_and_titles)
+    end, any_empty = len(lines), False
+    for start, (level, _) in zip(
+        reversed(headings), reversed(levels_and_titles), strict=True
+    ):
+        if level != top:
+            continue
+        body = [line for line in lines[start:end] if not line.startswith(mark)]
+        if any(_is_paragraph(line) for line in body):
+            break
+        any_empty |= not any(re.search(r"\w", line) for line in body)
+        end = start
+    return lines[:end] if any_empty else lines
+
+
+def _heading(line: str) -> tuple[int, str]:
+    return int(line[1]), line[2:].strip(" :.")
+
+
+def _is_paragraph(line: str) -> bool:
+    is_item = line.lstrip().startswith(wiki_markup.LIST_ITEM)
+    return not is_item and len(line.split()) >= 8
 
 
 def _join_paragraphs(lines: list[str]) -> Iterator[str]:
@@ -163,6 +211,8 @@ _TIDY = [
 
 
 def _tidy(line: str) -> str:
+    if not line or line.isspace():
+        return ""
     for pattern, replacement in _TIDY:
         line = pattern.sub(replacement, line)
     return line.strip()
@@ -184,6 +234,8 @@ def _prose(lines: list[str]) -> Iterator[str]:
         if line:
             follows = line.startswith(wiki_markup.LIST_ITEM)
     for line, list_follows in zip(lines, reversed(before_list), strict=True):
+        if not line:
+            continue
         text = line.lstrip(wiki_markup.LIST_ITEM).strip()
         if not re.search(r"\w", text) or _REMNANT.search(text):
             continue

@@ -49,6 +49,7 @@ def texts(
     Raises:
       InputError: a string cannot be decoded, and ``replace_undecodable`` is False.
     """
+    errors = "replace" if replace_undecodable else "strict"
     for start in range(0, len(array), _BLOCK):
         # A copy, in the byte order of this machine.
         block = np.ascontiguousarray(array[start : start + _BLOCK])
@@ -61,9 +62,7 @@ def texts(
                 yield str(value)
                 continue
             try:
-                yield value.decode(
-                    "utf-8", "replace" if replace_undecodable else "strict"
-                )
+                yield value.decode("utf-8", errors)
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"{path}: Expected UTF-8, got byte "
