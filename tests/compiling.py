@@ -40,12 +40,9 @@ def set_up() -> None:
         # Fresh in each session, so that a program is never that of older code.
         folder = tempfile.mkdtemp(prefix="tfvis-tests-compiled-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ |= {
-            "JAX_COMPILATION_CACHE_DIR": folder,
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        }
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     # JAX has read its part of the environment when it was imported.
     for name, kind in _CACHE.items():
-        if name.upper() in os.environ:
-            jax.config.update(name, kind(os.environ[name.upper()]))
+        jax.config.update(name, kind(os.environ[name.upper()]))

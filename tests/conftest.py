@@ -23,6 +23,12 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+
+def pytest_collection_modifyitems(items):
+    """Puts files marked as long first: at the end, one alone would be waited for."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 _SHARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 

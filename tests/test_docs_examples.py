@@ -1,5 +1,6 @@
 """Every Python block of the README and of the docs runs, in the order of its page."""
 
+import json
 import pathlib
 import re
 
@@ -17,7 +18,7 @@ _OF_THE_TOY_RUN = {
 
 def _run_blocks(page: pathlib.Path, *, replace: dict[str, str] | None = None) -> dict:
     """Runs the blocks of a page in one namespace and returns it."""
-    blocks = _BLOCK.findall(page.read_text(encoding="utf-8"))
+    blocks = _BLOCK.findall(_text(page))
     assert blocks, f"no Python block in {page}"
     names = {"__name__": "__main__"}
     for number, block in enumerate(blocks, start=1):
@@ -68,5 +69,35 @@ def test_every_page_with_python_is_run():
     }
 
 
+def test_notebooks_are_stored_without_results():
+    notebooks = list((_ROOT / "docs" / "notebooks").glob("*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        cells = json.loads(_text(path))["cells"]
+        assert not any(cell.get("outputs") for cell in cells), path.name
+
+
+def test_every_command_names_a_script_of_this_repository():
+    pages = [
+        _ROOT / "README.md",
+        _ROOT / "CONTRIBUTING.md",
+        *_ROOT.glob("docs/**/*.md"),
+    ]
+    commands = {
+        name
+        for page in pages
+        for name in re.findall(
+            r"-m ((?:benchmarks|experiments)\.[a-z_.]*[a-z])", _text(page)
+        )
+    }
+    assert commands
+    for name in commands:
+        assert (_ROOT / name.replace(".", "/")).with_suffix(".py").is_file(), name
+
+
+def _text(page: pathlib.Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
 def _has_python(page: pathlib.Path) -> bool:
-    return bool(_BLOCK.search(page.read_text(encoding="utf-8")))
+    return bool(_BLOCK.search(_text(page)))

@@ -8,7 +8,7 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import jax
 import numpy as np
@@ -194,7 +194,15 @@ def place_rows(mesh: jax.sharding.Mesh, tree: Tree, *, size: int) -> Tree:
     return jax.tree.map(place, tree)
 
 
-def place(mesh: jax.sharding.Mesh, tree: Tree, specs: Any) -> Tree:
+@overload
+def place(mesh: jax.sharding.Mesh, tree: np.ndarray, specs: jax.P) -> jax.Array: ...
+
+
+@overload
+def place(mesh: jax.sharding.Mesh, tree: Tree, specs: Any) -> Tree: ...
+
+
+def place(mesh: jax.sharding.Mesh, tree: Any, specs: Any) -> Any:
     """Places whole arrays, which every process has, on the mesh.
 
     Args:

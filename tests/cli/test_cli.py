@@ -276,7 +276,10 @@ def test_help_shows_defaults_and_choices(capsys):
     text = " ".join(out.split())
     assert "--n_factors=N Factors in the dictionary. (default: 1024)" in text
     assert "--[no]clean" in text and "(default: on)" in text
-    assert "--solver=auto|" in text and "(default: RUN/checkpoints)" in text
+    assert (
+        "spectral|working_set Algorithm" in text
+        and "(default: RUN/checkpoints)" in text
+    )
     # Settings without a flag are of the presets alone.
     assert "energy_floor" not in text
 

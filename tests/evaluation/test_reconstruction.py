@@ -175,7 +175,7 @@ def test_a_dictionary_comes_back_from_its_file(trained, tmp_path):
             getattr(loaded, field.name), getattr(trained, field.name)
         )
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="not a whole dictionary"):
+    with pytest.raises(ValueError, match="is damaged, or no dictionary"):
         dictionary_file.load(path)
     path.unlink()
     with pytest.raises(ValueError, match="has not finished"):

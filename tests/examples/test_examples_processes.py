@@ -19,12 +19,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Stops in the middle of the pass after a save, like a killed process.
 _KILLED = """
 import os, sys
-from tfvis_jax import cli
+from tfvis_jax import cli, sharding
 from tfvis_jax.examples import gathering, parallel_encoding
 whole = parallel_encoding.encode
 def encode(*arguments, **how):
     for number, each in enumerate(whole(*arguments, **how)):
         if number == 4:
+            sharding.wait_for_all("saved")
             os._exit(9)
         yield each
 parallel_encoding.encode = encode
@@ -89,7 +90,8 @@ def test_processes_share_the_pass_and_each_other_s_progress(
     )
     shutil.copytree(tmp_path / "two", tmp_path / "one")
     codes, logs = _run(tmp_path / "two", processes=2, program=("-c", _KILLED))
-    assert codes == [9, 9], "\n".join(logs)
+    # The first one to die may take the other with it before that one exits.
+    assert 9 in codes and 0 not in codes, "\n".join(logs)
     states = sorted((tmp_path / "two" / "examples-progress").glob("*.npz"))
     assert [path.name for path in states] == ["0.npz", "1.npz"]
     shutil.copytree(tmp_path / "two", tmp_path / "after_two")

@@ -5,7 +5,7 @@ import pytest
 
 from tfvis_jax import config
 from tfvis_jax.errors import InputError
-from tfvis_jax.learning import learn
+from tfvis_jax.learning import from_rows, learn
 
 SOLVER = config.SolverConfig(tolerance=1e-4)
 SPARSITY = config.SparsityConfig(target_l0=3.0)
@@ -62,7 +62,7 @@ def test_every_row_is_used_once_a_pass_and_progress_is_told():
     seen = np.concatenate(
         [
             rows[valid]
-            for rows, valid in learn._batches(x, rng, rows_per_step=3, num_passes=1)
+            for rows, valid in from_rows._batches(x, rng, rows_per_step=3, num_passes=1)
         ]
     )
     np.testing.assert_array_equal(np.unique(seen, axis=0), np.unique(x, axis=0))

@@ -240,7 +240,9 @@ def test_derivatives_are_the_same_on_every_mesh(shape):
             jax.device_put(penalty, jax.P("rows")),
         )
     for a, b in zip(got, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5)
+        # Entries up to 6 that have gone through an inverse Gram matrix: a mesh sums in
+        # another order, and so do programs that XLA has not optimised.
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=5e-5)
 
 
 def test_vmap_pmap_and_shard_map_agree_with_one_device():

@@ -17,6 +17,8 @@ from tfvis_jax.errors import InputError, Terminated
 from tfvis_jax.runs import dictionary_file
 from tfvis_jax.training import metrics_log
 
+pytestmark = pytest.mark.long
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -2,8 +2,10 @@
 
 import dataclasses
 import pathlib
+import re
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -44,7 +46,7 @@ class Command:
             lines.append(f"  {_spelling(flag)}")
             lines.append(
                 textwrap.fill(
-                    f"{flag.help}{_default(flag)}",
+                    f"{_help(flag)}{_default(flag)}",
                     79,
                     initial_indent=_INDENT,
                     subsequent_indent=_INDENT,
@@ -65,8 +67,8 @@ class Command:
         try:
             return self.flags([f"tfvis {self.name}", *arguments])[1:]
         except flags.Error as error:
-            message = str(error).replace(_NO_INTEGER, "Expected a whole number, got")
-            raise UsageError(message) from error
+            message = str(error).replace(_NO_INTEGER, "expected a whole number, got")
+            raise UsageError(message[:1].upper() + message[1:]) from error
 
 
 def run_argument(arguments: Sequence[str]) -> pathlib.Path:
@@ -93,17 +95,22 @@ _NO_INTEGER = "invalid literal for int() with base 10:"
 _INDENT = " " * 6
 
 
-def _spelling(flag: flags.Flag) -> str:
+def _spelling(flag: flags.Flag[Any]) -> str:
     """Returns a flag as typed, with what it takes."""
     if flag.boolean:
         return f"--{flag.name}" if flag.default is False else f"--[no]{flag.name}"
     if isinstance(flag, flags.EnumFlag):
         return f"--{flag.name}={'|'.join(flag.parser.enum_values)}"
-    takes = {flags.IntegerParser: "N", flags.FloatParser: "X"}
+    takes: dict[type, str] = {flags.IntegerParser: "N", flags.FloatParser: "X"}
     return f"--{flag.name}={takes.get(type(flag.parser), '…')}"
 
 
-def _default(flag: flags.Flag) -> str:
+def _help(flag: flags.Flag[Any]) -> str:
+    """Returns the help of a flag; absl puts the choices before it."""
+    return re.sub(r"^<[^>]*>: ", "", flag.help or "")
+
+
+def _default(flag: flags.Flag[Any]) -> str:
     """Returns the default of a flag whose help does not say it."""
     if flag.default is None or isinstance(flag.default, bool) or flag.default == []:
         return ""

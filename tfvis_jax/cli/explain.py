@@ -111,7 +111,7 @@ def main(arguments: Sequence[str]) -> None:
         print(json.dumps(explanation.as_json() | source, ensure_ascii=False))
         return
     console = rich.console.Console(highlight=False)
-    for line in _report(explanation, source["note"]):
+    for line in _report(explanation, str(source["note"])):
         console.print(line)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,15 +28,23 @@ _MAX_VALIDATION = 8192
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComparisonConfig:
-    """What is compared."""
+    """What is compared.
+
+    Attributes:
+      methods: names of methods, of `METHODS`.
+      n_factors: factors of every dictionary.
+      target_l0: mean numbers of active factors to compare at.
+      seeds: every method is fitted with each.
+      num_passes: passes over the training rows, of every method that learns.
+      learning_rates: tried for autoencoders; the best at the middle L0 is used at every
+        L0.
+    """
 
     methods: tuple[str, ...] = METHODS
     n_factors: int = 1024
     target_l0: tuple[int, ...] = (16, 32, 64)
     seeds: tuple[int, ...] = (0,)
-    # Passes over the training rows, of every method that learns.
     num_passes: int = 10
-    # Tried for autoencoders; the best at the middle L0 is used at every L0.
     learning_rates: tuple[float, ...] = train_sae.LEARNING_RATES
 
     def __post_init__(self):
@@ -90,7 +98,7 @@ def candidates(
     x: np.ndarray,
     config: ComparisonConfig,
     *,
-    done: Sequence[dict] = (),
+    done: Sequence[dict[str, Any]] = (),
     progress: Callable[[str], None] = lambda what: None,
 ) -> Iterator[FittedMethod]:
     """Fits every method at every L0 and seed, one after the other.
@@ -154,7 +162,7 @@ def candidates(
                 )
 
 
-def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict:
+def measure(candidate: FittedMethod, held_out: np.ndarray) -> dict[str, Any]:
     """Returns a row of the comparison, measured on held-out rows.
 
     Args:

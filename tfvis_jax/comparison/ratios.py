@@ -6,11 +6,14 @@ between the L0 that were measured, linearly in the logarithms of both.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 
-def against_best_sae(rows: Sequence[dict], *, name: str = "sparse_coding") -> list:
+def against_best_sae(
+    rows: Sequence[dict[str, Any]], *, name: str = "sparse_coding"
+) -> list[dict[str, Any]]:
     """Compares a method with the autoencoders in the same table.
 
     Args:
@@ -48,7 +51,7 @@ def against_best_sae(rows: Sequence[dict], *, name: str = "sparse_coding") -> li
     return found
 
 
-def at_l0(rows: Sequence[dict], key: str, *, l0: float) -> float:
+def at_l0(rows: Sequence[dict[str, Any]], key: str, *, l0: float) -> float:
     """Returns ``key`` of one method at an L0 between, or near, those measured.
 
     Args:
@@ -67,7 +70,7 @@ def at_l0(rows: Sequence[dict], key: str, *, l0: float) -> float:
     return float(np.exp(y[right] + slope * (np.log(l0) - x[right])))
 
 
-def _means_over_seeds(rows: Sequence[dict]) -> list[dict]:
+def _means_over_seeds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     groups = {}
     for row in rows:
         groups.setdefault((row["method"], row["target_l0"]), []).append(row)

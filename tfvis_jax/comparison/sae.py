@@ -34,24 +34,32 @@ _PREFIXES = (1 / 32, 3 / 32, 7 / 32, 15 / 32, 1.0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SAEConfig:
-    """One autoencoder and how it is trained; hashable, a static argument of a jit."""
+    """One autoencoder and how it is trained; hashable, a static argument of a jit.
 
-    # One of `KINDS`.
+    Attributes:
+      kind: one of `KINDS`.
+      n_factors: number of factors.
+      target_l0: mean number of active factors in a row; a whole number for "topk".
+      learning_rate: of Adam, on rows whose root-mean-square distance from their mean
+        is 1.
+      batch_size: rows of one step.
+      num_passes: passes over the rows; each drops the rows that fill no batch.
+      seed: of initialisation and the order of rows.
+      auxiliary_weight: weight of the auxiliary loss on dead factors; "relu" and
+        "jumprelu" have none.
+      dead_after: rows without firing after which a factor counts as dead.
+      bandwidth: ε of "jumprelu", on rows scaled as for the learning rate.
+    """
+
     kind: str = "topk"
     n_factors: int = 1024
-    # Mean number of active factors in a row; a whole number for "topk".
     target_l0: float = 32
-    # Of Adam, on rows whose distance from their mean is 1 in the root mean square.
     learning_rate: float = 3e-3
     batch_size: int = 256
-    # Times every row is seen; each pass drops the rows that fill no batch.
     num_passes: int = 10
     seed: int = 0
-    # Weight of the auxiliary loss on dead factors ("relu" and "jumprelu" have none).
     auxiliary_weight: float = 1 / 32
-    # Rows without firing after which a factor counts as dead.
     dead_after: int = 20_000
-    # ε of "jumprelu", on rows scaled as for the learning rate.
     bandwidth: float = 0.05
 
     def __post_init__(self):
@@ -87,7 +95,7 @@ class SAEConfig:
             )
 
 
-class Threshold(nnx.Variable):
+class Threshold(nnx.Variable[jax.Array]):
     """What a pre-activation has to exceed to fire; set by calibration."""
 
 

@@ -107,7 +107,7 @@ def fit(
 class _Carry(NamedTuple):
     """State of the training loop."""
 
-    params: nnx.State
+    params: nnx.State[Any, Any]
     optimizer: optax.OptState
     log_penalty: jax.Array
     rows_since_firing: jax.Array

@@ -17,7 +17,12 @@ from tfvis_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-    """A text and its name: a title, or the file's name and the document's number."""
+    """A text and its name: a title, or the file's name and the document's number.
+
+    Attributes:
+      name: the title, or file and number.
+      text: the text.
+    """
 
     name: str
     text: str

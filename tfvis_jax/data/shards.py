@@ -28,7 +28,13 @@ _WINDOW = np.dtype([("document", "<u4"), ("first_char", "<u4"), ("num_tokens", "
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """Number of documents, windows and tokens in a shard."""
+    """Number of documents, windows and tokens in a shard.
+
+    Attributes:
+      num_documents: documents.
+      num_windows: windows.
+      num_tokens: tokens, special ones and padding left out.
+    """
 
     num_documents: int
     num_windows: int

@@ -23,7 +23,13 @@ _CACHED_DOCUMENTS = 128
 
 @dataclasses.dataclass(frozen=True)
 class WordInContext:
-    """A word of a document and the text before and after it."""
+    """A word of a document and the text before and after it.
+
+    Attributes:
+      before: text before the word.
+      word: the word as spelled in the document.
+      after: text after the word.
+    """
 
     before: str
     word: str

@@ -47,7 +47,13 @@ def choose(
 
 
 def top_words(results: results_lib.Results, factor: int, *, n: int) -> list[str]:
-    """Returns the n words that fire a factor most often at its peak layer."""
+    """Returns the n words that fire a factor most often at its peak layer.
+
+    Args:
+      results: of the run.
+      factor: index of the factor.
+      n: maximum number of words.
+    """
     counts = collections.Counter(e.word.casefold() for e in _at_peak(results, factor))
     return [word for word, _ in counts.most_common(n)]
 

@@ -141,7 +141,13 @@ def save(
     labels: Mapping[int, FactorLabel],
     trained: dictionary_file.TrainedDictionary,
 ) -> None:
-    """Writes the labels of a run atomically."""
+    """Writes the labels of a run atomically.
+
+    Args:
+      path: JSON file to write.
+      labels: by index of the factor.
+      trained: dictionary that they belong to.
+    """
     files.write_json(
         path,
         {

@@ -24,7 +24,13 @@ class Neighbour:
 def by_cosine(
     trained: dictionary_file.TrainedDictionary, factor: int, *, k: int
 ) -> tuple[Neighbour, ...]:
-    """Returns the k factors with the largest cosine similarity, largest first."""
+    """Returns the k factors with the largest cosine similarity, largest first.
+
+    Args:
+      trained: dictionary of the run.
+      factor: index of the factor.
+      k: maximum number of factors.
+    """
     # Factors have unit norm.
     cosine = trained.factors @ trained.factors[factor]
     order = np.argsort(-cosine, kind="stable")

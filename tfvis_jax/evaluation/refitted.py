@@ -41,7 +41,14 @@ def refitted(
 def reconstructions(
     x: jax.Array, dictionary: jax.Array, codes: jax.Array, *, k: int | None = None
 ) -> dict[str, jax.Array]:
-    """Returns x̂ [rows, d_model] of all codes of `refitted`; arguments as there."""
+    """Returns x̂ [rows, d_model] of all codes of `refitted`.
+
+    Args:
+      x: [rows, d_model].
+      dictionary: [n_factors, d_model].
+      codes: [rows, n_factors], of the lasso.
+      k: as in `refitted`.
+    """
     return {
         name: objective.decode(values, dictionary, like=x)
         for name, values in refitted(x, dictionary, codes, k=k).items()

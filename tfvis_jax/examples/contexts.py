@@ -51,12 +51,16 @@ class ExampleList(list[Example]):
     def __str__(self) -> str:
         return "\n".join(map(str, self))
 
-    def _repr_html_(self) -> str:
+    def as_html(self) -> str:
+        """Returns the table that a notebook shows."""
         return markup.examples(
             [(e.activation, e.before, e.word, e.after, e.document) for e in self],
             factor=self.factor,
             layer=self.layer,
         )
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
 
 
 def in_context(

@@ -49,7 +49,9 @@ def from_sample(
             rows = sharding.place(where, x[:PENALTY_ROWS], jax.P())
             l1_penalty = for_l0(rows, factors, target_l0=sparsity.target_l0)
 
-    def create(factors, layer_scale, l1_penalty):
+    def create(
+        factors: jax.Array, layer_scale: jax.Array, l1_penalty: jax.Array
+    ) -> state_lib.TrainState:
         return state_lib.create(
             factors, layer_scale, l1_penalty=l1_penalty, config=dictionary
         )
@@ -63,7 +65,13 @@ def from_sample(
     return state if mesh is not None else jax.device_put(state, where.devices.item())
 
 
-def _factors(x, dictionary, *, key, mesh):
+def _factors(
+    x: np.ndarray,
+    dictionary: config_lib.DictionaryConfig,
+    *,
+    key: jax.Array,
+    mesh: jax.sharding.Mesh,
+) -> jax.Array:
     """Returns the first factors, [n_factors, d_model], each device's where they lie."""
     n_factors, d_model = dictionary.n_factors, x.shape[1]
     if dictionary.initialisation == "normal":
@@ -82,7 +90,7 @@ def _factors(x, dictionary, *, key, mesh):
         dictionary_lib.choose_samples(key, num_rows=len(x), n_factors=n_factors)
     )
 
-    def read(numbers):
+    def read(numbers: np.ndarray) -> np.ndarray:
         rows = x[chosen[np.maximum(numbers - 1, 0)]] - mean
         rows[numbers == 0] = mean
         return rows

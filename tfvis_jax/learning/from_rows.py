@@ -95,7 +95,12 @@ def learn(
 
 
 def _batches(
-    x, rng, *, rows_per_step, num_passes, scale=1.0
+    x: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    rows_per_step: int,
+    num_passes: int,
+    scale: float = 1.0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields rows, padded to one size, with the mask of real ones."""
     for _ in range(num_passes):

@@ -1,6 +1,7 @@
 """What a training run has learnt so far, and where in the corpus it stands."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +87,7 @@ def partition(state: TrainState, mesh: sharding.AnyMesh) -> TrainState:
       mesh: from `sharding.make_mesh`.
     """
 
-    def by_factor(tree):
+    def by_factor(tree: Any) -> Any:
         # What updates remember is of each factor; scalars are of all.
         return jax.tree.map(
             lambda leaf: sharding.factors(mesh) if leaf.ndim else jax.P(), tree
@@ -104,7 +105,7 @@ def partition(state: TrainState, mesh: sharding.AnyMesh) -> TrainState:
 def with_layout(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
     """Adds to the shapes of a state where its arrays lie, as loading needs it."""
 
-    def add(leaf, spec):
+    def add(leaf: jax.Array, spec: jax.P) -> jax.ShapeDtypeStruct:
         layout = jax.NamedSharding(mesh, spec)
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)
 

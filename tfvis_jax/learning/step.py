@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +102,9 @@ def train_step(
         gradient, state.update_state, state.dictionary, **curvature
     )
     step_size = state_lib.step_size(dictionary, progress=progress)
-    factors = dictionary_lib.project_unit_norm(state.dictionary - step_size * direction)
+    # To optax it might be any tree.
+    moved = state.dictionary - step_size * cast(jax.Array, direction)
+    factors = dictionary_lib.project_unit_norm(moved)
     idle, revived = revival.count_idle(state.idle, codes), jnp.zeros((), bool)
     if dictionary.revive_after is not None:
         factors, revived = revival.revive(

@@ -26,13 +26,23 @@ _EXPECTED_VALUES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BertConfig:
-    """The sizes of a BERT; hashable, so it can be a static argument of `jax.jit`."""
+    """The sizes of a BERT; hashable, so it can be a static argument of `jax.jit`.
+
+    Attributes:
+      vocab_size: number of token ids.
+      d_model: width of a hidden state.
+      n_layers: number of layers.
+      n_heads: attention heads of a layer; divides `d_model`.
+      d_hidden: width of the feed-forward part, 4 * d_model in the published models.
+      max_positions: longest window, special tokens included.
+      n_token_types: number of segment embeddings.
+      layer_norm_epsilon: added to the variance in every layer norm.
+    """
 
     vocab_size: int
     d_model: int
     n_layers: int
     n_heads: int
-    # Width of the feed-forward part, 4 * d_model in the published models.
     d_hidden: int
     max_positions: int = 512
     n_token_types: int = 2

@@ -23,7 +23,12 @@ WEIGHT_FILES = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoredTensor:
-    """A tensor of a checkpoint; only `read` loads its bytes."""
+    """A tensor of a checkpoint; only `read` loads its bytes.
+
+    Attributes:
+      shape: its shape.
+      read: loads it.
+    """
 
     shape: tuple[int, ...]
     read: Callable[[], np.ndarray]

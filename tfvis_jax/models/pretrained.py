@@ -18,15 +18,21 @@ _DTYPES = ("float32", "bfloat16")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedBert:
-    """A trained BERT and where it came from."""
+    """A trained BERT and where it came from.
 
-    # The name given to `load`; with `folder` it identifies the model of a run.
+    Attributes:
+      name: the name given to `load`; with `folder` it identifies the model of a run.
+      folder: holds config.json, weights and tokenizer files.
+      config: the sizes.
+      encoder: the BERT, which returns hidden states.
+      masked_lm: the model with its masked language model head, whose `bert` is
+        `encoder` itself; None unless requested.
+    """
+
     name: str
-    # Holds config.json, weights and tokenizer files.
     folder: pathlib.Path
     config: bert_config.BertConfig
     encoder: bert.Bert
-    # Its `bert` is `encoder` itself. None unless requested.
     masked_lm: masked_lm_module.BertForMaskedLM | None
 
 

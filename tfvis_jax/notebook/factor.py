@@ -187,7 +187,7 @@ class Factor:
             level=self.level.name,
             reason=self.level.reason,
             importance=importance,
-            examples="" if dead else self.examples(n=10)._repr_html_(),
+            examples="" if dead else self.examples(n=10).as_html(),
             is_dead=dead,
             label="" if self.label is None else str(self.label),
         )

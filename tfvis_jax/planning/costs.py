@@ -134,7 +134,13 @@ def _solver(config: config_lib.RunConfig, mesh: Mesh) -> solver_lib.Solver:
 def memory(
     config: config_lib.RunConfig, model: bert_config.BertConfig, *, mesh: Mesh
 ) -> Memory:
-    """Returns the bytes that a run needs on each device of a mesh."""
+    """Returns the bytes that a run needs on each device of a mesh.
+
+    Args:
+      config: settings of the run.
+      model: sizes of its BERT.
+      mesh: devices.
+    """
     layers = len(compiled.layers_of(config, model))
     windows = math.ceil(config.windows_per_batch / mesh.data)
     tokens = windows * config.corpus.window_length

@@ -147,7 +147,8 @@ def check(
 
 
 def device_memory(
-    device: jax.Device,  # pyright: ignore[reportInvalidTypeForm] (jaxlib has no stubs)
+    # jaxlib has no stubs.
+    device: jax.Device,  # pyright: ignore[reportInvalidTypeForm, reportUnknownParameterType]
 ) -> int | None:
     """Returns the bytes that a program may use on a device, or None if unknown.
 

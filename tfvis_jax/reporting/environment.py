@@ -8,6 +8,7 @@ import platform
 import shlex
 import sys
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ _DISTRIBUTIONS = {
 _PEAK_SIZE, _PEAK_PRODUCTS = 8192, 16
 
 
-def describe(script: str) -> dict:
+def describe(script: str) -> dict[str, Any]:
     """Returns the header of a benchmark's JSON.
 
     Args:

@@ -34,7 +34,11 @@ from tfvis_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True, init=False)
 class RunDirectory:
-    """Paths of a run."""
+    """Paths of a run.
+
+    Attributes:
+      path: the directory, absolute.
+    """
 
     path: pathlib.Path
 

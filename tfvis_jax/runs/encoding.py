@@ -107,7 +107,10 @@ def scaled_windows(
     """Yields batches of windows in order, with their scaled hidden states.
 
     Args:
-      opened, trained, windows, chosen: as in `encode_windows`.
+      opened: model and settings of the run.
+      trained: its dictionary.
+      windows: its tokens.
+      chosen: [n] window numbers.
 
     Yields:
       Each batch with [n_layers, batch, length, d_model].
@@ -140,7 +143,10 @@ def sample_rows(
     """Draws scaled hidden states of the chosen windows, all layers mixed.
 
     Args:
-      opened, trained, windows, chosen: as in `encode_windows`.
+      opened: model and settings of the run.
+      trained: its dictionary.
+      windows: its tokens.
+      chosen: [n] window numbers.
       count: rows, at most.
       seed: decides which, and their order.
 

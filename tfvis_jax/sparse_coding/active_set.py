@@ -23,15 +23,25 @@ _DEPENDENT = 1e-5
 
 
 class ActiveSet(NamedTuple):
-    """Places for factors, their codes and what least squares on them needs."""
+    """Places for factors, their codes and what least squares on them needs.
 
-    factors: jax.Array  # [rows, k, d_model], 0 in an empty place
-    gram: jax.Array  # [rows, k, k], 0 in an empty place
-    target: jax.Array  # [rows, k], ⟨d_f, x⟩
-    codes: jax.Array  # [rows, k]
-    usable: jax.Array  # [rows, k] bool, whether a code may be other than 0
-    active: jax.Array  # [rows, k] bool, whether it is
-    inverse: jax.Array  # [rows, k, k], of the Gram matrix of the active; 0 elsewhere
+    Attributes:
+      factors: [rows, k, d_model], 0 in an empty place.
+      gram: [rows, k, k], 0 in an empty place.
+      target: [rows, k], ⟨d_f, x⟩.
+      codes: [rows, k].
+      usable: [rows, k] bool, True if a code may be other than 0.
+      active: [rows, k] bool, True if it is.
+      inverse: [rows, k, k], of the Gram matrix of the active factors; 0 elsewhere.
+    """
+
+    factors: jax.Array
+    gram: jax.Array
+    target: jax.Array
+    codes: jax.Array
+    usable: jax.Array
+    active: jax.Array
+    inverse: jax.Array
 
 
 def empty(x: jax.Array, *, k: int) -> ActiveSet:
@@ -97,11 +107,13 @@ def non_negative_least_squares(state: ActiveSet) -> ActiveSet:
     """
     most_rounds = 2 * state.codes.shape[1]
 
-    def unfinished(carry):
+    def unfinished(carry: tuple[ActiveSet, jax.Array, int]) -> jax.Array:
         _, going, spent = carry
         return jnp.any(going) & (spent < most_rounds)
 
-    def advance(carry):
+    def advance(
+        carry: tuple[ActiveSet, jax.Array, int],
+    ) -> tuple[ActiveSet, jax.Array, int]:
         state, going, spent = carry
         move = _move(state)
         blocked = state.active & (state.codes + move <= 0)
@@ -129,17 +141,17 @@ def non_negative_least_squares(state: ActiveSet) -> ActiveSet:
     return jax.lax.while_loop(unfinished, advance, (state, going, 0))[0]
 
 
-def _correlation(state):
+def _correlation(state: ActiveSet) -> jax.Array:
     """Returns ⟨d_f, r⟩ of all places, [rows, k]."""
     return state.target - _times(state.gram, state.codes)
 
 
-def _move(state):
+def _move(state: ActiveSet) -> jax.Array:
     """Returns the move from the codes to least squares on the active factors."""
     return _times(state.inverse, _correlation(state))
 
 
-def _enter(state, *, place, wanted):
+def _enter(state: ActiveSet, *, place: jax.Array, wanted: jax.Array) -> ActiveSet:
     """Borders the inverse by the factor in one place of every row that wants it.
 
     With g the factor's products with the active ones, v = G⁻¹g and δ = 1 − ⟨g, v⟩, the
@@ -161,7 +173,9 @@ def _enter(state, *, place, wanted):
     )
 
 
-def _leave(state, *, place, wanted, for_good):
+def _leave(
+    state: ActiveSet, *, place: jax.Array, wanted: jax.Array, for_good: jax.Array
+) -> ActiveSet:
     """Cuts the factor in one place of every row that wants it out of the inverse."""
     here = place[:, None] == jnp.arange(state.codes.shape[1])[None]
     leaving = here & wanted[:, None]
@@ -178,14 +192,14 @@ def _leave(state, *, place, wanted, for_good):
     )
 
 
-def _times(matrix, vector):
+def _times(matrix: jax.Array, vector: jax.Array) -> jax.Array:
     return jnp.einsum("bst,bt->bs", matrix, vector, precision="highest")
 
 
-def _take(matrix, place):
+def _take(matrix: jax.Array, place: jax.Array) -> jax.Array:
     """Returns one row of the matrix of every row, [rows, k]."""
     return jnp.take_along_axis(matrix, place[:, None, None], axis=1)[:, 0]
 
 
-def _outer(vector, *, scale):
+def _outer(vector: jax.Array, *, scale: jax.Array) -> jax.Array:
     return (scale[:, None] * vector)[:, :, None] * vector[:, None, :]

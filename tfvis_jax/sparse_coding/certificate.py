@@ -11,11 +11,20 @@ import jax.numpy as jnp
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import checks, objective
+from tfvis_jax.sparse_coding.arrays import (
+    AnyArray,
+    Codes,
+    Factors,
+    NewCodes,
+    PerRow,
+    Reconstructions,
+    Rows,
+)
 from tfvis_jax.sparse_coding.compilation import compiled
 
 
 @compiled()
-def decode(codes: jax.Array, dictionary: jax.Array) -> jax.Array:
+def decode(codes: Codes, dictionary: Factors) -> Reconstructions:
     """Returns the sums αD, [batch, d_model], in float32.
 
     On a mesh, rows lie as those of the codes, and dimensions as the dictionary's.
@@ -44,7 +53,7 @@ def decode(codes: jax.Array, dictionary: jax.Array) -> jax.Array:
 
 
 @compiled()
-def correlate(rows: jax.Array, dictionary: jax.Array) -> jax.Array:
+def correlate(rows: Rows, dictionary: Factors) -> NewCodes:
     """Returns ⟨d_f, r⟩ for every row r and factor, [batch, n_factors], in float32.
 
     Args:
@@ -59,13 +68,13 @@ def correlate(rows: jax.Array, dictionary: jax.Array) -> jax.Array:
 
 
 def lasso_objective(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     *,
-    l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float = 0.0,
-) -> jax.Array:
+    l1_penalty: jax.typing.ArrayLike,
+    l2_penalty: jax.typing.ArrayLike = 0.0,
+) -> PerRow:
     """Returns ½‖x − αD‖² + Σ λ|α| + ½μ‖α‖² of every row, [batch].
 
     Args:
@@ -84,9 +93,9 @@ def lasso_objective(
 
 @compiled()
 def _lasso_objective(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     l1_penalty: jax.Array,
     l2_penalty: jax.Array | None,
 ) -> jax.Array:
@@ -97,14 +106,14 @@ def _lasso_objective(
 
 
 def duality_gap(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     *,
-    l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float = 0.0,
+    l1_penalty: jax.typing.ArrayLike,
+    l2_penalty: jax.typing.ArrayLike = 0.0,
     non_negative: bool = True,
-) -> jax.Array:
+) -> PerRow:
     """Returns the certificate of every row, (primal − dual) / (½‖x‖²), [batch].
 
     The objective of the codes is at most ``gap · ½‖x‖²`` above the optimum, whoever
@@ -129,9 +138,9 @@ def duality_gap(
 
 @compiled("non_negative")
 def _duality_gap(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     l1_penalty: jax.Array,
     l2_penalty: jax.Array | None,
     *,
@@ -152,14 +161,14 @@ def _duality_gap(
 
 
 def kkt_residual(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     *,
-    l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float = 0.0,
+    l1_penalty: jax.typing.ArrayLike,
+    l2_penalty: jax.typing.ArrayLike = 0.0,
     non_negative: bool = True,
-) -> jax.Array:
+) -> PerRow:
     """Returns the largest violation of the optimality conditions of a row, [batch].
 
     A code is optimal when ⟨d_f, r⟩ = λ_f·sign(α_f) on its support and ⟨d_f, r⟩ ≤ λ_f
@@ -182,9 +191,9 @@ def kkt_residual(
 
 @compiled("non_negative")
 def _kkt_residual(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     l1_penalty: jax.Array,
     l2_penalty: jax.Array | None,
     *,
@@ -203,7 +212,7 @@ def _kkt_residual(
 
 
 def _penalties(
-    l1_penalty: jax.Array | float, l2_penalty: jax.Array | float
+    l1_penalty: jax.typing.ArrayLike, l2_penalty: jax.typing.ArrayLike
 ) -> tuple[Any, Any]:
     """Returns λ and μ in float32; None for a plain μ of 0, which costs nothing."""
     penalty = checks.in_float32("l1_penalty", l1_penalty)
@@ -211,9 +220,9 @@ def _penalties(
 
 
 def _with_residual(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     l1_penalty: jax.Array | float,
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Returns the arrays in float32, with x − αD."""
@@ -224,5 +233,5 @@ def _with_residual(
     return x, dictionary, codes, residual
 
 
-def _in_float32(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+def _in_float32(*arrays: AnyArray) -> tuple[jax.Array, ...]:
     return tuple(jnp.asarray(array, jnp.float32) for array in arrays)

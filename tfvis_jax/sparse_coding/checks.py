@@ -10,16 +10,26 @@ there; all else that is known by one reduction on the device, with one answer.
 import functools
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from tfvis_jax.errors import InputError
 
 # Far from where float32 ends.
 _SMALL = 1e30
+
+
+class LassoNumbers(TypedDict):
+    """The numbers of a solve, float32."""
+
+    l1_penalty: jax.Array
+    l2_penalty: jax.Array | None
+    tolerance: jax.Array
+    lipschitz: jax.Array | None
 
 
 def check_lasso(
@@ -32,7 +42,7 @@ def check_lasso(
     max_steps: Any,
     lipschitz: Any = None,
     codes0: Any = None,
-) -> dict[str, jax.Array | np.ndarray | np.float32 | None]:
+) -> LassoNumbers:
     """Raises InputError where the arguments of a solve make no problem.
 
     Args:
@@ -51,7 +61,7 @@ def check_lasso(
     """
     check_shapes(x, dictionary, codes0=codes0)
     check_count("max_steps", max_steps)
-    numbers = {
+    numbers: LassoNumbers = {
         "l1_penalty": in_float32("l1_penalty", l1_penalty),
         "l2_penalty": ridge_in_float32(l2_penalty),
         "tolerance": in_float32("tolerance", tolerance),
@@ -91,9 +101,7 @@ def check_shapes(x: Any, dictionary: Any, **codes: Any) -> None:
             raise InputError(f"Expected `{name}` of shape {shape}, got {array.shape}.")
 
 
-def check_numbers(
-    codes_shape: tuple[int, int], numbers: Mapping[str, jax.typing.ArrayLike | None]
-) -> None:
+def check_numbers(codes_shape: tuple[int, ...], numbers: Mapping[str, Any]) -> None:
     """Raises InputError where the shapes of a solve's numbers do not fit.
 
     Args:
@@ -101,7 +109,7 @@ def check_numbers(
       numbers: by name; all but ``l1_penalty`` have to be scalars.
     """
     for name, value in numbers.items():
-        shape = np.shape(value)
+        shape = () if value is None else np.shape(value)
         if name != "l1_penalty":
             # Rows are sorted, and tolerances of their own would not be.
             if shape:
@@ -133,8 +141,8 @@ def check_count(name: str, value: Any) -> None:
 
 
 def check_values(
-    arrays: Mapping[str, jax.typing.ArrayLike | None],
-    numbers: Mapping[str, jax.typing.ArrayLike | None] | None = None,
+    arrays: Mapping[str, Any],
+    numbers: Mapping[str, Any] | None = None,
 ) -> None:
     """Raises InputError where known values make no problem.
 
@@ -151,27 +159,28 @@ def check_values(
         _check_range(name, numbers[name], least, largest)
 
 
-def in_float32(name: str, value: Any) -> jax.Array | np.ndarray | np.float32:
+def in_float32(name: str, value: Any) -> jax.Array:
     """Returns a number as a solve will see it.
 
     Python numbers, NumPy's and JAX's of one shape become arguments of one type, so that
-    they share a compiled program.
+    they share a compiled program. NumPy's stay on the host until that takes them, and
+    are typed as what they are to it.
     """
     # What callers write most often, without what the others cost.
     if type(value) is float and abs(value) < _SMALL:
-        return np.float32(value)
+        return cast(jax.Array, np.float32(value))
     if isinstance(value, jax.Array):
         strong = value.dtype == jnp.float32 and not value.weak_type
         return value if strong else jnp.asarray(value, jnp.float32)
     try:
         # What overflows is infinite, and said to be so.
         with np.errstate(over="ignore"):
-            return np.asarray(value, np.float32)
+            return cast(jax.Array, np.asarray(value, np.float32))
     except (TypeError, ValueError) as error:
         raise InputError(f"Expected `{name}` to be a number, got {value!r}.") from error
 
 
-def ridge_in_float32(l2_penalty: Any) -> jax.Array | np.ndarray | np.float32 | None:
+def ridge_in_float32(l2_penalty: Any) -> jax.Array | None:
     """Returns μ as a solve will see it: None for a plain 0."""
     if isinstance(l2_penalty, int | float) and l2_penalty == 0:
         return None
@@ -187,7 +196,7 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_known(value: Any) -> bool:
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return False
     return not isinstance(value, jax.Array) or value.is_fully_addressable
 
@@ -246,7 +255,7 @@ def _not_finite(name: str, array: Any) -> InputError:
         bad = ~np.isfinite(np.asarray(array, np.float32)).all(axis=1)
     return InputError(
         f"Expected finite numbers in `{name}`, got NaN or infinity in {int(bad.sum())} "
-        f"of {len(bad)} {kind}s, first in {kind} {int(np.argmax(bad))}."
+        f"of {bad.size} {kind}s, first in {kind} {int(np.argmax(bad))}."
     )
 
 

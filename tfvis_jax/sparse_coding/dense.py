@@ -32,11 +32,11 @@ _FALLING = 0.9
 class Recursion(NamedTuple):
     """How to start, go on, and forget rounding errors; a state has ``codes``."""
 
-    init: Callable  # from a problem and ``codes0`` to a state
-    step: Callable  # from a state and a problem to the next
+    init: Callable[..., Any]  # from a problem and ``codes0`` to a state
+    step: Callable[..., Any]  # from a state and a problem to the next
     # From a state and the float32 residual and correlation of its codes to the same
     # state with those, where it keeps any.
-    refresh: Callable = lambda state, residual, correlation: state
+    refresh: Callable[..., Any] = lambda state, residual, correlation: state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class DenseSolver(solver_lib.Solver):
     block_steps: int = 10
     precision: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.check_count("block_steps", self.block_steps)
         if self.precision not in (None, *precision_lib.NAMES):
             raise InputError(
@@ -134,13 +134,18 @@ class DenseSolver(solver_lib.Solver):
         init, step, refresh = self.recursion(problem)
         exact = dataclasses.replace(problem, precision="float32")
 
-        def look(state):
+        def look(state: Any) -> tuple[Any, jax.Array]:
             residual = exact.residual(state.codes)
             gap, correlation = exact.certify(state.codes, residual)
             return refresh(state, residual, correlation), gap
 
-        def run(problem, state, progress, unfinished):
-            def advance(carry):
+        def run(
+            problem: problem_lib.Problem,
+            state: Any,
+            progress: _Progress,
+            unfinished: Callable[[_Progress], jax.Array],
+        ) -> _Progress:
+            def advance(carry: tuple[Any, _Progress]) -> tuple[Any, _Progress]:
                 state, progress = carry
                 active = progress.gap > tolerance
                 num_now = jnp.minimum(self.block_steps, max_steps - progress.spent)
@@ -158,7 +163,7 @@ class DenseSolver(solver_lib.Solver):
                 )
                 return state, progress
 
-            def going(carry):
+            def going(carry: tuple[Any, _Progress]) -> jax.Array:
                 _, progress = carry
                 return (progress.spent < max_steps) & jnp.any(unfinished(progress))
 

@@ -156,7 +156,9 @@ def initialise_spread(x: jax.Array, *, n_factors: int, key: jax.Array) -> jax.Ar
     mean = jnp.mean(x, axis=0, keepdims=True)
     rows = project_unit_norm(x - mean)
 
-    def draw(index, carry):
+    def draw(
+        index: jax.Array, carry: tuple[jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
         factors, distance = carry
         weights = jnp.where(jnp.sum(distance) > 0, distance, 1)
         row = jax.random.categorical(

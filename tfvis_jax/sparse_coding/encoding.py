@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from tfvis_jax.sparse_coding import checks, implicit, layout, objective, registry
 from tfvis_jax.sparse_coding import problem as problem_lib
 from tfvis_jax.sparse_coding import solver as solver_lib
+from tfvis_jax.sparse_coding.arrays import Codes, Factors, Rows
 from tfvis_jax.sparse_coding.compilation import compiled
 
 
@@ -33,16 +34,16 @@ class Encoding(NamedTuple):
 
 
 def encode(
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: Rows,
+    dictionary: Factors,
     *,
-    l1_penalty: jax.Array | float,
-    l2_penalty: jax.Array | float = 0.0,
+    l1_penalty: jax.typing.ArrayLike,
+    l2_penalty: jax.typing.ArrayLike = 0.0,
     solver: str | solver_lib.Solver = "auto",
-    tolerance: jax.Array | float = 1e-4,
+    tolerance: jax.typing.ArrayLike = 1e-4,
     max_steps: int = 500,
-    lipschitz: jax.Array | float | None = None,
-    codes0: jax.Array | None = None,
+    lipschitz: jax.typing.ArrayLike | None = None,
+    codes0: Codes | None = None,
     non_negative: bool = True,
 ) -> Encoding:
     """Infers sparse codes until each row's duality gap is within ``tolerance``.
@@ -109,9 +110,9 @@ def encode(
 # Inside a caller's trace the program is inlined, as if it had been written there.
 @compiled("solver", "max_steps", "non_negative")
 def _encode(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes0: jax.Array | None,
+    x: Rows,
+    dictionary: Factors,
+    codes0: Codes | None,
     *,
     l1_penalty: jax.Array,
     l2_penalty: jax.Array | None,

@@ -12,11 +12,17 @@ from tfvis_jax.sparse_coding import problem as problem_lib
 
 
 class FistaState(NamedTuple):
-    """Where a solve stands."""
+    """Where a solve stands.
 
-    codes: jax.Array  # [batch, n_factors]
-    extrapolated: jax.Array  # [batch, n_factors]
-    momentum: jax.Array  # [batch, 1], t; the rows differ only where they restart
+    Attributes:
+      codes: [batch, n_factors].
+      extrapolated: [batch, n_factors].
+      momentum: [batch, 1], t; the rows differ only where they restart.
+    """
+
+    codes: jax.Array
+    extrapolated: jax.Array
+    momentum: jax.Array
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -160,7 +160,9 @@ def _omp_rows(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns values [rows, k] and the columns they belong to."""
 
-    def step(place, carry):
+    def step(
+        place: jax.Array, carry: tuple[active_set.ActiveSet, jax.Array]
+    ) -> tuple[active_set.ActiveSet, jax.Array]:
         state, columns = carry
         correlation = objective.correlate(active_set.residual(state, x), dictionary)
         # Factors in use are orthogonal to the residual; those that were let go may not
@@ -185,7 +187,9 @@ def _gradient_rows(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns values [rows, k] and the columns they belong to."""
 
-    def step(place, carry):
+    def step(
+        place: jax.Array, carry: tuple[jax.Array, jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         values, factors, columns = carry
         residual = x - _combine(values, factors)
         correlation = objective.correlate(residual, dictionary)

@@ -23,10 +23,16 @@ derivatives are then those of the pseudo-inverse, the shortest of all that fit, 
 finite.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding.arrays import AnyArray
+
+# What a dimension is split over: names of a mesh, or nothing.
+_Axis = str | tuple[str, ...] | None
 
 _MAX_STEPS = 256
 # Squared, both: of the residual at which a row is finished, in the norm of the system's
@@ -34,11 +40,14 @@ _MAX_STEPS = 256
 _TOLERANCE = 1e-12
 _NULL = 1e-6
 
+# Solution, residual, direction, its image, energy of the residual, steps spent.
+_Carry = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array, int]
+
 
 def differentiable(
     codes: jax.Array,
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: AnyArray,
+    dictionary: AnyArray,
     *,
     l1_penalty: jax.Array | float = 0.0,
     l2_penalty: jax.Array | float = 0.0,
@@ -75,7 +84,7 @@ def differentiable(
     return _solution(codes, *(value + zero for value in inputs))
 
 
-def _laid_out(array, *axes):
+def _laid_out(array: jax.Array, *axes: _Axis) -> jax.Array:
     """Returns an array split as the codes are, which a solver may have decided."""
     spec = jax.P(
         *(
@@ -89,32 +98,45 @@ def _laid_out(array, *axes):
 
 
 @jax.custom_jvp
-def _solution(codes, x, dictionary, l1_penalty, l2_penalty):
+def _solution(
+    codes: jax.Array,
+    x: jax.Array,
+    dictionary: jax.Array,
+    l1_penalty: jax.Array,
+    l2_penalty: jax.Array,
+) -> jax.Array:
     del x, dictionary, l1_penalty, l2_penalty
     return codes
 
 
 @_solution.defjvp
-def _solution_jvp(primals, tangents):
+def _solution_jvp(
+    primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
+) -> tuple[jax.Array, jax.Array]:
     _, *given = primals
     codes = _solution(*primals)
     x, dictionary, _, l2_penalty = given
     support = (codes != 0).astype(codes.dtype)
 
-    def stationarity(x, dictionary, l1_penalty, l2_penalty):
+    def stationarity(
+        x: jax.Array,
+        dictionary: jax.Array,
+        l1_penalty: jax.Array,
+        l2_penalty: jax.Array,
+    ) -> jax.Array:
         residual = x - objective.decode(codes, dictionary, like=x)
         correlation = objective.correlate(residual, dictionary)
         penalty = l2_penalty * codes + l1_penalty * jnp.sign(codes)
         return support * (correlation - penalty)
 
-    def image(move):
+    def image(move: jax.Array) -> jax.Array:
         return objective.decode(support * move, dictionary, like=x)
 
-    def transpose(image, move):
+    def transpose(image: jax.Array, move: jax.Array) -> jax.Array:
         correlation = objective.correlate(image, dictionary)
         return support * (correlation + l2_penalty * move)
 
-    def solve(_, target):
+    def solve(_: object, target: jax.Array) -> jax.Array:
         return _conjugate_residuals(
             support * target, image=image, transpose=transpose, l2_penalty=l2_penalty
         )
@@ -125,7 +147,13 @@ def _solution_jvp(primals, tangents):
     )
 
 
-def _conjugate_residuals(target, *, image, transpose, l2_penalty):
+def _conjugate_residuals(
+    target: jax.Array,
+    *,
+    image: Callable[[jax.Array], jax.Array],
+    transpose: Callable[[jax.Array, jax.Array], jax.Array],
+    l2_penalty: jax.Array,
+) -> jax.Array:
     """Returns the pseudo-inverse of (D_S D_Sᵀ + μI) times a target on S, row by row.
 
     Stiefel's conjugate residuals, 1955, take a product a step as conjugate gradients
@@ -136,16 +164,16 @@ def _conjugate_residuals(target, *, image, transpose, l2_penalty):
     norm = jnp.sqrt(_dot(target, target))
     norm = jnp.where(norm > 0, norm, 1)
 
-    def product(residual):
+    def product(residual: jax.Array) -> tuple[jax.Array, jax.Array]:
         part = image(residual)
         energy = _dot(part, part) + l2_penalty * _dot(residual, residual)
         return transpose(part, residual), energy
 
-    def unfinished(carry):
+    def unfinished(carry: _Carry) -> jax.Array:
         *_, energy, spent = carry
         return (spent < _MAX_STEPS) & jnp.any(energy > finished)
 
-    def advance(carry):
+    def advance(carry: _Carry) -> _Carry:
         solution, residual, direction, along, energy, spent = carry
         going = energy > finished
         length = _dot(along, along)
@@ -175,6 +203,6 @@ def _conjugate_residuals(target, *, image, transpose, l2_penalty):
     return norm * (solution - share * residual)
 
 
-def _dot(a, b):
+def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
     """Returns the inner products of rows, [batch, 1]."""
     return jnp.sum(a * b, axis=1, keepdims=True)

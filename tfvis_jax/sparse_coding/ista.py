@@ -10,9 +10,13 @@ from tfvis_jax.sparse_coding import problem as problem_lib
 
 
 class IstaState(NamedTuple):
-    """Where a solve stands."""
+    """Where a solve stands.
 
-    codes: jax.Array  # [batch, n_factors]
+    Attributes:
+      codes: [batch, n_factors].
+    """
+
+    codes: jax.Array
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

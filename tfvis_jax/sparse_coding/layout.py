@@ -9,12 +9,14 @@ import jax
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding.arrays import AnyArray
 
-Tree = TypeVar("Tree")
+ByRow = TypeVar("ByRow")
+Shared = TypeVar("Shared")
 Result = TypeVar("Result")
 
 
-def num_parts(array: jax.Array) -> int:
+def num_parts(array: AnyArray) -> int:
     """Returns over how many devices the first axis of an array is split."""
     layout = jax.typeof(array).sharding
     axes = layout.spec[0]
@@ -22,7 +24,7 @@ def num_parts(array: jax.Array) -> int:
     return math.prod(layout.mesh.shape[axis] for axis in axes)
 
 
-def check_whole(dictionary: jax.Array, *, needed_by: str) -> None:
+def check_whole(dictionary: AnyArray, *, needed_by: str) -> None:
     """Raises InputError where a mesh splits the factors.
 
     Args:
@@ -37,7 +39,7 @@ def check_whole(dictionary: jax.Array, *, needed_by: str) -> None:
         )
 
 
-def platform(array: jax.Array) -> str:
+def platform(array: AnyArray) -> str:
     """Returns the platform that a program with this array is compiled for.
 
     That of the array's mesh, which may be of devices that are not at hand; where there
@@ -48,10 +50,10 @@ def platform(array: jax.Array) -> str:
 
 
 def on_each_device(
-    solve: Callable[[problem_lib.Problem, Tree, Tree], Result],
+    solve: Callable[[problem_lib.Problem, ByRow, Shared], Result],
     problem: problem_lib.Problem,
-    by_row: Tree,
-    shared: Tree,
+    by_row: ByRow,
+    shared: Shared,
 ) -> Result:
     """Calls ``solve(problem, by_row, shared)`` with the rows of each device alone.
 

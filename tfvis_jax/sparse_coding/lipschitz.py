@@ -31,11 +31,11 @@ def power_iteration(
       margin: factor on the eigenvalue found.
     """
 
-    def apply(direction):
+    def apply(direction: jax.Array) -> jax.Array:
         codes = objective.correlate(direction, dictionary)
         return objective.decode(codes, dictionary, like=direction)
 
-    def step(direction, _):
+    def step(direction: jax.Array, _: None) -> tuple[jax.Array, None]:
         image = apply(direction)
         return image / jnp.maximum(jnp.linalg.norm(image), _TINY), None
 

@@ -25,7 +25,7 @@ corpus of any size gives the same figures as one large array.
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -138,7 +138,10 @@ class Figures:
 
 @dataclasses.dataclass
 class ReconstructionTotals:
-    """Adds `RowSums` of many batches of one layer, in float64 on the host."""
+    """Adds `RowSums` of many batches of one layer, in float64 on the host.
+
+    Its fields are those of `RowSums`, summed over rows.
+    """
 
     n_rows: float
     x: np.ndarray
@@ -154,11 +157,13 @@ class ReconstructionTotals:
     @classmethod
     def zeros(cls, *, d_model: int, n_factors: int) -> "ReconstructionTotals":
         """Returns totals of no rows at all."""
-        zeros = dict.fromkeys((field.name for field in dataclasses.fields(cls)), 0.0)
-        return cls(**zeros | {"x": np.zeros(d_model), "firing": np.zeros(n_factors)})
+        names = (field.name for field in dataclasses.fields(cls))
+        zeros: dict[str, Any] = dict.fromkeys(names, 0.0)
+        zeros |= {"x": np.zeros(d_model), "firing": np.zeros(n_factors)}
+        return cls(**zeros)
 
     def __add__(self, sums: "RowSums | ReconstructionTotals") -> "ReconstructionTotals":
-        def added(name):
+        def added(name: str) -> Any:
             old, new = getattr(self, name), np.asarray(getattr(sums, name), np.float64)
             # Rows are summed; factors and dimensions stay apart.
             return old + (new.sum() if np.ndim(old) == 0 else new)
@@ -191,7 +196,7 @@ def figures(layers: Sequence[ReconstructionTotals]) -> Figures:
       layers: totals of each layer, at least one; each has a mean row of its own.
     """
 
-    def total(name):
+    def total(name: str) -> Any:
         return sum(getattr(layer, name) for layer in layers)
 
     n_rows = total("n_rows")
@@ -207,7 +212,7 @@ def figures(layers: Sequence[ReconstructionTotals]) -> Figures:
         cosine=_ratio(total("cosine"), n_rows),
         relative_bias=_ratio(total("squared_reconstruction"), total("inner_product")),
         norm_ratio=_ratio(total("norm_ratio"), n_rows),
-        alive=_ratio(np.mean(total("firing") > 0), float(n_rows > 0)),
+        alive=_ratio(float(np.mean(total("firing") > 0)), float(n_rows > 0)),
     )
 
 
@@ -294,7 +299,7 @@ def _max_cosine(units: jax.Array, *, block_rows: int) -> jax.Array:
     n_factors = len(units)
     columns = jnp.arange(n_factors)
 
-    def block(first):
+    def block(first: jax.Array) -> jax.Array:
         rows = first + jnp.arange(block_rows)
         chosen = units[jnp.minimum(rows, n_factors - 1)]
         cosines = jnp.einsum("md,nd->mn", chosen, units, precision="highest")

@@ -67,6 +67,12 @@ def decode(
 
     The contraction runs over ``n_factors``, which a mesh may split, so the layout of
     the result cannot be inferred and is taken from an array of the same shape.
+
+    Args:
+      codes: [batch, n_factors].
+      dictionary: [n_factors, d_model].
+      like: [batch, d_model], an array with the layout of the result.
+      precision: arithmetic of the product, one of `precision.NAMES`.
     """
     return precision_lib.einsum(
         "bf,fd->bd",
@@ -80,7 +86,13 @@ def decode(
 def correlate(
     residual: jax.Array, dictionary: jax.Array, *, precision: str = "float32"
 ) -> jax.Array:
-    """Returns ⟨d_f, r⟩ for every row and factor, [batch, n_factors]."""
+    """Returns ⟨d_f, r⟩ for every row and factor, [batch, n_factors].
+
+    Args:
+      residual: [batch, d_model].
+      dictionary: [n_factors, d_model].
+      precision: arithmetic of the product, one of `precision.NAMES`.
+    """
     return precision_lib.einsum("bd,fd->bf", residual, dictionary, precision=precision)
 
 
@@ -97,6 +109,11 @@ def residual_energy(
 
     Of a move and its image in place of codes and residual, it is the curvature along
     the move.
+
+    Args:
+      residual: [batch, d_model], x − αD.
+      codes: [batch, n_factors].
+      l2_penalty: μ ≥ 0, a scalar.
     """
     energy = jnp.sum(residual**2, axis=1)
     l2_penalty = ridge(l2_penalty)
@@ -113,7 +130,15 @@ def smooth_descent(
     l2_penalty: jax.Array | float | None = 0.0,
     precision: str = "float32",
 ) -> jax.Array:
-    """Returns ⟨d_f, x − αD⟩ − μα_f, the correlations, [batch, n_factors]."""
+    """Returns ⟨d_f, x − αD⟩ − μα_f, the correlations, [batch, n_factors].
+
+    Args:
+      codes: [batch, n_factors].
+      residual: [batch, d_model], x − αD.
+      dictionary: [n_factors, d_model].
+      l2_penalty: μ ≥ 0, a scalar.
+      precision: arithmetic of the product, one of `precision.NAMES`.
+    """
     correlation = correlate(residual, dictionary, precision=precision)
     l2_penalty = ridge(l2_penalty)
     return correlation if l2_penalty is None else correlation - l2_penalty * codes

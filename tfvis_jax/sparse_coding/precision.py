@@ -31,7 +31,7 @@ def einsum(
     right: jax.Array,
     *,
     precision: str,
-    out_sharding: jax.sharding.Sharding | None = None,
+    out_sharding: jax.NamedSharding | None = None,
 ) -> jax.Array:
     """Returns a float32 contraction of float32 arrays.
 

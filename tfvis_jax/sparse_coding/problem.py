@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from tfvis_jax.sparse_coding import lipschitz as lipschitz_lib
 from tfvis_jax.sparse_coding import objective
+from tfvis_jax.sparse_coding.arrays import AnyArray
 
 _STATIC = {"static": True}
 
@@ -22,15 +23,25 @@ _STATIC = {"static": True}
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A sparse coding problem for every row; made by `lasso`."""
+    """A sparse coding problem for every row; made by `lasso`.
 
-    x: jax.Array  # [batch, d_model]
-    dictionary: jax.Array  # [n_factors, d_model]
-    l1_penalty: jax.Array  # λ, [1 or batch, 1 or n_factors]
-    l2_penalty: jax.Array | None  # μ, a scalar; None leaves its terms out
-    lipschitz: jax.Array | float  # L, the largest curvature, or a bound
+    Attributes:
+      x: [batch, d_model].
+      dictionary: [n_factors, d_model].
+      l1_penalty: λ, [1 or batch, 1 or n_factors].
+      l2_penalty: μ, a scalar; None leaves its terms out.
+      lipschitz: L, the largest curvature, or a bound.
+      non_negative: If True, codes are constrained to be ≥ 0. Static.
+      precision: of the matrix products of steps, see `precision`; the certificate is in
+        float32. Static.
+    """
+
+    x: jax.Array
+    dictionary: jax.Array
+    l1_penalty: jax.Array
+    l2_penalty: jax.Array | None
+    lipschitz: jax.Array | float
     non_negative: bool = dataclasses.field(metadata=_STATIC)
-    # Of the matrix products of steps, see `precision`; the certificate is in float32.
     precision: str = dataclasses.field(metadata=_STATIC)
 
     def decode(self, codes: jax.Array) -> jax.Array:
@@ -117,8 +128,8 @@ class Problem:
 
 
 def lasso(
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: AnyArray,
+    dictionary: AnyArray,
     *,
     l1_penalty: jax.Array | float,
     l2_penalty: jax.Array | float | None = 0.0,

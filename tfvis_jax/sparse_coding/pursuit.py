@@ -10,17 +10,18 @@ import jax.numpy as jnp
 
 from tfvis_jax.sparse_coding import checks, greedy, layout, registry
 from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding.arrays import Factors, NewCodes, Rows
 from tfvis_jax.sparse_coding.compilation import compiled
 
 
 def pursue(
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: Rows,
+    dictionary: Factors,
     *,
     k: int,
     method: str | greedy.Pursuit = "omp",
     non_negative: bool = True,
-) -> jax.Array:
+) -> NewCodes:
     """Returns codes that spend a budget of k factors a row.
 
     How far they are from the optimum of the lasso with some λ is what `duality_gap`
@@ -51,8 +52,8 @@ def pursue(
 
 @compiled("pursuit", "k", "non_negative")
 def _pursue(
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: Rows,
+    dictionary: Factors,
     *,
     pursuit: greedy.Pursuit,
     k: int,

@@ -30,6 +30,7 @@ from tfvis_jax.sparse_coding import (
     spectral,
 )
 from tfvis_jax.sparse_coding import problem as problem_lib
+from tfvis_jax.sparse_coding.arrays import Codes, Factors, NewCodes, Rows
 from tfvis_jax.sparse_coding.compilation import compiled
 
 # Correlations of a unit factor with the residual, in units of ‖x‖, that pass for zero.
@@ -40,14 +41,14 @@ _SPECTRAL = spectral.Spectral()
 
 
 def refit(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     *,
     k: int | None = None,
-    lipschitz: jax.Array | float | None = None,
+    lipschitz: jax.typing.ArrayLike | None = None,
     non_negative: bool = True,
-) -> jax.Array:
+) -> NewCodes:
     """Returns least-squares codes on the support of ``codes``, or its largest part.
 
     This removes the shrinkage by λ. Codes are differentiable with respect to ``x`` and
@@ -83,9 +84,9 @@ def refit(
 
 @compiled("k", "non_negative")
 def _refit(
-    x: jax.Array,
-    dictionary: jax.Array,
-    codes: jax.Array,
+    x: Rows,
+    dictionary: Factors,
+    codes: Codes,
     lipschitz: jax.Array | None,
     *,
     k: int | None,
@@ -133,7 +134,9 @@ def solve(
         codes = largest(codes, size=max_active)
     gram = small_problem.whole_gram(problem)
 
-    def advance_block(codes, rows, wanted):
+    def advance_block(
+        codes: jax.Array, rows: tuple[jax.Array, jax.Array], wanted: jax.Array
+    ) -> jax.Array:
         part = problem.of_rows(rows)
         return row_blocks.by_size(
             wanted,
@@ -163,7 +166,9 @@ def on_all_factors(problem: problem_lib.Problem, codes: jax.Array) -> jax.Array:
     )
     norms = jnp.linalg.norm(problem.dictionary, axis=1)[None]
 
-    def look(state):
+    def look(
+        state: spectral.SpectralState,
+    ) -> tuple[spectral.SpectralState, jax.Array]:
         residual = problem.residual(state.codes)
         correlation = problem.correlation(state.codes, residual)
         violation = _violation(state.codes, correlation, problem, norms=norms)
@@ -194,7 +199,7 @@ def _on_few(
     norms = jnp.sqrt(jnp.diagonal(small.gram, axis1=1, axis2=2))
     limited = dataclasses.replace(problem, l1_penalty=small.penalty)
 
-    def look(state):
+    def look(state: spectral.GramState) -> tuple[spectral.GramState, jax.Array]:
         moved = state.codes - small.codes
         image = jnp.einsum("bst,bt->bs", small.gram, moved, precision="highest")
         correlation = small.correlation - image
@@ -236,7 +241,9 @@ def _descend(
       target: [rows], how much they may.
     """
 
-    def advance(carry):
+    def advance(
+        carry: tuple[Any, jax.Array, jax.Array, int],
+    ) -> tuple[Any, jax.Array, jax.Array, int]:
         state, codes, least, spent = carry
         state = jax.lax.fori_loop(0, _CHECK, lambda _, state: step(state), state)
         state, violation = look(state)
@@ -244,7 +251,7 @@ def _descend(
         codes = jnp.where(better[:, None], state.codes, codes)
         return state, codes, jnp.where(better, violation, least), spent + _CHECK
 
-    def unfinished(carry):
+    def unfinished(carry: tuple[Any, jax.Array, jax.Array, int]) -> jax.Array:
         *_, least, spent = carry
         return (spent < _MAX_STEPS) & jnp.any(least > target)
 

@@ -6,6 +6,7 @@ looked up. Whatever takes a name takes a value of the same kind as well.
 
 import functools
 import pkgutil
+from typing import Any
 
 from tfvis_jax import config
 from tfvis_jax.errors import InputError
@@ -87,10 +88,10 @@ def update(settings: config.DictionaryConfig) -> updates.Update:
 
 
 @functools.cache
-def _found(place: str):
+def _found(place: str) -> Any:
     return pkgutil.resolve_name(place)
 
 
 @functools.cache
-def _made(place: str):
+def _made(place: str) -> Any:
     return _found(place)()

@@ -44,7 +44,9 @@ def revive(
     )
 
 
-def _replace(dictionary, residual, dead):
+def _replace(
+    dictionary: jax.Array, residual: jax.Array, dead: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     by_factor, flags = jax.typeof(dictionary).sharding, jax.typeof(dead).sharding
     everywhere = _whole(dead)
     most = min(_MOST, dead.size, residual.shape[0])
@@ -61,20 +63,20 @@ def _replace(dictionary, residual, dead):
     return jnp.where(replaced[:, None], taken, dictionary), replaced
 
 
-def _whole(array):
+def _whole(array: jax.Array) -> jax.Array:
     """Returns an array that every device holds the whole of."""
     return jax.reshard(array, jax.P()) if _is_split(array) else array
 
 
-def _split(array, *, like):
+def _split(array: jax.Array, *, like: jax.Array) -> jax.Array:
     """Returns a whole array laid out as another."""
     return jax.reshard(array, jax.typeof(like).sharding) if _is_split(like) else array
 
 
-def _layout_of_whole(array):
+def _layout_of_whole(array: jax.Array) -> jax.NamedSharding:
     layout = jax.typeof(array).sharding
     return layout.update(spec=jax.P(*[None] * array.ndim))
 
 
-def _is_split(array):
+def _is_split(array: jax.Array) -> bool:
     return any(axis is not None for axis in jax.typeof(array).sharding.spec)

@@ -47,10 +47,10 @@ def sweep(
     order = jnp.pad(order, (0, -batch % rows), constant_values=batch)
     num_blocks = (jnp.sum(wanted > 0) + rows - 1) // rows
 
-    def advance(index, state):
+    def advance(index: jax.Array, state: Tree) -> Tree:
         chosen = jax.lax.dynamic_slice_in_dim(order, index * rows, rows)
 
-        def take(whole):
+        def take(whole: jax.Array) -> jax.Array:
             return whole.at[chosen].get(mode="clip")
 
         part = update(

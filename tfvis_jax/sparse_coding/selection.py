@@ -10,6 +10,8 @@ _MOST_BISECTIONS = 160
 _SHORT = 16
 # Prefix sums run inside groups by one small matrix product, then over groups.
 _GROUP = 32
+# Thresholds that are too low and high enough, and how many scores are above the latter.
+_Interval = tuple[jax.Array, jax.Array, jax.Array]
 
 
 def largest(score: jax.Array, *, size: int) -> jax.Array:
@@ -31,7 +33,7 @@ def largest(score: jax.Array, *, size: int) -> jax.Array:
     # The lowest score is inside the interval, so that all columns can be taken.
     low = low - 1e-3 * (high - low) - 1e-30
 
-    def bisect(_, interval):
+    def bisect(_: object, interval: _Interval) -> _Interval:
         low, high, found = interval
         middle = 0.5 * (low + high)
         count = jnp.sum(score > middle, axis=1, keepdims=True, dtype=jnp.int32)
@@ -42,7 +44,7 @@ def largest(score: jax.Array, *, size: int) -> jax.Array:
             jnp.where(too_many, found, count),
         )
 
-    def fall_short(carry):
+    def fall_short(carry: tuple[_Interval, int]) -> jax.Array:
         (low, high, found), spent = carry
         middle = 0.5 * (low + high)
         divisible = (low < middle) & (middle < high)

@@ -5,7 +5,7 @@ the Gram matrix of those alone.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,13 +25,21 @@ PROHIBITIVE = 1e30
 
 
 class SmallProblem(NamedTuple):
-    """The problem of a block of rows on ``size`` factors each."""
+    """The problem of a block of rows on ``size`` factors each.
 
-    columns: jax.Array  # [rows, size]; n_factors where a place is empty
-    codes: jax.Array  # [rows, size], to start from
-    correlation: jax.Array  # [rows, size], of those codes
-    gram: jax.Array  # [rows, size, size], of the factors, plus μ on the diagonal
-    penalty: jax.Array  # [rows, size], λ
+    Attributes:
+      columns: [rows, size]; n_factors where a place is empty.
+      codes: [rows, size], to start from.
+      correlation: [rows, size], of those codes.
+      gram: [rows, size, size], of the factors, plus μ on the diagonal.
+      penalty: [rows, size], λ.
+    """
+
+    columns: jax.Array
+    codes: jax.Array
+    correlation: jax.Array
+    gram: jax.Array
+    penalty: jax.Array
 
 
 def sizes(
@@ -118,13 +126,15 @@ def minimise(
     Returns:
       [rows, size] codes.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "penalty": small.penalty,
         "lipschitz": lipschitz,
         "non_negative": non_negative,
     }
 
-    def advance(carry):
+    def advance(
+        carry: tuple[spectral.GramState, int],
+    ) -> tuple[spectral.GramState, int]:
         state, spent = carry
         state = jax.lax.fori_loop(
             0,

@@ -42,18 +42,30 @@ _GRAM_FACTORS = 1.5
 
 
 class Pace(NamedTuple):
-    """How far a row may go next."""
+    """How far a row may go next.
 
-    step_size: jax.Array  # [batch, 1], τ
-    time: jax.Array  # [batch, 1], T
-    slack: jax.Array  # [batch, 1], what Tδ + Φ is known to have fallen by
+    Attributes:
+      step_size: [batch, 1], τ.
+      time: [batch, 1], T.
+      slack: [batch, 1], what Tδ + Φ is known to have fallen by.
+    """
+
+    step_size: jax.Array
+    time: jax.Array
+    slack: jax.Array
 
 
 class SpectralState(NamedTuple):
-    """Where a solve stands; every row is independent of the others."""
+    """Where a solve stands; every row is independent of the others.
 
-    codes: jax.Array  # [batch, n_factors]
-    residual: jax.Array  # [batch, d_model], x − αD
+    Attributes:
+      codes: [batch, n_factors].
+      residual: [batch, d_model], x − αD.
+      pace: how far each row may go next.
+    """
+
+    codes: jax.Array
+    residual: jax.Array
     pace: Pace
 
 
@@ -144,17 +156,29 @@ class Spectral(dense.DenseSolver):
 
 
 class GramState(NamedTuple):
-    """Where a solve stands that works with the Gram matrix of the factors."""
+    """Where a solve stands that works with the Gram matrix of the factors.
 
-    codes: jax.Array  # [batch, size]
-    correlation: jax.Array  # [batch, size], ⟨d_f, r⟩ − μα_f
+    Attributes:
+      codes: [batch, size].
+      correlation: [batch, size], ⟨d_f, r⟩ − μα_f.
+      pace: how far each row may go next.
+    """
+
+    codes: jax.Array
+    correlation: jax.Array
     pace: Pace
 
 
 def gram_init(
     codes: jax.Array, correlation: jax.Array, *, lipschitz: jax.Array | float
 ) -> GramState:
-    """Starts at codes whose residual has the given correlations."""
+    """Starts at codes whose residual has the given correlations.
+
+    Args:
+      codes: [batch, size].
+      correlation: [batch, size], ⟨d_f, r⟩ − μα_f.
+      lipschitz: L, or a bound.
+    """
     none = jnp.zeros_like(codes[:, :1])
     return GramState(codes, correlation, _warm_pace(none, lipschitz=lipschitz))
 
@@ -207,11 +231,11 @@ def plain(state: Any, *, lipschitz: jax.Array | float) -> Any:
 def _by_gram(gram: jax.Array) -> dense.Recursion:
     """Returns steps of one [n_factors, n_factors] product instead of two."""
 
-    def init(problem, *, codes0):
+    def init(problem: problem_lib.Problem, *, codes0: jax.Array | None) -> GramState:
         codes, residual, pace = _start(problem, codes0)
         return GramState(codes, problem.correlation(codes, residual), pace)
 
-    def step(state, problem):
+    def step(state: GramState, problem: problem_lib.Problem) -> GramState:
         return gram_step(
             state,
             gram,
@@ -276,7 +300,7 @@ def _accept(
     """Returns the share t of the move to take, and the pace after it."""
     step_size, time, slack = pace
 
-    def gain(t):
+    def gain(t: jax.Array | float) -> jax.Array:
         change = 0.5 * t**2 * curvature - t * descent
         moved = (2 - t) * length - t * step_size * curvature
         return 0.5 * t * moved - (time - (1 - t) * step_size) * change

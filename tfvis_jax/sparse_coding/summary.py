@@ -9,7 +9,19 @@ from tfvis_jax.sparse_coding import encoding as encoding_lib
 
 
 class Summary(NamedTuple):
-    """Steps and gaps over the rows of an encoding; `str` makes a line of it."""
+    """Steps and gaps over the rows of an encoding; `str` makes a line of it.
+
+    Attributes:
+      solver: name of the solver.
+      num_rows: number of rows.
+      num_converged: rows whose gap is within the tolerance.
+      mean_steps: mean number of steps of a row.
+      max_steps: largest number of steps of a row.
+      median_gap: median of the relative duality gaps.
+      gap_90: gap that 90 % of the rows do not exceed.
+      gap_99: gap that 99 % of the rows do not exceed.
+      max_gap: largest gap.
+    """
 
     solver: str
     num_rows: int

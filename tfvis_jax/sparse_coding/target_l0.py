@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import certificate, encoding
+from tfvis_jax.sparse_coding.arrays import Factors, Rows, Scalar
 
 _BISECTIONS = 12
 # A sample of some thousand rows knows its L0 no better than this.
@@ -35,11 +36,11 @@ _WARMUP = 0.3
 
 
 def for_l0(
-    x: jax.Array,
-    dictionary: jax.Array,
+    x: Rows,
+    dictionary: Factors,
     *,
     target_l0: float,
-) -> jax.Array:
+) -> Scalar:
     """Returns the λ at which codes of ``x`` have ``target_l0`` factors on average.
 
     Args:
@@ -59,6 +60,7 @@ def for_l0(
     highest = float(jnp.max(certificate.correlate(x, dictionary)))
     if not highest > 0:
         raise InputError("Expected rows that correlate with some factor, got none.")
+    l1_penalty, l0 = highest, 0.0
     for tolerance in _TOLERANCES:
         l1_penalty, l0 = bisect(
             functools.partial(_mean_l0, x, dictionary, tolerance=tolerance),

@@ -11,7 +11,8 @@ transformation, and says what of the Hessian to compute.
 
 import abc
 import dataclasses
-from typing import NamedTuple, Self
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self, cast
 
 import jax
 import jax.numpy as jnp
@@ -243,12 +244,18 @@ def scale_by_code_energy(
     """
     decay = 1 - 1 / length
 
-    def init(dictionary):
+    def init(dictionary: jax.Array) -> CodeEnergyState:
         return CodeEnergyState(
             jnp.zeros_like(dictionary[:, 0]), jnp.zeros((), dictionary.dtype)
         )
 
-    def update(updates, state, params=None, *, energy):
+    def update(
+        updates: jax.Array,
+        state: CodeEnergyState,
+        params: jax.Array | None = None,
+        *,
+        energy: jax.Array,
+    ) -> tuple[jax.Array, CodeEnergyState]:
         del params
         mean = decay * state.energy + (1 - decay) * energy
         weight = decay * state.weight + (1 - decay)
@@ -256,7 +263,7 @@ def scale_by_code_energy(
         scaled = updates / (curvature + floor)[:, None]
         return scaled, CodeEnergyState(mean, weight)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return _of_one_array(init, update)
 
 
 class SurrogateState(NamedTuple):
@@ -292,14 +299,20 @@ def minimise_surrogate(length: int) -> optax.GradientTransformationExtraArgs:
     """
     decay = 1 - 1 / length
 
-    def init(dictionary):
+    def init(dictionary: jax.Array) -> SurrogateState:
         n_factors = dictionary.shape[0]
         return SurrogateState(
             jnp.zeros((n_factors, n_factors), dictionary.dtype),
             jnp.zeros_like(dictionary),
         )
 
-    def update(updates, state, params, *, second_moment):
+    def update(
+        updates: jax.Array,
+        state: SurrogateState,
+        params: jax.Array,
+        *,
+        second_moment: jax.Array,
+    ) -> tuple[jax.Array, SurrogateState]:
         # The gradient is αᵀα D − αᵀx, so this is αᵀx.
         cross_moment = (
             jnp.einsum("fg,gd->fd", second_moment, params, precision="highest")
@@ -311,7 +324,7 @@ def minimise_surrogate(length: int) -> optax.GradientTransformationExtraArgs:
         # A code this small against the others' says nothing about its factor.
         fired = energy > 1e-9 * jnp.max(energy)
 
-        def move(index, dictionary):
+        def move(index: jax.Array, dictionary: jax.Array) -> jax.Array:
             image = jnp.einsum("g,gd->d", past[index], dictionary, precision="highest")
             change = (cross[index] - image) / jnp.where(fired[index], energy[index], 1)
             factor = dictionary[index] + change
@@ -323,4 +336,14 @@ def minimise_surrogate(length: int) -> optax.GradientTransformationExtraArgs:
         swept = jax.lax.fori_loop(0, params.shape[0], move, params)
         return params - swept, SurrogateState(past, cross)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return _of_one_array(init, update)
+
+
+def _of_one_array(
+    init: Callable[[jax.Array], Any],
+    update: Callable[..., tuple[jax.Array, Any]],
+) -> optax.GradientTransformationExtraArgs:
+    """Returns a transformation of one array, where optax's types expect any tree."""
+    return optax.GradientTransformationExtraArgs(
+        cast(optax.TransformInitFn, init), cast(optax.TransformUpdateFn, update)
+    )

@@ -13,6 +13,7 @@ takes dense steps. All sizes are static and all decisions are taken on the devic
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -63,7 +64,7 @@ class WorkingSet(solver_lib.Solver):
     inner_steps: int = 96
     dense_steps: int = 16
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.check_count("inner_steps", self.inner_steps)
         checks.check_count("dense_steps", self.dense_steps)
         for size in self.sizes:
@@ -112,7 +113,11 @@ class WorkingSet(solver_lib.Solver):
         A round on a working set counts as one step. Every device sorts its own rows.
         """
 
-        def solve_rows(problem, codes0, tolerance):
+        def solve_rows(
+            problem: problem_lib.Problem,
+            codes0: jax.Array | None,
+            tolerance: jax.Array | float,
+        ) -> solver_lib.Solution:
             return _solve_rows(
                 problem,
                 codes0,
@@ -142,10 +147,12 @@ def _solve_rows(
     problem = dataclasses.replace(problem, precision="float32")
     gram = small_problem.whole_gram(problem)
 
-    def active(state):
+    def active(state: _State) -> jax.Array:
         return (state.gap > tolerance) & (state.num_steps < max_steps)
 
-    def advance_block(block, rows, wanted):
+    def advance_block(
+        block: _State, rows: tuple[jax.Array, jax.Array], wanted: jax.Array
+    ) -> _State:
         part = problem.of_rows(rows)
         codes, spent = _improve(
             block, part, gram=gram, wanted=wanted, tolerance=tolerance, solver=solver
@@ -156,7 +163,7 @@ def _solve_rows(
         num_steps = block.num_steps + jnp.where(going, spent, 0)
         return _State(codes, correlation, gap, num_steps)
 
-    def advance(state):
+    def advance(state: _State) -> _State:
         used, missing = _count(state, problem)
         # Far from the optimum most factors that seem to be missing are not.
         growth = jnp.minimum(missing, jnp.maximum(used // _GROWTH, _LEAST_GROWTH))
@@ -197,8 +204,8 @@ def _improve(
     loose = jnp.minimum(_INNER_GAP * share, _LARGEST_INNER_GAP) * block.gap
     target = jnp.maximum(_INNER_TOLERANCE * tolerance, loose) * energy
 
-    def on_working_set(size):
-        def improve():
+    def on_working_set(size: int) -> Callable[[], tuple[jax.Array, jax.Array]]:
+        def improve() -> tuple[jax.Array, jax.Array]:
             small = small_problem.restrict(
                 problem,
                 selection.largest(_score(block, problem), size=size),
@@ -219,7 +226,7 @@ def _improve(
 
         return improve
 
-    def on_all_factors():
+    def on_all_factors() -> tuple[jax.Array, jax.Array]:
         codes = _SPECTRAL.iterate(
             problem, num_steps=solver.dense_steps, codes0=block.codes
         )

@@ -113,7 +113,13 @@ class MetricsLog:
 def check_hidden_states(
     squared_norm: float, *, batch: int, window_ids: np.ndarray
 ) -> None:
-    """Raises InputError, which names the batch, if hidden states are not finite."""
+    """Raises InputError, which names the batch, if hidden states are not finite.
+
+    Args:
+      squared_norm: Σ ‖x‖² of the batch.
+      batch: its number.
+      window_ids: [n] its windows.
+    """
     if not np.isfinite(squared_norm):
         raise InputError(
             f"Hidden states of batch {batch} are not finite (NaN or infinity); its "

@@ -27,7 +27,13 @@ class Schedule(NamedTuple):
 def of_run(
     config: config_lib.RunConfig, windows: windows_lib.Windows, *, n_layers: int
 ) -> Schedule:
-    """Returns the length of a run."""
+    """Returns the length of a run.
+
+    Args:
+      config: settings of the run.
+      windows: its tokens.
+      n_layers: number of hidden states per token.
+    """
     num_batches = loader.num_batches(
         len(windows.train),
         batch_size=config.windows_per_batch,

@@ -145,7 +145,7 @@ def _factor(
     factor: int,
     contexts: list[list[site.Context]],
     words: list[tuple[str, int]],
-) -> dict:
+) -> dict[str, Any]:
     texts: dict[tuple[str, str, str, str], int] = {}
     ranked = []
     for layer in contexts:
@@ -167,7 +167,9 @@ def _factor(
     }
 
 
-def _index(data: site.SiteData, words: Sequence[list[tuple[str, int]]]) -> dict:
+def _index(
+    data: site.SiteData, words: Sequence[list[tuple[str, int]]]
+) -> dict[str, Any]:
     vocabulary = sorted({word for top in words for word, _ in top})
     places = {word: place for place, word in enumerate(vocabulary)}
     alive = _alive(data)
@@ -186,7 +188,7 @@ def _index(data: site.SiteData, words: Sequence[list[tuple[str, int]]]) -> dict:
     }
 
 
-def _manifest(data: site.SiteData, *, n_contexts: int) -> dict:
+def _manifest(data: site.SiteData, *, n_contexts: int) -> dict[str, Any]:
     alive = _alive(data)
     alive_levels = [level for level, a in zip(data.levels, alive, strict=True) if a]
     return {

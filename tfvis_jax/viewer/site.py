@@ -18,6 +18,13 @@ class Context:
 
     ``before + word + after`` is a stretch of the corpus in its own spelling, spaces
     included.
+
+    Attributes:
+      before: Text before the word.
+      word: The word.
+      after: Text after the word.
+      activation: α of the factor.
+      document: Name of the document.
     """
 
     before: str
