@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import json
 import lzma
+import time
 
 import hypothesis
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import zstandard
 from hypothesis import strategies as st
 
-from tfvis_jax.data import corpus
+from tfvis_jax.data import corpus, readers
 from tfvis_jax.errors import InputError
 
 COMPRESS = {
@@ -212,3 +213,22 @@ def test_a_path_with_commas(tmp_path):
     assert _read(*parts)[0] == ["one, two.txt", "c.txt", "a,b.txt"]
     with pytest.raises(InputError, match=r"no file or folder .*nothing"):
         _read(tmp_path / "nothing", tmp_path / "c.txt")
+
+
+@pytest.mark.parametrize("unit", ["some words ", "\n", " ", "x", "a\n"])
+@pytest.mark.parametrize("suffix", ["txt", "jsonl", "json", "npy"])
+def test_time_is_linear(tmp_path, monkeypatch, unit, suffix):
+    # Quadratic time would copy the text once for each of its 3,000 parts.
+    monkeypatch.setattr(readers, "MAX_DOCUMENT_CHARS", 1000)
+    text = unit * (3_000_000 // len(unit)) + " end"
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, np.array([text]))
+    else:
+        record = json.dumps({"text": text})
+        contents = {"txt": text, "jsonl": record, "json": f"[{record}]"}
+        path.write_text(contents[suffix])
+    start = time.process_time()
+    texts, _ = _read(path)
+    assert time.process_time() - start < 4
+    assert "".join(texts).split()[-1].endswith("end")

@@ -18,6 +18,7 @@ from tfvis_jax.errors import InputError
 MAX_DOCUMENT_CHARS = 1_000_000
 # How much of a file is looked at to detect its style.
 _SAMPLE_CHARS = 200_000
+_NO_SPACE = re.compile(r"\S")
 _HALF = re.compile("[\ud800-\udfff]")
 
 _T = TypeVar("_T")
@@ -142,12 +143,14 @@ def cut_long(name: str, text: str) -> Iterator[tuple[str, str]]:
     It cuts at the last paragraph end in the second half, else at a line end there, else
     at the last space; only text without any of these is cut right at the limit.
     """
-    number = 1
-    while len(text) > MAX_DOCUMENT_CHARS:
-        cut = _cut_point(text)
-        yield _numbered(name, number), text[:cut]
-        text, number = text[cut:].lstrip(), number + 1
-    yield _numbered(name, number), text
+    # The rest is not copied for every part, which would take quadratic time.
+    number, start = 1, 0
+    while len(text) - start > MAX_DOCUMENT_CHARS:
+        cut = start + _cut_point(text[start : start + MAX_DOCUMENT_CHARS])
+        yield _numbered(name, number), text[start:cut]
+        following = _NO_SPACE.search(text, cut)
+        start, number = following.start() if following else len(text), number + 1
+    yield _numbered(name, number), text[start:]
 
 
 def _pieces(chunks: Iterable[str]) -> Iterator[str]:
