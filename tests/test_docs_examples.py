@@ -8,11 +8,13 @@ import pytest
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# These pages speak of the demo's run; the toy run has two layers and 24 factors.
+# These pages speak of the demo's run; the toy run has two layers, 24 factors and 40
+# examples of each.
 _OF_THE_TOY_RUN = {
     "factor(101)": "factor(2)",
     "layer=6": "layer=1",
     "sentence.x[4]": "sentence.x[1]",
+    "n=500": "n=20",
 }
 
 
