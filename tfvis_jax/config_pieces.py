@@ -38,7 +38,7 @@ class CorpusConfig:
 
     paths: tuple[str, ...] = setting(
         dataclasses.MISSING,
-        "Text files, folders or globs, separated by commas: .txt, .jsonl, .npy, "
+        "Text files, folders or globs, separated by commas: .txt, .jsonl, .json, .npy, "
         "MediaWiki .xml, plain or compressed (.gz, .xz, .zst, .bz2); hf://NAME for a "
         "Hugging Face dataset.",
         flag="text",
@@ -47,7 +47,7 @@ class CorpusConfig:
         True, "Undo WikiText's tokenization marks (@-@, <unk>, spaced punctuation)."
     )
     replace_undecodable: bool = setting(
-        False, "Replace bytes that are not UTF-8 by U+FFFD instead of stopping."
+        False, "Replace bytes that cannot be decoded by U+FFFD instead of stopping."
     )
     window_length: int = setting(
         64, "Tokens in a window, special tokens included.", at_least=3

@@ -12,12 +12,14 @@ result is therefore independent of the number of processes and of interruptions.
 import dataclasses
 import hashlib
 import pathlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files
 from tfvis_jax.data import corpus, readers, shard_workers, windows_index
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
@@ -33,6 +35,7 @@ def build(
     tokenizer: tokenizer_lib.Tokenizer,
     num_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    notify: Callable[[str], None] = warnings.warn,
 ) -> windows_lib.Windows:
     """Reads, cleans and tokenizes a corpus into a folder, or resumes doing so.
 
@@ -52,6 +55,7 @@ def build(
         therefore needs the usual ``if __name__ == "__main__"``.
       progress: called with (bytes of the input done, bytes in all); the latter is 0 if
         it is unknown.
+      notify: told in a sentence what was left out of the text.
 
     Raises:
       InputError: the input is empty or cannot be read, the folder was built with other
@@ -66,7 +70,8 @@ def build(
         )
     # Settings are compared before anything is written or opened.
     finished = (folder / "index.json").is_file()
-    inputs = _find_inputs(corpus_config.paths, may_be_gone=finished)
+    notes = notes_lib.Notes()
+    inputs = _find_inputs(corpus_config.paths, notes=notes, may_be_gone=finished)
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
     if (folder / "settings.json").is_file():
         _check_same(folder, files.read_json(folder / "settings.json"), settings)
@@ -79,7 +84,9 @@ def build(
     files.write_json(folder / "settings.json", settings)
 
     num_bytes = sum(item.stat().st_size for item in inputs if not isinstance(item, str))
-    raw = corpus.read_raw(inputs, replace_undecodable=corpus_config.replace_undecodable)
+    raw = corpus.read_raw(
+        inputs, replace_undecodable=corpus_config.replace_undecodable, notes=notes
+    )
     num_shards, num_tokens = 0, 0
     results = shard_workers.build(
         _group(raw),
@@ -88,6 +95,7 @@ def build(
         clean=corpus_config.clean,
         capacity=capacity,
         num_workers=num_workers,
+        notes=notes,
     )
     for size, position in results:
         num_shards += 1
@@ -100,6 +108,8 @@ def build(
             break
     # Stops the workers, which may be ahead of ``max_tokens``.
     results.close()
+    for sentence in notes.sentences():
+        notify(sentence)
     if not num_tokens:
         raise InputError(corpus.no_text(inputs))
     windows_index.finish(
@@ -111,10 +121,10 @@ def build(
 
 
 def _find_inputs(
-    paths: Sequence[str], *, may_be_gone: bool
+    paths: Sequence[str], *, notes: notes_lib.Notes, may_be_gone: bool
 ) -> list[pathlib.Path | str]:
     try:
-        return corpus.find_inputs(paths)
+        return corpus.find_inputs(paths, notes=notes)
     except InputError:
         # The windows hold all that later commands need, so the text may have moved.
         if may_be_gone:

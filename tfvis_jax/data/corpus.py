@@ -7,9 +7,11 @@ splits files into documents, and `finish` cleans one document.
 import dataclasses
 import glob
 import pathlib
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 
-from tfvis_jax.data import cleaning, formats, readers
+from tfvis_jax.data import cleaning, formats, mediawiki, readers
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.errors import InputError
 
 
@@ -26,11 +28,15 @@ class Document:
     text: str
 
 
-def find_inputs(paths: Sequence[str]) -> list[pathlib.Path | str]:
+def find_inputs(
+    paths: Sequence[str], *, notes: notes_lib.Notes | None = None
+) -> list[pathlib.Path | str]:
     """Returns each file once, in the order given, and ``hf://`` names unchanged.
 
-    A folder stands for all files of a supported format below it, sorted by path; hidden
-    files and other formats are skipped. The matches of a glob are sorted as well.
+    A folder stands for all files of a supported format below it, sorted by path. Hidden
+    files, other formats, and the index and checksums of a dump are left out and noted.
+    The matches of a glob are sorted as well. Parts of a path with commas that were
+    split at them are put together again.
 
     Raises:
       InputError: a path does not exist, a folder has no file of a supported format, or
@@ -38,38 +44,61 @@ def find_inputs(paths: Sequence[str]) -> list[pathlib.Path | str]:
     """
     # A dict, as a set that keeps the order.
     found: dict[pathlib.Path | str, None] = {}
-    for path in paths:
-        if str(path).startswith("hf://"):
-            found[str(path)] = None
+    notes = notes or notes_lib.Notes()
+    for path in _joined_at_commas([str(path) for path in paths]):
+        if path.startswith("hf://"):
+            found[path] = None
         else:
-            found |= dict.fromkeys(_find_files(str(path)))
+            found |= dict.fromkeys(_find_files(path, notes=notes))
+    for path in found:
+        if isinstance(path, pathlib.Path) and not formats.has_suffix(path):
+            notes.add("Files without a suffix read as text", place=str(path))
     return list(found)
 
 
 def read_raw(
-    inputs: Sequence[pathlib.Path | str], *, replace_undecodable: bool = False
+    inputs: Sequence[pathlib.Path | str],
+    *,
+    replace_undecodable: bool = False,
+    notes: notes_lib.Notes | None = None,
 ) -> Iterator[readers.RawDocument]:
     """Yields the documents of `find_inputs`' result, before cleaning.
 
-    Their ``position`` counts bytes over all files.
+    Their ``position`` counts bytes over all files. Records without text are noted.
     """
     done = 0
     for item in inputs:
         if isinstance(item, str):
-            yield from readers.read_hugging_face(item)
+            yield from readers.read_hugging_face(item, notes=notes)
             continue
-        for raw in readers.read_file(item, replace_undecodable=replace_undecodable):
+        documents = readers.read_file(
+            item, replace_undecodable=replace_undecodable, notes=notes
+        )
+        for raw in documents:
             yield dataclasses.replace(raw, position=done + raw.position)
         done += item.stat().st_size
 
 
-def finish(raw: readers.RawDocument, *, clean: bool = True) -> Iterator[Document]:
+def finish(
+    raw: readers.RawDocument,
+    *,
+    clean: bool = True,
+    notes: notes_lib.Notes | None = None,
+) -> Iterator[Document]:
     """Cleans a document; yields none if no text is left, several if it is too long.
 
     Wiki markup is stripped even if ``clean`` is False, because it is the file's format.
     """
     name, text = raw.name, raw.text
-    if clean or raw.style is cleaning.Style.MEDIAWIKI:
+    if raw.style is cleaning.Style.MEDIAWIKI:
+        text, is_simplified = mediawiki.prose(text)
+        if is_simplified and notes is not None:
+            notes.add(
+                "Documents whose markup would take too long to parse, cleaned in a "
+                "simpler way",
+                place=name,
+            )
+    elif clean:
         text = cleaning.clean(text, style=raw.style)
         if raw.style is cleaning.Style.WIKITEXT:
             # Titles are tokenized too; one of unknown words alone would be empty.
@@ -81,14 +110,19 @@ def finish(raw: readers.RawDocument, *, clean: bool = True) -> Iterator[Document
 
 
 def read_documents(
-    paths: Sequence[str], *, clean: bool = True, replace_undecodable: bool = False
+    paths: Sequence[str],
+    *,
+    clean: bool = True,
+    replace_undecodable: bool = False,
+    notify: Callable[[str], None] = warnings.warn,
 ) -> Iterator[Document]:
     """Yields the documents of text files, archives, dumps, folders and datasets.
 
     * Text (.txt, .text, .tokens, .md, no suffix): a line ``= Title =`` begins a new
       document; a file without such a line is one document, named after the file.
-    * JSON lines (.jsonl): one document a line, its field "text"; named by the field
-      "title" if there is one.
+    * JSON (.jsonl, .ndjson, .json): one document for each object of a line or of an
+      array, its field "text", a string or a list of strings; named by the field "title"
+      if there is one. Objects whose text is null are skipped.
     * NumPy arrays of strings (.npy), such as lists of sentences: one document a string.
     * MediaWiki dumps (.xml): the articles, without redirects and other namespaces.
     * ``hf://name`` or ``hf://name:config:split``: a Hugging Face dataset, streamed.
@@ -99,18 +133,22 @@ def read_documents(
     Args:
       paths: files, folders, globs, ``hf://`` names.
       clean: If True, undo WikiText's tokenization; see `cleaning.clean`.
-      replace_undecodable: If True, replace bytes that are not UTF-8 by U+FFFD.
+      replace_undecodable: If True, replace bytes that cannot be decoded by U+FFFD.
+      notify: told in a sentence what was left out, once all is read.
 
     Raises:
       InputError: nothing was found, a file cannot be read, or none of them holds text.
     """
     # Only after the last document is it known that none had text.
-    empty = True
-    inputs = find_inputs(paths)
-    for raw in read_raw(inputs, replace_undecodable=replace_undecodable):
-        for document in finish(raw, clean=clean):
+    empty, notes = True, notes_lib.Notes()
+    inputs = find_inputs(paths, notes=notes)
+    documents = read_raw(inputs, replace_undecodable=replace_undecodable, notes=notes)
+    for raw in documents:
+        for document in finish(raw, clean=clean, notes=notes):
             empty = False
             yield document
+    for sentence in notes.sentences():
+        notify(sentence)
     if empty:
         raise InputError(no_text(inputs))
 
@@ -124,16 +162,47 @@ def no_text(inputs: Sequence[pathlib.Path | str]) -> str:
     )
 
 
-def _find_files(name: str) -> list[pathlib.Path]:
+def _joined_at_commas(paths: Sequence[str]) -> Iterator[str]:
+    """Puts together what a flag split: "one", "two.txt" if there is "one, two.txt"."""
+    start = 0
+    while start < len(paths):
+        end = start + 1
+        if not _exists(paths[start]):
+            for longer in range(start + 2, len(paths) + 1):
+                candidates = (c.join(paths[start:longer]) for c in (",", ", "))
+                joined = next(filter(_exists, candidates), None)
+                if joined is not None:
+                    yield joined
+                    end = longer
+                    break
+            else:
+                yield paths[start]
+        else:
+            yield paths[start]
+        start = end
+
+
+def _exists(name: str) -> bool:
+    return (
+        name.startswith("hf://")
+        or pathlib.Path(name).expanduser().exists()
+        or bool(glob.glob(str(pathlib.Path(name).expanduser()), recursive=True))
+    )
+
+
+def _find_files(name: str, *, notes: notes_lib.Notes) -> list[pathlib.Path]:
     path = pathlib.Path(name).expanduser()
     if path.is_dir():
-        files = [
-            file
-            for file in sorted(path.rglob("*"))
-            if file.is_file()
-            and not any(p.startswith(".") for p in file.relative_to(path).parts)
-            and formats.detect(file) is not None
-        ]
+        files = []
+        for file in sorted(path.rglob("*")):
+            if not file.is_file():
+                continue
+            if any(p.startswith(".") for p in file.relative_to(path).parts):
+                notes.add("Files not read (hidden)", place=str(file))
+            elif reason := formats.why_no_text(file):
+                notes.add(f"Files not read ({reason})", place=str(file))
+            else:
+                files.append(file)
         if not files:
             raise InputError(
                 f"The folder {path} has no file of a supported format; expected "

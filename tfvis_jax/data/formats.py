@@ -2,7 +2,6 @@
 
 import bz2
 import codecs
-import dataclasses
 import enum
 import gzip
 import io
@@ -23,6 +22,7 @@ class Format(enum.Enum):
     """What a file holds once it is uncompressed."""
 
     TEXT = "text"
+    # Or one array of objects.
     JSON_LINES = "JSON lines"
     ARRAY = "NumPy array of strings"
     MEDIAWIKI = "MediaWiki XML"
@@ -35,35 +35,90 @@ _SUFFIXES = {
     ".tokens": Format.TEXT,
     ".md": Format.TEXT,
     ".jsonl": Format.JSON_LINES,
+    ".ndjson": Format.JSON_LINES,
+    ".json": Format.JSON_LINES,
     ".npy": Format.ARRAY,
     ".xml": Format.MEDIAWIKI,
 }
 _COMPRESSION = {".gz", ".xz", ".zst", ".bz2"}
 KNOWN_SUFFIXES = (
-    ".txt, .text, .tokens, .md, no suffix (text), .jsonl, .xml (MediaWiki), each also "
-    "with .gz, .xz, .zst or .bz2; .npy (array of strings)"
+    ".txt, .text, .tokens, .md, no suffix (text), .jsonl, .ndjson, .json, .xml "
+    "(MediaWiki), each also with .gz, .xz, .zst or .bz2; .npy (array of strings)"
 )
+_SNIFFED_BYTES = 1 << 12
+_COMPANIONS = (
+    (re.compile(r"\d+:\d+:."), "the index of a dump"),
+    (re.compile(r"[0-9a-fA-F]{32,128} [ *]?\S"), "checksums"),
+    (re.compile(r"\w+ ?\(.+\) = [0-9a-fA-F]{32,128}$"), "checksums"),
+)
+# The longest first, because that of UTF-32 begins with that of UTF-16.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# From this share of NULs on, text is UTF-16 or UTF-32 rather than a slip.
+_NUL_SHARE = 0.2
 _DAMAGED = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    r"""A line of a file: its text with the final "\n", and its number from 1."""
-
-    text: str
-    number: int
 
 
 def detect(path: pathlib.Path) -> Format | None:
     """Returns the format that a file's suffix names, or None for an unknown one."""
-    name = path.name
+    content, compressed = _content_suffix(path)
+    found = _SUFFIXES.get(content)
+    return None if compressed and found is Format.ARRAY else found
+
+
+def has_suffix(path: pathlib.Path) -> bool:
+    """Returns whether a file's name says what it holds."""
+    return bool(_content_suffix(path)[0])
+
+
+def why_no_text(path: pathlib.Path) -> str | None:
+    """Returns why a file of a folder is no text to be read, or None if it is.
+
+    Beside a dump lie its index and checksums; what they hold shows in their first
+    lines, whatever their names are.
+    """
+    found = detect(path)
+    if found is None:
+        return "an unknown suffix"
+    if found not in {Format.TEXT, Format.JSON_LINES}:
+        return None
+    with InputStream(path) as stream:
+        try:
+            data = stream.read(_SNIFFED_BYTES)
+        # Reading the file will say how it is damaged.
+        except InputError:
+            return None
+    encoding = _encoding(data)
+    if not has_suffix(path) and encoding == "utf-8" and b"\0" in data:
+        return "no suffix, and content that is not text"
+    start = data.decode(encoding, "ignore").lstrip("\ufeff \t\r\n")
+    if found is Format.JSON_LINES:
+        is_single = _content_suffix(path)[0] == ".json" and start[:1] != "["
+        # The settings of some program are no corpus.
+        return "a .json file without an array" if is_single else None
+    # The last line may be cut.
+    lines = start.splitlines()
+    lines = lines[:-1] if len(data) >= _SNIFFED_BYTES else lines
+    for pattern, what in _COMPANIONS:
+        if lines and all(pattern.match(line) for line in lines if line):
+            return what
+    return None
+
+
+def _content_suffix(path: pathlib.Path) -> tuple[str, bool]:
+    """Returns the suffix below a compression's, in lower case, and if there is one."""
+    name = path.name.lower()
     compressed = pathlib.PurePath(name).suffix in _COMPRESSION
     if compressed:
         name = name[: name.rindex(".")]
     # Wikipedia names the parts of a dump "...xml-p10p30302".
     name = re.sub(r"(?<=\.xml)-p\d+p\d+[\w-]*$", "", name)
-    found = _SUFFIXES.get(pathlib.PurePath(name).suffix.lower())
-    return None if compressed and found is Format.ARRAY else found
+    return pathlib.PurePath(name).suffix, compressed
 
 
 class InputStream:
@@ -83,7 +138,7 @@ class InputStream:
                 f"{path} cannot be read ({error.strerror}); check its permissions."
             ) from error
         # The file is opened here, so that `position` counts compressed bytes.
-        opener = _OPENERS.get(path.suffix)
+        opener = _OPENERS.get(path.suffix.lower())
         self._stream = opener(self._file) if opener else self._file
 
     def read(self, size: int = CHUNK_BYTES) -> bytes:
@@ -108,69 +163,61 @@ class InputStream:
         self._file.close()
 
 
-def read_lines(
-    stream: InputStream,
-    *,
-    path: pathlib.Path,
-    replace_undecodable: bool,
-    max_chars: int | None = None,
-) -> Iterator[Line]:
-    """Yields the lines of UTF-8 text, keeping about one chunk in memory.
+def read_text(
+    stream: InputStream, *, path: pathlib.Path, replace_undecodable: bool
+) -> Iterator[str]:
+    r"""Yields a text in chunks, with "\n" for every kind of line end.
 
-    A byte order mark is dropped, and every kind of line end is recognised.
+    The text is UTF-8, or UTF-16 or UTF-32 with a byte order mark, which is dropped.
 
     Args:
       stream: the opened file.
       path: its path, for error messages.
-      replace_undecodable: If True, replace bytes that are not UTF-8 by U+FFFD.
-      max_chars: a longer line is yielded in parts with the same number, split at
-        spaces; None never splits.
+      replace_undecodable: If True, replace bytes that cannot be decoded by U+FFFD.
 
     Raises:
-      InputError: the file is damaged, or is not UTF-8 and ``replace_undecodable`` is
-        False.
+      InputError: the file is damaged, or cannot be decoded and
+        ``replace_undecodable`` is False.
     """
-    # `rest` is the line that the next chunk continues.
-    number, rest = 1, ""
-    for chunk in _decode(stream, path=path, replace_undecodable=replace_undecodable):
-        *lines, rest = (rest + chunk).split("\n")
-        for text in lines:
-            yield Line(text + "\n", number)
-            number += 1
-        while max_chars is not None and len(rest) > max_chars:
-            cut = rest.rfind(" ", 1, max_chars) + 1 or max_chars
-            yield Line(rest[:cut], number)
-            rest = rest[cut:]
-    if rest:
-        yield Line(rest, number)
-
-
-def _decode(
-    stream: InputStream, *, path: pathlib.Path, replace_undecodable: bool
-) -> Iterator[str]:
-    utf8 = codecs.getincrementaldecoder("utf-8")(
+    data = stream.read()
+    # A compressed stream may give less than the longest mark.
+    while len(data) < 4 and (more := stream.read()):
+        data += more
+    encoding = _encoding(data)
+    if encoding == "utf-8" and data.count(0) > _NUL_SHARE * len(data):
+        raise InputError(
+            f"{path} is not UTF-8: it is UTF-16 or UTF-32 without a byte order mark, "
+            "or no text. Convert the file to UTF-8, for example with "
+            "`iconv -f UTF-16LE -t UTF-8`."
+        )
+    decode = codecs.getincrementaldecoder(encoding)(
         "replace" if replace_undecodable else "strict"
     )
-    decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+    decoder = io.IncrementalNewlineDecoder(decode, translate=True)
     offset, first = 0, True
     while True:
-        data = stream.read()
         # Bytes of a character whose rest is in this chunk.
-        pending = len(utf8.getstate()[0])
+        pending = len(decode.getstate()[0])
         try:
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
             raise InputError(
-                f"{path} is not UTF-8: byte {offset - pending + error.start} of its "
-                f"text ({error.object[error.start]:#04x}) cannot be decoded. Convert "
-                "the file, or pass --replace_undecodable to replace such bytes by "
-                "U+FFFD."
+                f"{path} is not {encoding.upper()}: byte "
+                f"{offset - pending + error.start} of its text "
+                f"({error.object[error.start]:#04x}) cannot be decoded. Convert the "
+                "file, or pass --replace_undecodable to replace such bytes by U+FFFD."
             ) from error
         offset += len(data)
         yield text.removeprefix("\ufeff") if first else text
         first = first and not text
         if not data:
             return
+        data = stream.read()
+
+
+def _encoding(start: bytes) -> str:
+    """Returns the encoding that a file's byte order mark names, else UTF-8."""
+    return next((e for mark, e in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
 
 
 class _ZstandardStream:
@@ -181,12 +228,17 @@ class _ZstandardStream:
 
     def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
-        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._new = zstandard.ZstdDecompressor(
+            # `zstd --long=31` makes windows of this size; the default refuses 128 MB.
+            max_window_size=2**31
+        ).decompressobj
         self._frame = self._new()
-        self._ready, self._inside_frame = b"", False
+        # What was decompressed, of which `_start` bytes were given out. Small reads of
+        # a large block would take quadratic time if each cut off what it gave.
+        self._ready, self._start, self._inside_frame = b"", 0, False
 
     def read(self, size: int) -> bytes:
-        while not self._ready:
+        while self._start == len(self._ready):
             # A file may hold several frames, one after the other.
             data = self._frame.unused_data if self._frame.eof else b""
             if self._frame.eof:
@@ -198,8 +250,9 @@ class _ZstandardStream:
                     raise EOFError("the compressed data is truncated")
                 return b""
             self._inside_frame = True
-            self._ready = self._frame.decompress(data)
-        data, self._ready = self._ready[:size], self._ready[size:]
+            self._ready, self._start = self._frame.decompress(data), 0
+        data = self._ready[self._start : self._start + size]
+        self._start += len(data)
         return data
 
 

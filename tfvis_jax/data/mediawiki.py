@@ -1,4 +1,4 @@
-"""Reads MediaWiki dumps: articles from the XML, readable prose from their markup.
+"""Turns the markup of a wiki page into readable prose.
 
 Only running prose is kept. Tables, references, galleries, formulas that cannot be
 written as text, headings, lists of names and the closing sections of an article (See
@@ -6,14 +6,12 @@ also, References, External links, ...) hold no sentences and are dropped.
 """
 
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple
 
 import mwparserfromhell
 
-from tfvis_jax.data import wiki_markup
-from tfvis_jax.errors import InputError
+from tfvis_jax.data import wiki_blocks, wiki_markup
 
 # fmt: off
 _TAIL_SECTIONS = frozenset({
@@ -26,79 +24,131 @@ _TAIL_SECTIONS = frozenset({
 # fmt: on
 
 
-class _Readable(Protocol):
-    """All that the XML parser asks of a stream."""
+# The time to parse a block grows with its length times the number of its marks, about
+# 4 ns for each unit. What exceeds these limits is cleaned without parsing. They count
+# work and not seconds, so that a text is the same on every machine.
+_MAX_BLOCK_WORK = 200_000_000
+_MAX_WORK = 500_000_000
+# Beginning to parse takes as long as so much work.
+_BLOCK_WORK = 10_000
+# The parser's own limit is 100.
+_MAX_DEPTH = 40
 
-    def read(self, size: int = ..., /) -> bytes: ...
+
+_G = wiki_markup.GAP
 
 
-def pages(stream: _Readable, *, name: str) -> Iterator[tuple[str, str]]:
-    """Yields (title, markup) of every article of a dump, keeping one in memory.
+class Prose(NamedTuple):
+    """The prose of an article, and if any of it took too long to be parsed."""
 
-    An article is a page of namespace 0 that is not a redirect.
-
-    Args:
-      stream: the uncompressed XML.
-      name: the file's name, for error messages.
-
-    Raises:
-      InputError: the XML is damaged, or is not a MediaWiki export.
-    """
-    events = ElementTree.iterparse(stream, events=("start", "end"))
-    root = None
-    try:
-        for event, element in events:
-            tag = element.tag.rpartition("}")[2]
-            if root is None:
-                root = element
-                if tag != "mediawiki":
-                    raise InputError(
-                        f"{name}: Expected a MediaWiki export (root element "
-                        f"<mediawiki>), got <{tag}>; convert other XML to text or JSON "
-                        "lines first."
-                    )
-            if event == "end" and tag == "page":
-                if element.findtext("{*}ns") == "0" and (
-                    element.find("{*}redirect") is None
-                ):
-                    title = element.findtext("{*}title") or "untitled"
-                    yield title, element.findtext("{*}revision/{*}text") or ""
-                # The root would otherwise keep every page that was read.
-                root.clear()
-    except ElementTree.ParseError as error:
-        raise InputError(
-            f"{name}: The XML is damaged ({error}); download it again."
-        ) from error
+    text: str
+    is_simplified: bool
 
 
 def strip_markup(markup: str) -> str:
     """Returns the prose of an article, one paragraph per line, without headings."""
-    code = mwparserfromhell.parse(_BEFORE_PARSING.sub("", markup))
-    text = _drop_tail_sections(wiki_markup.render(code))
-    lines = [_tidy(line) for line in _join_paragraphs(text.split("\n"))]
-    return "\n".join(_prose(lines))
+    return prose(markup).text
 
 
-# Comments, magic words, references and tables, of which nothing is kept.
-_BEFORE_PARSING = re.compile(
-    r"<!--.*?-->|__[A-Z]+__|<ref[^<>]*/>|<(ref|timeline)\b[^<>/]*>"
-    r".*?</\1\s*>|^\s*\{\|.*?^\s*\|\}",
-    re.DOTALL | re.MULTILINE,
-)
+def prose(markup: str) -> Prose:
+    """Returns the prose of an article, one paragraph per line, without headings.
+
+    The time is linear in the length of the markup. Blocks of it that the parser would
+    need too long for are cleaned in a simpler way: their templates are all dropped.
+    """
+    text, is_simplified = _render(wiki_blocks.drop_unread(_without_marks(markup)))
+    lines = [_tidy(line) for line in _join_paragraphs(_drop_tail(text).split("\n"))]
+    text = "\n".join(_prose(lines)).replace(wiki_blocks.LESS_THAN, "<")
+    return Prose(text, is_simplified)
 
 
-def _drop_tail_sections(text: str) -> str:
+def _without_marks(markup: str) -> str:
+    """Drops the characters that mark headings, items and gaps while text is cleaned."""
+    return _MARKS.sub("", markup)
+
+
+_MARKS = re.compile(r"[\x00-\x08]")
+
+
+def _render(markup: str) -> tuple[str, bool]:
+    rendered, total, is_simplified = [], 0, False
+    for block in wiki_blocks.split(markup, gap=wiki_markup.GAP):
+        num_marks = len(_SPECIAL.findall(block.markup))
+        if not num_marks:
+            rendered.append(block.markup)
+            continue
+        work = len(block.markup) * num_marks + _BLOCK_WORK
+        total += work
+        if max(work / _MAX_BLOCK_WORK, total / _MAX_WORK, block.depth / _MAX_DEPTH) > 1:
+            is_simplified = True
+            text = wiki_blocks.plain_text(block, gap=wiki_markup.GAP)
+            text = _HEADING_LINE.sub(_mark_heading, text)
+            rendered.append(_ITEM_LINE.sub(wiki_markup.LIST_ITEM, text))
+        else:
+            rendered.append(wiki_markup.render(mwparserfromhell.parse(block.markup)))
+    return "".join(rendered), is_simplified
+
+
+_HEADING_LINE = re.compile(r"^(={1,6})([^=\n]+)=+[^\S\n]*$", re.MULTILINE)
+_ITEM_LINE = re.compile(r"^[*#:;]+", re.MULTILINE)
+
+
+def _mark_heading(match: re.Match[str]) -> str:
+    title = match[2].strip().lower()
+    return f"\n{wiki_markup.HEADING}{len(match[1])}{title}\n"
+
+
+# What may begin markup; text without any of these is what it says.
+_SPECIAL = re.compile(r"[\[\]{}<>&'*#:;=|_-]")
+
+
+def _drop_tail(text: str) -> str:
     """Drops headings, and the sections in `_TAIL_SECTIONS` with their subsections."""
     kept, dropped_level = [], 0
-    for line in text.split("\n"):
+    for line in _drop_lists_at_end(text.split("\n")):
         if line.startswith(wiki_markup.HEADING):
-            level, title = int(line[1]), line[2:].strip(" :.")
+            level, title = _heading(line)
             if not dropped_level or level <= dropped_level:
                 dropped_level = level if title in _TAIL_SECTIONS else 0
             kept.append("")
         elif not dropped_level:
             kept.append(line)
     return "\n".join(kept)
+
+
+def _drop_lists_at_end(lines: list[str]) -> list[str]:
+    """Drops the closing sections of an article whose titles are in another language.
+
+    They are the last ones of the highest level that hold lists alone, if one of them is
+    empty: where references are printed.
+    """
+    mark = wiki_markup.HEADING
+    headings = [number for number, line in enumerate(lines) if line.startswith(mark)]
+    levels_and_titles = [_heading(lines[number]) for number in headings]
+    if not headings or any(title in _TAIL_SECTIONS for _, title in levels_and_titles):
+        return lines
+    top = min(level for level, _ in levels_and_titles)
+    end, any_empty = len(lines), False
+    for start, (level, _) in zip(
+        reversed(headings), reversed(levels_and_titles), strict=True
+    ):
+        if level != top:
+            continue
+        body = [line for line in lines[start:end] if not line.startswith(mark)]
+        if any(_is_paragraph(line) for line in body):
+            break
+        any_empty |= not any(re.search(r"\w", line) for line in body)
+        end = start
+    return lines[:end] if any_empty else lines
+
+
+def _heading(line: str) -> tuple[int, str]:
+    return int(line[1]), line[2:].strip(" :.")
+
+
+def _is_paragraph(line: str) -> bool:
+    is_item = line.lstrip().startswith(wiki_markup.LIST_ITEM)
+    return not is_item and len(line.split()) >= 8
 
 
 def _join_paragraphs(lines: list[str]) -> Iterator[str]:
@@ -120,8 +170,21 @@ def _join_paragraphs(lines: list[str]) -> Iterator[str]:
             paragraph.append(line)
 
 
+# What a template that was dropped leaves behind, where no sentence misses it.
+_GAPS = [
+    # A line of gaps alone, or a note at the end of a word or sentence.
+    (re.compile(rf"^[\s{_G}]+$"), ""),
+    (re.compile(rf"(?<=[^\W\d])(?<!\s){_G}+(?=[\s.,;:!?]|$)"), ""),
+    (re.compile(rf"(?:(?<=[.!?])\s|(?<=[.!?,;:\"”])){_G}+(?=\s|$)"), ""),
+    (re.compile(rf"^[\s{_G}]+(?=[^\W\d_a-z])"), ""),
+    # In brackets: alone, or between punctuation marks. Else the bracket goes whole.
+    (re.compile(rf"(?<=[(\[,;])[\s{_G}]+(?=[,;)\]])"), ""),
+    (re.compile(rf" ?\([^()\n{_G}]*{_G}[^()\n]*\)"), ""),
+]
+
 # Applied in this order to what rendering leaves behind.
 _TIDY = [
+    *_GAPS,
     (re.compile(r"'{2,}"), ""),
     (re.compile(r"(?:&nbsp;|[\xa0\u2009\u202f\u200a\t])+"), " "),
     (re.compile(r"[\u200b\u200e\u200f\ufeff]"), ""),
@@ -130,7 +193,8 @@ _TIDY = [
     (re.compile(r"https?://\S+"), ""),
     # Brackets that held a template: "Albedo () or", "Algeria (; , ) is", "(: born".
     (re.compile(r"([(\[])[\s,;:/]+"), r"\1"),
-    (re.compile(r"[\s,;:/]+([)\]])"), r"\1"),
+    # Runs are matched from their beginning only, which keeps the time linear.
+    (re.compile(r"(?<![\s,;:/])[\s,;:/]+([)\]])"), r"\1"),
     (
         re.compile(
             r" ?\((?:\s|or|and|in|from|also|see|e\.g\.|i\.e\.|pronounced|IPA)*\)"
@@ -140,13 +204,15 @@ _TIDY = [
     (re.compile(r" ?\[\]"), ""),
     (re.compile(r"([,;])(?:\s*[,;])+"), r"\1"),
     (re.compile(r'(?<!\S)(""|“”|\'\')(?!\S)'), ""),
-    (re.compile(r" +([,.;:!?)\]])(?=\s|$|[,.;:!?)\]\"”])"), r"\1"),
+    (re.compile(r"(?<! ) +([,.;:!?)\]])(?=\s|$|[,.;:!?)\]\"”])"), r"\1"),
     (re.compile(r"^[\s.,;:)\]]+(?=\s)"), ""),
     (re.compile(r" {2,}"), " "),
 ]
 
 
 def _tidy(line: str) -> str:
+    if not line or line.isspace():
+        return ""
     for pattern, replacement in _TIDY:
         line = pattern.sub(replacement, line)
     return line.strip()
@@ -161,7 +227,15 @@ _REMNANT = re.compile(
 
 def _prose(lines: list[str]) -> Iterator[str]:
     """Yields the lines that read as sentences."""
-    for position, line in enumerate(lines):
+    # Whether a list, or nothing, follows each line.
+    before_list, follows = [], True
+    for line in reversed(lines):
+        before_list.append(follows)
+        if line:
+            follows = line.startswith(wiki_markup.LIST_ITEM)
+    for line, list_follows in zip(lines, reversed(before_list), strict=True):
+        if not line:
+            continue
         text = line.lstrip(wiki_markup.LIST_ITEM).strip()
         if not re.search(r"\w", text) or _REMNANT.search(text):
             continue
@@ -177,17 +251,12 @@ def _prose(lines: list[str]) -> Iterator[str]:
             continue
         if not is_item and not ends_well and words < 12:
             continue
-        if text.endswith(":") and _list_follows(lines, position):
+        if text.endswith(":") and list_follows:
             continue
         yield re.sub(f" *{wiki_markup.LIST_ITEM} *", " ", text)
 
 
-def _list_follows(lines: list[str], position: int) -> bool:
-    following = next((line for line in lines[position + 1 :] if line), "")
-    return not following or following.startswith(wiki_markup.LIST_ITEM)
-
-
 def _without_broken_sentences(text: str) -> str:
-    """Drops the sentences that lost a formula."""
+    """Drops the sentences that lost a formula or words of a template."""
     sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z\"“(])", text)
     return " ".join(s for s in sentences if wiki_markup.GAP not in s)

@@ -6,20 +6,20 @@ single entry (a JSON line, a wiki page) and by `MAX_DOCUMENT_CHARS`.
 
 import dataclasses
 import itertools
-import json
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-import numpy as np
-
-from tfvis_jax.data import cleaning, formats, mediawiki
+from tfvis_jax.data import cleaning, formats, json_records, string_arrays, wiki_dump
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.errors import InputError
 
 MAX_DOCUMENT_CHARS = 1_000_000
 # How much of a file is looked at to detect its style.
 _SAMPLE_CHARS = 200_000
+_NO_SPACE = re.compile(r"\S")
+_HALF = re.compile("[\ud800-\udfff]")
 
 _T = TypeVar("_T")
 
@@ -42,44 +42,43 @@ class RawDocument:
 
 
 def read_file(
-    path: pathlib.Path, *, replace_undecodable: bool
+    path: pathlib.Path,
+    *,
+    replace_undecodable: bool,
+    notes: notes_lib.Notes | None = None,
 ) -> Iterator[RawDocument]:
-    """Yields the documents of a file.
+    """Yields the documents of a file, and notes the records without text.
 
     Raises:
-      InputError: the file is damaged, is not UTF-8, or does not have the format that
-        its name says.
+      InputError: the file is damaged, cannot be decoded, or does not have the format
+        that its name says.
     """
+    notes = notes or notes_lib.Notes()
     match formats.detect(path):
         case formats.Format.ARRAY:
-            yield from _read_array(path)
+            yield from _read_array(path, replace_undecodable=replace_undecodable)
         case formats.Format.MEDIAWIKI:
             with formats.InputStream(path) as stream:
-                for title, markup in mediawiki.pages(stream, name=str(path)):
+                for title, markup in wiki_dump.pages(stream, name=str(path)):
                     yield RawDocument(
                         title, markup, cleaning.Style.MEDIAWIKI, stream.position
                     )
         case formats.Format.JSON_LINES:
             with formats.InputStream(path) as stream:
-                lines = formats.read_lines(
-                    stream, path=path, replace_undecodable=replace_undecodable
-                )
                 entries = _json_entries(
-                    lines, path=path, replace_undecodable=replace_undecodable
+                    stream,
+                    path=path,
+                    replace_undecodable=replace_undecodable,
+                    notes=notes,
                 )
                 yield from _with_style(entries, lambda: stream.position)
         case formats.Format.TEXT:
             with formats.InputStream(path) as stream:
-                lines = formats.read_lines(
-                    stream,
-                    path=path,
-                    replace_undecodable=replace_undecodable,
-                    max_chars=MAX_DOCUMENT_CHARS,
+                chunks = formats.read_text(
+                    stream, path=path, replace_undecodable=replace_undecodable
                 )
                 yield from _read_text(
-                    (line.text for line in lines),
-                    name=path.name,
-                    position=lambda: stream.position,
+                    _pieces(chunks), name=path.name, position=lambda: stream.position
                 )
         case None:
             raise InputError(
@@ -87,7 +86,9 @@ def read_file(
             )
 
 
-def read_hugging_face(address: str) -> Iterator[RawDocument]:
+def read_hugging_face(
+    address: str, *, notes: notes_lib.Notes | None = None
+) -> Iterator[RawDocument]:
     """Streams ``hf://name`` or ``hf://name:config:split`` (by default, split "train").
 
     Every record is a document, unless the records are the lines of a WikiText file:
@@ -120,10 +121,13 @@ def read_hugging_face(address: str) -> Iterator[RawDocument]:
         ) from error
     if first is None:
         return
-    numbered = enumerate(itertools.chain([first], records), start=1)
-    entries = (
-        _entry(record, place=f"{address} record {number}", name=f"{name} {number}")
-        for number, record in numbered
+    records = (
+        json_records.Record(record, f"{address} record {number}", f"{name} {number}")
+        for number, record in enumerate(itertools.chain([first], records), start=1)
+    )
+    # A dataset comes from many hands; half a character in it is no reason to stop.
+    entries = _entries(
+        records, replace_undecodable=True, notes=notes or notes_lib.Notes()
     )
     head, entries = _peek(entries, size=lambda entry: len(entry[1]))
     if any(_level_1_heading(text) for _, text in head):
@@ -139,12 +143,33 @@ def cut_long(name: str, text: str) -> Iterator[tuple[str, str]]:
     It cuts at the last paragraph end in the second half, else at a line end there, else
     at the last space; only text without any of these is cut right at the limit.
     """
-    number = 1
-    while len(text) > MAX_DOCUMENT_CHARS:
-        cut = _cut_point(text)
-        yield _numbered(name, number), text[:cut]
-        text, number = text[cut:].lstrip(), number + 1
-    yield _numbered(name, number), text
+    # The rest is not copied for every part, which would take quadratic time.
+    number, start = 1, 0
+    while len(text) - start > MAX_DOCUMENT_CHARS:
+        cut = start + _cut_point(text[start : start + MAX_DOCUMENT_CHARS])
+        yield _numbered(name, number), text[start:cut]
+        following = _NO_SPACE.search(text, cut)
+        start, number = following.start() if following else len(text), number + 1
+    yield _numbered(name, number), text[start:]
+
+
+def _pieces(chunks: Iterable[str]) -> Iterator[str]:
+    """Yields a text line by line, or many lines at once where none is a heading."""
+    rest = ""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).rsplit("\n", 1)
+        for lines in whole:
+            # Looking at each of a million blank lines would take seconds.
+            if "=" in lines:
+                yield from (line + "\n" for line in lines.split("\n"))
+            else:
+                yield lines + "\n"
+        while len(rest) > MAX_DOCUMENT_CHARS:
+            cut = rest.rfind(" ", 1, MAX_DOCUMENT_CHARS) + 1 or MAX_DOCUMENT_CHARS
+            yield rest[:cut]
+            rest = rest[cut:]
+    if rest:
+        yield rest
 
 
 def _read_text(
@@ -183,6 +208,8 @@ def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str
 
 
 def _level_1_heading(line: str) -> str | None:
+    if "=" not in line:
+        return None
     match = re.fullmatch(r"= ([^=\s](?:.*[^=\s])?) =", line.strip())
     return match.group(1) if match else None
 
@@ -202,47 +229,53 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _json_entries(
-    lines: Iterable[formats.Line], *, path: pathlib.Path, replace_undecodable: bool
+    stream: formats.InputStream,
+    *,
+    path: pathlib.Path,
+    replace_undecodable: bool,
+    notes: notes_lib.Notes,
 ) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        if not line.text.strip():
+    """Yields (name, text) of JSON lines, or of one array of objects."""
+    chunks = formats.read_text(
+        stream, path=path, replace_undecodable=replace_undecodable
+    )
+    yield from _entries(
+        json_records.read(chunks, path=path),
+        replace_undecodable=replace_undecodable,
+        notes=notes,
+    )
+
+
+def _entries(
+    records: Iterable[json_records.Record],
+    *,
+    replace_undecodable: bool,
+    notes: notes_lib.Notes,
+) -> Iterator[tuple[str, str]]:
+    for record in records:
+        name, text = json_records.text_of(record)
+        if text is None:
+            notes.add("Records without text, skipped", place=record.place)
             continue
-        place = f"{path} line {line.number}"
-        try:
-            record = json.loads(line.text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(
-                f"{place}: Expected one JSON object per line, got text that is not "
-                f"JSON ({error}); correct or remove the line."
-            ) from error
-        name, text = _entry(record, place=place, name=f"{path.name} {line.number}")
-        # An escape such as \ud800 is valid JSON, but only half a character.
-        whole = text.encode("utf-8", "replace").decode()
-        if whole != text and not replace_undecodable:
-            raise InputError(
-                f"{place}: Expected text, got half a surrogate pair; pass "
-                "--replace_undecodable to replace it."
-            )
-        yield name, whole
+        yield (
+            _whole(name, place=record.place, replace_undecodable=True),
+            _whole(text, place=record.place, replace_undecodable=replace_undecodable),
+        )
 
 
-def _entry(record: object, *, place: str, name: str) -> tuple[str, str]:
-    if not isinstance(record, dict):
+def _whole(text: str, *, place: str, replace_undecodable: bool) -> str:
+    r"""Returns a text that is valid Unicode.
+
+    An escape such as ``\ud800`` is valid JSON but half a character, which neither
+    tokenizers nor files accept.
+    """
+    whole = _HALF.sub("\ufffd", text)
+    if whole != text and not replace_undecodable:
         raise InputError(
-            f'{place}: Expected an object with a field "text", got '
-            f"{type(record).__name__}; correct or remove it."
+            f"{place}: Expected text, got half a surrogate pair; pass "
+            "--replace_undecodable to replace it."
         )
-    text = record.get("text")
-    if not isinstance(text, str):
-        fields = ", ".join(
-            f"{field} ({type(value).__name__})" for field, value in record.items()
-        )
-        raise InputError(
-            f'{place}: Expected a field "text" that holds a string, got the fields '
-            f"{fields or '(none)'}; rename the field that holds the text."
-        )
-    title = record.get("title")
-    return (title if isinstance(title, str) and title else name), text
+    return whole
 
 
 def _with_style(
@@ -255,41 +288,26 @@ def _with_style(
             yield RawDocument(part_name, part, style, position())
 
 
-def _read_array(path: pathlib.Path) -> Iterator[RawDocument]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"{path} cannot be read as an array of strings: {error} If it is an array "
-            "of Python objects that you trust, save it again as text with "
-            "`numpy.save(path, numpy.array(list_of_strings, dtype=str))`."
-        ) from error
-    if array.dtype.kind not in "US":
-        raise InputError(
-            f"{path}: Expected an array of strings (dtype U or S), got {array.dtype}; "
-            "convert it, or leave the file out."
-        )
-    num_bytes, strings = path.stat().st_size, array.reshape(-1)
-    read = 0
+def _read_array(
+    path: pathlib.Path, *, replace_undecodable: bool
+) -> Iterator[RawDocument]:
+    array = string_arrays.open_array(path)
+    num_bytes, read = path.stat().st_size, 0
 
     def entries() -> Iterator[tuple[str, str]]:
         nonlocal read
-        for read, value in enumerate(strings, start=1):
-            yield f"{path.stem} {read}", _to_text(value, path=path, number=read)
+        texts = string_arrays.texts(
+            array, path=path, replace_undecodable=replace_undecodable
+        )
+        for read, text in enumerate(texts, start=1):
+            whole = _whole(
+                text,
+                place=f"{path} string {read}",
+                replace_undecodable=replace_undecodable,
+            )
+            yield f"{path.stem} {read}", whole
 
-    yield from _with_style(entries(), lambda: num_bytes * read // max(strings.size, 1))
-
-
-def _to_text(value: np.str_ | np.bytes_, *, path: pathlib.Path, number: int) -> str:
-    if isinstance(value, np.str_):
-        return str(value)
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: Expected UTF-8, got byte {error.object[error.start]:#04x} at "
-            f"offset {error.start} of string {number}; convert the array to dtype U."
-        ) from error
+    yield from _with_style(entries(), lambda: num_bytes * read // max(array.size, 1))
 
 
 def _peek(

@@ -13,11 +13,13 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import process
 
 from tfvis_jax.data import corpus, readers, shards
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
 
 # A shard that is already complete, or one that a worker is building.
-_Pending = shards.Size | concurrent.futures.Future[shards.Size]
+_Built = tuple[shards.Size, notes_lib.Notes]
+_Pending = shards.Size | concurrent.futures.Future[_Built]
 
 
 def build(
@@ -28,6 +30,7 @@ def build(
     clean: bool,
     capacity: int,
     num_workers: int,
+    notes: notes_lib.Notes,
 ) -> Generator[tuple[shards.Size, int], None, None]:
     """Yields (size of the shard, bytes of the input read up to its end), in order.
 
@@ -41,6 +44,7 @@ def build(
       clean: passed to `corpus.finish`.
       capacity: tokens in a full window, not counting special tokens.
       num_workers: number of worker processes; 1 builds the shards in this process.
+      notes: what cleaning noted is added here.
 
     Raises:
       InputError: reading or writing failed, or a worker was killed.
@@ -52,13 +56,13 @@ def build(
 
     if num_workers == 1:
         for paths, group in numbered():
-            yield (
-                shards.read_size(paths)
-                or _build_shard(
+            size = shards.read_size(paths)
+            if size is None:
+                size, noted = _build_shard(
                     paths, group, tokenizer=tokenizer, clean=clean, capacity=capacity
-                ),
-                group[-1].position,
-            )
+                )
+                notes.add_all(noted)
+            yield size, group[-1].position
         return
     task = functools.partial(
         _build_shard_in_worker, tokenizer.folder, clean=clean, capacity=capacity
@@ -77,23 +81,27 @@ def build(
             waiting.append((pending, group[-1].position))
             # One shard more than workers keeps them busy; more would only take memory.
             if len(waiting) > num_workers + 1:
-                yield _result(*waiting.popleft())
+                yield _result(*waiting.popleft(), notes=notes)
         while waiting:
-            yield _result(*waiting.popleft())
+            yield _result(*waiting.popleft(), notes=notes)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _result(pending: _Pending, position: int) -> tuple[shards.Size, int]:
+def _result(
+    pending: _Pending, position: int, *, notes: notes_lib.Notes
+) -> tuple[shards.Size, int]:
     if isinstance(pending, shards.Size):
         return pending, position
     try:
-        return pending.result(), position
+        size, noted = pending.result()
     except process.BrokenProcessPool as error:
         raise InputError(
             "A worker process that tokenizes the corpus was killed, probably for lack "
             "of memory. Run the same command with fewer --num_workers; it resumes."
         ) from error
+    notes.add_all(noted)
+    return size, position
 
 
 def _build_shard(
@@ -103,11 +111,13 @@ def _build_shard(
     tokenizer: tokenizer_lib.Tokenizer,
     clean: bool,
     capacity: int,
-) -> shards.Size:
+) -> _Built:
+    notes = notes_lib.Notes()
     documents = itertools.chain.from_iterable(
-        corpus.finish(raw, clean=clean) for raw in group
+        corpus.finish(raw, clean=clean, notes=notes) for raw in group
     )
-    return shards.write(paths, documents, tokenizer=tokenizer, capacity=capacity)
+    size = shards.write(paths, documents, tokenizer=tokenizer, capacity=capacity)
+    return size, notes
 
 
 def _build_shard_in_worker(
@@ -117,7 +127,7 @@ def _build_shard_in_worker(
     *,
     clean: bool,
     capacity: int,
-) -> shards.Size:
+) -> _Built:
     tokenizer = _worker_tokenizer(tokenizer_folder)
     return _build_shard(
         paths, group, tokenizer=tokenizer, clean=clean, capacity=capacity

@@ -1,11 +1,14 @@
-"""Renders parsed wiki markup as text: links, tags and templates, node by node."""
+"""Renders parsed wiki markup as text: links, tags and templates, node by node.
+
+A template whose words are not known leaves a gap, so that its sentence can be dropped.
+"""
 
 import re
 
 from mwparserfromhell import nodes, wikicode
 
 # Marks that rendering leaves in the text for `mediawiki`: a heading line, a list item,
-# and a dropped formula, whose sentence is then incomplete.
+# and a dropped formula or template, whose sentence is then incomplete.
 HEADING = "\x01"
 LIST_ITEM = "\x02"
 GAP = "\x03"
@@ -18,7 +21,8 @@ _DROPPED_TAGS = frozenset({
 })
 # Templates that stand for words of a sentence, by the argument that holds the words.
 _FIRST_ARGUMENT = frozenset({
-    "abbr", "angbr", "blockquote", "bquote", "cquote", "em", "gaps", "hms",
+    "abbr", "angbr", "blockquote", "bquote", "cquote", "em", "flag",
+    "flagcountry", "flagu", "gaps", "hms",
     "ill", "illm", "linktext", "math", "mvar", "nobold", "nobr", "not a typo",
     "nowrap", "polytonic", "quotation", "quote", "red", "sc", "sic", "small",
     "smallcaps", "strong", "su", "sub", "sup", "tooltip", "unicode", "uss",
@@ -27,6 +31,21 @@ _FIRST_ARGUMENT = frozenset({
 _SECOND_ARGUMENT = frozenset({
     "lang", "script", "ship", "transl", "transliteration", "wikt-lang",
 })
+# Templates that print no words of the sentence they are in: notes, marks, layout.
+_NO_WORDS = re.compile(
+    r"(?:anchor|authority control|by whom|citation|citation needed|cite\b.*|clarify|"
+    r"clear|clr|cn|coord|coor .*|col-.*|commons.*|dead link|disputed.*|dubious|efn|"
+    r"expand.*|fact|featured.*|failed verification|full|further|good article|harv.*|"
+    r"infobox.*|ipa.*|lead.*|main|multiple image|no footnotes|nbsp|note|notelist|or|"
+    r"page needed|portal.*|pp-.*|pron.*|r|refimprove.*|refn?|reflist.*|rp|see also|"
+    r"seealso|sfn.*|shortcut|sister.*|specify|synthesis.*|unreferenced.*|update.*|"
+    r"use (?:dmy|mdy|british).*|verify.*|vague|weasel.*|when|where|which\??|who\??|"
+    r"whom\??|why\??|-|-\)|toc.*)",
+)
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August",
+    "September", "October", "November", "December",
+)
 _CHARACTER_TEMPLATES = {
     "ndash": "–", "spaced ndash": " – ", "snd": " – ", "spnd": " – ",
     "mdash": "—", "emdash": "—", "em dash": "—", "spaced mdash": " — ",
@@ -120,24 +139,78 @@ def _render_template(template: nodes.Template) -> str:
     if name in {"convert", "cvt"}:
         return _render_convert(template)
     if name in {"as of", "asof"}:
-        return f"As of {_argument(template, '1')}"
+        return _render_as_of(template)
     if name in {"circa", "c.", "ca."}:
         return f"c. {_argument(template, '1')}".rstrip()
     if name == "frac":
         return "/".join(_positional(template))
     if name in {"chem", "chem2"}:
         return "".join(_positional(template))
-    if name in {"val", "formatnum", "num"} or name.startswith("formatnum:"):
-        value = name.partition(":")[2] or _argument(template, "1")
-        unit = _argument(template, "u") or _argument(template, "ul")
-        return f"{value} {unit}".rstrip()
+    if name == "val":
+        return _render_value(template)
+    if name in {"formatnum", "num"} or name.startswith("formatnum:"):
+        return _group_digits(name.partition(":")[2].strip() or _argument(template, "1"))
+    if _DATE.fullmatch(name):
+        return _render_date(template)
     if name.startswith("lang-"):
         return _argument(template, "1")
     if name == "nihongo":
         return _argument(template, "1") or _argument(template, "3")
     if name in _FIRST_ARGUMENT:
         return _argument(template, "1")
-    return _argument(template, "2") if name in _SECOND_ARGUMENT else ""
+    if name in _SECOND_ARGUMENT:
+        return _argument(template, "2")
+    # A template that is alone on its lines, such as a table, is cut out later.
+    return "" if _NO_WORDS.fullmatch(name) or "\n" in str(template) else GAP
+
+
+_DATE = re.compile(r"(?:birth|death|start|end)[ -]date(?: and (?:age|years ago))?|dob")
+_VALUE_ARGUMENTS = frozenset({"1", "2", "e", "u", "ul", "up", "upl", "fmt", "sortable"})
+
+
+def _render_value(template: nodes.Template) -> str:
+    """Returns {{val}}'s number with its uncertainty, exponent and unit, or a gap."""
+    given = {str(p.name).strip() for p in template.params}
+    if not given <= _VALUE_ARGUMENTS:
+        return GAP
+    value = _argument(template, "1")
+    if error := _argument(template, "2"):
+        value += error if error.startswith("(") else f"±{error}"
+    if exponent := _argument(template, "e"):
+        # The exponent holds for both.
+        value = f"({value})" if "±" in value else value
+        value += f"×10^{exponent}"
+    unit = _argument(template, "u") or _argument(template, "ul")
+    if per := _argument(template, "up") or _argument(template, "upl"):
+        unit += f"/{per}"
+    return f"{value} {unit}".rstrip()
+
+
+def _render_date(template: nodes.Template) -> str:
+    """Returns "May 4, 1932", or "4 May 1932" if the template asks for that order."""
+    numbers = _positional(template)[:3]
+    if not numbers or not all(n.isdecimal() for n in numbers):
+        return GAP
+    return _date(numbers, day_first=_argument(template, "df") in {"y", "yes"})
+
+
+def _render_as_of(template: nodes.Template) -> str:
+    numbers = _positional(template)[:3]
+    # The day and the month may be missing, or be words.
+    is_date = numbers and all(n.isdecimal() for n in numbers)
+    date = _date(numbers, day_first=True) if is_date else " ".join(reversed(numbers))
+    start = "as of" if _argument(template, "lc") else "As of"
+    return f"{start} {date}" if date else GAP
+
+
+def _date(numbers: list[str], *, day_first: bool) -> str:
+    year, month, day = (*numbers, "", "")[:3]
+    if not month or not 1 <= int(month) <= len(_MONTHS):
+        return year
+    name = _MONTHS[int(month) - 1]
+    if not day:
+        return f"{name} {year}"
+    return f"{day} {name} {year}" if day_first else f"{name} {day}, {year}"
 
 
 def _render_convert(template: nodes.Template) -> str:

@@ -74,7 +74,12 @@ def train(
     stages = progress_lib.Stages(progress)
     with writing(directory, new=True) as run:
         opened, windows = prepare_locked(
-            run, config, stages, num_workers=num_workers, mesh=mesh
+            run,
+            config,
+            stages,
+            num_workers=num_workers,
+            mesh=mesh,
+            notify=notify if first else _ignore,
         )
         stored = None
         if hidden_states is not None:
@@ -135,6 +140,7 @@ def prepare_locked(
     *,
     num_workers: int,
     mesh: jax.sharding.Mesh | None,
+    notify: Callable[[str], None] = warnings.warn,
 ) -> tuple[setup.Setup, windows_lib.Windows]:
     """Prepares a run whose lock is held; the first process does what is written."""
     if not isinstance(config, config_lib.RunConfig):
@@ -157,6 +163,7 @@ def prepare_locked(
                 tokenizer=opened.tokenizer,
                 num_workers=num_workers,
                 progress=show,
+                notify=notify,
             )
     return opened, windows
 

@@ -1,0 +1,234 @@
+"""Text in any encoding, compression and spelling of suffixes is read, or refused."""
+
+import bz2
+import contextlib
+import gzip
+import json
+import lzma
+import time
+
+import hypothesis
+import numpy as np
+import pytest
+import zstandard
+from hypothesis import strategies as st
+
+from tfvis_jax.data import corpus, readers
+from tfvis_jax.errors import InputError
+
+COMPRESS = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".bz2": bz2.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+}
+WORDS = st.text(
+    st.characters(exclude_categories=["C", "Z"], exclude_characters="=<@"), min_size=1
+)
+# With the byte order mark that Python's codecs write.
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32"]
+
+
+def _read(*paths, **settings) -> tuple[list[str], list[str]]:
+    notes: list[str] = []
+    documents = corpus.read_documents(
+        [str(p) for p in paths], notify=notes.append, **settings
+    )
+    return [d.text for d in documents], notes
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.given(
+    WORDS,
+    st.sampled_from(ENCODINGS),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([".txt", ".TXT", ".Tokens", "", ".jsonl", ".JSONL", ".NdJson"]),
+    st.sampled_from(sorted(COMPRESS)),
+    st.booleans(),
+)
+def test_encodings_line_ends_suffixes_and_compressions(
+    tmp_path_factory, word, encoding, newline, suffix, compression, upper
+):
+    path = tmp_path_factory.mktemp("text") / (
+        f"a{suffix}{compression.upper() if upper else compression}"
+    )
+    text = f"{word}\n{word} é"
+    is_json = "json" in suffix.lower()
+    content = json.dumps({"text": text}, ensure_ascii=False) + "\n" if is_json else text
+    data = content.replace("\n", newline).encode(encoding)
+    path.write_bytes(COMPRESS[compression](data))
+    assert _read(path)[0] == [text]
+    assert _read(path.parent)[0] == [text]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+@pytest.mark.parametrize("replace", [True, False])
+def test_utf16_without_a_mark_is_refused(tmp_path, encoding, replace):
+    (tmp_path / "a.txt").write_bytes("The bank raised the rate.".encode(encoding))
+    with pytest.raises(InputError, match="without a byte order mark"):
+        _read(tmp_path, replace_undecodable=replace)
+
+
+def test_zstandard_with_a_long_window(tmp_path):
+    parameters = zstandard.ZstdCompressionParameters(window_log=29, enable_ldm=True)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    # A stream whose size is not known asks for the whole window.
+    stream = compressor.compressobj()
+    (tmp_path / "a.txt.zst").write_bytes(stream.compress(b"text") + stream.flush())
+    assert _read(tmp_path)[0] == ["text"]
+
+
+def test_what_is_left_out_is_named_and_counted(tmp_path):
+    contents = {
+        "dump-multistream-index.txt.bz2": bz2.compress(b"565:10:A\n565:12:B: c\n"),
+        "SHA1SUMS": b"da39a3ee5e6b4b0d3255bfef95601890afd80709  a.xml.bz2\n",
+        "sums.txt": b"MD5 (a.xml) = d41d8cd98f00b204e9800998ecf8427e\n",
+        "a.pdf": b"x",
+        "b.PDF": b"x",
+        ".hidden": b"x",
+        "program": b"\x7fELF\0\0\0",
+        "settings.json": b'{"a": 1}',
+        "read": b"the text",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    texts, notes = _read(tmp_path)
+    assert texts == ["the text"]
+    told = "\n".join(notes)
+    assert "Files not read (an unknown suffix): 2 (" in told
+    assert "Files not read (checksums): 2 (" in told
+    assert "Files without a suffix read as text: 1 (" in told
+    for name in contents:
+        assert name in told, name
+
+
+def test_null_text_is_skipped_and_counted(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}\n{"text": null}\n{"text": []}\n{"text": "c"}\n')
+    texts, (note,) = _read(path)
+    assert texts == ["a", "c"]
+    assert note.startswith("Records without text, skipped: 2 (") and "line 2" in note
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ('{"text": ["a", null, "b"]}', ["a\nb"]),
+        ('{"text": "a"} {"text": "b"}{"text": "c"}\n{"text": "d"}', list("abcd")),
+        ('[{"text": "a"},\n {"text": "b"}]', ["a", "b"]),
+        ('\n\n [ {"text": "a"} ] \n', ["a"]),
+        ('{"text": "a", "id": ' + "1" * 5000 + "}", ["a"]),
+        ('[{"id": ' + "1" * 5000 + ', "text": "a"}]', ["a"]),
+    ],
+)
+def test_other_ways_to_write_json(tmp_path, content, texts):
+    (tmp_path / "a.jsonl").write_text(content)
+    assert _read(tmp_path / "a.jsonl")[0] == texts
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"text": "a"}',
+        '[{"text": "a"}]]',
+        "[1]",
+        '[{"text": "a"} {"text": "b"}]',
+        "[",
+        '{"text": 1}',
+        '{"text": [1]}',
+        '{"text": {}}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+    ],
+)
+def test_other_json_is_refused(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=r"a\.json"):
+        _read(tmp_path / "a.json")
+
+
+def test_an_array_of_objects_is_read_across_chunks(tmp_path):
+    texts = [f"{i} " + "word " * (i * 10_000) for i in range(1, 20)]
+    (tmp_path / "a.json").write_text(json.dumps([{"text": t} for t in texts]))
+    assert _read(tmp_path)[0] == [t.strip() for t in texts]
+
+
+@pytest.mark.parametrize(
+    "value", ["half \ud800 pair", "\udfff"], ids=["in a text", "alone"]
+)
+@pytest.mark.parametrize("suffix", ["jsonl", "npy"])
+def test_half_characters(tmp_path, value, suffix):
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, np.array([value]))
+    else:
+        path.write_text(json.dumps({"text": value, "title": value}))
+    with pytest.raises(InputError, match=r"surrogate.*--replace_undecodable"):
+        _read(path)
+    [text], _ = _read(path, replace_undecodable=True)
+    text.encode()
+    assert len(text) == len(value)
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20))
+def test_arrays_of_any_numbers_are_read_or_refused(tmp_path_factory, codes):
+    path = tmp_path_factory.mktemp("array") / "a.npy"
+    np.save(path, np.array(codes, np.uint32).view(f"<U{len(codes)}"))
+    valid = all(c <= 0x10FFFF and not 0xD800 <= c < 0xE000 for c in codes)
+    try:
+        _read(path)
+    except InputError as error:
+        assert not valid or "No text" in str(error)
+    try:
+        for text in _read(path, replace_undecodable=True)[0]:
+            text.encode().decode()
+    except InputError as error:
+        assert "No text" in str(error)
+
+
+@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.given(st.integers(0, 140), st.binary(min_size=1, max_size=12))
+def test_mutated_array_headers_are_read_or_refused(tmp_path_factory, place, inserted):
+    path = tmp_path_factory.mktemp("array") / "a.npy"
+    np.save(path, np.array(["some", "text"]))
+    data = path.read_bytes()
+    path.write_bytes(data[:place] + inserted + data[place + len(inserted) :])
+    with contextlib.suppress(InputError):
+        _read(path, replace_undecodable=True)
+
+
+def test_a_path_with_commas(tmp_path):
+    for name in ("one, two.txt", "a,b.txt", "c.txt"):
+        (tmp_path / name).write_text(name)
+    # As the flag splits them.
+    parts = [
+        f"{tmp_path}/one",
+        "two.txt",
+        f"{tmp_path}/c.txt",
+        f"{tmp_path}/a",
+        "b.txt",
+    ]
+    assert _read(*parts)[0] == ["one, two.txt", "c.txt", "a,b.txt"]
+    with pytest.raises(InputError, match=r"no file or folder .*nothing"):
+        _read(tmp_path / "nothing", tmp_path / "c.txt")
+
+
+@pytest.mark.parametrize("unit", ["some words ", "\n", " ", "x", "a\n"])
+@pytest.mark.parametrize("suffix", ["txt", "jsonl", "json", "npy"])
+def test_time_is_linear(tmp_path, monkeypatch, unit, suffix):
+    # Quadratic time would copy the text once for each of its 3,000 parts.
+    monkeypatch.setattr(readers, "MAX_DOCUMENT_CHARS", 1000)
+    text = unit * (3_000_000 // len(unit)) + " end"
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, np.array([text]))
+    else:
+        record = json.dumps({"text": text})
+        contents = {"txt": text, "jsonl": record, "json": f"[{record}]"}
+        path.write_text(contents[suffix])
+    start = time.process_time()
+    texts, _ = _read(path)
+    assert time.process_time() - start < 4
+    assert "".join(texts).split()[-1].endswith("end")
