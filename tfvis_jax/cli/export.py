@@ -6,6 +6,7 @@ from absl import flags
 
 from tfvis_jax import pipeline
 from tfvis_jax.cli import command
+from tfvis_jax.errors import command_line
 
 FLAGS = command.new_flags()
 _CONTEXTS = flags.DEFINE_integer(
@@ -18,7 +19,8 @@ def main(arguments: Sequence[str]) -> None:
     path = command.run_argument(arguments)
     with pipeline.bars() as progress:
         folder = pipeline.export_site(path, contexts=_CONTEXTS.value, progress=progress)
-    print(f"page     {folder / 'index.html'}\nnext     tfvis view {path}")
+    print(f"page     {folder / 'index.html'}")
+    print(f"next     {command_line('view', path)}")
 
 
 COMMAND = command.Command(

@@ -10,6 +10,7 @@ from absl import flags
 from tfvis_jax import pipeline
 from tfvis_jax.cli import command, terminal
 from tfvis_jax.description import featured
+from tfvis_jax.errors import command_line
 from tfvis_jax.levels import rule
 from tfvis_jax.notebook import run as run_lib
 
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str]) -> None:
                 table.add_row(f"    Φ{number:<5}", rich.text.Text(text))
         if table.row_count:
             console.print(table)
-    print(f"\nlevels   {run.directory.levels}\nnext     tfvis export {path}")
+    print(f"\nlevels   {run.directory.levels}")
+    print(f"next     {command_line('export', path)}")
 
 
 COMMAND = command.Command(

@@ -15,7 +15,7 @@ import numpy as np
 from tfvis_jax import files
 from tfvis_jax.data import cutting, shards
 from tfvis_jax.data import tokenizer as tokenizer_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 
 SCHEMA_VERSION = 1
 _CACHED_DOCUMENTS = 128
@@ -64,11 +64,11 @@ def open(folder: pathlib.Path | str) -> "Windows":
         if (folder / "settings.json").is_file():
             raise InputError(
                 f"{folder} is unfinished because tokenizing the corpus was "
-                f"interrupted; `tfvis train {folder.parent}` resumes it."
+                f"interrupted; `{command_line('train', folder.parent)}` resumes it."
             )
         raise InputError(
-            f"{folder} holds no token windows (no index.json); `tfvis train "
-            f"{folder.parent}` writes them."
+            f"{folder} holds no token windows (no index.json); "
+            f"`{command_line('train', folder.parent)}` writes them."
         )
     index = files.read_json(folder / "index.json")
     if index.get("schema_version") != SCHEMA_VERSION:
@@ -82,7 +82,7 @@ def open(folder: pathlib.Path | str) -> "Windows":
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise InputError(
             f"The token windows in {folder} are damaged ({error}). Remove that folder; "
-            f"`tfvis train {folder.parent}` writes it again."
+            f"`{command_line('train', folder.parent)}` writes it again."
         ) from error
     return windows
 

@@ -30,7 +30,7 @@ from typing import TextIO
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import config_json, files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -120,7 +120,7 @@ class RunDirectory:
         if not self.config_path.is_file():
             raise InputError(
                 f"{self.path} is not a run directory: it has no config.json. "
-                f"`tfvis train {self.path} …` makes one."
+                f"`{command_line('train', self)} …` makes one."
             )
         return config_json.from_json(files.read_json(self.config_path))
 

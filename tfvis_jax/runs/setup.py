@@ -12,7 +12,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import config_json, files, models
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.runs import directory
 
 
@@ -52,8 +52,8 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
         if not run.model_identity.is_file():
             raise
         raise InputError(
-            f"{error} If the model has moved, `tfvis train {run.path} --model=FOLDER` "
-            "gives its new path."
+            f"{error} If the model has moved, "
+            f"`{command_line('train', run, '--model=FOLDER')}` gives its new path."
         ) from error
     n_layers = pretrained.config.n_layers
     layers = config.layers or tuple(range(n_layers + 1))
