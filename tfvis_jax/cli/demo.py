@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, train
+from tfvis_jax.cli import command, devices, train
 from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.notebook import run as run_lib
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     """Trains, collects examples, writes the page, prints what was found."""
     path = command.run_argument(arguments) if arguments else _DEFAULT_RUN
     config, start = settings(), time.monotonic()
+    devices.announce()
     with pipeline.bars() as progress:
         report = train.train(path, config, progress=progress)
         if report is None:

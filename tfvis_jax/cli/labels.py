@@ -8,7 +8,7 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, shared_flags, terminal
+from tfvis_jax.cli import command, devices, shared_flags, terminal
 from tfvis_jax.description import label_prompts
 from tfvis_jax.errors import command_line
 from tfvis_jax.notebook import run as run_lib
@@ -56,6 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     path = command.run_argument(arguments)
     if _EXPORT.value is not None and _IMPORT.value is not None:
         raise command.UsageError("Expected --export or --import, got both.")
+    devices.check()
     if _EXPORT.value is not None:
         _export(path, _EXPORT.value)
     elif _IMPORT.value is not None:

@@ -11,7 +11,7 @@ from absl import flags
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import models, sharding
-from tfvis_jax.cli import command, plan_text, settings, shared_flags
+from tfvis_jax.cli import command, devices, plan_text, settings, shared_flags
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
@@ -70,6 +70,7 @@ def main(arguments: Sequence[str]) -> None:
         raise command.UsageError(f"Expected at most one run, got {list(arguments)}.")
     directory = directory_lib.RunDirectory(arguments[0]) if arguments else None
     config = _config(directory)
+    devices.check()
     model = models.read_config(config.model)
     _check_layers(config, model)
     mesh = _mesh()

@@ -10,6 +10,7 @@ from tfvis_jax import files
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import metrics_log
 
@@ -53,6 +54,7 @@ def of_training(
         ),
         "seconds": _longest(opened.run.report, seconds)
         | {"train": log[-1]["seconds"] if log else 0.0},
+        "devices": devices.find().as_json(),
         "versions": _versions(),
     }
 
