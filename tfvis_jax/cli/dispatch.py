@@ -1,6 +1,7 @@
 """Dispatch: find the command, read its flags, turn errors into a sentence.
 
-Exit codes: 0 done, or stopped by SIGTERM with nothing lost; 1 error; 2 wrong usage.
+Exit codes: 0 done, or stopped by SIGTERM with nothing lost; 1 error, or a plan that
+does not fit; 2 wrong usage.
 """
 
 import contextlib
@@ -102,8 +103,7 @@ def _run(chosen: command.Command, arguments: list[str]) -> int:
     if not set(_HELP).isdisjoint(arguments):
         print(chosen.help())
         return 0
-    chosen.run(chosen.parse(arguments))
-    return 0
+    return chosen.run(chosen.parse(arguments)) or 0
 
 
 def _explain(error: Exception) -> str:
