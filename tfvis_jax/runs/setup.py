@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -75,14 +76,23 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
     return Setup(run, config, pretrained, tokenizer, layers)
 
 
-def with_masked_lm_head(opened: Setup) -> Setup:
-    """Adds the masked-LM head if the model's folder has one that can be used."""
+def with_masked_lm_head(
+    opened: Setup, *, notify: Callable[[str], None] = warnings.warn
+) -> Setup:
+    """Adds the masked-LM head if the model's folder has one that can be used.
+
+    Args:
+      opened: model and settings.
+      notify: told in a sentence why a head that is there is not used.
+    """
+    model = opened.config.model
+    if not models.has_masked_lm_head(model):
+        return opened
     try:
-        pretrained = models.load(
-            opened.config.model, dtype=opened.config.dtype, masked_lm=True
-        )
-    except InputError:
-        # The encoder has been loaded: what is missing is the head.
+        pretrained = models.load(model, dtype=opened.config.dtype, masked_lm=True)
+    except InputError as error:
+        # The encoder has been loaded: it is the head that does not fit.
+        notify(f"The model's masked language model head is not used. {error}")
         return opened
     return dataclasses.replace(opened, pretrained=pretrained)
 
