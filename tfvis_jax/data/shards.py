@@ -94,7 +94,7 @@ def write(
         if not len(tokenized.ids):
             continue
         document_windows, document_tokens = _cut(
-            tokenized, tokenizer=tokenizer, capacity=capacity, dtype=token_type
+            tokenized, capacity=capacity, dtype=token_type
         )
         # Documents are numbered within their shard.
         document_windows["document"] = len(names)
@@ -135,17 +135,11 @@ def token_dtype(vocab_size: int) -> np.dtype:
 def _cut(
     tokenized: tokenizer_lib.TokenizedText,
     *,
-    tokenizer: tokenizer_lib.Tokenizer,
     capacity: int,
     dtype: np.dtype,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the records of a document's windows and those of its tokens."""
-    starts_word = cutting.word_starts(
-        tokenized, is_continuation=tokenizer.is_continuation
-    )
-    boundaries = cutting.window_boundaries(
-        tokenized, starts_word=starts_word, capacity=capacity
-    )
+    boundaries = cutting.window_boundaries(tokenized, capacity=capacity)
     windows = np.empty(len(boundaries) - 1, _WINDOW)
     windows["first_char"] = tokenized.starts[boundaries[:-1]]
     windows["num_tokens"] = np.diff(boundaries)
