@@ -126,12 +126,7 @@ def _build_shard(
 ) -> _Built:
     notes = notes_lib.Notes()
     documents = itertools.chain.from_iterable(
-        # Of the parts of a long document, only the first is its beginning.
-        itertools.islice(
-            corpus.finish(raw, clean=clean, notes=notes),
-            None if max_document_tokens is None else 1,
-        )
-        for raw in group
+        corpus.finish(raw, clean=clean, notes=notes) for raw in group
     )
     size = shards.write(
         paths,

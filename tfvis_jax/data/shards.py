@@ -10,7 +10,7 @@
                         so a shard that has this file is complete
 
 A token takes 6 bytes (8 if the vocabulary exceeds 65,536), a window 10 bytes, a
-document 140 bytes; the text is stored uncompressed.
+document 141 bytes; the text is stored uncompressed.
 """
 
 import dataclasses
@@ -101,16 +101,18 @@ def write(
       documents: the documents; those without a token are skipped.
       tokenizer: the tokenizer of the BERT.
       capacity: tokens in a full window, not counting special tokens.
-      max_document_tokens: a document ends with the window that reaches this number;
-        None for whole documents.
+      max_document_tokens: a document ends with the window that reaches this number,
+        or with its first part; None for whole documents.
 
     Raises:
       InputError: the disk is full.
     """
     token_type = token_dtype(tokenizer.vocab_size)
     tokens, windows = [np.empty(0, token_type)], [np.empty(0, _WINDOW)]
-    names, texts = [], []
+    names, texts, continues = [], [], []
     for document in documents:
+        if document.continues and max_document_tokens is not None:
+            continue
         tokenized = tokenizer.encode(document.text)
         if not len(tokenized.ids):
             continue
@@ -128,11 +130,14 @@ def write(
         end = int(tokenized.ends[len(document_tokens) - 1]) if is_cut else None
         texts.append(document.text[:end])
         names.append(document.name)
+        continues.append(document.continues)
     all_tokens, all_windows = np.concatenate(tokens), np.concatenate(windows)
+    prints = copies.fingerprints(texts)
+    prints["continues"] = continues
     for path, array in (
         (paths.tokens, all_tokens),
         (paths.windows, all_windows),
-        (paths.copies, copies.fingerprints(texts)),
+        (paths.copies, prints),
     ):
         with files.write_atomically(path) as file:
             np.save(file, array)

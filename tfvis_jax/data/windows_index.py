@@ -77,6 +77,7 @@ def finish(
     prints = np.concatenate(
         [p[: size.num_documents] for p, size in zip(all_prints, kept, strict=True)]
     )
+    first_part = copies.first_parts(prints["continues"])
     groups = copies.group(prints, near=settings["fold_near_copies"])
     document = _numbered(tables, all_prints)
     found = split.choose(
@@ -114,7 +115,7 @@ def finish(
                 "cls_id": tokenizer.cls_id,
                 "sep_id": tokenizer.sep_id,
             },
-            "num_documents": int(groups.is_first.sum()),
+            "num_documents": len(np.unique(first_part[groups.is_first])),
             "num_folded_documents": {
                 "exact": groups.num_exact,
                 "near": groups.num_near,
@@ -127,6 +128,8 @@ def finish(
             },
             "num_tokens": int(num_tokens[is_used].sum(dtype=np.int64)),
             "num_training_tokens": int(token_counts.sum()),
+            # Parts of long documents, numbered among all parts and documents.
+            "continuing_documents": np.flatnonzero(prints["continues"]).tolist(),
             "shards": [dataclasses.asdict(size) for size in kept],
         },
     )
