@@ -1,10 +1,9 @@
-"""Windows cover a document once and begin with words; the split is by document."""
+"""Windows cover a document once and begin with words."""
 
 import itertools
 
 import hypothesis
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 
 from tfvis_jax.data import cutting
@@ -65,33 +64,3 @@ def test_a_window_spans_no_more_characters_than_offsets_can_hold():
     huge = _encoding([1, 1], token_chars=100_000)
     cuts = cutting.window_boundaries(huge, capacity=64)
     assert cuts.tolist() == [0, 1, 2]
-
-
-@hypothesis.given(
-    st.lists(st.integers(1, 5), min_size=2, max_size=40), st.floats(0.01, 0.99)
-)
-def test_documents_are_held_out_whole(windows_per_document, fraction):
-    document = np.repeat(np.arange(len(windows_per_document)), windows_per_document)
-    held_out = cutting.held_out_windows(document, fraction=fraction)
-    per_document = [held_out[document == d] for d in np.unique(document)]
-    assert all(len(set(values.tolist())) == 1 for values in per_document)
-    assert 0 < held_out.sum() < len(held_out)
-
-
-def test_the_share_of_held_out_documents_is_as_asked():
-    held_out = cutting.held_out_windows(np.arange(20_000), fraction=0.05)
-    # The standard deviation of the share is 0.0015.
-    assert abs(held_out.mean() - 0.05) < 0.006
-    # A document's side does not change when more of the corpus is read.
-    shorter = cutting.held_out_windows(np.arange(5_000), fraction=0.05)
-    np.testing.assert_array_equal(held_out[:5_000], shorter)
-
-
-@pytest.mark.parametrize(
-    ("num_windows", "fraction", "expected"),
-    [(100, 0.05, 5), (10, 0.01, 1), (2, 0.99, 1), (1, 0.5, 0)],
-)
-def test_of_one_document_the_end_is_held_out(num_windows, fraction, expected):
-    held_out = cutting.held_out_windows(np.zeros(num_windows, int), fraction=fraction)
-    assert held_out.sum() == expected
-    assert held_out[num_windows - expected :].all()

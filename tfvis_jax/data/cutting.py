@@ -1,6 +1,4 @@
-"""Cuts documents into windows and chooses the windows that are held out."""
-
-import hashlib
+"""Cuts documents into windows."""
 
 import numpy as np
 
@@ -47,38 +45,3 @@ def window_boundaries(
             end = int(next(cut for cut in cuts if cut > first))
         boundaries.append(end)
     return np.asarray(boundaries, np.int64)
-
-
-def held_out_windows(document_of_window: np.ndarray, *, fraction: float) -> np.ndarray:
-    """Chooses the windows that are never trained on, by whole documents.
-
-    A document is held out if a hash of its index falls below ``fraction``; nothing else
-    matters. Of two or more documents, at least one is held out and at least one is not.
-    Of a single document, the last ``fraction`` of its windows is held out. The held-out
-    text then continues the training text, and metrics on it look better than they would
-    on other text.
-
-    Args:
-      document_of_window: [num_windows] document indices, non-decreasing.
-      fraction: of the documents to hold out, between 0 and 1.
-
-    Returns:
-      [num_windows] bool, True for held-out windows.
-    """
-    documents = np.unique(document_of_window)
-    num_windows = len(document_of_window)
-    if len(documents) < 2:
-        share = min(max(round(fraction * num_windows), 1), max(num_windows - 1, 0))
-        return np.arange(num_windows) >= num_windows - share
-    place = np.array([_uniform(int(number)) for number in documents])
-    chosen = place < fraction
-    if not chosen.any():
-        chosen[np.argmin(place)] = True
-    if chosen.all():
-        chosen[np.argmax(place)] = False
-    return chosen[np.searchsorted(documents, document_of_window)]
-
-
-def _uniform(number: int) -> float:
-    digest = hashlib.blake2b(number.to_bytes(8, "little"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") / 2**64

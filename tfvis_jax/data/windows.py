@@ -13,12 +13,17 @@ from typing import Any
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.data import characters, shards
+from tfvis_jax.data import characters, shards, split
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import words as words_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Version 1 split documents by their position and kept copies.
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+# Held-out tokens that metrics are measured on: an error of a percent or two in the
+# variance unexplained. What is uncertain beyond that is which documents were held out.
+_MEASURED_TOKENS = 8192
 _CACHED_DOCUMENTS = 128
 
 
@@ -69,14 +74,14 @@ def open(folder: pathlib.Path | str) -> "Windows":
         if (folder / "settings.json").is_file():
             raise InputError(
                 f"{folder} is unfinished because tokenizing the corpus was "
-                f"interrupted; `tfvis train {folder.parent}` resumes it."
+                f"interrupted; `{command_line('train', folder.parent)}` resumes it."
             )
         raise InputError(
-            f"{folder} holds no token windows (no index.json); `tfvis train "
-            f"{folder.parent}` writes them."
+            f"{folder} holds no token windows (no index.json); "
+            f"`{command_line('train', folder.parent)}` writes them."
         )
     index = files.read_json(folder / "index.json")
-    if index.get("schema_version") != SCHEMA_VERSION:
+    if index.get("schema_version") not in READABLE_VERSIONS:
         raise InputError(
             f"Expected version {SCHEMA_VERSION} of the window files in {folder}, got "
             f"{index.get('schema_version')}; build the windows again with this version."
@@ -87,7 +92,7 @@ def open(folder: pathlib.Path | str) -> "Windows":
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise InputError(
             f"The token windows in {folder} are damaged ({error}). Remove that folder; "
-            f"`tfvis train {folder.parent}` writes it again."
+            f"`{command_line('train', folder.parent)}` writes it again."
         ) from error
     return windows
 
@@ -95,7 +100,8 @@ def open(folder: pathlib.Path | str) -> "Windows":
 class Windows:
     """All windows of a corpus, in the order of its text.
 
-    Every method takes window indices from 0 to ``len(windows) - 1``.
+    Every method takes window indices from 0 to ``len(windows) - 1``. Copies of an
+    earlier document have none.
 
     Attributes:
       folder: where they are stored.
@@ -106,7 +112,12 @@ class Windows:
       pad_id: token id of the padding.
       lengths: [num_windows] int64, tokens in each, counting special tokens but not
         padding.
-      train, held_out: [n] int64 window indices, increasing.
+      train, held_out: [n] int64 window indices, increasing. Windows next to a held-out
+        section of a document are in neither.
+      measured: [n] int64, those of `held_out` that metrics are measured on: all of
+        them, or about 8,000 tokens, evenly spaced in all their documents.
+      documents: [num_windows] int64, the index of each window's document, from 0 in the
+        order of reading.
       token_counts: [vocab_size] int64, occurrences in the training windows, not
         counting special tokens.
     """
@@ -122,14 +133,18 @@ class Windows:
         # Special tokens before the text of a window, and as many after it.
         self._offset = int(self.special_tokens)
         counts = [shard["num_windows"] for shard in index["shards"]]
-        self._first_window = np.cumsum([0, *counts])
         self._shards = [shards.Paths(folder, i) for i in range(len(counts))]
         tables = [
             # With ``max_tokens`` the last shard holds more windows than the corpus.
             np.load(paths.windows)[:count]
             for paths, count in zip(self._shards, counts, strict=True)
         ]
-        self._table = np.concatenate(tables)
+        sides = _read_sides(folder, index, num_windows=sum(counts))
+        is_used = sides != split.Side.COPY
+        sides = sides[is_used]
+        shard_of = np.repeat(np.arange(len(counts)), counts)[is_used]
+        self._first_window = np.searchsorted(shard_of, np.arange(len(counts) + 1))
+        self._table = np.concatenate(tables)[is_used]
         num_tokens = self._table["num_tokens"].astype(np.int64)
         self.lengths = num_tokens + 2 * self._offset
         # Index of each window's first token within its shard.
@@ -138,9 +153,14 @@ class Windows:
                 np.cumsum(t["num_tokens"], dtype=np.int64) - t["num_tokens"]
                 for t in tables
             ]
-        )
-        held_out = np.load(folder / "held_out.npy")
-        self.train, self.held_out = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        )[is_used]
+        # Documents are numbered without those that have no window.
+        number = self._table["document"]
+        is_next = (np.diff(number) != 0) | (np.diff(shard_of) != 0)
+        self.documents = np.append(0, np.cumsum(is_next))[: len(self._table)]
+        self.train = np.flatnonzero(sides == split.Side.TRAIN)
+        self.held_out = np.flatnonzero(sides == split.Side.HELD_OUT)
+        self.measured = self._sample(self.held_out, num_tokens=_MEASURED_TOKENS)
         self.token_counts: np.ndarray = np.load(folder / "token_counts.npy")
         self._is_continuation = np.load(folder / "is_continuation.npy")
         # Cached per instance: a cached method would keep the instance alive.
@@ -195,11 +215,8 @@ class Windows:
         return self.lengths[self._checked(rows)] - 2 * self._offset
 
     def document(self, window: int) -> int:
-        """Returns the index of a window's document, from 0 in the order of reading."""
-        window = self._checked_window(window)
-        shard = self._shard_of_window(window)
-        before = sum(s["num_documents"] for s in self.index["shards"][:shard])
-        return before + int(self._table["document"][window])
+        """Returns the index of a window's document; see `documents`."""
+        return int(self.documents[self._checked_window(window)])
 
     def document_name(self, window: int) -> str:
         """Returns the title of a window's document, or its file name and number."""
@@ -327,6 +344,27 @@ class Windows:
             )
         return rows
 
+    def _sample(self, rows: np.ndarray, *, num_tokens: int) -> np.ndarray:
+        """Returns about as many of the rows as have ``num_tokens`` tokens, or all."""
+        share = num_tokens / max(int(self.num_rows(rows).sum()), 1)
+        if share >= 1:
+            return rows
+        _, first, of, size = np.unique(
+            self.documents[rows],
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
+        )
+        if len(size) > share * len(rows):
+            # Not every document can have one: evenly spaced in all of the text.
+            first, of, size = np.zeros(1, int), np.zeros(len(rows), int), [len(rows)]
+        size = np.asarray(size)
+        number = np.ceil(share * size).astype(np.int64)[of]
+        size, place = size[of], np.arange(len(rows)) - first[of]
+        # The window in which the count of chosen ones rises, from 0 to ``number``.
+        before, after = ((p * number + size // 2) // size for p in (place, place + 1))
+        return rows[after > before]
+
     def _shard_of(self, rows: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._first_window, rows, side="right") - 1
 
@@ -342,10 +380,18 @@ class Windows:
 
     def _read_text(self, shard: int, document: int) -> str:
         starts = self._documents(shard)["byte_starts"]
-        first, last = starts[document : document + 2]
-        with self._shards[shard].text.open("rb") as file:
-            file.seek(first)
-            return file.read(last - first).decode()
+        return self._shards[shard].read_text(document, starts)
+
+
+def _read_sides(
+    folder: pathlib.Path, index: dict[str, Any], *, num_windows: int
+) -> np.ndarray:
+    """Returns the `split.Side` of each window; earlier versions had two sides."""
+    is_first_version = index["schema_version"] == 1
+    sides = np.load(folder / f"{'held_out' if is_first_version else 'sides'}.npy")
+    if sides.shape != (num_windows,):
+        raise ValueError(f"expected the sides of {num_windows} windows")
+    return sides.astype(np.uint8)
 
 
 def _words(

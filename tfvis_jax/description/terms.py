@@ -146,8 +146,7 @@ def contexts(
 
 def by_document(windows: windows_lib.Windows) -> bool:
     """Returns whether a corpus has enough documents to count by document."""
-    shards = windows.index["shards"]
-    return sum(shard["num_documents"] for shard in shards) >= _MIN_DOCUMENTS
+    return windows.index["num_documents"] >= _MIN_DOCUMENTS
 
 
 def find(
