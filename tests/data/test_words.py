@@ -130,21 +130,24 @@ def _words_by_hand(tokenizer, text):
     """Returns the spans of the words, from the words of the tokenizers library."""
     found = tokenizer.backend.encode(text, add_special_tokens=False)
     bounds = _bounds(text)
-    unspaced = set(unicodedata.normalize("NFD", "".join(LETTERS[s] for s in UNSPACED)))
-    unspaced |= set("".join(LETTERS[s] for s in UNSPACED)) - set("\u3099")
     spans, before, last = [], None, ""
     for (start, end), word in zip(found.offsets, found.word_ids, strict=True):
         start = max(place for place in bounds if place <= start)
         end = min(place for place in bounds if place >= end)
         if spans and start < spans[-1][1]:
             spans[-1][1] = max(end, spans[-1][1])
-        elif word == before and not unspaced & {text[start], last}:
+        elif word == before and not any(map(_is_unspaced, (text[start], last))):
             spans[-1][1] = end
         else:
             spans.append([start, end])
         before = word
         last = text[max(place for place in bounds if place < end)]
     return spans
+
+
+def _is_unspaced(char):
+    names = ("THAI", "MYANMAR", "CJK", "HIRAGANA", "KATAKANA")
+    return any(name in unicodedata.name(char, "") for name in names)
 
 
 def _spans(encoded):
@@ -280,6 +283,10 @@ def _build(folder, texts, tokenizer, **settings):
 def test_windows_of_both_spellings_show_the_same(uncased, texts):
     # A document without a token would make no window.
     texts = [f"a {text} a" for text in texts]
+    # Longer clusters are cut, and stand in both windows.
+    decomposed = [unicodedata.normalize("NFD", text) for text in texts]
+    longest = max(len(cluster) for text in decomposed for cluster in _clusters(text))
+    hypothesis.assume(longest <= 5)
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
         first, second = (
             _build(folder, spelling, uncased, window_length=7)
@@ -291,13 +298,19 @@ def test_windows_of_both_spellings_show_the_same(uncased, texts):
         for window in range(len(first)):
             _check_window(first, second, window)
         for built in (first, second):
-            joined = [""] * (built.document(len(built) - 1) + 1)
-            for window in range(len(built)):
-                joined[built.document(window)] += "".join(built.spaced_texts(window))
-            assert ["".join(text.split()) for text in joined] == [
-                "".join(built._read_text(0, number).split())
-                for number in range(len(joined))
-            ]
+            _check_texts(built, texts)
+
+
+def _check_texts(built, texts):
+    """Checks that the texts of the windows make up the documents."""
+    rest = ["".join(built._read_text(0, n).split()) for n in range(len(texts))]
+    for window in range(len(built)):
+        document = built.document(window)
+        text = "".join(built.spaced_texts(window))
+        between, found, rest[document] = rest[document].partition("".join(text.split()))
+        # What follows white space unseen belongs to no word.
+        assert found and set(between) <= set(MARKS)
+    assert not any(rest)
 
 
 def _check_window(first, second, window):
