@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.data import cutting, shards
+from tfvis_jax.data import cutting, shards, unknown_tokens
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 
@@ -18,8 +19,9 @@ def finish(
     num_shards: int,
     settings: dict[str, Any],
     tokenizer: tokenizer_lib.Tokenizer,
-) -> None:
-    """Writes the held-out split, the token counts and, last, the index.
+    notes: notes_lib.Notes,
+) -> dict[str, Any]:
+    """Writes the held-out split and the token counts, and returns the index.
 
     Shards beyond the end of the corpus are removed first.
 
@@ -28,6 +30,10 @@ def finish(
       num_shards: number of shards that make up the corpus.
       settings: settings of the build, stored in the index.
       tokenizer: the tokenizer of the BERT.
+      notes: what was left out, stored in the index.
+
+    Returns:
+      The content of index.json, which is to be written last.
     """
     # Workers may have built shards beyond the one that reached ``max_tokens``.
     for path in folder.glob("[0-9]*.*"):
@@ -64,25 +70,43 @@ def finish(
     ):
         with files.write_atomically(folder / f"{name}.npy") as file:
             np.save(file, array)
-    files.write_json(
-        folder / "index.json",
-        {
-            "schema_version": windows_lib.SCHEMA_VERSION,
-            "settings": settings,
-            "tokenizer": {
-                "hash": tokenizer.content_hash,
-                "vocab_size": tokenizer.vocab_size,
-                "pad_id": tokenizer.pad_id,
-                "cls_id": tokenizer.cls_id,
-                "sep_id": tokenizer.sep_id,
-            },
-            "num_documents": int(first_document[-1]),
-            "num_windows": len(held_out),
-            "num_held_out_windows": int(held_out.sum()),
-            "num_tokens": sum(size.num_tokens for size in kept),
-            "num_training_tokens": int(token_counts.sum()),
-            "shards": [dataclasses.asdict(size) for size in kept],
+    return {
+        "schema_version": windows_lib.SCHEMA_VERSION,
+        "settings": settings,
+        "tokenizer": {
+            "hash": tokenizer.content_hash,
+            "vocab_size": tokenizer.vocab_size,
+            "pad_id": tokenizer.pad_id,
+            "cls_id": tokenizer.cls_id,
+            "sep_id": tokenizer.sep_id,
         },
+        "num_documents": int(first_document[-1]),
+        "num_windows": len(held_out),
+        "num_held_out_windows": int(held_out.sum()),
+        "num_tokens": sum(size.num_tokens for size in kept),
+        "num_training_tokens": int(token_counts.sum()),
+        "shards": [dataclasses.asdict(size) for size in kept],
+        "unknown_tokens": _unknown(folder, tables, unk_id=tokenizer.unk_id),
+        "notes": notes.as_json(),
+    }
+
+
+def _unknown(
+    folder: pathlib.Path, tables: list[np.ndarray], *, unk_id: int
+) -> dict[str, Any]:
+    """Returns the `unknown_tokens.summary` of all documents."""
+    num_tokens, num_unknown, names = [], [], []
+    for number, table in enumerate(tables):
+        if not len(table):
+            continue
+        paths = shards.Paths(folder, number)
+        document = np.repeat(table["document"], table["num_tokens"])
+        ids = np.load(paths.tokens, mmap_mode="r")["id"][: len(document)]
+        num_tokens.append(np.bincount(document))
+        num_unknown.append(np.bincount(document, ids == unk_id))
+        names += files.read_json(paths.documents)["names"][: len(num_tokens[-1])]
+    return unknown_tokens.summary(
+        np.concatenate(num_tokens), np.concatenate(num_unknown), names=names
     )
 
 
