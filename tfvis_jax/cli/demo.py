@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, train
+from tfvis_jax.cli import command, devices, train
 from tfvis_jax.description import featured
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
@@ -28,10 +28,11 @@ def main(arguments: Sequence[str]) -> None:
     """Trains, collects examples, writes the page, prints what was found."""
     path = command.run_argument(arguments) if arguments else _DEFAULT_RUN
     config, start = settings(), time.monotonic()
+    devices.announce()
     with pipeline.bars() as progress:
         report = train.train(path, config, progress=progress)
         if report is None:
-            print(f"Saved; `tfvis demo {path}` resumes.", file=sys.stderr)
+            print(f"Saved; `{command_line('demo', path)}` resumes.", file=sys.stderr)
             return
         pipeline.collect_examples(path, progress=progress)
         site = pipeline.export_site(path, progress=progress)
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"  Φ{number:<5} {run.levels[number].name:<5} {words}")
     print(f"\n{time.monotonic() - start:.0f} seconds in all")
     print(f"page     {site / 'index.html'}")
-    print(f'next     tfvis encode {path} "Time flies like an arrow."')
+    print(f"next     {command_line('encode', path, 'Time flies like an arrow.')}")
 
 
 def settings() -> config_lib.RunConfig:

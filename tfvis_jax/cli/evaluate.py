@@ -9,7 +9,7 @@ import rich.table
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command
+from tfvis_jax.cli import command, devices
 from tfvis_jax.evaluation import refitted, report
 from tfvis_jax.pipeline.evaluation import KINDS
 from tfvis_jax.pipeline.report import text
@@ -35,6 +35,8 @@ _LOSS_WINDOWS = flags.DEFINE_integer(
 def main(arguments: Sequence[str]) -> None:
     """Measures a run on its held-out text, writes and prints the metrics."""
     directory = directory_lib.RunDirectory(command.run_argument(arguments))
+    directory.read_config()
+    devices.announce()
     with pipeline.bars() as progress:
         found = pipeline.evaluate(
             directory,

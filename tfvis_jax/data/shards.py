@@ -118,7 +118,6 @@ def write(
             continue
         document_windows, document_tokens = _cut(
             tokenized,
-            tokenizer=tokenizer,
             capacity=capacity,
             max_tokens=max_document_tokens,
             dtype=token_type,
@@ -173,18 +172,12 @@ def token_dtype(vocab_size: int) -> np.dtype:
 def _cut(
     tokenized: tokenizer_lib.TokenizedText,
     *,
-    tokenizer: tokenizer_lib.Tokenizer,
     capacity: int,
     max_tokens: int | None,
     dtype: np.dtype,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the records of a document's windows and those of its tokens."""
-    starts_word = cutting.word_starts(
-        tokenized, is_continuation=tokenizer.is_continuation
-    )
-    boundaries = cutting.window_boundaries(
-        tokenized, starts_word=starts_word, capacity=capacity
-    )
+    boundaries = cutting.window_boundaries(tokenized, capacity=capacity)
     if max_tokens is not None:
         boundaries = boundaries[: np.searchsorted(boundaries, max_tokens) + 1]
     n = boundaries[-1]

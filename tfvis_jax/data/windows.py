@@ -7,15 +7,16 @@ tokens, ``tokens padding``. Only the tokens of the text become rows that are enc
 import dataclasses
 import functools
 import pathlib
-import re
+import unicodedata
 from typing import Any
 
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.data import copies, cutting, shards, split
+from tfvis_jax.data import characters, copies, shards, split
 from tfvis_jax.data import tokenizer as tokenizer_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.data import words as words_lib
+from tfvis_jax.errors import InputError, command_line
 
 SCHEMA_VERSION = 2
 # Version 1 split documents by their position and kept copies.
@@ -30,9 +31,11 @@ _CACHED_DOCUMENTS = 128
 class WordInContext:
     """A word of a document and the text before and after it.
 
+    The text is composed (NFC): all spellings of it are shown in one way.
+
     Attributes:
       before: text before the word.
-      word: the word as spelled in the document.
+      word: the word.
       after: text after the word.
     """
 
@@ -45,8 +48,10 @@ class WordInContext:
 class Words:
     """The words of a window; every punctuation mark is a word of its own.
 
+    In scripts without spaces, such as Thai, every token is a word.
+
     Attributes:
-      texts: [n] the words as spelled in the document, without line breaks.
+      texts: [n] the words in the document's case, composed (NFC), without line breaks.
       is_spaced: [n] bool, True for words that follow white space; False for the first.
       of_position: [window_length] int64, the index of the word that each token belongs
         to; −1 for special tokens and padding.
@@ -69,11 +74,11 @@ def open(folder: pathlib.Path | str) -> "Windows":
         if (folder / "settings.json").is_file():
             raise InputError(
                 f"{folder} is unfinished because tokenizing the corpus was "
-                f"interrupted; `tfvis train {folder.parent}` resumes it."
+                f"interrupted; `{command_line('train', folder.parent)}` resumes it."
             )
         raise InputError(
-            f"{folder} holds no token windows (no index.json); `tfvis train "
-            f"{folder.parent}` writes them."
+            f"{folder} holds no token windows (no index.json); "
+            f"`{command_line('train', folder.parent)}` writes them."
         )
     index = files.read_json(folder / "index.json")
     if index.get("schema_version") not in READABLE_VERSIONS:
@@ -87,7 +92,7 @@ def open(folder: pathlib.Path | str) -> "Windows":
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise InputError(
             f"The token windows in {folder} are damaged ({error}). Remove that folder; "
-            f"`tfvis train {folder.parent}` writes it again."
+            f"`{command_line('train', folder.parent)}` writes it again."
         ) from error
     return windows
 
@@ -217,13 +222,14 @@ class Windows:
         return documents["names"][self._table["document"][window]]
 
     def token_texts(self, window: int) -> list[str]:
-        """Returns the text of each position as spelled in the document.
+        """Returns the text of each position in the document's case, composed (NFC).
 
-        It is empty for special tokens and padding.
+        Tokens of the same character, such as those of a Hangul syllable, have the same
+        text. It is empty for special tokens and padding.
         """
         text, tokenized = self._window(window)
         found = [
-            text[start:end]
+            unicodedata.normalize("NFC", text[start:end])
             for start, end in zip(tokenized.starts, tokenized.ends, strict=True)
         ]
         blank = [""] * self._offset
@@ -233,14 +239,15 @@ class Windows:
     def spaced_texts(self, window: int) -> list[str]:
         """Returns the text of each position with the white space before it.
 
-        Joined, the texts are the window's text without its line breaks. They are empty
-        for special tokens and padding.
+        Joined, the texts are the window's text as spelled in the document, without its
+        line breaks. Of tokens of the same character, the first has it. The texts are
+        empty for special tokens and padding.
         """
         text, tokenized = self._window(window)
         # Each text begins where the previous token ends.
         begins = [*tokenized.starts[:1], *tokenized.ends[:-1]]
         found = [
-            _on_one_line(text[begin:end])
+            words_lib.on_one_line(text[begin:end])
             for begin, end in zip(begins, tokenized.ends, strict=True)
         ]
         blank = [""] * self._offset
@@ -250,18 +257,15 @@ class Windows:
     def words(self, window: int) -> Words:
         """Returns the words of a window."""
         text, tokenized = self._window(window)
-        first = self._first_tokens(tokenized)
-        starts, ends = _word_ends(tokenized, first)
-        is_spaced = np.zeros(len(first), bool)
-        is_spaced[1:] = starts[1:] > ends[:-1]
-        begins_word = np.zeros(len(tokenized.ids), np.int64)
-        begins_word[first] = 1
+        _, starts, ends = _words(tokenized)
         of_position = np.full(self.window_length, -1, np.int64)
         inner = slice(self._offset, self._offset + len(tokenized.ids))
-        of_position[inner] = np.cumsum(begins_word) - 1
+        of_position[inner] = np.cumsum(tokenized.starts_word) - 1
         return Words(
-            texts=[_on_one_line(text[a:b]) for a, b in zip(starts, ends, strict=True)],
-            is_spaced=is_spaced,
+            texts=[
+                words_lib.composed(text[a:b]) for a, b in zip(starts, ends, strict=True)
+            ],
+            is_spaced=words_lib.follow_space(text, starts, ends),
             of_position=of_position,
         )
 
@@ -270,8 +274,9 @@ class Windows:
     ) -> WordInContext:
         """Returns the word that a token belongs to, with the words around it.
 
-        The text keeps the document's spaces and case; only white space that includes a
-        line end becomes a single space. Nothing outside the window is shown.
+        The text keeps the document's spaces and case, but is composed (NFC), and white
+        space that includes a line end becomes a single space. Nothing outside the
+        window is shown.
 
         Args:
           window: index of the window.
@@ -290,23 +295,15 @@ class Windows:
                 f"{self._offset + len(tokenized.ids) - 1} in window {window}, got "
                 f"{position}, which holds no text."
             )
-        first = self._first_tokens(tokenized)
-        starts, ends = _word_ends(tokenized, first)
+        first, starts, ends = _words(tokenized)
         word = int(np.searchsorted(first, token, side="right")) - 1
         left = starts[max(word - before, 0)]
         right = ends[min(word + after, len(ends) - 1)]
         return WordInContext(
-            _on_one_line(text[left : starts[word]]),
-            _on_one_line(text[starts[word] : ends[word]]),
-            _on_one_line(text[ends[word] : right]),
+            words_lib.composed(text[left : starts[word]]),
+            words_lib.composed(text[starts[word] : ends[word]]),
+            words_lib.composed(text[ends[word] : right]),
         )
-
-    def _first_tokens(self, tokenized: tokenizer_lib.TokenizedText) -> np.ndarray:
-        """Returns the index of each word's first token, [n_words]."""
-        starts = cutting.word_starts(tokenized, is_continuation=self._is_continuation)
-        # The rest of a word that was cut counts as a word of its own window.
-        starts[:1] = True
-        return np.flatnonzero(starts)
 
     def _window(self, window: int) -> tuple[str, tokenizer_lib.TokenizedText]:
         """Returns the text of a window's document, and the window's tokens in it."""
@@ -315,11 +312,20 @@ class Windows:
         record = self._table[window]
         first = int(self._first_token[window])
         tokens = self._tokens(shard)[first : first + int(record["num_tokens"])]
-        first_char = int(record["first_char"])
-        return self._text(shard, int(record["document"])), tokenizer_lib.TokenizedText(
-            tokens["id"].astype(np.int32),
-            tokens["start"].astype(np.int64) + first_char,
-            tokens["end"].astype(np.int64) + first_char,
+        text = self._text(shard, int(record["document"]))
+        begin = int(record["first_char"])
+        # Windows of older versions end before the accents of their last character.
+        end = characters.cluster_end(text, begin + int(tokens["end"].max(initial=0)))
+        ids = tokens["id"].astype(np.int32)
+        starts, ends, starts_word = words_lib.locate(
+            text[begin:end],
+            tokens["start"].astype(np.int64),
+            tokens["end"].astype(np.int64),
+            # The rest of a word that was cut counts as a word of its own window.
+            continues=self._is_continuation[ids],
+        )
+        return text, tokenizer_lib.TokenizedText(
+            ids, starts + begin, ends + begin, starts_word
         )
 
     def _checked_window(self, window: int) -> int:
@@ -395,13 +401,10 @@ def _read_sides(
     return sides.astype(np.uint8)
 
 
-def _word_ends(
-    tokenized: tokenizer_lib.TokenizedText, first: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the offsets at which words begin and before which they end, [n_words]."""
+def _words(
+    tokenized: tokenizer_lib.TokenizedText,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns each word's first token, its first character and its end, [n_words]."""
+    first = np.flatnonzero(tokenized.starts_word)
     last = np.append(first[1:], len(tokenized.ids)) - 1
-    return tokenized.starts[first], tokenized.ends[last]
-
-
-def _on_one_line(text: str) -> str:
-    return re.sub(r"\s*[\n\r]\s*", " ", text)
+    return first, tokenized.starts[first], tokenized.ends[last]

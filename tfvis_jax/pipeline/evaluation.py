@@ -11,6 +11,7 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, report
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.sparse_coding import checks, metrics
 
@@ -64,6 +65,7 @@ def evaluate(
                     opened, trained, windows, k=k, n=loss_windows, progress=show
                 )
         found = _content(trained, measured, recovered, k=k)
+        found["devices"] = devices.find().as_json()
         found["held_out"] = report.held_out(windows)
         found["seconds"] = stages.seconds
         files.write_json(run.evaluation, found)

@@ -5,11 +5,14 @@ import pathlib
 import platform
 from typing import Any
 
+import jax
+
 import tfvis_jax
-from tfvis_jax import files
+from tfvis_jax import files, sharding
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import metrics_log
 
@@ -20,6 +23,7 @@ def of_training(
     windows: windows_lib.Windows,
     result: reconstruction.Evaluation,
     *,
+    mesh: jax.sharding.Mesh,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Returns the report of a training that has ended.
@@ -29,6 +33,7 @@ def of_training(
       trained: what was learned.
       windows: tokens of the corpus.
       result: of the dictionary on held-out text.
+      mesh: devices that it was learned on.
       seconds: of the stages of this call; those of earlier calls count where they were
         longer, since work that is done is not done again.
     """
@@ -56,6 +61,8 @@ def of_training(
         ),
         "seconds": _longest(opened.run.report, seconds)
         | {"train": log[-1]["seconds"] if log else 0.0},
+        "devices": devices.find().as_json(),
+        "mesh": {name: mesh.shape[name] for name in (sharding.DATA, sharding.FACTOR)},
         "versions": _versions(),
     }
 
