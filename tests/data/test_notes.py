@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tfvis_jax import config, files
-from tfvis_jax.data import build_windows, notes, shards
+from tfvis_jax.data import build_windows, notes, readers, shards
 from tfvis_jax.errors import InputError
 
 
@@ -89,8 +89,10 @@ def test_notes_survive_an_interruption(small_tokenizer, tmp_path, small_shards):
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_text_that_is_not_used_is_not_noted(
-    small_tokenizer, tmp_path, small_shards, num_workers
+    small_tokenizer, tmp_path, small_shards, monkeypatch, num_workers
 ):
+    # The sample that tells a file's style is always read.
+    monkeypatch.setattr(readers, "_SAMPLE_CHARS", 1)
     built = _build(
         tmp_path / "a",
         _corpus(tmp_path / "text"),
