@@ -2,7 +2,7 @@
 
 settings.json   the requested settings, written first
 00000.*, ...    shards, each complete or absent (`shards`)
-is_continuation.npy, held_out.npy, token_counts.npy
+is_continuation.npy, sides.npy, token_counts.npy
 index.json      counts, written last: if it is present, everything is
 
 The text is divided into shards before cleaning and tokenization. Every byte of the
@@ -51,7 +51,8 @@ def build(
 
     Windows never cross documents and no token is dropped, so the last window of a
     document is padded. With ``max_tokens`` the corpus ends with the window that
-    reaches that number. For the held-out windows see `cutting.held_out_windows`.
+    reaches that number; exact copies of an earlier document do not count. For the
+    held-out windows see `split.choose`, for copies `copies`.
 
     Args:
       folder: where to write; created if absent, but its parent must exist.
@@ -102,12 +103,14 @@ def build(
         notes=read_notes,
     )
     num_shards, num_tokens = 0, 0
+    kept = windows_index.KeptTokens()
     results = shard_workers.build(
         _group(raw, notes=read_notes),
         folder=folder,
         tokenizer=tokenizer,
         clean=corpus_config.clean,
         capacity=capacity,
+        max_document_tokens=corpus_config.max_document_tokens,
         max_unknown=corpus_config.max_unknown,
         num_workers=num_workers,
     )
@@ -116,10 +119,10 @@ def build(
         num_tokens += size.num_tokens
         if progress is not None:
             progress(min(position, num_bytes), num_bytes)
-        if corpus_config.max_tokens is not None and (
-            num_tokens >= corpus_config.max_tokens
-        ):
-            break
+        if corpus_config.max_tokens is not None:
+            kept.add(shards.Paths(folder, num_shards - 1))
+            if kept.num_tokens >= corpus_config.max_tokens:
+                break
     else:
         notes.add_all(read_notes)
     # Stops the workers, which may be ahead of ``max_tokens``.
@@ -145,7 +148,10 @@ def build(
     files.write_json(folder / "index.json", index)
     if progress is not None:
         progress(num_bytes, num_bytes)
-    return windows_lib.open(folder)
+    windows = windows_lib.open(folder)
+    if folded := windows_index.folded(windows.index):
+        notify(folded)
+    return windows
 
 
 def _find_inputs(
@@ -191,12 +197,14 @@ def _fingerprint(item: pathlib.Path | str) -> str:
 
 
 def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    compared = (
-        [*(old | new)] if new["inputs"] else [k for k in old | new if k != "inputs"]
-    )
-    # Settings that there were not when the folder was built have their defaults.
+    # Settings that there were not when the folder was built have their defaults, and a
+    # folder of an earlier version is used with the split that it has.
     defaults = {f.name: f.default for f in dataclasses.fields(config_lib.CorpusConfig)}
+    if old.get("schema_version") in windows_lib.READABLE_VERSIONS:
+        old = old | {"schema_version": new["schema_version"]}
+        defaults["fold_near_copies"] = new["fold_near_copies"]
     old = {name: defaults.get(name) for name in new} | old
+    compared = {*old, *new} - (set() if new["inputs"] else {"inputs"})
     changed = [
         f"{name}: {old.get(name)!r} there, {new.get(name)!r} requested"
         for name in sorted(compared)

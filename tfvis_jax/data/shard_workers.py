@@ -36,6 +36,7 @@ def build(
     tokenizer: tokenizer_lib.Tokenizer,
     clean: bool,
     capacity: int,
+    max_document_tokens: int | None,
     max_unknown: float | None,
     num_workers: int,
 ) -> Generator[tuple[shards.Size, int], None, None]:
@@ -50,6 +51,7 @@ def build(
       tokenizer: the tokenizer of the BERT; workers load it from its folder.
       clean: passed to `corpus.finish`.
       capacity: tokens in a full window, not counting special tokens.
+      max_document_tokens: passed to `shards.write`.
       max_unknown: passed to `shards.write`.
       num_workers: number of worker processes; 1 builds the shards in this process.
 
@@ -71,6 +73,7 @@ def build(
                     tokenizer=tokenizer,
                     clean=clean,
                     capacity=capacity,
+                    max_document_tokens=max_document_tokens,
                     max_unknown=max_unknown,
                 )
             yield size, group.documents[-1].position
@@ -80,6 +83,7 @@ def build(
         tokenizer.folder,
         clean=clean,
         capacity=capacity,
+        max_document_tokens=max_document_tokens,
         max_unknown=max_unknown,
     )
     pool = concurrent.futures.ProcessPoolExecutor(
@@ -122,6 +126,7 @@ def _build_shard(
     tokenizer: tokenizer_lib.Tokenizer,
     clean: bool,
     capacity: int,
+    max_document_tokens: int | None,
     max_unknown: float | None,
 ) -> shards.Size:
     documents = itertools.chain.from_iterable(
@@ -132,6 +137,7 @@ def _build_shard(
         documents,
         tokenizer=tokenizer,
         capacity=capacity,
+        max_document_tokens=max_document_tokens,
         max_unknown=max_unknown,
         notes=group.notes,
     )
@@ -144,6 +150,7 @@ def _build_shard_in_worker(
     *,
     clean: bool,
     capacity: int,
+    max_document_tokens: int | None,
     max_unknown: float | None,
 ) -> shards.Size:
     tokenizer = _worker_tokenizer(tokenizer_folder)
@@ -153,6 +160,7 @@ def _build_shard_in_worker(
         tokenizer=tokenizer,
         clean=clean,
         capacity=capacity,
+        max_document_tokens=max_document_tokens,
         max_unknown=max_unknown,
     )
 

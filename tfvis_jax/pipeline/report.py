@@ -6,13 +6,16 @@ import platform
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+
 import tfvis_jax
-from tfvis_jax import files
+from tfvis_jax import files, sharding
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import unknown_tokens
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import metrics_log
 
@@ -23,6 +26,7 @@ def of_training(
     windows: windows_lib.Windows,
     result: reconstruction.Evaluation,
     *,
+    mesh: jax.sharding.Mesh,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Returns the report of a training that has ended.
@@ -32,6 +36,7 @@ def of_training(
       trained: what was learned.
       windows: tokens of the corpus.
       result: of the dictionary on held-out text.
+      mesh: devices that it was learned on.
       seconds: of the stages of this call; those of earlier calls count where they were
         longer, since work that is done is not done again.
     """
@@ -45,7 +50,10 @@ def of_training(
         "unknown_tokens": windows.index.get("unknown_tokens"),
         "notes": list(notes_lib.Notes.of(windows.index.get("notes", {})).sentences()),
         "n_rows": sum(line["rows"] for line in log),
+        "n_documents": windows.index["num_documents"],
+        "n_folded_documents": windows.index.get("num_folded_documents"),
         "n_held_out_rows": lasso.all.n_rows,
+        "held_out": evaluation_report.held_out(windows),
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
         "l1_penalty": trained.l1_penalty,
@@ -58,6 +66,8 @@ def of_training(
         ),
         "seconds": _longest(opened.run.report, seconds)
         | {"train": log[-1]["seconds"] if log else 0.0},
+        "devices": devices.find().as_json(),
+        "mesh": {name: mesh.shape[name] for name in (sharding.DATA, sharding.FACTOR)},
         "versions": _versions(),
     }
 
@@ -74,7 +84,8 @@ def summary(report: dict[str, Any]) -> str:
             f"{report['n_factors']:,} factors for layers {report['layers']} of "
             f"{model_name(report['model'])}",
             f"{report['n_tokens']:,} tokens of text; metrics on "
-            f"{report['n_held_out_rows']:,} held-out hidden states:",
+            f"{report['n_held_out_rows']:,} hidden states of "
+            f"{evaluation_report.held_out_words(report['held_out'])}:",
             row("unexplained variance", report["fvu"], ".3f"),
             row("  with codes refitted", report["fvu_debiased"], ".3f"),
             row("factors per token", report["l0"], ".1f"),
