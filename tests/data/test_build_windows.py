@@ -15,7 +15,15 @@ import pytest
 from hypothesis import strategies as st
 
 from tfvis_jax import config
-from tfvis_jax.data import build_windows, copies, corpus, shards, tokenizer, windows
+from tfvis_jax.data import (
+    build_windows,
+    copies,
+    corpus,
+    readers,
+    shards,
+    tokenizer,
+    windows,
+)
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import report
 
@@ -555,7 +563,31 @@ def test_of_a_very_long_document_the_beginning_is_used(small_tokenizer, tmp_path
     )
     assert built.index["num_documents"] == 1
     assert 50 <= built.index["num_tokens"] < 62
-    assert sum(p.stat().st_size for p in built.folder.glob("*.text")) < 400
+    assert sum(p.stat().st_size for p in built.folder.glob("*.text")) < 500
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl"])
+def test_parts_of_a_long_document_are_one_document(
+    small_tokenizer, tmp_path, monkeypatch, suffix
+):
+    monkeypatch.setattr(readers, "MAX_DOCUMENT_CHARS", 400)
+    monkeypatch.setattr(build_windows, "SHARD_CHARS", 1000)
+    texts = [" ".join(words) for words in _documents(110)]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "txt":
+        path.write_text("\n".join(f"= {i} =\n{text}" for i, text in enumerate(texts)))
+    else:
+        _jsonl(path, texts)
+    built = _build(tmp_path / "tokens", path, tokenizer=small_tokenizer)
+    assert built.index["num_documents"] == 110 == len(np.unique(built.documents))
+    names = [built.document_name(i) for i in range(len(built))]
+    assert any(name.endswith(" #2") for name in names)
+    whole = np.array([name.partition(" #")[0] for name in names])
+    is_held_out = np.isin(np.arange(len(built)), built.held_out)
+    for number in np.unique(built.documents):
+        own = built.documents == number
+        assert len(set(whole[own])) == 1 == len(set(is_held_out[own]))
+    assert report.held_out(built)["num_documents"] == 33
 
 
 def _as_version_1(folder: pathlib.Path) -> None:

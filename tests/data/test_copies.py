@@ -196,7 +196,7 @@ def test_fingerprints_do_not_depend_on_the_texts_around(monkeypatch):
     )
     monkeypatch.setattr(copies, "_CHARS_AT_ONCE", 500)
     np.testing.assert_array_equal(together, copies.fingerprints(texts))
-    assert together.dtype == copies.FINGERPRINT and together.itemsize == 140
+    assert together.dtype == copies.FINGERPRINT and together.itemsize == 141
 
 
 def test_time_is_linear_in_the_number_of_documents():

@@ -36,7 +36,14 @@ _PAIRS_AT_ONCE = 2**16
 _CHARS_AT_ONCE = 1_000_000
 
 FINGERPRINT = np.dtype(
-    [("text", "<u8"), ("num_shingles", "<u4"), ("signature", "<u2", _COMPONENTS)]
+    [
+        ("text", "<u8"),
+        ("num_shingles", "<u4"),
+        ("signature", "<u2", _COMPONENTS),
+        # Whether this is a further part of the document before; `fingerprints` leaves
+        # it False.
+        ("continues", "?"),
+    ]
 )
 
 _RANDOM = np.random.default_rng(0)
@@ -51,7 +58,7 @@ class Groups(NamedTuple):
     Attributes:
       is_first: [n] bool, True for the first document of each group.
       key: [n] uint64, a random number of the group; the texts in it decide it, and not
-        their order.
+        their order. Parts of a long document have that of its first.
       num_exact: documents that have the same words as an earlier one.
       num_near: other documents that are near copies of an earlier one.
     """
@@ -88,6 +95,11 @@ def is_exact_copy(prints: np.ndarray) -> np.ndarray:
     return is_copy
 
 
+def first_parts(continues: np.ndarray) -> np.ndarray:
+    """Returns the number of the first part of each document, [n] int64."""
+    return np.maximum.accumulate(np.where(continues, 0, np.arange(len(continues))))
+
+
 def group(prints: np.ndarray, *, near: bool) -> Groups:
     """Groups documents that are copies of each other.
 
@@ -107,7 +119,7 @@ def group(prints: np.ndarray, *, near: bool) -> Groups:
     is_first[first] = True
     return Groups(
         is_first=is_first,
-        key=mix(texts[group_of[text_of]]),
+        key=mix(texts[group_of[text_of]])[first_parts(prints["continues"])],
         num_exact=len(prints) - len(texts),
         num_near=len(texts) - len(first),
     )

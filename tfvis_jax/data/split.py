@@ -76,20 +76,14 @@ def choose(
     sides = np.full(len(document_of_window), Side.COPY, np.uint8)
     sides[groups.is_first[document_of_window]] = Side.TRAIN
     first = np.searchsorted(document_of_window, np.arange(len(groups.key) + 1))
-    # In the order of their keys, which is random, but not of their places.
     used = np.flatnonzero(groups.is_first)
-    used = used[np.argsort(groups.key[used])]
-    n = len(used)
+    n = len(np.unique(groups.key[used]))
     if n >= _MANY_DOCUMENTS:
-        num_whole = min(max(round(fraction * n), _MIN_HELD_OUT), n - 1)
-        whole, cut = used[:num_whole], used[:0]
+        whole, cut = _drawn(used, groups, fraction, at_least=_MIN_HELD_OUT), used[:0]
     else:
         is_long = (np.diff(first)[used] >= _LONG) | (n == 1)
         short, cut = used[~is_long], used[is_long]
-        num_whole = round(fraction * len(short))
-        if not len(cut):
-            num_whole = min(max(num_whole, 1), len(short) - 1)
-        whole = short[:num_whole]
+        whole = _drawn(short, groups, fraction, at_least=0 if len(cut) else 1)
     for document in whole:
         sides[first[document] : first[document + 1]] = Side.HELD_OUT
     num_sections = 0
@@ -101,7 +95,17 @@ def choose(
         )
         sides[first[document] : first[document + 1]] = part
         num_sections += int(Side.HELD_OUT in part)
-    return Split(sides, len(whole), num_sections)
+    return Split(sides, len(np.unique(groups.key[whole])), num_sections)
+
+
+def _drawn(
+    documents: np.ndarray, groups: copies.Groups, fraction: float, *, at_least: int
+) -> np.ndarray:
+    """Draws a fraction of the documents, but not all; parts of one stay together."""
+    # Keys are random, so that those of the lowest are a random sample.
+    keys, rank = np.unique(groups.key[documents], return_inverse=True)
+    number = min(max(round(fraction * len(keys)), at_least), len(keys) - 1)
+    return documents[rank < number]
 
 
 def _section(
