@@ -101,7 +101,7 @@ def import_labels(
     with writing(directory):
         run = run_lib.load_run(directory)
         found = label_forms.read(
-            source,
+            pathlib.Path(source),
             n_factors=len(run.trained.factors),
             layers=run.trained.layers,
             dictionary_hash=run.trained.content_hash,
