@@ -23,7 +23,7 @@ from tfvis_jax.errors import InputError, Terminated
 # In the order of use. Each is imported when it is called, so that this list shows at
 # once.
 _COMMANDS = {
-    "demo": "run every step once, on a small model and 96 Wikipedia articles",
+    "demo": "run every step once, on a small model and a hundred Wikipedia articles",
     "plan": "estimate the memory and work of a run, and whether it fits",
     "train": "learn a dictionary of factors from text",
     "hidden_states": "store the model's hidden states, to train on more than once",

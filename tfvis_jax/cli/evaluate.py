@@ -10,7 +10,7 @@ from absl import flags
 
 from tfvis_jax import pipeline
 from tfvis_jax.cli import command, devices
-from tfvis_jax.evaluation import refitted
+from tfvis_jax.evaluation import refitted, report
 from tfvis_jax.pipeline.evaluation import KINDS
 from tfvis_jax.pipeline.report import text
 from tfvis_jax.runs import directory as directory_lib
@@ -98,8 +98,9 @@ def _notes(found: dict[str, Any]) -> list[str]:
     duplicates = found["duplicates"]
     quantiles = duplicates["cosine_quantiles"]
     notes = [
-        f"{lasso['n_rows']['all']:,} held-out hidden states, padding and special "
-        "tokens excluded",
+        f"{lasso['n_rows']['all']:,} hidden states of "
+        f"{report.held_out_words(found['held_out'])}; padding and special tokens "
+        "excluded",
         f"lasso codes: cosine {text(lasso['cosine']['all'], '.3f')}, relative bias "
         f"{text(lasso['relative_bias']['all'], '.3f')}",
         f"special tokens alone: FVU {text(found['special_tokens_fvu'], '.3f')}",

@@ -52,7 +52,7 @@ def evaluate(
         if not len(windows.held_out):
             raise InputError(
                 f"Nothing of the text of {run.path} is held out to measure on: it is "
-                "one window long, or a single document. Train on a longer text."
+                "one window long. Train on a longer text."
             )
         with stages.stage("reconstruction") as show:
             measured = reconstruction.evaluate(
@@ -66,6 +66,7 @@ def evaluate(
                 )
         found = _content(trained, measured, recovered, k=k)
         found["devices"] = devices.find().as_json()
+        found["held_out"] = report.held_out(windows)
         found["seconds"] = stages.seconds
         files.write_json(run.evaluation, found)
     return found

@@ -45,7 +45,10 @@ def of_training(
         "corpus": list(config.corpus.paths),
         "n_tokens": windows.index["num_tokens"],
         "n_rows": sum(line["rows"] for line in log),
+        "n_documents": windows.index["num_documents"],
+        "n_folded_documents": windows.index.get("num_folded_documents"),
         "n_held_out_rows": lasso.all.n_rows,
+        "held_out": evaluation_report.held_out(windows),
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
         "l1_penalty": trained.l1_penalty,
@@ -76,7 +79,8 @@ def summary(report: dict[str, Any]) -> str:
             f"{report['n_factors']:,} factors for layers {report['layers']} of "
             f"{model_name(report['model'])}",
             f"{report['n_tokens']:,} tokens of text; metrics on "
-            f"{report['n_held_out_rows']:,} held-out hidden states:",
+            f"{report['n_held_out_rows']:,} hidden states of "
+            f"{evaluation_report.held_out_words(report['held_out'])}:",
             row("unexplained variance", report["fvu"], ".3f"),
             row("  with codes refitted", report["fvu_debiased"], ".3f"),
             row("factors per token", report["l0"], ".1f"),
