@@ -4,6 +4,7 @@
     data/manifest.js          what the run is, counts
     data/index.js             columns over all factors, for the list of factors
     data/factors/00000.js …   16 factors each: numbers per layer, contexts
+    data/live.js              whether sentences are encoded on demand: not from files
 
 The site opens by double-click and from any static web server. Data files are scripts
 (see ``payload``). Within a factor, a context shared by several layers is stored once.
@@ -67,6 +68,7 @@ def write(
             if progress is not None:
                 progress(stop, data.n_factors)
         _save(partial, "data/index", _index(data, words))
+        _save(partial, "data/live", {"live": False})
         _save(partial, "data/manifest", _manifest(data, n_contexts=n_contexts))
 
 
