@@ -29,7 +29,7 @@ def records(toy_run):
     records, done = [], threading.Event()
     worker.start()
     worker.submit(
-        live.Job(TEXT, lambda r: done.set() if r is None else records.append(r))
+        live.Job(TEXT, (), lambda r: done.set() if r is None else records.append(r))
     )
     assert done.wait(300)
     worker.stop()
@@ -138,6 +138,22 @@ def test_a_hidden_state_of_zero_has_no_shares():
 def test_what_cannot_be_encoded_is_said(run, text, message):
     with pytest.raises(errors.InputError, match=message):
         next(live_lib.RunEncoder(run).encode(text))
+
+
+def test_a_masked_token_changes_the_codes(run):
+    encoder = live_lib.RunEncoder(run)
+    head, *layers = encoder.encode("the bank of the river", masked=[1])
+    assert head["pieces"] == ["the", "[MASK]", "of", "the", "river"]
+    assert head["tokens"][1] == "bank"
+    _, *others = encoder.encode("the bank of the river")
+    # At layer 0 only the masked token differs; above, attention carries it on.
+    assert [
+        mine == other
+        for mine, other in zip(layers[0]["tokens"], others[0]["tokens"], strict=True)
+    ] == [True, False, True, True, True]
+    assert layers[2]["tokens"][4] != others[2]["tokens"][4]
+    with pytest.raises(errors.InputError, match=r"in 0 … 4, got \[5\]"):
+        next(encoder.encode("the bank of the river", masked=[5]))
 
 
 def test_a_sentence_as_long_as_the_model_allows(run):

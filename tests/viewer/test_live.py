@@ -25,7 +25,7 @@ class _Encoder:
     def warm_up(self):
         yield
 
-    def encode(self, text):
+    def encode(self, text, *, masked):
         if not text.strip():
             raise errors.InputError("Expected a text with at least one word, got none.")
         if text == "crash":
@@ -33,7 +33,7 @@ class _Encoder:
         for number in range(3):
             self.reached.release()
             assert self.gate.wait(20)
-            yield {"text": text, "number": number}
+            yield {"text": text, "number": number, "masked": list(masked)}
         self.done.append(text)
 
 
@@ -73,21 +73,22 @@ def _post(port, body, *, kind="application/json", **headers):
 
 
 def test_records_come_as_lines(port):
-    response, lines = _post(port, {"text": "He left. 👩‍🔬 <b>"})
+    response, lines = _post(port, {"text": "He left. 👩‍🔬 <b>", "masked": [1, 0]})
     assert response.status == 200
     assert response.headers["Content-Type"].startswith("application/x-ndjson")
     assert "connect-src 'self'" in response.headers["Content-Security-Policy"]
     assert response.headers["Cache-Control"] == "no-store"
     assert [line["number"] for line in lines] == [0, 1, 2]
     assert lines[0]["text"] == "He left. 👩‍🔬 <b>"
+    assert lines[0]["masked"] == [1, 0]
 
 
 def test_the_first_record_comes_before_the_last_is_made(folder):
     class Slow(_Encoder):
-        def encode(self, text):
+        def encode(self, text, *, masked):
             yield {"text": text}
             self.gate.clear()
-            yield from super().encode(text)
+            yield from super().encode(text, masked=masked)
 
     encoder = Slow()
     with _running(folder, encoder) as port:
@@ -109,6 +110,8 @@ def test_the_first_record_comes_before_the_last_is_made(folder):
         ('{"text": " "}', "application/json", 400, "at least one word"),
         ('{"text": "crash"}', "application/json", 500, "ZeroDivisionError: a fault"),
         ('{"text": 7}', "application/json", 400, "Expected a body such as"),
+        ('{"text": "a", "masked": [true]}', "application/json", 400, "such as"),
+        ('{"text": "a", "masked": 0}', "application/json", 400, "such as"),
         ("[" * 5000, "application/json", 400, "Expected a body such as"),
         ("", "application/json", 400, "Expected a body such as"),
         ('{"text": "a"}', "text/plain", 415, "text/plain"),

@@ -166,18 +166,23 @@ def encode_sentence(
 
 
 def tokenize_sentence(
-    opened: setup.Setup, text: str, *, lengths: Sequence[int] = ()
+    opened: setup.Setup,
+    text: str,
+    *,
+    masked: Sequence[int] = (),
+    lengths: Sequence[int] = (),
 ) -> TokenizedSentence:
     """Tokenizes a text and pads it to one window.
 
     Args:
       opened: model, tokeniser and settings of the run.
       text: text with at most as many tokens as the model has positions.
+      masked: indices of tokens to replace by the mask token.
       lengths: lengths of windows, ascending; the window has the first that suffices.
         If none does, its length is a multiple of 16.
 
     Raises:
-      InputError: if the text is empty or too long.
+      InputError: if the text is empty or too long, or has no token to mask.
     """
     # Command-line bytes that are not UTF-8 arrive as lone surrogates.
     text = text.encode("utf-8", "replace").decode()
@@ -194,7 +199,14 @@ def tokenize_sentence(
             f"Expected a text of at most {limit} tokens, the number of positions of "
             f"{opened.pretrained.name}, got {n_tokens}; encode it in parts."
         )
+    if not set(masked) <= set(range(n_tokens)):
+        raise InputError(
+            f"Expected tokens to mask in 0 … {n_tokens - 1}, got {list(masked)}."
+        )
     ids = encoded.ids.tolist()
+    for place in masked:
+        ids[place] = tokenizer.mask_id
+    tokens = [tokenizer.pieces[i] for i in ids]
     if special:
         ids = [tokenizer.cls_id, *ids, tokenizer.sep_id]
     multiple = -(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP
@@ -204,7 +216,7 @@ def tokenize_sentence(
     starts[0] = True
     return TokenizedSentence(
         text=text,
-        tokens=[tokenizer.pieces[i] for i in encoded.ids],
+        tokens=tokens,
         spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
         words=(np.cumsum(starts) - 1).tolist(),
         token_ids=np.array([ids + [tokenizer.pad_id] * (length - len(ids))], np.int32),

@@ -1,7 +1,7 @@
 """Sentences for the page: the encoder of a run, kept warm."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,17 +46,20 @@ class RunEncoder:
                     break
                 yield
 
-    def encode(self, text: str) -> Iterator[dict[str, Any]]:
+    def encode(
+        self, text: str, *, masked: Sequence[int] = ()
+    ) -> Iterator[dict[str, Any]]:
         """Yields the records of a sentence: its tokens, then one for each layer.
 
         Args:
           text: text with at most as many tokens as the model has positions.
+          masked: indices of tokens to replace by the mask token.
 
         Raises:
-          InputError: the text is empty or too long.
+          InputError: the text is empty or too long, or has no such token.
         """
         sentence = sentence_lib.tokenize_sentence(
-            self._opened, text, lengths=self._lengths
+            self._opened, text, masked=masked, lengths=self._lengths
         )
         yield sentences.header(
             sentence.text,

@@ -5,7 +5,7 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from tfvis_jax.errors import InputError
@@ -25,8 +25,12 @@ class Encoder(Protocol):
         """Compiles what sentences need, one program a step."""
         ...
 
-    def encode(self, text: str) -> Iterator[dict[str, Any]]:
-        """Yields the records of a sentence; InputError says what is wrong with it."""
+    def encode(self, text: str, *, masked: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yields the records of a sentence, some of whose tokens may be masked.
+
+        Raises:
+          InputError: says what is wrong with the sentence.
+        """
         ...
 
 
@@ -49,11 +53,13 @@ class Job:
 
     Attributes:
       text: The sentence.
+      masked: Indices of tokens to replace by the mask token.
       deliver: Called with each record, or a problem, and with None at the end.
       cancelled: Set when nobody waits for the records any more.
     """
 
     text: str
+    masked: tuple[int, ...]
     deliver: Callable[[dict[str, Any] | Problem | None], None]
     cancelled: threading.Event = dataclasses.field(default_factory=threading.Event)
 
@@ -166,7 +172,7 @@ class Worker:
         records = iter(())
         try:
             if not job.cancelled.is_set():
-                records = encoder.encode(job.text)
+                records = encoder.encode(job.text, masked=job.masked)
             for record in records:
                 job.deliver(record)
                 if job.cancelled.is_set() or self._stopping.is_set():

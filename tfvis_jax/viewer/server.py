@@ -1,7 +1,7 @@
 """Serves the site of a run to a browser on this machine, and encodes sentences for it.
 
 The site is a folder of files. ``POST /api/encode`` with ``{"text": "…"}`` streams the
-records of ``sentences``, one line of JSON each.
+records of ``sentences``, one line of JSON each; ``"masked": [1]`` masks tokens.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import types
 import urllib.parse
 import webbrowser
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import uvicorn
 from starlette import (
@@ -193,7 +193,7 @@ async def _explain(request: requests.Request, error: Exception) -> responses.Res
 
 async def _encode(request: requests.Request, worker: live.Worker) -> responses.Response:
     try:
-        text = await _text(request)
+        text, masked = await _question(request)
     except requests.ClientDisconnect:
         return responses.Response(status_code=400)
     loop = asyncio.get_running_loop()
@@ -204,7 +204,7 @@ async def _encode(request: requests.Request, worker: live.Worker) -> responses.R
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(arrived.put_nowait, record)
 
-    job = live.Job(text, deliver)
+    job = live.Job(text, masked, deliver)
     if not worker.submit(job):
         return _refusal(
             live.Problem(
@@ -249,8 +249,12 @@ async def _first(
         gone.cancel()
 
 
-async def _text(request: requests.Request) -> str:
-    """Returns the sentence of a request; HTTPException says what is wrong with it."""
+async def _question(request: requests.Request) -> tuple[str, tuple[int, ...]]:
+    """Returns the sentence of a request and its masked tokens.
+
+    Raises:
+      HTTPException: Says what is wrong with the request.
+    """
     # A page of another origin cannot send this type without the browser asking first,
     # and that question is not answered.
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -271,12 +275,17 @@ async def _text(request: requests.Request) -> str:
         value = json.loads(body)
     except (ValueError, RecursionError):
         value = None
-    text = value.get("text") if isinstance(value, dict) else None
-    if not isinstance(text, str):
+    value = value if isinstance(value, dict) else {}
+    text, masked = value.get("text"), value.get("masked", [])
+    if not isinstance(text, str) or not _are_numbers(masked):
         raise exceptions.HTTPException(
-            400, 'Expected a body such as {"text": "He left."}.'
+            400, 'Expected a body such as {"text": "He left.", "masked": [1]}.'
         )
-    return text
+    return text, tuple(masked)
+
+
+def _are_numbers(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(entry) is int for entry in value)
 
 
 def _refusal(problem: live.Problem) -> responses.Response:
