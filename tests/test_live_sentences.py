@@ -1,6 +1,7 @@
 """What the page says of a sentence is what `tfvis encode` says."""
 
 import json
+import shutil
 import threading
 import types
 
@@ -12,7 +13,7 @@ from tfvis_jax import cli, config, errors, pipeline
 from tfvis_jax.data import tokenizer
 from tfvis_jax.notebook import sentence
 from tfvis_jax.pipeline import live as live_lib
-from tfvis_jax.viewer import live, sentences
+from tfvis_jax.viewer import bundle, live, sentences
 
 TEXT = "The bank of a river, benches; 👩‍🔬 left"
 
@@ -161,6 +162,34 @@ def test_a_sentence_as_long_as_the_model_allows(run):
     head, *layers = live_lib.RunEncoder(run).encode("the " * 62)
     assert len(head["tokens"]) == 62
     assert {len(layer["tokens"]) for layer in layers} == {62}
+
+
+def test_the_export_records_sentences_as_the_server_says_them(
+    toy_run, tmp_path, records, capsys
+):
+    path = tmp_path / "toy"
+    shutil.copytree(toy_run, path)
+    lines = tmp_path / "sentences.txt"
+    lines.write_text(f"\ufeff{TEXT}\n\n  the river \n{TEXT}\n", encoding="utf-8")
+    export = ["export", str(path), "--contexts=1"]
+    assert cli.main([*export, f"--sentences={lines}"]) == 0
+    recorded = bundle.read(path / "site", "data/live")["recorded"]
+    assert [sentence["text"] for sentence in recorded] == [TEXT, "the river"]
+    assert bundle.read(path / "site", recorded[0]["name"]) == records
+    # Two exports are equal to the byte.
+    name = path / "site" / "data" / "sentences" / "00000.js"
+    before = name.read_bytes()
+    assert cli.main([*export, f"--sentences={lines}"]) == 0
+    assert name.read_bytes() == before
+
+    capsys.readouterr()
+    lines.write_text("the " * 65)
+    assert cli.main([*export, f"--sentences={lines}"]) == 1
+    assert "cannot be recorded. Expected a text of at most" in capsys.readouterr().err
+    lines.write_bytes(b"caf\xe9")
+    assert cli.main([*export, f"--sentences={lines}"]) == 1
+    assert "Expected sentences in UTF-8" in capsys.readouterr().err
+    assert name.read_bytes() == before
 
 
 def test_a_lost_model_is_named(tmp_path, toy_run):

@@ -4,7 +4,6 @@ import pytest
 
 from viewer import browsing
 
-
 # Recorded, not recorded, and none.
 _SENTENCES = (
     "#/sentence?text=He+left+the+bank.",

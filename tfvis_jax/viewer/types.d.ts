@@ -170,6 +170,8 @@ interface SentenceBlock {
 interface CellView {
   /** Makes the ids of the panel its own. */
   id: number;
+  /** Ends the name of the panel. */
+  where: string;
   token: string;
   layer: number;
   code: TokenCode;
@@ -185,7 +187,8 @@ interface CellView {
 }
 
 interface AlphasView {
-  id: number;
+  /** Ends the name of the panel. */
+  where: string;
   token: string;
   layers: number[];
   /** Per layer. */

@@ -117,14 +117,11 @@
     });
     const element = el(
       "section",
-      { class: "panel", "aria-labelledby": `through-${view.id}` },
-      el(
-        "h2",
-        { id: `through-${view.id}` },
-        "“",
-        el("bdi", null, view.token),
-        "” through the layers",
-      ),
+      {
+        class: "panel",
+        "aria-label": `“${view.token}” through the layers${view.where}`,
+      },
+      el("h2", null, "“", el("bdi", null, view.token), "” through the layers"),
       box,
       el(
         "ul",

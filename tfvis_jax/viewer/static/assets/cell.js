@@ -229,17 +229,14 @@
     });
     return el(
       "section",
-      { class: "panel cell-panel", "aria-labelledby": `title-${view.id}` },
+      {
+        class: "panel cell-panel",
+        "aria-label": `“${view.token}” at layer ${view.layer}${view.where}`,
+      },
       el(
         "div",
         { class: "panel-head" },
-        el(
-          "h2",
-          { id: `title-${view.id}` },
-          "“",
-          el("bdi", null, view.token),
-          `” at layer ${view.layer}`,
-        ),
+        el("h2", null, "“", el("bdi", null, view.token), `” at layer ${view.layer}`),
         view.action,
       ),
       sum(code),

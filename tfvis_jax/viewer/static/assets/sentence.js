@@ -210,8 +210,22 @@
       );
     }
 
-    /** Draws what is chosen. */
+    /** What a control of the details is known by. @param {Element|null} control */
+    const known = (control) =>
+      control?.getAttribute("aria-label") ?? (control?.id || control?.textContent);
+
+    /** Draws what is chosen; the focus stays where it was. */
     function draw() {
+      const focused = document.activeElement;
+      const name = details.contains(focused) ? known(focused) : null;
+      drawDetails();
+      if (!name) return;
+      const again = details.querySelectorAll("a, button, input, summary");
+      const twin = [...again].find((control) => known(control) === name);
+      if (twin instanceof HTMLElement) twin.focus();
+    }
+
+    function drawDetails() {
       for (const close of closers) close();
       closers = [];
       const [one, two] = blocks.map((block) => block.sentence);
@@ -241,9 +255,11 @@
         const there = shown[1 - place];
         const otherCode = there?.[0].layers[i]?.tokens[there[1]];
         const name = tfvis.tokenText(head, chosen);
+        const where = place === 0 ? "" : ", second sentence";
         const masks = place === 0 ? maskAction(head, chosen) : null;
         const cell = tfvis.cellPanel({
           id: place,
+          where,
           token: name,
           layer: head.layers[i],
           code,
@@ -270,7 +286,7 @@
           },
         });
         const through = tfvis.alphasPanel({
-          id: place,
+          where,
           token: name,
           layers: head.layers.slice(0, layers.length),
           codes: layers.map((layer) => layer.tokens[chosen]),
