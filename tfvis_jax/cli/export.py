@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command
-from tfvis_jax.errors import InputError
+from tfvis_jax.cli import command, devices
+from tfvis_jax.errors import InputError, command_line
 
 FLAGS = command.new_flags()
 _CONTEXTS = flags.DEFINE_integer(
@@ -26,6 +26,7 @@ _SENTENCES = flags.DEFINE_string(
 def main(arguments: Sequence[str]) -> None:
     """Writes the site of a run."""
     path = command.run_argument(arguments)
+    devices.check()
     with pipeline.bars() as progress:
         folder = pipeline.export_site(
             path,
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str]) -> None:
             sentences=_sentences(_SENTENCES.value),
             progress=progress,
         )
-    print(f"page     {folder / 'index.html'}\nnext     tfvis view {path}")
+    print(f"page     {folder / 'index.html'}")
+    print(f"next     {command_line('view', path)}")
 
 
 def _sentences(path: str | None) -> list[str]:

@@ -1,6 +1,7 @@
 """Encode a sentence as sums of factors at every layer."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ _TOLERANCE = 1e-5
 _MAX_STEPS = 2000
 # Sentences are padded to a multiple of this, so that few lengths are compiled.
 _LENGTH_STEP = 16
+_NUM_NAMED = 5
 # Number of tokens that a notebook shows.
 _SHOWN_TOKENS = 64
 
@@ -33,7 +35,9 @@ class EncodedSentence:
     Attributes:
       text: the text that was encoded.
       tokens: [n_tokens] word pieces, without special tokens.
-      spans: [n_tokens] (start, end) character offsets in the text.
+      spans: [n_tokens] (start, end) character offsets in the text; tokens that share a
+        character overlap.
+      unknown: indices of the tokens that the model's vocabulary does not know.
       layers: layers of the dictionary.
       x: [n_layers, n_tokens, d_model] hidden states, divided by the layer's scale.
       codes: [n_layers, n_tokens, n_factors].
@@ -45,6 +49,7 @@ class EncodedSentence:
     text: str
     tokens: list[str]
     spans: list[tuple[int, int]]
+    unknown: tuple[int, ...]
     layers: tuple[int, ...]
     x: np.ndarray
     codes: np.ndarray
@@ -85,22 +90,40 @@ class EncodedSentence:
         best = np.argsort(-codes, kind="stable")[:n]
         return [(int(f), float(codes[f])) for f in best if codes[f] > 0]
 
+    @property
+    def notice(self) -> str:
+        """A sentence that names the unknown tokens; "" if there are none."""
+        if not self.unknown:
+            return ""
+        words = [self.text[slice(*self.spans[i])] for i in self.unknown[:_NUM_NAMED]]
+        more = ", ..." if len(self.unknown) > _NUM_NAMED else ""
+        return (
+            f"{len(self.unknown)} of {len(self.tokens)} tokens are unknown to the "
+            f"model's vocabulary, which sees no difference between them: "
+            f"{', '.join(words)}{more}."
+        )
+
     def __repr__(self) -> str:
         # Without the arrays, which hold thousands of numbers.
+        unknown = f", {len(self.unknown)} of them unknown" if self.unknown else ""
         return (
-            f"EncodedSentence({self.text!r}, {len(self.tokens)} tokens, "
+            f"EncodedSentence({self.text!r}, {len(self.tokens)} tokens{unknown}, "
             f"layers {self.layers})"
         )
 
     def _repr_html_(self) -> str:
         shown = range(min(len(self.tokens), _SHOWN_TOKENS))
         return html.sentence(
-            [self.text[slice(*self.spans[token])] for token in shown],
+            [
+                unicodedata.normalize("NFC", self.text[slice(*self.spans[token])])
+                for token in shown
+            ],
             strongest={
                 layer: [self.strongest(layer, token, n=3) for token in shown]
                 for layer in self.layers
             },
             n_tokens=len(self.tokens),
+            notice=self.notice,
         )
 
 
@@ -113,6 +136,7 @@ class TokenizedSentence:
       tokens: [n_tokens] word pieces, without special tokens.
       spans: [n_tokens] (start, end) character offsets in the text.
       words: [n_tokens] index of the word that each piece belongs to, from 0.
+      unknown: indices of the tokens that the model's vocabulary does not know.
       token_ids: [1, length] int32, with special tokens if the run uses them, padded.
       token_mask: [1, length] bool, False for padding.
       shown: the places of ``tokens`` in the window.
@@ -122,6 +146,7 @@ class TokenizedSentence:
     tokens: list[str]
     spans: list[tuple[int, int]]
     words: list[int]
+    unknown: tuple[int, ...]
     token_ids: np.ndarray
     token_mask: np.ndarray
     shown: slice
@@ -151,6 +176,7 @@ def encode_sentence(
         text=sentence.text,
         tokens=sentence.tokens,
         spans=sentence.spans,
+        unknown=sentence.unknown,
         layers=trained.layers,
         x=stack("x"),
         codes=codes,
@@ -219,6 +245,7 @@ def tokenize_sentence(
         tokens=tokens,
         spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
         words=(np.cumsum(starts) - 1).tolist(),
+        unknown=tuple(np.flatnonzero(encoded.ids == tokenizer.unk_id).tolist()),
         token_ids=np.array([ids + [tokenizer.pad_id] * (length - len(ids))], np.int32),
         token_mask=np.arange(length)[None] < len(ids),
         shown=slice(int(special), int(special) + n_tokens),
