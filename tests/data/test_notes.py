@@ -12,9 +12,9 @@ from tfvis_jax.errors import InputError
 def _corpus(folder):
     folder.mkdir()
     lines = [
-        *({"text": "the blue lobsters", "title": f"A{i}"} for i in range(20)),
+        *({"text": f"the {i} blue lobsters {i * i}"} for i in range(20)),
         {"text": None},
-        *({"text": "the lobsters blue", "title": f"B{i}"} for i in range(20)),
+        *({"text": f"of {i} the {i * i * i} alert one"} for i in range(20)),
         *({"text": None} for _ in range(5)),
     ]
     (folder / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
@@ -34,7 +34,9 @@ def _build(
 ):
     return build_windows.build(
         folder,
-        config.CorpusConfig(paths=(str(path),), window_length=12, **settings),
+        config.CorpusConfig(
+            paths=(str(path),), window_length=12, fold_near_copies=False, **settings
+        ),
         tokenizer=tokenizer,
         num_workers=num_workers,
         notify=notify,
