@@ -8,6 +8,7 @@ import numpy as np
 
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.notebook import sentence as sentence_lib
+from tfvis_jax.reporting import devices
 from tfvis_jax.viewer import live, sentences
 
 # Sentences are padded to one of these numbers of tokens; each is compiled once. The
@@ -92,8 +93,13 @@ def live_worker(
       on_failure: hears the reason if the model cannot be opened.
       patience: seconds that stopping waits for a compilation; None waits for its end.
     """
+
+    def open_encoder() -> RunEncoder:
+        devices.find()  # A device that cannot be used is named before the model loads.
+        return RunEncoder(run_lib.load_run(directory))
+
     return live.Worker(
-        lambda: RunEncoder(run_lib.load_run(directory)),
+        open_encoder,
         on_failure=on_failure,
         patience=patience,
     )
