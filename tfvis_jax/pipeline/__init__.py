@@ -26,6 +26,7 @@ from tfvis_jax.pipeline.labels import (
     import_labels,
 )
 from tfvis_jax.pipeline.levels import measure_levels
+from tfvis_jax.pipeline.live import live_worker
 from tfvis_jax.pipeline.progress import Progress, silent
 from tfvis_jax.pipeline.report import summary
 from tfvis_jax.pipeline.terminal import bars, note
@@ -42,6 +43,7 @@ __all__ = [
     "export_prompts",
     "export_site",
     "import_labels",
+    "live_worker",
     "measure_levels",
     "note",
     "prepare",
