@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,26 @@ class Windows:
         window = self._checked_window(window)
         documents = self._documents(self._shard_of_window(window))
         return documents["names"][self._table["document"][window]]
+
+    def documents(self) -> Iterator[tuple[str, str]]:
+        """Yields the name and the text of every document, in the order of reading."""
+        for shard, size in enumerate(self.index["shards"]):
+            names = self._documents(shard)["names"][: size["num_documents"]]
+            for number, name in enumerate(names):
+                yield name, self._read_text(shard, number)
+
+    def spans(self, window: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns where each position begins and ends in its document's text.
+
+        Returns:
+          Two arrays [window_length] int64 of character offsets; −1 for special tokens
+          and padding.
+        """
+        _, tokenized = self._window(window)
+        inner = slice(self._offset, self._offset + len(tokenized.ids))
+        found = np.full((2, self.window_length), -1, np.int64)
+        found[:, inner] = tokenized.starts, tokenized.ends
+        return found[0], found[1]
 
     def token_texts(self, window: int) -> list[str]:
         """Returns the text of each position as spelled in the document.

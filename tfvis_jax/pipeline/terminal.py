@@ -18,6 +18,7 @@ _WORDS = {
     "loss": "loss recovered",
     "hidden_states": "hidden states",
     "examples": "top-activating examples",
+    "codes": "codes of the text",
     "levels": "context that factors need",
     "export": "writing the page",
     "describe": "factors in words",

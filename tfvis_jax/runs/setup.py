@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -37,6 +38,13 @@ class Setup:
     def windows(self) -> windows_lib.Windows:
         """Opens the token windows of the run."""
         return windows_lib.open(self.run.tokens)
+
+    def other_text(
+        self, paths: Sequence[str | os.PathLike[str]]
+    ) -> config_lib.CorpusConfig:
+        """Returns how another text is read and cut: as that of the run, to its end."""
+        names = tuple(os.fspath(path) for path in paths)
+        return dataclasses.replace(self.config.corpus, paths=names, max_tokens=None)
 
 
 def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Setup:
