@@ -41,6 +41,7 @@ def of_training(
         "n_tokens": windows.index["num_tokens"],
         "n_rows": sum(line["rows"] for line in log),
         "n_held_out_rows": lasso.all.n_rows,
+        "n_held_out_documents": result.n_documents,
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
         "l1_penalty": trained.l1_penalty,
@@ -62,20 +63,23 @@ def summary(report: dict[str, Any]) -> str:
 
     def row(title: str, metric: dict[str, Any], spec: str) -> str:
         layers = ", ".join(text(value, spec) for value in metric["per_layer"])
-        return f"  {title:<21} {text(metric['all'], spec):<7} (per layer {layers})"
+        pooled = evaluation_report.with_interval(metric, spec)
+        return f"  {title:<21} {pooled:<7} (per layer {layers})"
 
     return "\n".join(
         [
             f"{report['n_factors']:,} factors for layers {report['layers']} of "
             f"{model_name(report['model'])}",
             f"{report['n_tokens']:,} tokens of text; metrics on "
-            f"{report['n_held_out_rows']:,} held-out hidden states:",
+            f"{report['n_held_out_rows']:,} held-out hidden states of "
+            f"{_documents(report['n_held_out_documents'])}:",
             row("unexplained variance", report["fvu"], ".3f"),
             row("  with codes refitted", report["fvu_debiased"], ".3f"),
             row("factors per token", report["l0"], ".1f"),
             f"  {'factors alive':<21} {text(report['alive'], '.1%')}",
             f"  {'duality gap':<21} {text(report['gap']['mean'], '.1e')} mean, "
             f"{text(report['gap']['max'], '.1e')} largest",
+            f"  {evaluation_report.about_intervals(report['n_held_out_documents'])}",
         ]
     )
 
@@ -88,6 +92,10 @@ def model_name(model: str) -> str:
 def text(value: float | None, spec: str) -> str:
     """Returns a metric as text; "n/a" where there was nothing to measure."""
     return "n/a" if value is None else format(value, spec)
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} document{'' if count == 1 else 's'}"
 
 
 def _longest(report: pathlib.Path, now: dict[str, float]) -> dict[str, float]:

@@ -15,6 +15,7 @@ _WORDS = {
     "train": "learning",
     "evaluate": "held-out text",
     "reconstruction": "held-out text",
+    "text": "the other text",
     "loss": "loss recovered",
     "hidden_states": "hidden states",
     "examples": "top-activating examples",
