@@ -40,6 +40,7 @@ def whole(run, other_text, tmp_path_factory):
             paths=(str(other_text),), window_length=opened.config.corpus.window_length
         ),
         tokenizer=opened.tokenizer,
+        every_document=True,
     )
     parts = []
     for batch, layers in encoding.encode_windows(
@@ -218,7 +219,7 @@ def test_every_token_of_any_text_is_in_the_table_once(run, tmp_path_factory, tex
             getattr(table, name),
             np.concatenate([getattr(tokenized, column) for tokenized in expected]),
         )
-    names = [int(name) for name, _ in windows.documents()]
+    names = [int(name) for name, _ in windows.document_texts()]
     sizes = [len(tokenized.ids) for tokenized in expected]
     np.testing.assert_array_equal(
         np.array(names)[table.document], np.repeat(np.arange(len(texts)), sizes)

@@ -10,7 +10,7 @@ import rich.table
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, shared_flags
+from tfvis_jax.cli import command, devices, shared_flags
 from tfvis_jax.evaluation import refitted, report
 from tfvis_jax.pipeline.evaluation import KINDS
 from tfvis_jax.pipeline.report import text
@@ -44,6 +44,8 @@ _NUM_WORKERS = shared_flags.num_workers(FLAGS)
 def main(arguments: Sequence[str]) -> None:
     """Measures a run on its held-out text, writes and prints the metrics."""
     directory = directory_lib.RunDirectory(command.run_argument(arguments))
+    directory.read_config()
+    devices.announce()
     with pipeline.bars() as progress:
         found = pipeline.evaluate(
             directory,
@@ -109,8 +111,9 @@ def _notes(found: dict[str, Any]) -> list[str]:
     duplicates = found["duplicates"]
     quantiles = duplicates["cosine_quantiles"]
     notes = [
-        f"{lasso['n_rows']['all']:,} held-out hidden states of "
-        f"{found['n_documents']:,} documents, padding and special tokens excluded",
+        f"{lasso['n_rows']['all']:,} hidden states of "
+        f"{report.held_out_words(found['held_out'])}; padding and special tokens "
+        "excluded",
         f"FVU {report.with_interval(lasso['fvu'], '.3f')}, refitted "
         f"{report.with_interval(found['codes'][refitted.DEBIASED]['fvu'], '.3f')}, L0 "
         f"{report.with_interval(lasso['l0'], '.1f')}",

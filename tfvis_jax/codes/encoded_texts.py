@@ -234,11 +234,12 @@ def _windows(
                 opened.other_text(paths or ()),
                 tokenizer=opened.tokenizer,
                 notify=notify,
+                every_document=True,
             )
 
 
 def _documents(windows: windows_lib.Windows) -> DocumentTable:
-    names, texts = zip(*windows.documents(), strict=True)
+    names, texts = zip(*windows.document_texts(), strict=True)
     return DocumentTable(names, texts)
 
 

@@ -140,7 +140,7 @@ class CodesFolder:
         """
         n_documents = 0
         with files.write_atomically(self.folder / "documents.jsonl") as file:
-            for number, (name, text) in enumerate(windows.documents()):
+            for number, (name, text) in enumerate(windows.document_texts()):
                 line = {"document": number, "name": name, "text": text}
                 file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                 n_documents += 1

@@ -2,7 +2,7 @@
 
 settings.json   the requested settings, written first
 00000.*, ...    shards, each complete or absent (`shards`)
-is_continuation.npy, held_out.npy, token_counts.npy
+is_continuation.npy, sides.npy, token_counts.npy
 index.json      counts, written last: if it is present, everything is
 
 The text is divided into shards before cleaning and tokenization. Every byte of the
@@ -18,7 +18,7 @@ from typing import Any
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files
-from tfvis_jax.data import corpus, readers, shard_workers, windows_index
+from tfvis_jax.data import corpus, readers, shard_workers, shards, windows_index
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
@@ -36,6 +36,7 @@ def build(
     num_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     notify: Callable[[str], None] = warnings.warn,
+    every_document: bool = False,
 ) -> windows_lib.Windows:
     """Reads, cleans and tokenizes a corpus into a folder, or resumes doing so.
 
@@ -44,7 +45,8 @@ def build(
 
     Windows never cross documents and no token is dropped, so the last window of a
     document is padded. With ``max_tokens`` the corpus ends with the window that
-    reaches that number. For the held-out windows see `cutting.held_out_windows`.
+    reaches that number; exact copies of an earlier document do not count. For the
+    held-out windows see `split.choose`, for copies `copies`.
 
     Args:
       folder: where to write; created if absent, but its parent must exist.
@@ -56,6 +58,8 @@ def build(
       progress: called with (bytes of the input done, bytes in all); the latter is 0 if
         it is unknown.
       notify: told in a sentence what was left out of the text.
+      every_document: If True, hold out all documents, copies included: for a text that
+        is not trained on.
 
     Raises:
       InputError: the input is empty or cannot be read, the folder was built with other
@@ -73,6 +77,8 @@ def build(
     notes = notes_lib.Notes()
     inputs = _find_inputs(corpus_config.paths, notes=notes, may_be_gone=finished)
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
+    if every_document:
+        settings["every_document"] = True
     if (folder / "settings.json").is_file():
         _check_same(folder, files.read_json(folder / "settings.json"), settings)
     if finished:
@@ -88,12 +94,14 @@ def build(
         inputs, replace_undecodable=corpus_config.replace_undecodable, notes=notes
     )
     num_shards, num_tokens = 0, 0
+    kept = windows_index.KeptTokens()
     results = shard_workers.build(
         _group(raw),
         folder=folder,
         tokenizer=tokenizer,
         clean=corpus_config.clean,
         capacity=capacity,
+        max_document_tokens=corpus_config.max_document_tokens,
         num_workers=num_workers,
         notes=notes,
     )
@@ -102,10 +110,10 @@ def build(
         num_tokens += size.num_tokens
         if progress is not None:
             progress(min(position, num_bytes), num_bytes)
-        if corpus_config.max_tokens is not None and (
-            num_tokens >= corpus_config.max_tokens
-        ):
-            break
+        if corpus_config.max_tokens is not None:
+            kept.add(shards.Paths(folder, num_shards - 1))
+            if kept.num_tokens >= corpus_config.max_tokens:
+                break
     # Stops the workers, which may be ahead of ``max_tokens``.
     results.close()
     for sentence in notes.sentences():
@@ -117,7 +125,10 @@ def build(
     )
     if progress is not None:
         progress(num_bytes, num_bytes)
-    return windows_lib.open(folder)
+    windows = windows_lib.open(folder)
+    if folded := windows_index.folded(windows.index):
+        notify(folded)
+    return windows
 
 
 def _find_inputs(
@@ -162,9 +173,11 @@ def _fingerprint(item: pathlib.Path | str) -> str:
 
 
 def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    compared = (
-        [*(old | new)] if new["inputs"] else [k for k in old | new if k != "inputs"]
-    )
+    compared = {*old, *new} - (set() if new["inputs"] else {"inputs"})
+    if old.get("schema_version") in windows_lib.READABLE_VERSIONS:
+        # A folder of an earlier version is used with the split that it has.
+        compared -= {"schema_version"}
+        compared -= {"fold_near_copies"} - {*old}
     changed = [
         f"{name}: {old.get(name)!r} there, {new.get(name)!r} requested"
         for name in sorted(compared)

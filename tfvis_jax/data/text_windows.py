@@ -49,7 +49,11 @@ def build(
         num_tokens += size.num_tokens
     if not num_tokens:
         raise InputError("Expected texts with at least one word, got none.")
-    settings = dataclasses.asdict(corpus_config) | {"max_tokens": None, "inputs": []}
+    settings = dataclasses.asdict(corpus_config) | {
+        "max_tokens": None,
+        "inputs": [],
+        "every_document": True,
+    }
     windows_index.finish(
         folder, num_shards=num_shards, settings=settings, tokenizer=tokenizer
     )

@@ -81,7 +81,7 @@ def evaluate(
       opened: model and settings of the run.
       trained: its dictionary.
       windows: its tokens, or those of another text.
-      chosen: [n] numbers of the windows to measure on; `held_out` if None.
+      chosen: [n] numbers of the windows to measure on; `measured` if None.
       k: also measure the k largest codes of each row, refitted.
       progress: called with (windows done, windows in all).
 
@@ -93,8 +93,8 @@ def evaluate(
     special = _zeros(trained)
     dictionary = jnp.asarray(trained.factors)
     gap_sum, gap_max, done = 0.0, 0.0, 0
-    chosen = windows.held_out if chosen is None else chosen
-    documents = np.array([windows.document(window) for window in chosen], np.int64)
+    chosen = windows.measured if chosen is None else chosen
+    documents = windows.documents[chosen]
     group_of_window = intervals_lib.groups(documents)
     by_document = [
         intervals_lib.DocumentSums.zeros(

@@ -106,6 +106,7 @@ def write_codes(
             num_workers=num_workers,
             progress=show,
             notify=notify if first else _ignore,
+            every_document=True,
         )
     with stages.stage("codes") as show:
         division = blocks.layout(opened, windows, words=words, with_rows=with_rows)

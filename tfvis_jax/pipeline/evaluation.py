@@ -17,6 +17,7 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, report
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.sparse_coding import checks, metrics
 
@@ -72,8 +73,7 @@ def evaluate(
         if not (len(windows.held_out) or text):
             raise InputError(
                 f"Nothing of the text of {run.path} is held out to measure on: it is "
-                "one window long, or a single document. Train on a longer text, or "
-                "name another with --text."
+                "one window long. Train on a longer text, or name another with --text."
             )
         found = _earlier(run.evaluation, trained)
         texts = found.get("texts", {})
@@ -130,6 +130,8 @@ def _held_out(
                 opened, trained, windows, k=k, n=loss_windows, progress=show
             )
     found = _content(trained, measured, recovered, k=k)
+    found["devices"] = devices.find().as_json()
+    found["held_out"] = report.held_out(windows)
     found["seconds"] = dict(stages.seconds)
     return found
 
@@ -153,6 +155,7 @@ def _other_text(
                 num_workers=num_workers,
                 progress=show,
                 notify=notify,
+                every_document=True,
             )
         with stages.stage("text") as show:
             measured = reconstruction.evaluate(

@@ -5,11 +5,14 @@ import pathlib
 import platform
 from typing import Any
 
+import jax
+
 import tfvis_jax
-from tfvis_jax import files
+from tfvis_jax import files, sharding
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import metrics_log
 
@@ -20,6 +23,7 @@ def of_training(
     windows: windows_lib.Windows,
     result: reconstruction.Evaluation,
     *,
+    mesh: jax.sharding.Mesh,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Returns the report of a training that has ended.
@@ -29,6 +33,7 @@ def of_training(
       trained: what was learned.
       windows: tokens of the corpus.
       result: of the dictionary on held-out text.
+      mesh: devices that it was learned on.
       seconds: of the stages of this call; those of earlier calls count where they were
         longer, since work that is done is not done again.
     """
@@ -40,8 +45,11 @@ def of_training(
         "corpus": list(config.corpus.paths),
         "n_tokens": windows.index["num_tokens"],
         "n_rows": sum(line["rows"] for line in log),
+        "n_documents": windows.index["num_documents"],
+        "n_folded_documents": windows.index.get("num_folded_documents"),
         "n_held_out_rows": lasso.all.n_rows,
-        "n_held_out_documents": result.n_documents,
+        "n_measured_documents": result.n_documents,
+        "held_out": evaluation_report.held_out(windows),
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
         "l1_penalty": trained.l1_penalty,
@@ -54,6 +62,8 @@ def of_training(
         ),
         "seconds": _longest(opened.run.report, seconds)
         | {"train": log[-1]["seconds"] if log else 0.0},
+        "devices": devices.find().as_json(),
+        "mesh": {name: mesh.shape[name] for name in (sharding.DATA, sharding.FACTOR)},
         "versions": _versions(),
     }
 
@@ -71,15 +81,15 @@ def summary(report: dict[str, Any]) -> str:
             f"{report['n_factors']:,} factors for layers {report['layers']} of "
             f"{model_name(report['model'])}",
             f"{report['n_tokens']:,} tokens of text; metrics on "
-            f"{report['n_held_out_rows']:,} held-out hidden states of "
-            f"{_documents(report['n_held_out_documents'])}:",
+            f"{report['n_held_out_rows']:,} hidden states of "
+            f"{evaluation_report.held_out_words(report['held_out'])}:",
             row("unexplained variance", report["fvu"], ".3f"),
             row("  with codes refitted", report["fvu_debiased"], ".3f"),
             row("factors per token", report["l0"], ".1f"),
             f"  {'factors alive':<21} {text(report['alive'], '.1%')}",
             f"  {'duality gap':<21} {text(report['gap']['mean'], '.1e')} mean, "
             f"{text(report['gap']['max'], '.1e')} largest",
-            f"  {evaluation_report.about_intervals(report['n_held_out_documents'])}",
+            f"  {evaluation_report.about_intervals(report['n_measured_documents'])}",
         ]
     )
 
@@ -92,10 +102,6 @@ def model_name(model: str) -> str:
 def text(value: float | None, spec: str) -> str:
     """Returns a metric as text; "n/a" where there was nothing to measure."""
     return "n/a" if value is None else format(value, spec)
-
-
-def _documents(count: int) -> str:
-    return f"{count:,} document{'' if count == 1 else 's'}"
 
 
 def _longest(report: pathlib.Path, now: dict[str, float]) -> dict[str, float]:

@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import setup
 
@@ -101,7 +101,7 @@ def load(path: pathlib.Path) -> TrainedDictionary:
     if not path.is_file():
         raise InputError(
             f"{path} does not exist: the training of the run has not finished. "
-            f"`tfvis train {path.parent}` resumes it."
+            f"`{command_line('train', path.parent)}` resumes it."
         )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
