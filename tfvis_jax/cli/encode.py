@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import rich.text
 from absl import flags
+from rich import cells
 
 from tfvis_jax.cli import command, devices, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
@@ -53,7 +54,8 @@ def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:
 
 def _table(encoded: sentence.EncodedSentence, layer: int, *, top: int) -> list[str]:
     index = encoded.layers.index(layer)
-    width = max(len(token) for token in encoded.tokens)
+    # Cells of the terminal: ideographs take two, accents none.
+    width = max(map(cells.cell_len, encoded.tokens))
     lines = [
         f"layer {layer}",
         f"  {'token':<{width}}  L0  residual      gap  strongest factors α·Φ",
@@ -62,7 +64,7 @@ def _table(encoded: sentence.EncodedSentence, layer: int, *, top: int) -> list[s
         best = encoded.strongest(layer, place, n=top)
         terms = " + ".join(f"{alpha:.3f}·Φ{factor}" for factor, alpha in best)
         lines.append(
-            f"  {token:<{width}} {encoded.l0[index, place]:3d}  "
+            f"  {cells.set_cell_size(token, width)} {encoded.l0[index, place]:3d}  "
             f"{encoded.relative_residual[index, place]:8.1%}  "
             f"{encoded.gap[index, place]:7.1e}  {terms}"
         )

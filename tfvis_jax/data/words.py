@@ -74,6 +74,11 @@ def follow_space(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return found
 
 
+def unshared(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns where n tokens start, without what the token before covers, [n]."""
+    return np.maximum(starts, np.append(starts[:1], ends[:-1]))
+
+
 def has_space(text: str) -> bool:
     """Returns whether a text contains white space."""
     return text.isspace() or any(map(str.isspace, text))
@@ -81,12 +86,17 @@ def has_space(text: str) -> bool:
 
 def composed(text: str) -> str:
     """Returns a text as it is shown: composed (NFC), on one line."""
-    return on_one_line(unicodedata.normalize("NFC", text))
+    # Both are quick for the many words that are shown as they are.
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return on_one_line(text)
 
 
 def on_one_line(text: str) -> str:
     """Returns a text with a space for white space that includes a line end."""
-    return re.sub(r"\s*[\n\r]\s*", " ", text)
+    if "\n" in text or "\r" in text:
+        return re.sub(r"\s*[\n\r]\s*", " ", text)
+    return text
 
 
 def fold(word: str) -> str:
