@@ -9,7 +9,7 @@ import scipy.sparse
 from tfvis_jax import cli, codes, pipeline, sharding
 from tfvis_jax.codes import blocks, tables
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import parallel_encoding
+from tfvis_jax.runs import lock, parallel_encoding
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def _bytes(folder):
     return {
         path.relative_to(folder): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != lock.NAME
     }
 
 
@@ -124,6 +124,11 @@ def test_folders_of_something_else_are_refused(run, other_text, tmp_path, toy_co
     with pytest.raises(InputError, match="built with other settings"):
         _write(run, toy_corpus, folder, layers=[1])
     assert _bytes(folder) == before
+    with (
+        lock.locked(folder),
+        pytest.raises(InputError, match="is writing"),
+    ):
+        _write(run, other_text, folder, layers=[1])
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="new or empty folder"):

@@ -98,7 +98,7 @@ def layout(
     chosen = np.arange(len(windows))
     n_rows = windows.num_rows(chosen)
     if words is not None:
-        one_by_one = (tables.of_windows(windows, [window]) for window in chosen)
+        one_by_one = (tables.of_windows(windows, [int(window)]) for window in chosen)
         n_rows = np.array([table.is_any_of(words).sum() for table in one_by_one])
         chosen = np.flatnonzero(n_rows)
     size = opened.config.windows_per_batch
@@ -201,7 +201,7 @@ def _block(number: int, parts: Sequence[_Part]) -> Block:
         number=number,
         tokens=tables.joined([part.tokens for part in parts]),
         codes=[
-            scipy.sparse.vstack(layer, format="csr")
+            scipy.sparse.csr_array(scipy.sparse.vstack(layer, format="csr"))
             for layer in zip(*(part.codes for part in parts), strict=True)
         ],
         gap=rows("gap"),

@@ -27,6 +27,7 @@ from tfvis_jax import files
 from tfvis_jax.codes import blocks, encoded_texts, parquet, tables
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
+from tfvis_jax.runs import lock
 
 SCHEMA = "tfvis-codes/1"
 FORMATS = ("npz", "parquet")
@@ -76,14 +77,16 @@ class CodesFolder:
                     + "\nNothing was changed. Choose another folder, or remove it."
                 )
         elif self.folder.exists() and (
-            not self.folder.is_dir() or any(self.folder.iterdir())
+            not self.folder.is_dir()
+            or any(path.name != lock.NAME for path in self.folder.iterdir())
         ):
             raise InputError(
                 f"Expected a new or empty folder for the codes, got {self.folder}."
             )
 
     def begin(self, about: dict[str, Any]) -> None:
-        """Makes the folder, which `check` has found to be free or of the same pass."""
+        """Makes the folder, or goes on with that of the same pass; see `check`."""
+        self.check(about)
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(".*.partial"):
             stale.unlink(missing_ok=True)
@@ -120,7 +123,8 @@ class CodesFolder:
                     with files.write_atomically(path) as file:
                         np.save(file, rows[place])
         with files.write_atomically(self._last_file(block.number, format)) as file:
-            np.savez_compressed(file, gap=block.gap, **_without_strings(block.tokens))
+            columns: dict[str, Any] = _without_strings(block.tokens)
+            np.savez_compressed(file, gap=block.gap, **columns)
 
     def finish(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.data import build_windows, corpus, shards, windows_index
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
@@ -55,7 +56,11 @@ def build(
         "every_document": True,
     }
     windows_index.finish(
-        folder, num_shards=num_shards, settings=settings, tokenizer=tokenizer
+        folder,
+        num_shards=num_shards,
+        settings=settings,
+        tokenizer=tokenizer,
+        notes=notes_lib.Notes(),
     )
     return windows_lib.open(folder)
 

@@ -1,5 +1,6 @@
 """Codes of another text with the dictionary of a run, written to a folder."""
 
+import contextlib
 import os
 import pathlib
 import warnings
@@ -8,12 +9,19 @@ from typing import Any
 
 import jax
 
+from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.codes import blocks, encoded_texts, parquet, stored
 from tfvis_jax.data import build_windows
 from tfvis_jax.errors import InputError
 from tfvis_jax.pipeline import progress as progress_lib
-from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
+from tfvis_jax.runs import (
+    dictionary_file,
+    lock,
+    parallel_encoding,
+    setup,
+    stored_hidden_states,
+)
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import checks
 
@@ -79,7 +87,6 @@ def write_codes(
     out = stored.CodesFolder(pathlib.Path(folder))
     about: dict[str, Any] = {
         "dictionary": whole.content_hash,
-        "model": trained.model,
         "layers": list(trained.layers),
         "l1_penalty": trained.l1_penalty,
         "tolerance": config.solver.tolerance,
@@ -90,7 +97,39 @@ def write_codes(
     first = sharding.is_first_process()
     if first:
         out.check(about)
-    stages = progress_lib.Stages(progress)
+    with lock.locked(out.folder) if first else contextlib.nullcontext():
+        return _write(
+            run,
+            config,
+            trained,
+            out,
+            about,
+            text,
+            words=words,
+            num_workers=num_workers,
+            stages=progress_lib.Stages(progress),
+            devices=None if mesh is None else mesh.local_devices,
+            notify=notify if first else _ignore,
+        )
+
+
+def _write(
+    run: directory_lib.RunDirectory,
+    config: config_lib.RunConfig,
+    trained: dictionary_file.TrainedDictionary,
+    out: stored.CodesFolder,
+    about: dict[str, Any],
+    text: Sequence[str],
+    *,
+    words: Collection[str] | None,
+    num_workers: int,
+    stages: progress_lib.Stages,
+    devices: parallel_encoding.Devices | None,
+    notify: Callable[[str], None],
+) -> dict[str, Any]:
+    """Writes the codes to a folder that is locked."""
+    first = sharding.is_first_process()
+    format, with_rows = about["format"], about["with_rows"]
     with stages.stage("model"):
         opened = setup.open_model(run, config)
     with (
@@ -105,7 +144,7 @@ def write_codes(
             tokenizer=opened.tokenizer,
             num_workers=num_workers,
             progress=show,
-            notify=notify if first else _ignore,
+            notify=notify,
             every_document=True,
         )
     with stages.stage("codes") as show:
@@ -129,7 +168,7 @@ def write_codes(
             todo=ours,
             words=words,
             with_rows=with_rows,
-            devices=None if mesh is None else mesh.local_devices,
+            devices=devices,
             # An estimate: the other processes are about as far as this one.
             progress=lambda done: show(
                 min(n_before + done * jax.process_count(), total), total
@@ -140,8 +179,16 @@ def write_codes(
         show(total, total)
     if not first:
         return {}
-    about["text"] = stored_hidden_states.windows_hash(windows)
-    return out.finish(windows, about, division=division, n_factors=len(trained.factors))
+    inputs = {
+        "model": trained.model,
+        "text": stored_hidden_states.windows_hash(windows),
+    }
+    return out.finish(
+        windows,
+        about | inputs,
+        division=division,
+        n_factors=len(trained.factors),
+    )
 
 
 def _ignore(notice: str) -> None:

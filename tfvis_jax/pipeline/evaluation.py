@@ -101,7 +101,7 @@ def _earlier(
     path: pathlib.Path, trained: dictionary_file.TrainedDictionary
 ) -> dict[str, Any]:
     """Returns what the file says of the same dictionary; nothing if it is of others."""
-    found = files.read_json(path) if path.is_file() else None
+    found: Any = files.read_json(path) if path.is_file() else None
     is_ours = (
         isinstance(found, dict)
         and found.get("schema") == _SCHEMA
