@@ -141,7 +141,7 @@ def test_layers_words_and_form_can_be_chosen(run, encoded):
             encoded.codes[layer].toarray()[kept],
             atol=1e-5,
         )
-    none = codes.encode_texts(*run, TEXTS, words=["absent"])
+    none = codes.encode_texts(*run, iter(TEXTS), words=["absent"])
     assert len(none.tokens) == 0 and none.codes[1].shape == (0, 24)
     assert none.gap[1].shape == (0,)
 

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,9 @@ class EncodedTexts:
 def encode_texts(
     opened: setup.Setup,
     trained: dictionary_file.TrainedDictionary,
-    texts: Sequence[str] | None = None,
+    texts: Iterable[str] | None = None,
     *,
-    files: Sequence[str] | None = None,
+    files: Sequence[str | os.PathLike[str]] | None = None,
     layers: Sequence[int] | None = None,
     words: Collection[str] | None = None,
     output: str = "sparse",
@@ -128,6 +129,9 @@ def encode_texts(
         text or no such layer, or hidden states are not finite.
     """
     check_words(words)
+    if isinstance(texts, str) or isinstance(files, str):
+        raise InputError("Expected a list of texts or of files, got one string.")
+    texts = None if texts is None else list(texts)
     if output not in OUTPUTS:
         raise InputError(f"Expected `output` to be one of {OUTPUTS}, got {output!r}.")
     trained = trained.of_layers(layers)
@@ -214,15 +218,13 @@ def check_words(words: Collection[str] | None) -> None:
 def _windows(
     opened: setup.Setup,
     texts: Sequence[str] | None,
-    paths: Sequence[str] | None,
+    paths: Sequence[str | os.PathLike[str]] | None,
     *,
     notify: Callable[[str], None],
 ) -> Iterator[windows_lib.Windows]:
     """Yields the windows of texts or files, which are removed afterwards."""
     if (texts is None) == (paths is None):
         raise InputError("Expected either `texts` or `files`, got both or neither.")
-    if isinstance(texts, str) or isinstance(paths, str):
-        raise InputError("Expected a list of texts or of files, got one string.")
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
         corpus = opened.config.corpus

@@ -137,7 +137,7 @@ def build(
     for sentence in notes.sentences():
         notify(sentence)
     if not num_tokens:
-        raise InputError(corpus.no_text(inputs))
+        raise InputError(" ".join([corpus.no_text(inputs), *notes.sentences()]))
     index = windows_index.finish(
         folder,
         num_shards=num_shards,

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from tfvis_jax import codes, files, saliency
@@ -46,7 +46,7 @@ class Run(findings.Findings):
         return sentence.encode_sentence(self.opened, self.trained, text)
 
     def encode_texts(
-        self, texts: Sequence[str] | None = None, **settings: Any
+        self, texts: Iterable[str] | None = None, **settings: Any
     ) -> codes.EncodedTexts:
         """Encodes texts of any length and number: codes as sparse arrays.
 
