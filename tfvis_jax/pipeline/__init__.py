@@ -14,6 +14,7 @@ Each takes the run's directory, holds its lock while it writes, and resumes wher
 earlier call stopped. They are silent unless given a `Progress`, such as that of `bars`.
 """
 
+from tfvis_jax.pipeline.codes import write_codes
 from tfvis_jax.pipeline.descriptions import write_descriptions
 from tfvis_jax.pipeline.evaluation import evaluate
 from tfvis_jax.pipeline.examples import collect_examples
@@ -52,5 +53,6 @@ __all__ = [
     "store_hidden_states",
     "summary",
     "train",
+    "write_codes",
     "write_descriptions",
 ]
