@@ -48,7 +48,10 @@ class Setup:
             self.config.corpus,
             paths=tuple(os.fspath(path) for path in paths),
             max_document_tokens=None,
+            max_unknown=None,
             max_tokens=None,
+            # Said, but no reason to refuse: nothing is learned from it.
+            allow_unknown_tokens=True,
         )
 
 
