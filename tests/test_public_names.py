@@ -52,6 +52,7 @@ PACKAGES = (
     "levels",
     "notebook",
     "pipeline",
+    "probing",
     "saliency",
     "sparse_coding",
 )
