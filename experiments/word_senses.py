@@ -23,7 +23,9 @@ from tfvis_jax.description import tagging
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import (
     representations,
+    word_probes,
     word_senses,
+    word_senses_plot,
     word_senses_report,
     word_sets,
 )
@@ -113,7 +115,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Random seed.", flag_values=FLAGS)
 def main() -> None:
     """Reads the labels, probes every word, writes tables."""
     run = load_run(_RUN.value)
-    config = word_senses.StudyConfig(
+    config = word_probes.StudyConfig(
         layers=script.numbers("layers", _LAYERS.value, int) or None,
         n_resamples=_RESAMPLES.value,
         seed=_SEED.value,
@@ -123,10 +125,7 @@ def main() -> None:
         run.opened, run.trained, seed=_SEED.value, sae_kind=_SAE.value
     )
     header = environment.describe("experiments.word_senses")
-    header["source"] = (
-        f"{run.trained.model.rstrip('/').split('/')[-1]}, "
-        f"{len(run.trained.factors):,} factors, L0 {probed.l0:.1f}"
-    )
+    header["source"] = probed.source
     header["config"] = dataclasses.asdict(config)
     out = pathlib.Path(_OUT.value)
     studies = []
@@ -144,7 +143,7 @@ def main() -> None:
         out,
         document,
         text,
-        draw=lambda document, path: word_senses_report.draw(studies, document, path),
+        draw=lambda document, path: word_senses_plot.draw(studies, document, path),
     )
 
 

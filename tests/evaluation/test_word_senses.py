@@ -12,6 +12,7 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import (
     labelled_rows,
     representations,
+    word_probes,
     word_senses,
     word_sets,
 )
@@ -106,7 +107,7 @@ def test_representations_are_what_they_are_called(run, probed, labelled):
 
 def test_a_word_is_probed_at_every_layer(run, probed, labelled):
     word = word_sets.part_of_speech(labelled, "left", ("verb",), positive="verb")
-    config = word_senses.StudyConfig(layers=(0, 2), ks=(1, 2), n_resamples=20)
+    config = word_probes.StudyConfig(layers=(0, 2), ks=(1, 2), n_resamples=20)
     study = word_senses.study_word(run.opened, run.trained, probed, word, config)
     assert sum(study.support.values()) == len(word.labelled.spans)
     # The words around it tell.
@@ -134,7 +135,7 @@ def test_a_word_is_probed_at_every_layer(run, probed, labelled):
             run.trained,
             probed,
             word,
-            word_senses.StudyConfig(layers=(7,)),
+            word_probes.StudyConfig(layers=(7,)),
         )
 
 

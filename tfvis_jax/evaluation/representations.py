@@ -1,6 +1,7 @@
 """What of a layer can be probed: codes, their controls, and the hidden state itself."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,13 +35,13 @@ class Probed:
       factors: [n_factors, d_model], those of the run.
       random_directions: [n_factors, d_model], unit rows.
       codes: for each name the function from scaled rows [rows, d_model] to codes.
-      l0: mean number of active factors of the run, on its training text.
+      source: model, number of factors and L0 of the run, in words.
     """
 
     factors: np.ndarray
     random_directions: np.ndarray
     codes: dict[str, Codes]
-    l0: float
+    source: str
 
     def represent(self, x: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         """Computes representations of hidden states.
@@ -131,6 +132,7 @@ def open_probed(
         codes[SAE] = _sae_codes(
             rows[:sae_rows], kind=sae_kind, n_factors=n_factors, l0=l0, seed=seed
         )
+    name = "/".join(pathlib.PurePath(trained.model).parts[-2:])
     return Probed(
         factors=trained.factors,
         random_directions=np.asarray(
@@ -139,7 +141,7 @@ def open_probed(
             )
         ),
         codes=codes,
-        l0=l0,
+        source=f"{name}, {n_factors:,} factors, L0 {l0:.1f}",
     )
 
 

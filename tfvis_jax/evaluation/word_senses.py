@@ -11,88 +11,24 @@ a factor. The second question is the harder and fairer one.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tfvis_jax import probing
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import labelled_rows, representations, word_sets
-from tfvis_jax.probing import cross_validation, probes
+from tfvis_jax.evaluation import (
+    labelled_rows,
+    representations,
+    word_probes,
+    word_sets,
+)
 from tfvis_jax.runs import dictionary_file, setup
 
-# Where each fold chooses its layer by its training rows.
-CHOSEN = "chosen"
-TAGGER, MAJORITY = "tagger", "majority"
-ONE, ALL = "one", "all"
-_ONE_FEATURE = (
-    representations.FACTORS,
-    representations.PROJECTIONS,
-    representations.RANDOM,
-    representations.SAMPLES,
-    representations.HIDDEN,
-)
-_APART = (
-    representations.FACTORS,
-    representations.HIDDEN,
-    representations.RECONSTRUCTION,
-    representations.RESIDUAL,
-)
 # Occurrences that are listed where probe and label differ.
 _SHOWN = 20
 _SHOWN_CHARACTERS = 60
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StudyConfig:
-    """How words are probed.
-
-    Attributes:
-      layers: layers of the run; None for all.
-      ks: numbers of features of sparse probes.
-      n_resamples: resamples of the intervals.
-      seed: of folds and resamples.
-    """
-
-    layers: tuple[int, ...] | None = None
-    ks: tuple[int, ...] = probes.KS
-    n_resamples: int = 1000
-    seed: int = 0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Figure:
-    """Scores of one probe on one representation.
-
-    Attributes:
-      word: the word.
-      question: "occurrences" or "all tokens".
-      representation: a name of `representations`, or "tagger" or "majority".
-      features: number of features: "one" with a threshold, 1, 2, 5, 16, or "all".
-      layer: number of the layer, "chosen" by training rows, or None without one.
-      scores: with intervals.
-      chosen: what each fold has selected.
-    """
-
-    word: str
-    question: str
-    representation: str
-    features: int | str
-    layer: int | str | None
-    scores: probing.Scores
-    chosen: tuple[dict[str, Any], ...]
-
-
-class Figures(list[Figure]):
-    """All figures of a study."""
-
-    def find(self, **wanted: Any) -> Figure | None:
-        """Returns the first figure with these attributes; None if there is none."""
-        for figure in self:
-            if all(getattr(figure, name) == value for name, value in wanted.items()):
-                return figure
-        return None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,7 +61,7 @@ class WordStudy:
     fvu: dict[int, float]
     fvu_of_text: dict[int, float]
     alignment: str
-    figures: Figures
+    figures: word_probes.Figures
     activations: dict[int, dict[str, list[float]]]
     disagreements: list[dict[str, Any]]
 
@@ -135,7 +71,7 @@ def study_word(
     trained: dictionary_file.TrainedDictionary,
     probed: representations.Probed,
     word: word_sets.Word,
-    config: StudyConfig,
+    config: word_probes.StudyConfig,
     *,
     progress: Callable[[str], None] = lambda what: None,
 ) -> WordStudy:
@@ -166,7 +102,7 @@ def study_word(
         labelled.span_documents[aligned.aligned],
         seed=config.seed,
     )
-    asked = _Asked(word.name, "occurrences", task, config)
+    asked = word_probes.Question(word.name, "occurrences", task, config)
     asked.add_baselines(
         len(rows), None if word.tagged is None else word.tagged[aligned.aligned]
     )
@@ -174,7 +110,9 @@ def study_word(
     for layer in layers:
         progress(f"{word.name}: occurrences, layer {layer}")
         x = hidden[trained.layers.index(layer), rows]
-        names = tuple(dict.fromkeys((*_ONE_FEATURE, *_APART, *probed.codes)))
+        names = tuple(
+            dict.fromkeys((*word_probes.ONE_FEATURE, *word_probes.APART, *probed.codes))
+        )
         found = probed.represent(x, names)
         residual = found[representations.RESIDUAL]
         fvu[layer] = float(
@@ -211,129 +149,34 @@ def study_word(
         disagreements=_disagreements(
             labelled.select(aligned.aligned),
             task,
-            asked.predictions[representations.HIDDEN, ALL],
+            asked.predictions[representations.HIDDEN, word_probes.ALL],
         ),
     )
-
-
-class _Asked:
-    """One question, its predictions so far, and what becomes of them."""
-
-    def __init__(
-        self, word: str, question: str, task: probing.Task, config: StudyConfig
-    ) -> None:
-        self.word, self.question, self.task, self.config = word, question, task, config
-        # By (representation, features); then by layer.
-        self._found: dict[
-            tuple[str, int | str], dict[int | str | None, probing.Predictions]
-        ] = {}
-
-    @property
-    def predictions(self) -> Mapping[tuple[str, int | str], probing.Predictions]:
-        """Predictions with the layer chosen by training rows."""
-        return {
-            key: cross_validation.choose(found, self.task)
-            for key, found in self._found.items()
-            if None not in found
-        }
-
-    def add_baselines(self, n_rows: int, tagged: np.ndarray | None) -> None:
-        x = np.zeros((n_rows, 1), np.float32)
-        self._add(MAJORITY, ALL, None, self._validated(x, probing.Majority()))
-        if tagged is not None:
-            self._add(TAGGER, ALL, None, probing.from_labels(tagged, self.task))
-
-    def probe_occurrences(
-        self, layer: int, found: Mapping[str, Any], positive: str | None
-    ) -> None:
-        for name, x in found.items():
-            if name in _APART or name == representations.SAE:
-                self._add(name, ALL, layer, self._validated(x, probing.FullProbe()))
-            if name in (representations.RECONSTRUCTION, representations.RESIDUAL):
-                continue
-            paths = probing.cross_validate_path(x, self.task, ks=self.config.ks)
-            for k, predictions in paths.items():
-                self._add(name, k, layer, predictions)
-            if positive is not None and len(self.task.classes) == 2:
-                best = probing.SingleFeature(self.task.index(positive), "f1")
-                self._add(name, ONE, layer, self._validated(x, best))
-
-    def probe_all_tokens(
-        self, layer: int, found: Mapping[str, Any], positive: str
-    ) -> None:
-        for name, x in found.items():
-            best = probing.SingleFeature(self.task.index(positive))
-            self._add(name, ONE, layer, self._validated(x, best))
-            if name == representations.HIDDEN:
-                self._add(name, ALL, layer, self._validated(x, probing.FullProbe()))
-
-    def best_feature(self, name: str, layer: int) -> int:
-        """Returns the feature that the first fold chose."""
-        return self._found[name, ONE][layer].chosen[0]["feature"]
-
-    def figures(self) -> Figures:
-        """Scores all predictions, and those with the layer chosen by training rows."""
-        figures = Figures()
-        for (name, features), by_layer in self._found.items():
-            candidates = dict(by_layer)
-            if None not in by_layer:
-                candidates[CHOSEN] = cross_validation.choose(by_layer, self.task)
-            for layer, predictions in candidates.items():
-                scores = probing.score(
-                    predictions,
-                    self.task,
-                    n_resamples=self.config.n_resamples,
-                    seed=self.config.seed,
-                )
-                figures.append(
-                    Figure(
-                        self.word,
-                        self.question,
-                        name,
-                        features,
-                        layer,
-                        scores,
-                        predictions.chosen,
-                    )
-                )
-        return figures
-
-    def _validated(self, x: Any, probe: cross_validation.Probe) -> probing.Predictions:
-        return probing.cross_validate(x, self.task, probe)
-
-    def _add(
-        self,
-        name: str,
-        features: int | str,
-        layer: int | None,
-        predictions: probing.Predictions,
-    ) -> None:
-        self._found.setdefault((name, features), {})[layer] = predictions
 
 
 def _all_tokens(
     trained: dictionary_file.TrainedDictionary,
     probed: representations.Probed,
     word: word_sets.Word,
-    config: StudyConfig,
+    config: word_probes.StudyConfig,
     hidden: np.ndarray,
     *,
     rows: np.ndarray,
     is_positive: np.ndarray,
     documents: np.ndarray,
     progress: Callable[[str], None],
-) -> tuple[Figures, dict[int, dict[str, list[float]]], dict[int, float]]:
+) -> tuple[word_probes.Figures, dict[int, dict[str, list[float]]], dict[int, float]]:
     positive = f"{word.name} as {word.positive}"
     labels = np.full(hidden.shape[1], "other token", f"<U{max(len(positive), 11)}")
     labels[rows[is_positive]] = positive
     task = probing.make_task(labels, documents, seed=config.seed)
-    asked = _Asked(word.name, "all tokens", task, config)
+    asked = word_probes.Question(word.name, "all tokens", task, config)
     activations, fvu = {}, {}
     for layer in _layers(trained, config):
         progress(f"{word.name}: all tokens, layer {layer}")
         x = hidden[trained.layers.index(layer)]
-        names = tuple(dict.fromkeys((*_ONE_FEATURE, *probed.codes)))
-        found = probed.represent(x, (*names, representations.RESIDUAL))
+        names = (*word_probes.names(probed, apart=False), representations.RESIDUAL)
+        found = probed.represent(x, names)
         fvu[layer] = _unexplained(x, found.pop(representations.RESIDUAL))
         asked.probe_all_tokens(layer, found, positive)
         best = asked.best_feature(representations.FACTORS, layer)
@@ -354,7 +197,7 @@ def _unexplained(x: np.ndarray, residual: np.ndarray) -> float:
 
 
 def _layers(
-    trained: dictionary_file.TrainedDictionary, config: StudyConfig
+    trained: dictionary_file.TrainedDictionary, config: word_probes.StudyConfig
 ) -> tuple[int, ...]:
     layers = trained.layers if config.layers is None else config.layers
     unknown = [layer for layer in layers if layer not in trained.layers]

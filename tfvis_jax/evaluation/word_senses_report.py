@@ -1,25 +1,23 @@
-"""The study of word senses as JSON, as Markdown tables and as a plot."""
+"""The study of word senses as JSON, and as Markdown tables."""
 
-import pathlib
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from tfvis_jax.evaluation import representations, word_senses
+from tfvis_jax.evaluation import representations, word_probes, word_senses
 from tfvis_jax.probing import scores
-from tfvis_jax.reporting import plot_style, tables
+from tfvis_jax.reporting import tables
 
 # Names in tables; a hidden state's single feature is one of its dimensions.
 _ONE_DIMENSION = "raw dimension"
-_COLOURS = {
-    representations.FACTORS: plot_style.BLUE,
-    representations.SAE: plot_style.ORANGE,
-    representations.PROJECTIONS: plot_style.SKY,
-    representations.RANDOM: plot_style.GREY,
-    representations.SAMPLES: plot_style.GREEN,
-    representations.HIDDEN: plot_style.VERMILION,
-}
-_NOTE_WIDTH = 110
+# In the order of the tables.
+SHOWN = (
+    representations.FACTORS,
+    representations.SAE,
+    representations.PROJECTIONS,
+    representations.RANDOM,
+    representations.SAMPLES,
+    representations.HIDDEN,
+)
 _DIGITS = 4
 
 
@@ -43,15 +41,12 @@ def to_json(studies: Sequence[word_senses.WordStudy]) -> list[dict[str, Any]]:
     ]
 
 
-def table(
-    studies: Sequence[word_senses.WordStudy], document: dict[str, Any], *, k: int = 5
-) -> str:
+def table(studies: Sequence[word_senses.WordStudy], document: dict[str, Any]) -> str:
     """Returns the tables of a study.
 
     Args:
       studies: what `word_senses.study_word` found.
       document: begins with `environment.describe`, and names the "source".
-      k: number of features that the text compares at.
     """
     parts = [f"{document['source']}. {tables.where(document)}"]
     parts += [
@@ -60,81 +55,33 @@ def table(
     ]
     for study in studies:
         if study.activations:
-            parts += [_one_feature(study), _by_layer(study)]
+            parts += [_one_feature(study), _layers(study)]
     for study in studies[: 1 if len(studies) > 8 else len(studies)]:
         parts += [_sizes(study), _apart(study)]
     if len(studies) > 1:
-        parts += [_over_words(studies, k=k)]
+        parts += [_over_words(studies)]
     return "\n\n".join(parts)
 
 
-def draw(
-    studies: Sequence[word_senses.WordStudy],
-    document: dict[str, Any],
-    path: pathlib.Path,
-) -> None:
-    """Draws average precision by layer, and the best factor's activations by class.
+def by_layer(study: word_senses.WordStudy, name: str) -> list[scores.Estimate]:
+    """Returns the average precision of one feature over all tokens at every layer.
 
     Args:
-      studies: of which the first with a positive class is drawn.
-      document: begins with `environment.describe`, and names the "source".
-      path: PNG to write.
+      study: of a word with a class that is looked for.
+      name: the representation; an empty list if it was not probed.
     """
-    study = next((study for study in studies if study.activations), None)
-    if study is None:
-        return
-    figure, axes = plot_style.subplots(1, 2, figsize=(9, 3.8))
-    layers = sorted(study.activations)
-    for name, colour in _COLOURS.items():
-        found = [_all_tokens(study, name, word_senses.ONE, layer) for layer in layers]
-        if any(estimate is None for estimate in found):
-            continue
-        known = [estimate for estimate in found if estimate is not None]
-        axes[0, 0].plot(
-            layers, [e.value for e in known], "o-", color=colour, label=_name(name)
-        )
-        axes[0, 0].fill_between(
-            layers,
-            [e.low for e in known],
-            [e.high for e in known],
-            color=colour,
-            alpha=0.12,
-            linewidth=0,
-        )
-    axes[0, 0].set_xticks(layers)
-    axes[0, 0].set_xlabel("layer")
-    axes[0, 0].set_ylabel("average precision")
-    axes[0, 0].set_title(f"One feature for “{study.word}”, all tokens")
-    figure.legend(loc="outside right upper")
-    best = max(
-        layers,
-        key=lambda layer: _value(
-            _all_tokens(study, representations.FACTORS, word_senses.ONE, layer)
-        ),
-    )
-    classes = study.activations[best]
-    axes[0, 1].hist(
-        list(classes.values()),
-        bins=30,
-        density=True,
-        histtype="stepfilled",
-        alpha=0.6,
-        color=[plot_style.BLUE, plot_style.ORANGE, plot_style.GREY],
-        label=list(classes),
-    )
-    axes[0, 1].legend()
-    axes[0, 1].set_xlabel("activation α")
-    axes[0, 1].set_title(f"The factor at layer {best}; other tokens where it fires")
-    note = f"{document['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
-    plot_style.save(figure, path)
+    found = [
+        _all_tokens(study, name, word_probes.ONE, layer)
+        for layer in sorted(study.activations)
+    ]
+    return [estimate for estimate in found if estimate is not None]
 
 
 def _one_feature(study: word_senses.WordStudy) -> str:
     lines = []
-    factors = _all_tokens(study, representations.FACTORS, word_senses.ONE)
-    for name in (*_COLOURS, word_senses.TAGGER, word_senses.MAJORITY):
-        features = word_senses.ALL if name not in _COLOURS else word_senses.ONE
+    factors = _all_tokens(study, representations.FACTORS, word_probes.ONE)
+    for name in (*SHOWN, word_probes.TAGGER, word_probes.MAJORITY):
+        features = word_probes.ALL if name not in SHOWN else word_probes.ONE
         everywhere = _all_tokens(study, name, features)
         among = _among(study, name, features)
         if among is None:
@@ -142,23 +89,23 @@ def _one_feature(study: word_senses.WordStudy) -> str:
         behind = None
         if everywhere and factors and name != representations.FACTORS:
             behind = scores.difference(factors, everywhere)
-        lines.append((_name(name), _cell(everywhere), _cell(behind), _cell(among)))
-    whole = _all_tokens(study, representations.HIDDEN, word_senses.ALL)
-    among = _among(study, representations.HIDDEN, word_senses.ALL)
+        lines.append((shown_name(name), _cell(everywhere), _cell(behind), _cell(among)))
+    whole = _all_tokens(study, representations.HIDDEN, word_probes.ALL)
+    among = _among(study, representations.HIDDEN, word_probes.ALL)
     lines.append(("hidden state, probe", _cell(whole), "–", _cell(among)))
     heads = ("one feature", "average precision, all tokens", "factor − this")
     heads += ("F1, occurrences",)
     return f"{_caption(study)}\n\n{tables.markdown(heads, lines)}"
 
 
-def _by_layer(study: word_senses.WordStudy) -> str:
-    layers = sorted(study.activations)
-    lines = []
-    for name in _COLOURS:
-        found = [_all_tokens(study, name, word_senses.ONE, layer) for layer in layers]
-        if None not in found:
-            lines.append((_name(name), *(f"{_value(e):.3f}" for e in found)))
-    heads = ("average precision, all tokens", *(f"layer {n}" for n in layers))
+def _layers(study: word_senses.WordStudy) -> str:
+    lines = [
+        (shown_name(name), *(f"{estimate.value:.3f}" for estimate in found))
+        for name in SHOWN
+        if (found := by_layer(study, name))
+    ]
+    heads = ("average precision, all tokens",)
+    heads += tuple(f"layer {layer}" for layer in sorted(study.activations))
     return tables.markdown(heads, lines)
 
 
@@ -166,12 +113,12 @@ def _sizes(study: word_senses.WordStudy) -> str:
     """Accuracy of probes by the number of features."""
     sizes = sorted({f.features for f in study.figures if isinstance(f.features, int)})
     lines = []
-    for name in _COLOURS:
-        found = [_accuracy(study, name, k) for k in (*sizes, word_senses.ALL)]
+    for name in SHOWN:
+        found = [_accuracy(study, name, k) for k in (*sizes, word_probes.ALL)]
         if found[0] is not None:
             lines.append((name, *map(_cell, found)))
-    for name in (word_senses.TAGGER, word_senses.MAJORITY):
-        if (baseline := _accuracy(study, name, word_senses.ALL)) is not None:
+    for name in (word_probes.TAGGER, word_probes.MAJORITY):
+        if (baseline := _accuracy(study, name, word_probes.ALL)) is not None:
             lines.append((name, *("–" for _ in sizes), _cell(baseline)))
     heads = ("accuracy, features", *map(str, sizes), "all")
     return f"{_caption(study)}\n\n{tables.markdown(heads, lines)}"
@@ -185,10 +132,10 @@ def _apart(study: word_senses.WordStudy) -> str:
         representations.FACTORS,
         representations.RESIDUAL,
     )
-    majority = _accuracy(study, word_senses.MAJORITY, word_senses.ALL)
+    majority = _accuracy(study, word_probes.MAJORITY, word_probes.ALL)
     lines = []
     for layer, fvu in study.fvu.items():
-        found = [_accuracy(study, name, word_senses.ALL, layer) for name in names]
+        found = [_accuracy(study, name, word_probes.ALL, layer) for name in names]
         whole = _value(found[0]) - _value(majority)
         share = (_value(found[3]) - _value(majority)) / whole if whole > 0 else None
         lines.append(
@@ -200,16 +147,8 @@ def _apart(study: word_senses.WordStudy) -> str:
                 tables.or_dash(share, ".2f"),
             )
         )
-    heads = (
-        "layer",
-        "FVU, text",
-        "FVU, word",
-        "x",
-        "reconstruction",
-        "codes",
-        "residual",
-    )
-    heads += ("residual's share of the way",)
+    heads = ("layer", "FVU, text", "FVU, word", "x", "reconstruction", "codes")
+    heads += ("residual", "residual's share of the way")
     caption = (
         f"“{study.word}” ({study.source}): accuracy of a probe of all features; "
         f"majority {_cell(majority)}. The last column is the way from there to x. FVU "
@@ -219,14 +158,14 @@ def _apart(study: word_senses.WordStudy) -> str:
     return f"{caption}\n\n{tables.markdown(heads, lines)}"
 
 
-def _over_words(studies: Sequence[word_senses.WordStudy], *, k: int) -> str:
+def _over_words(studies: Sequence[word_senses.WordStudy]) -> str:
     sizes = sorted(
         {f.features for s in studies for f in s.figures if isinstance(f.features, int)}
     )
     lines, notes = [], []
-    for name in _COLOURS:
+    for name in SHOWN:
         cells = []
-        for features in (*sizes, word_senses.ALL):
+        for features in (*sizes, word_probes.ALL):
             found = [_accuracy(study, name, features) for study in studies]
             known = [estimate for estimate in found if estimate is not None]
             whole = len(known) == len(studies)
@@ -268,8 +207,9 @@ def _all_tokens(
     study: word_senses.WordStudy,
     name: str,
     features: int | str,
-    layer: int | str = word_senses.CHOSEN,
+    layer: int | str = word_probes.CHOSEN,
 ) -> scores.Estimate | None:
+    """Returns the average precision of the class that is looked for, if measured."""
     figure = study.figures.find(
         question="all tokens", representation=name, features=features, layer=layer
     )
@@ -286,7 +226,7 @@ def _among(
 ) -> scores.Estimate | None:
     """Returns F1 of the class that is looked for, among occurrences."""
     positive = next(iter(next(iter(study.activations.values()))))
-    for layer in (word_senses.CHOSEN, None):
+    for layer in (word_probes.CHOSEN, None):
         figure = study.figures.find(
             question="occurrences", representation=name, features=features, layer=layer
         )
@@ -299,9 +239,9 @@ def _accuracy(
     study: word_senses.WordStudy,
     name: str,
     features: int | str,
-    layer: int | str | None = word_senses.CHOSEN,
+    layer: int | str | None = word_probes.CHOSEN,
 ) -> scores.Estimate | None:
-    if name in (word_senses.TAGGER, word_senses.MAJORITY):
+    if name in (word_probes.TAGGER, word_probes.MAJORITY):
         layer = None
     figure = study.figures.find(
         question="occurrences", representation=name, features=features, layer=layer
@@ -309,7 +249,7 @@ def _accuracy(
     return figure and figure.scores.accuracy
 
 
-def _figure(figure: word_senses.Figure) -> dict[str, Any]:
+def _figure(figure: word_probes.Figure) -> dict[str, Any]:
     return {
         "question": figure.question,
         "representation": figure.representation,
@@ -339,7 +279,8 @@ def _numbers(estimate: scores.Estimate) -> list[float]:
     ]
 
 
-def _name(name: str) -> str:
+def shown_name(name: str) -> str:
+    """Returns what a representation is called where one feature of it is meant."""
     return _ONE_DIMENSION if name == representations.HIDDEN else name
 
 
