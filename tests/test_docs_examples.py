@@ -46,6 +46,22 @@ def test_pages_on_the_demo(folder, toy_run, page):
     _run_blocks(_ROOT / page, replace=_OF_THE_TOY_RUN)
 
 
+def test_probing(folder, toy_run):
+    (folder / "runs").mkdir()
+    (folder / "runs" / "demo").symlink_to(toy_run)
+    sentences = {"verb": "the bank left the house", "adjective": "a left hand"}
+    records = [
+        {"text": text, "span": [at, at + 4], "label": label, "document": str(number)}
+        for number in range(10)
+        for label, text in sentences.items()
+        for at in [text.index("left")]
+    ]
+    (folder / "labels.jsonl").write_text("\n".join(map(json.dumps, records)))
+    names = _run_blocks(_ROOT / "docs" / "probing.md")
+    # The two sentences differ, so the hidden states do.
+    assert names["accuracy"]["hidden state", 5].value == 1
+
+
 def test_run_in_python(folder, toy_bert_folder, toy_corpus):
     (folder / "models").mkdir()
     (folder / "models" / "bert").symlink_to(toy_bert_folder)
@@ -71,6 +87,7 @@ def test_every_page_with_python_is_run():
         "codes-of-any-text",
         "examples",
         "index",
+        "probing",
         "run-in-python",
         "scikit-learn",
         "solver-library",

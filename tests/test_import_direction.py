@@ -12,6 +12,7 @@ ORDER = (
     "pipeline",
     "notebook",
     "viewer interop comparison evaluation",
+    "probing",
     "description",
     "levels",
     "saliency",

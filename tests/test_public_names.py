@@ -53,6 +53,7 @@ PACKAGES = (
     "levels",
     "notebook",
     "pipeline",
+    "probing",
     "saliency",
     "sparse_coding",
 )
