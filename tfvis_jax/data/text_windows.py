@@ -72,8 +72,8 @@ def build(
         tokenizer=tokenizer,
         notes=notes_lib.Notes(),
     )
-    for warning in unknown_tokens.check(index["unknown_tokens"], allow=True):
-        notify(warning)
+    if unknown := unknown_tokens.warning(index["unknown_tokens"]):
+        notify(f"{unknown}.")
     files.write_json(folder / "index.json", index)
     return windows_lib.open(folder)
 

@@ -50,8 +50,6 @@ class Setup:
             max_document_tokens=None,
             max_unknown=None,
             max_tokens=None,
-            # Said, but no reason to refuse: nothing is learned from it.
-            allow_unknown_tokens=True,
         )
 
 
