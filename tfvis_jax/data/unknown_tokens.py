@@ -57,7 +57,7 @@ def summary(
 
 
 def warning(found: Mapping[str, Any]) -> str:
-    """Returns that the text is unfit for the vocabulary, as a sentence; "" if it is fit.
+    """Returns that a text is unfit for the vocabulary, as a sentence; "" if it is fit.
 
     Args:
       found: what `summary` returned.
