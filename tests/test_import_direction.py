@@ -18,6 +18,7 @@ ORDER = (
     "examples",
     "planning",
     "training",
+    "codes",
     "runs",
     "data",
     "models",

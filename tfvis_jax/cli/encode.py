@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> None:
     for layer in layers:
         print("\n".join(_table(encoded, layer, top=_TOP.value)))
     terminal.console().print(rich.text.Text(str(encoded.solve)))
+    if encoded.notice:
+        terminal.console().print(rich.text.Text(terminal.printable(encoded.notice)))
 
 
 def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:
@@ -90,6 +92,7 @@ def _as_json(
 
     return {
         "text": encoded.text,
+        "unknown": list(encoded.unknown),
         "layers": [
             {
                 "layer": layer,
