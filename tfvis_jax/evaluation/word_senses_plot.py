@@ -78,7 +78,7 @@ def draw(
     )
     axes[0, 1].legend()
     axes[0, 1].set_xlabel("activation α")
-    axes[0, 1].set_title(f"The factor at layer {best}; other tokens where it fires")
+    axes[0, 1].set_title(f"Its factor at layer {best}")
     note = f"{document['source']}; {tables.where(document)}"
     plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
     plot_style.save(figure, path)
