@@ -68,6 +68,9 @@ def test_run_in_python(folder, toy_bert_folder, toy_corpus):
     (folder / "corpus").symlink_to(toy_corpus.parent)
     names = _run_blocks(_ROOT / "docs" / "how-to" / "run-in-python.md")
     assert (names["site"] / "index.html").is_file()
+    # The next page goes on with this run.
+    names = _run_blocks(_ROOT / "docs" / "how-to" / "codes-of-any-text.md")
+    assert names["encoded"].layers == (2,)
 
 
 @pytest.mark.parametrize("page", ["solver-library", "scikit-learn"])
@@ -81,6 +84,7 @@ def test_every_page_with_python_is_run():
     pages = {path.stem for path in (_ROOT / "docs").rglob("*.md") if _has_python(path)}
     notebooks = {path.stem for path in (_ROOT / "docs").rglob("*.ipynb")}
     assert pages - notebooks == {
+        "codes-of-any-text",
         "examples",
         "index",
         "probing",

@@ -19,6 +19,7 @@ ORDER = (
     "examples",
     "planning",
     "training",
+    "codes",
     "runs",
     "data",
     "models",

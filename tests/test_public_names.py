@@ -45,6 +45,7 @@ PUBLIC = {
     "train",
 }
 PACKAGES = (
+    "codes",
     "description",
     "estimators",
     "examples",

@@ -49,6 +49,21 @@ class CorpusConfig:
     replace_undecodable: bool = setting(
         False, "Replace bytes that cannot be decoded by U+FFFD instead of stopping."
     )
+    text_field: str = setting(
+        "text", "Field of JSON objects, and of a dataset's records, that is the text."
+    )
+    max_unknown: float | None = setting(
+        None,
+        "Leave out documents of which more than this share of the tokens are unknown "
+        "to the model's vocabulary, such as 0.2.",
+        unset="none is left out",
+        at_least=0,
+        below=1,
+    )
+    allow_unknown_tokens: bool = setting(
+        False,
+        "Use text of which most tokens are unknown to the model's vocabulary.",
+    )
     window_length: int = setting(
         64, "Tokens in a window, special tokens included.", at_least=3
     )
@@ -56,7 +71,22 @@ class CorpusConfig:
         True, "Put [CLS] before and [SEP] after every window, as BERT was trained."
     )
     held_out_fraction: float = setting(
-        0.05, "Fraction of the documents that is never trained on.", above=0, below=1
+        0.05,
+        "Fraction of the documents that is never trained on, but at least 20 of them. "
+        "With fewer than 100 documents, the fraction of each long document.",
+        above=0,
+        below=1,
+    )
+    fold_near_copies: bool = setting(
+        True,
+        "Use only the first of documents with nearly the same text. Of exact copies, "
+        "only the first is always used.",
+    )
+    max_document_tokens: int | None = setting(
+        None,
+        "Use only the beginning of each document, about this many tokens.",
+        unset="all",
+        at_least=1,
     )
     max_tokens: int | None = setting(
         None,

@@ -8,8 +8,9 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, shared_flags, terminal
+from tfvis_jax.cli import command, devices, shared_flags, terminal
 from tfvis_jax.description import label_prompts
+from tfvis_jax.errors import command_line
 from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
@@ -23,8 +24,9 @@ _EXPORT = flags.DEFINE_string(
 _IMPORT = flags.DEFINE_string(
     "import",
     None,
-    'JSON file of labels to read, such as {"12": "anger"}, or a folder of files '
-    "layer6_latent12.txt. Labels of other factors stay.",
+    'File of labels to read, such as {"12": "anger"}, a CSV or TSV with the columns '
+    "factor and label, or what Neuronpedia exports; or a folder of files "
+    "layer6_latent12.txt, as delphi writes. Labels of other factors stay.",
     flag_values=FLAGS,
 )
 _FACTORS = flags.DEFINE_list(
@@ -55,6 +57,7 @@ def main(arguments: Sequence[str]) -> None:
     path = command.run_argument(arguments)
     if _EXPORT.value is not None and _IMPORT.value is not None:
         raise command.UsageError("Expected --export or --import, got both.")
+    devices.check()
     if _EXPORT.value is not None:
         _export(path, _EXPORT.value)
     elif _IMPORT.value is not None:
@@ -85,12 +88,22 @@ def _export(path: pathlib.Path, target: str) -> None:
 def _import(path: pathlib.Path, source: str) -> None:
     found = pipeline.import_labels(path, source)
     run = run_lib.load_run(path)
+    left_out = [
+        f"{number:,} {what}"
+        for number, what in (
+            (found.n_empty, "without a text"),
+            (found.n_more, "of a factor that has one with a score as high"),
+        )
+        if number
+    ]
     print(
+        f"form     {found.form}\n"
         f"{found.n_read:,} labels read, {found.n_replaced:,} of them in place of "
         f"others; {found.n_labelled:,} of {len(run.trained.factors):,} factors have "
         "one\n"
-        f"labels   {run.directory.labels}\n"
-        f"next     tfvis export {path} shows them on the page"
+        + (f"left out {' and '.join(left_out)}\n" if left_out else "")
+        + f"labels   {run.directory.labels}\n"
+        f"next     {command_line('export', path)}"
     )
 
 
@@ -98,8 +111,9 @@ def _list(path: pathlib.Path) -> None:
     labels = run_lib.load_run(path).labels
     if not labels:
         print(
-            f"No factor has a label. `tfvis labels {path} --export=FILE.json`\n"
-            "writes what a tool needs to make some; --import=FILE.json reads them."
+            "No factor has a label. "
+            f"`{command_line('labels', path, '--export=FILE.json')}`\n"
+            "writes what a tool needs to make some; --import=FILE reads them."
         )
         return
     table = rich.table.Table.grid(padding=(0, 2))
@@ -113,7 +127,7 @@ def _list(path: pathlib.Path) -> None:
 
 COMMAND = command.Command(
     name="labels",
-    usage="RUN [--export=FILE.json | --import=FILE.json]",
+    usage="RUN [--export=FILE.json | --import=FILE]",
     description=(
         "Exchanges labels of factors with tools that make them. --export writes, for "
         "every factor, windows that fire it most, windows of every quarter of its "

@@ -2,7 +2,7 @@
 
 settings.json   the requested settings, written first
 00000.*, ...    shards, each complete or absent (`shards`)
-is_continuation.npy, held_out.npy, token_counts.npy
+is_continuation.npy, sides.npy, token_counts.npy
 index.json      counts, written last: if it is present, everything is
 
 The text is divided into shards before cleaning and tokenization. Every byte of the
@@ -18,7 +18,14 @@ from typing import Any
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files
-from tfvis_jax.data import corpus, readers, shard_workers, windows_index
+from tfvis_jax.data import (
+    corpus,
+    readers,
+    shard_workers,
+    shards,
+    unknown_tokens,
+    windows_index,
+)
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
@@ -36,6 +43,7 @@ def build(
     num_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     notify: Callable[[str], None] = warnings.warn,
+    every_document: bool = False,
 ) -> windows_lib.Windows:
     """Reads, cleans and tokenizes a corpus into a folder, or resumes doing so.
 
@@ -44,7 +52,8 @@ def build(
 
     Windows never cross documents and no token is dropped, so the last window of a
     document is padded. With ``max_tokens`` the corpus ends with the window that
-    reaches that number. For the held-out windows see `cutting.held_out_windows`.
+    reaches that number; exact copies of an earlier document do not count. For the
+    held-out windows see `split.choose`, for copies `copies`.
 
     Args:
       folder: where to write; created if absent, but its parent must exist.
@@ -55,11 +64,15 @@ def build(
         therefore needs the usual ``if __name__ == "__main__"``.
       progress: called with (bytes of the input done, bytes in all); the latter is 0 if
         it is unknown.
-      notify: told in a sentence what was left out of the text.
+      notify: told in a sentence what was left out of the text, and if many of its
+        tokens are unknown.
+      every_document: If True, hold out all documents, copies included: for a text that
+        is not trained on.
 
     Raises:
-      InputError: the input is empty or cannot be read, the folder was built with other
-        settings (lists the differences), or the disk is full.
+      InputError: the input is empty or cannot be read, most of its tokens are unknown,
+        the folder was built with other settings (lists the differences), or the disk
+        is full.
     """
     folder = pathlib.Path(folder)
     capacity = corpus_config.window_length - 2 * corpus_config.special_tokens
@@ -73,6 +86,8 @@ def build(
     notes = notes_lib.Notes()
     inputs = _find_inputs(corpus_config.paths, notes=notes, may_be_gone=finished)
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
+    if every_document:
+        settings["every_document"] = True
     if (folder / "settings.json").is_file():
         _check_same(folder, files.read_json(folder / "settings.json"), settings)
     if finished:
@@ -84,40 +99,64 @@ def build(
     files.write_json(folder / "settings.json", settings)
 
     num_bytes = sum(item.stat().st_size for item in inputs if not isinstance(item, str))
+    # Noted of each shard, so that nothing depends on how far ahead the reader is.
+    read_notes = notes_lib.Notes()
     raw = corpus.read_raw(
-        inputs, replace_undecodable=corpus_config.replace_undecodable, notes=notes
+        inputs,
+        replace_undecodable=corpus_config.replace_undecodable,
+        text_field=corpus_config.text_field,
+        notes=read_notes,
     )
     num_shards, num_tokens = 0, 0
+    kept = windows_index.KeptTokens()
     results = shard_workers.build(
-        _group(raw),
+        _group(raw, notes=read_notes),
         folder=folder,
         tokenizer=tokenizer,
         clean=corpus_config.clean,
         capacity=capacity,
+        max_document_tokens=corpus_config.max_document_tokens,
+        max_unknown=corpus_config.max_unknown,
         num_workers=num_workers,
-        notes=notes,
     )
     for size, position in results:
         num_shards += 1
         num_tokens += size.num_tokens
         if progress is not None:
             progress(min(position, num_bytes), num_bytes)
-        if corpus_config.max_tokens is not None and (
-            num_tokens >= corpus_config.max_tokens
-        ):
-            break
+        if corpus_config.max_tokens is not None:
+            kept.add(shards.Paths(folder, num_shards - 1))
+            if kept.num_tokens >= corpus_config.max_tokens:
+                break
+    else:
+        notes.add_all(read_notes)
     # Stops the workers, which may be ahead of ``max_tokens``.
     results.close()
+    for number in range(num_shards):
+        notes.add_all(shards.read_notes(shards.Paths(folder, number)))
     for sentence in notes.sentences():
         notify(sentence)
     if not num_tokens:
-        raise InputError(corpus.no_text(inputs))
-    windows_index.finish(
-        folder, num_shards=num_shards, settings=settings, tokenizer=tokenizer
+        raise InputError(" ".join([corpus.no_text(inputs), *notes.sentences()]))
+    index = windows_index.finish(
+        folder,
+        num_shards=num_shards,
+        settings=settings,
+        tokenizer=tokenizer,
+        notes=notes,
     )
+    # Refused before the index is written, so that settings may still be changed.
+    for warning in unknown_tokens.check(
+        index["unknown_tokens"], allow=corpus_config.allow_unknown_tokens
+    ):
+        notify(warning)
+    files.write_json(folder / "index.json", index)
     if progress is not None:
         progress(num_bytes, num_bytes)
-    return windows_lib.open(folder)
+    windows = windows_lib.open(folder)
+    if folded := windows_index.folded(windows.index):
+        notify(folded)
+    return windows
 
 
 def _find_inputs(
@@ -139,7 +178,8 @@ def _settings(
     tokenizer: tokenizer_lib.Tokenizer,
 ) -> dict[str, Any]:
     values = dataclasses.asdict(corpus_config)
-    del values["paths"]
+    # It decides whether text is refused, not what is made of it.
+    del values["paths"], values["allow_unknown_tokens"]
     return {
         "schema_version": windows_lib.SCHEMA_VERSION,
         **values,
@@ -162,9 +202,14 @@ def _fingerprint(item: pathlib.Path | str) -> str:
 
 
 def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    compared = (
-        [*(old | new)] if new["inputs"] else [k for k in old | new if k != "inputs"]
-    )
+    # Settings that there were not when the folder was built have their defaults, and a
+    # folder of an earlier version is used with the split that it has.
+    defaults = {f.name: f.default for f in dataclasses.fields(config_lib.CorpusConfig)}
+    if old.get("schema_version") in windows_lib.READABLE_VERSIONS:
+        old = old | {"schema_version": new["schema_version"]}
+        defaults["fold_near_copies"] = new["fold_near_copies"]
+    old = {name: defaults.get(name) for name in new} | old
+    compared = {*old, *new} - (set() if new["inputs"] else {"inputs"})
     changed = [
         f"{name}: {old.get(name)!r} there, {new.get(name)!r} requested"
         for name in sorted(compared)
@@ -179,14 +224,15 @@ def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) 
 
 
 def _group(
-    raw: Iterator[readers.RawDocument],
-) -> Iterator[list[readers.RawDocument]]:
+    raw: Iterator[readers.RawDocument], *, notes: notes_lib.Notes
+) -> Iterator[shard_workers.Group]:
+    """Yields the documents of each shard, with what was noted while they were read."""
     group, size = [], 0
     for document in raw:
         group.append(document)
         size += len(document.text)
         if size >= SHARD_CHARS:
-            yield group
+            yield shard_workers.Group(group, notes.take())
             group, size = [], 0
     if group:
-        yield group
+        yield shard_workers.Group(group, notes.take())

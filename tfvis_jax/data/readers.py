@@ -33,18 +33,21 @@ class RawDocument:
       text: its text as stored in the file.
       style: how the text was prepared; the same for all documents of a file.
       position: bytes of the file read up to the end of the document.
+      continues: True for the parts of a long document after its first.
     """
 
     name: str
     text: str
     style: cleaning.Style
     position: int
+    continues: bool = False
 
 
 def read_file(
     path: pathlib.Path,
     *,
     replace_undecodable: bool,
+    text_field: str = "text",
     notes: notes_lib.Notes | None = None,
 ) -> Iterator[RawDocument]:
     """Yields the documents of a file, and notes the records without text.
@@ -69,6 +72,7 @@ def read_file(
                     stream,
                     path=path,
                     replace_undecodable=replace_undecodable,
+                    text_field=text_field,
                     notes=notes,
                 )
                 yield from _with_style(entries, lambda: stream.position)
@@ -87,7 +91,7 @@ def read_file(
 
 
 def read_hugging_face(
-    address: str, *, notes: notes_lib.Notes | None = None
+    address: str, *, text_field: str = "text", notes: notes_lib.Notes | None = None
 ) -> Iterator[RawDocument]:
     """Streams ``hf://name`` or ``hf://name:config:split`` (by default, split "train").
 
@@ -96,7 +100,7 @@ def read_hugging_face(
 
     Raises:
       InputError: the `datasets` library is not installed, the dataset cannot be read,
-        or a record has no field "text".
+        or a record has no such field of text.
     """
     name, config, split = (*address.removeprefix("hf://").split(":"), "", "")[:3]
     try:
@@ -127,7 +131,10 @@ def read_hugging_face(
     )
     # A dataset comes from many hands; half a character in it is no reason to stop.
     entries = _entries(
-        records, replace_undecodable=True, notes=notes or notes_lib.Notes()
+        records,
+        replace_undecodable=True,
+        text_field=text_field,
+        notes=notes or notes_lib.Notes(),
     )
     head, entries = _peek(entries, size=lambda entry: len(entry[1]))
     if any(_level_1_heading(text) for _, text in head):
@@ -178,12 +185,16 @@ def _read_text(
     # The style is that of the whole file, so it is detected before the first document.
     head, lines = _peek(iter(lines), size=len)
     style = cleaning.detect_style("".join(head))
-    for title, text in _split_at_headings(lines, name=name):
-        yield RawDocument(title, text, style, position())
+    for title, number, text in _split_at_headings(lines, name=name):
+        yield RawDocument(
+            _numbered(title, number), text, style, position(), continues=number > 1
+        )
 
 
-def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str, str]]:
-    """Yields (name, text) of each document, cutting long ones as `cut_long` does."""
+def _split_at_headings(
+    lines: Iterable[str], *, name: str
+) -> Iterator[tuple[str, int, str]]:
+    """Yields (name, part, text) of documents, cutting long ones as `cut_long` does."""
     number, parts, size = 1, [], 0
     # None marks the end, where the last document is yielded.
     for line in itertools.chain(lines, [None]):
@@ -191,7 +202,7 @@ def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str
         if line is None or title:
             text = "".join(parts).strip()
             if text:
-                yield _numbered(name, number), text
+                yield name, number, text
             name, number, parts, size = title or name, 1, [], 0
             continue
         parts.append(line)
@@ -201,7 +212,7 @@ def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str
             text = "".join(parts)
             cut = _cut_point(text)
             if text[:cut].strip():
-                yield _numbered(name, number), text[:cut].strip()
+                yield name, number, text[:cut].strip()
                 number += 1
             parts = [text[cut:].lstrip()]
             size = len(parts[0])
@@ -233,6 +244,7 @@ def _json_entries(
     *,
     path: pathlib.Path,
     replace_undecodable: bool,
+    text_field: str,
     notes: notes_lib.Notes,
 ) -> Iterator[tuple[str, str]]:
     """Yields (name, text) of JSON lines, or of one array of objects."""
@@ -242,6 +254,7 @@ def _json_entries(
     yield from _entries(
         json_records.read(chunks, path=path),
         replace_undecodable=replace_undecodable,
+        text_field=text_field,
         notes=notes,
     )
 
@@ -250,10 +263,11 @@ def _entries(
     records: Iterable[json_records.Record],
     *,
     replace_undecodable: bool,
+    text_field: str,
     notes: notes_lib.Notes,
 ) -> Iterator[tuple[str, str]]:
     for record in records:
-        name, text = json_records.text_of(record)
+        name, text = json_records.text_of(record, field=text_field)
         if text is None:
             notes.add("Records without text, skipped", place=record.place)
             continue
@@ -284,8 +298,8 @@ def _with_style(
     head, entries = _peek(entries, size=lambda entry: len(entry[1]))
     style = cleaning.detect_style("\n".join(text for _, text in head))
     for name, text in entries:
-        for part_name, part in cut_long(name, text):
-            yield RawDocument(part_name, part, style, position())
+        for number, (part_name, part) in enumerate(cut_long(name, text)):
+            yield RawDocument(part_name, part, style, position(), continues=number > 0)
 
 
 def _read_array(

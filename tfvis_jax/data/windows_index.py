@@ -1,15 +1,44 @@
-"""Finishes a build of windows: held-out split, token counts, index."""
+"""Finishes a build of windows: copies, held-out split, token counts, index."""
 
 import dataclasses
+import functools
 import pathlib
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.data import cutting, shards
+from tfvis_jax.data import copies, shards, split, unknown_tokens
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
+
+
+class KeptTokens:
+    """Counts the tokens of shards, in their order, without those of exact copies.
+
+    Attributes:
+      num_tokens: tokens so far.
+    """
+
+    def __init__(self) -> None:
+        """Starts at zero."""
+        self.num_tokens = 0
+        self._seen: set[int] = set()
+
+    def add(self, paths: shards.Paths) -> None:
+        """Adds the next shard."""
+        table, prints = np.load(paths.windows), np.load(paths.copies)
+        for text, tokens in zip(
+            prints["text"].tolist(),
+            np.bincount(table["document"], table["num_tokens"], len(prints)).tolist(),
+            strict=True,
+        ):
+            if text not in self._seen:
+                self._seen.add(text)
+                self.num_tokens += int(tokens)
 
 
 def finish(
@@ -18,8 +47,9 @@ def finish(
     num_shards: int,
     settings: dict[str, Any],
     tokenizer: tokenizer_lib.Tokenizer,
-) -> None:
-    """Writes the held-out split, the token counts and, last, the index.
+    notes: notes_lib.Notes,
+) -> dict[str, Any]:
+    """Writes the sides of the windows and the token counts, and returns the index.
 
     Shards beyond the end of the corpus are removed first.
 
@@ -28,15 +58,19 @@ def finish(
       num_shards: number of shards that make up the corpus.
       settings: settings of the build, stored in the index.
       tokenizer: the tokenizer of the BERT.
+      notes: what was left out, stored in the index.
+
+    Returns:
+      The content of index.json, which is to be written last.
     """
     # Workers may have built shards beyond the one that reached ``max_tokens``.
     for path in folder.glob("[0-9]*.*"):
         if int(path.name.split(".")[0]) >= num_shards:
             path.unlink()
-    tables = [
-        np.load(shards.Paths(folder, number).windows) for number in range(num_shards)
-    ]
-    tables[-1] = _up_to(tables, max_tokens=settings["max_tokens"])
+    paths = [shards.Paths(folder, number) for number in range(num_shards)]
+    tables = [np.load(each.windows) for each in paths]
+    all_prints = [np.load(each.copies) for each in paths]
+    tables[-1] = _up_to(tables, all_prints, max_tokens=settings["max_tokens"])
     # Every document of a shard has a window, so the last index gives their number.
     kept = [
         shards.Size(
@@ -46,72 +80,169 @@ def finish(
         )
         for table in tables
     ]
-    first_document = np.cumsum([0, *(size.num_documents for size in kept)])
-    held_out = cutting.held_out_windows(
-        np.concatenate(
-            [
-                table["document"].astype(np.int64) + first
-                for table, first in zip(tables, first_document, strict=False)
-            ]
-        ),
-        fraction=settings["held_out_fraction"],
+    prints = np.concatenate(
+        [p[: size.num_documents] for p, size in zip(all_prints, kept, strict=True)]
     )
-    token_counts = _count(folder, tables, held_out, vocab_size=tokenizer.vocab_size)
+    first_part = copies.first_parts(prints["continues"])
+    document = _numbered(tables, all_prints)
+    if settings.get("every_document"):
+        groups = copies.apart(len(prints))
+        found = split.Split(
+            np.full(len(document), split.Side.HELD_OUT, np.uint8),
+            num_documents=len(np.unique(first_part)),
+            num_sections=0,
+        )
+    else:
+        groups = copies.group(prints, near=settings["fold_near_copies"])
+        found = split.choose(
+            document,
+            groups,
+            fraction=settings["held_out_fraction"],
+            paragraphs=functools.partial(
+                _paragraphs,
+                paths,
+                tables,
+                first_document=np.cumsum([0, *(size.num_documents for size in kept)]),
+            ),
+        )
+    token_counts = _count(
+        paths, tables, found.sides == split.Side.TRAIN, vocab_size=tokenizer.vocab_size
+    )
     for name, array in (
         ("is_continuation", tokenizer.is_continuation),
-        ("held_out", held_out),
+        ("sides", found.sides),
         ("token_counts", token_counts),
     ):
         with files.write_atomically(folder / f"{name}.npy") as file:
             np.save(file, array)
-    files.write_json(
-        folder / "index.json",
-        {
-            "schema_version": windows_lib.SCHEMA_VERSION,
-            "settings": settings,
-            "tokenizer": {
-                "hash": tokenizer.content_hash,
-                "vocab_size": tokenizer.vocab_size,
-                "pad_id": tokenizer.pad_id,
-                "cls_id": tokenizer.cls_id,
-                "sep_id": tokenizer.sep_id,
-            },
-            "num_documents": int(first_document[-1]),
-            "num_windows": len(held_out),
-            "num_held_out_windows": int(held_out.sum()),
-            "num_tokens": sum(size.num_tokens for size in kept),
-            "num_training_tokens": int(token_counts.sum()),
-            "shards": [dataclasses.asdict(size) for size in kept],
+    num_tokens = np.concatenate([table["num_tokens"] for table in tables])
+    is_used = found.sides != split.Side.COPY
+    return {
+        "schema_version": windows_lib.SCHEMA_VERSION,
+        "settings": settings,
+        "tokenizer": {
+            "hash": tokenizer.content_hash,
+            "vocab_size": tokenizer.vocab_size,
+            "pad_id": tokenizer.pad_id,
+            "cls_id": tokenizer.cls_id,
+            "sep_id": tokenizer.sep_id,
         },
+        "num_documents": len(np.unique(first_part[groups.is_first])),
+        "num_folded_documents": {
+            "exact": groups.num_exact,
+            "near": groups.num_near,
+        },
+        "num_windows": int(is_used.sum()),
+        "num_held_out_windows": int((found.sides == split.Side.HELD_OUT).sum()),
+        "held_out": {
+            "num_documents": found.num_documents,
+            "num_sections": found.num_sections,
+        },
+        "num_tokens": int(num_tokens[is_used].sum(dtype=np.int64)),
+        "num_training_tokens": int(token_counts.sum()),
+        # Parts of long documents, numbered among all parts and documents.
+        "continuing_documents": np.flatnonzero(prints["continues"]).tolist(),
+        "shards": [dataclasses.asdict(size) for size in kept],
+        "unknown_tokens": _unknown(paths, tables, is_used, unk_id=tokenizer.unk_id),
+        "notes": notes.as_json(),
+    }
+
+
+def _unknown(
+    paths: Sequence[shards.Paths],
+    tables: Sequence[np.ndarray],
+    is_used: np.ndarray,
+    *,
+    unk_id: int,
+) -> dict[str, Any]:
+    """Returns the `unknown_tokens.summary` of the documents that are used."""
+    num_tokens, num_unknown, names = [], [], []
+    first = 0
+    for each, table in zip(paths, tables, strict=True):
+        if not len(table):
+            continue
+        counts = np.where(is_used[first : first + len(table)], table["num_tokens"], 0)
+        first += len(table)
+        document = np.repeat(table["document"], table["num_tokens"])
+        used = np.repeat(counts > 0, table["num_tokens"])
+        ids = np.load(each.tokens, mmap_mode="r")["id"][: len(document)]
+        num_tokens.append(np.bincount(document, used))
+        num_unknown.append(np.bincount(document, used & (ids == unk_id)))
+        names += files.read_json(each.documents)["names"][: len(num_tokens[-1])]
+    return unknown_tokens.summary(
+        np.concatenate(num_tokens), np.concatenate(num_unknown), names=names
     )
 
 
-def _up_to(tables: list[np.ndarray], *, max_tokens: int | None) -> np.ndarray:
+def folded(index: Mapping[str, Any]) -> str:
+    """Returns how many documents are left out as copies, as a sentence; "" for none."""
+    num = index["num_folded_documents"]
+    if not num["exact"] + num["near"]:
+        return ""
+    return (
+        "Documents left out because they are copies of others: "
+        f"{num['exact']:,} exact, {num['near']:,} nearly the same."
+    )
+
+
+def _up_to(
+    tables: list[np.ndarray], prints: list[np.ndarray], *, max_tokens: int | None
+) -> np.ndarray:
     """Returns the last table, cut after the window that reaches ``max_tokens``."""
     last = tables[-1]
     if max_tokens is None:
         return last
-    before = sum(int(t["num_tokens"].sum(dtype=np.int64)) for t in tables[:-1])
-    reached = np.cumsum(last["num_tokens"], dtype=np.int64) + before
-    return last[: int(np.searchsorted(reached, max_tokens)) + 1]
+    is_copy = copies.is_exact_copy(np.concatenate(prints))
+    num_tokens = np.concatenate([table["num_tokens"] for table in tables])
+    counted = np.where(is_copy[_numbered(tables, prints)], 0, num_tokens)
+    reached = int(np.searchsorted(np.cumsum(counted, dtype=np.int64), max_tokens))
+    return last[: reached + 1 - (len(num_tokens) - len(last))]
+
+
+def _numbered(tables: list[np.ndarray], prints: list[np.ndarray]) -> np.ndarray:
+    """Returns the number of each window's document in the corpus, [num_windows]."""
+    first = np.cumsum([0, *map(len, prints)])
+    numbers = zip(tables, first, strict=False)
+    return np.concatenate([t["document"].astype(np.int64) + i for t, i in numbers])
+
+
+def _paragraphs(
+    paths: list[shards.Paths],
+    tables: list[np.ndarray],
+    document: int,
+    *,
+    first_document: np.ndarray,
+) -> split.Paragraphs:
+    """Returns the paragraphs of a document's windows; see `split.choose`."""
+    shard = int(np.searchsorted(first_document, document, side="right")) - 1
+    number = document - int(first_document[shard])
+    text, table = paths[shard].read_text(number), tables[shard]
+    own = table["first_char"][table["document"] == number].astype(np.int64)
+    # Blank lines divide a text that has some; otherwise every line is a paragraph.
+    blank = re.compile(r"\n[^\S\n]*\n\s*")
+    between = blank if blank.search(text) else re.compile(r"\n\s*")
+    starts = np.array([0, *(match.end() for match in between.finditer(text))])
+    first = np.searchsorted(starts, own, side="right") - 1
+    last = np.searchsorted(starts, np.append(own[1:], len(text))) - 1
+    return first, np.maximum(first, last)
 
 
 def _count(
-    folder: pathlib.Path,
+    paths: list[shards.Paths],
     tables: list[np.ndarray],
-    held_out: np.ndarray,
+    train: np.ndarray,
     *,
     vocab_size: int,
 ) -> np.ndarray:
     """Returns the occurrences in the training windows, [vocab_size] int64."""
     counts = np.zeros(vocab_size, np.int64)
     first = 0
-    for number, table in enumerate(tables):
-        train = ~held_out[first : first + len(table)]
+    for each, table in zip(paths, tables, strict=True):
+        chosen = train[first : first + len(table)]
         first += len(table)
-        tokens = np.load(shards.Paths(folder, number).tokens, mmap_mode="r")
+        tokens = np.load(each.tokens, mmap_mode="r")
         # The table of the last shard may have been cut, so its tokens are cut alike.
-        counted = np.repeat(train, table["num_tokens"])
+        counted = np.repeat(chosen, table["num_tokens"])
         ids = np.asarray(tokens["id"][: len(counted)])[counted]
         counts += np.bincount(ids, minlength=vocab_size)
     return counts

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import layer_statistics, unfinished
 from tfvis_jax.runs import dictionary_file
 
@@ -137,7 +137,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
       InputError: if they are missing, incomplete, damaged or of another schema, or if
         they belong to another dictionary than ``trained``.
     """
-    again = f"`tfvis examples {folder.parent}` computes them"
+    again = f"`{command_line('examples', folder.parent)}` computes them"
     if not (folder / "index.json").is_file():
         # The two folders are siblings, see `RunDirectory`.
         begun = folder.with_name(f"{folder.name}-progress")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 
 _SCHEMA = "tfvis-examples-progress/2"
 
@@ -160,8 +160,8 @@ class PassFolder:
 
     def _damaged(self, path: pathlib.Path, error: Exception) -> InputError:
         return InputError(
-            f"{path} is damaged ({error}). Remove {self.folder}; `tfvis examples "
-            f"{self.folder.parent}` then starts again."
+            f"{path} is damaged ({error}). Remove {self.folder}; "
+            f"`{command_line('examples', self.folder.parent)}` then starts again."
         )
 
 
@@ -176,5 +176,5 @@ def partly_computed(folder: pathlib.Path) -> str | None:
     run, share = folder.parent, PassFolder(folder).fraction()
     return (
         f"The examples of {run} are partly computed ({share:.0%}); "
-        f"`tfvis examples {run}` resumes."
+        f"`{command_line('examples', run)}` resumes."
     )

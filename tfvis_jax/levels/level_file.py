@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import stored
 from tfvis_jax.levels import context_shares
 
@@ -64,7 +64,7 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
       InputError: if they are missing, damaged or of another schema, or if they were
         measured for another dictionary or on other examples.
     """
-    again = f"`tfvis levels {path.parent}` measures them"
+    again = f"`{command_line('levels', path.parent)}` measures them"
     if not path.is_file():
         raise InputError(f"There are no context shares in {path} yet; {again}.")
     content = files.read_json(path)

@@ -2,10 +2,11 @@
 
 import functools
 import os
+from collections.abc import Iterable
 from typing import Any
 
-from tfvis_jax import files, saliency
-from tfvis_jax.errors import InputError
+from tfvis_jax import codes, files, saliency
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import findings, html, sentence
 
@@ -24,7 +25,7 @@ class Run(findings.Findings):
         if not self.directory.report.is_file():
             raise InputError(
                 f"{self.directory.report} does not exist, because training is not "
-                f"finished. `tfvis train {self.directory.path}` resumes it."
+                f"finished. `{command_line('train', self.directory)}` resumes it."
             )
         return files.read_json(self.directory.report)
 
@@ -43,6 +44,22 @@ class Run(findings.Findings):
           InputError: if the text is empty or too long.
         """
         return sentence.encode_sentence(self.opened, self.trained, text)
+
+    def encode_texts(
+        self, texts: Iterable[str] | None = None, **settings: Any
+    ) -> codes.EncodedTexts:
+        """Encodes texts of any length and number: codes as sparse arrays.
+
+        Args:
+          texts: the texts, each a document.
+          **settings: settings of `codes.encode_texts`, such as ``layers=[2, 4]``,
+            ``words=["left"]``, ``with_rows=True``, or ``files=["text/*.txt"]`` in
+            place of ``texts``.
+
+        Raises:
+          InputError: if there is no text or no such layer.
+        """
+        return codes.encode_texts(self.opened, self.trained, texts, **settings)
 
     def explain(
         self, text: str, *, factor: int, layer: int, **settings: Any

@@ -3,13 +3,19 @@
 import importlib.metadata
 import pathlib
 import platform
+from collections.abc import Iterator
 from typing import Any
 
+import jax
+
 import tfvis_jax
-from tfvis_jax import files
+from tfvis_jax import files, sharding
+from tfvis_jax.data import notes as notes_lib
+from tfvis_jax.data import unknown_tokens
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.training import metrics_log
 
@@ -20,6 +26,7 @@ def of_training(
     windows: windows_lib.Windows,
     result: reconstruction.Evaluation,
     *,
+    mesh: jax.sharding.Mesh,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Returns the report of a training that has ended.
@@ -29,6 +36,7 @@ def of_training(
       trained: what was learned.
       windows: tokens of the corpus.
       result: of the dictionary on held-out text.
+      mesh: devices that it was learned on.
       seconds: of the stages of this call; those of earlier calls count where they were
         longer, since work that is done is not done again.
     """
@@ -39,8 +47,14 @@ def of_training(
         "model": config.model,
         "corpus": list(config.corpus.paths),
         "n_tokens": windows.index["num_tokens"],
+        "unknown_tokens": windows.index.get("unknown_tokens"),
+        "notes": list(notes_lib.Notes.of(windows.index.get("notes", {})).sentences()),
         "n_rows": sum(line["rows"] for line in log),
+        "n_documents": windows.index["num_documents"],
+        "n_folded_documents": windows.index.get("num_folded_documents"),
         "n_held_out_rows": lasso.all.n_rows,
+        "n_measured_documents": result.n_documents,
+        "held_out": evaluation_report.held_out(windows),
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
         "l1_penalty": trained.l1_penalty,
@@ -53,6 +67,8 @@ def of_training(
         ),
         "seconds": _longest(opened.run.report, seconds)
         | {"train": log[-1]["seconds"] if log else 0.0},
+        "devices": devices.find().as_json(),
+        "mesh": {name: mesh.shape[name] for name in (sharding.DATA, sharding.FACTOR)},
         "versions": _versions(),
     }
 
@@ -62,22 +78,38 @@ def summary(report: dict[str, Any]) -> str:
 
     def row(title: str, metric: dict[str, Any], spec: str) -> str:
         layers = ", ".join(text(value, spec) for value in metric["per_layer"])
-        return f"  {title:<21} {text(metric['all'], spec):<7} (per layer {layers})"
+        pooled = evaluation_report.with_interval(metric, spec)
+        return f"  {title:<21} {pooled:<7} (per layer {layers})"
 
     return "\n".join(
         [
             f"{report['n_factors']:,} factors for layers {report['layers']} of "
             f"{model_name(report['model'])}",
             f"{report['n_tokens']:,} tokens of text; metrics on "
-            f"{report['n_held_out_rows']:,} held-out hidden states:",
+            f"{report['n_held_out_rows']:,} hidden states of "
+            f"{evaluation_report.held_out_words(report['held_out'])}:",
             row("unexplained variance", report["fvu"], ".3f"),
             row("  with codes refitted", report["fvu_debiased"], ".3f"),
             row("factors per token", report["l0"], ".1f"),
             f"  {'factors alive':<21} {text(report['alive'], '.1%')}",
             f"  {'duality gap':<21} {text(report['gap']['mean'], '.1e')} mean, "
             f"{text(report['gap']['max'], '.1e')} largest",
+            f"  {evaluation_report.about_intervals(report['n_measured_documents'])}",
+            *_of_the_text(report),
         ]
     )
+
+
+def _of_the_text(report: dict[str, Any]) -> Iterator[str]:
+    """Yields what a reader of the metrics must know of the text, if anything."""
+    unknown = report.get("unknown_tokens")
+    if unknown and unknown["share"] > unknown_tokens.SHOWN:
+        worst = ", ".join(
+            f"{d['name']} ({d['share']:.0%})" for d in unknown["documents"]
+        )
+        yield f"  {'unknown tokens':<21} {unknown['share']:.1%}, most in {worst}"
+    for note in report.get("notes", ()):
+        yield f"  {note}"
 
 
 def model_name(model: str) -> str:

@@ -1,6 +1,7 @@
 """From text to a dictionary and a report of how good it is."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import warnings
@@ -23,7 +24,7 @@ from tfvis_jax.planning import plan
 from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import checks
-from tfvis_jax.training import checkpoint_storage, loop
+from tfvis_jax.training import calibration, checkpoint_storage, loop
 
 Interrupted = loop.Interrupted
 
@@ -96,7 +97,9 @@ def train(
                 profile_batch=profile_batch,
                 stored=stored,
             )
-        report = _measure(opened, windows, state, stages) if first else {}
+        report = {}
+        if first:
+            report = _measure(opened, windows, state, stages, mesh=mesh)
         sharding.wait_for_all("report")
     return report
 
@@ -173,14 +176,20 @@ def _measure(
     windows: windows_lib.Windows,
     state: state_lib.TrainState,
     stages: progress_lib.Stages,
+    *,
+    mesh: jax.sharding.Mesh,
 ) -> dict[str, Any]:
     """Saves what was learned, and how good it is."""
     trained = dictionary_file.from_state(state, opened)
+    target_l0 = opened.config.sparsity.target_l0
+    if target_l0 is not None:
+        found = calibration.l1_penalty(opened, trained, windows, target_l0=target_l0)
+        trained = dataclasses.replace(trained, l1_penalty=found)
     dictionary_file.save(opened.run.dictionary, trained)
     with stages.stage("evaluate") as show:
         result = reconstruction.evaluate(opened, trained, windows, progress=show)
     report = report_lib.of_training(
-        opened, trained, windows, result, seconds=stages.seconds
+        opened, trained, windows, result, mesh=mesh, seconds=stages.seconds
     )
     files.write_json(opened.run.report, report)
     return report

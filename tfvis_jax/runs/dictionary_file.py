@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import safetensors
@@ -12,7 +13,7 @@ import safetensors.numpy
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import setup
 
@@ -38,6 +39,24 @@ class TrainedDictionary:
     def solver(self, config: config_lib.SolverConfig) -> config_lib.SolverConfig:
         """Returns a run's solver at the λ at which training ended."""
         return dataclasses.replace(config, l1_penalty=self.l1_penalty)
+
+    def of_layers(self, layers: Sequence[int] | None) -> "TrainedDictionary":
+        """Returns the dictionary for some of its layers; for all if None.
+
+        Raises:
+          InputError: a layer is none of the dictionary's, or none is given.
+        """
+        if layers is None:
+            return self
+        chosen = tuple(sorted(set(layers)))
+        if not chosen or not set(chosen) <= set(self.layers):
+            raise InputError(
+                f"Expected layers out of {list(self.layers)}, got {list(layers)}."
+            )
+        places = [self.layers.index(layer) for layer in chosen]
+        return dataclasses.replace(
+            self, layers=chosen, layer_scale=self.layer_scale[places]
+        )
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -82,7 +101,7 @@ def load(path: pathlib.Path) -> TrainedDictionary:
     if not path.is_file():
         raise InputError(
             f"{path} does not exist: the training of the run has not finished. "
-            f"`tfvis train {path.parent}` resumes it."
+            f"`{command_line('train', path.parent)}` resumes it."
         )
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

@@ -21,7 +21,6 @@ site/         the page
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pathlib
 import shutil
@@ -29,7 +28,8 @@ from collections.abc import Iterator
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import config_json, files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
+from tfvis_jax.runs import lock
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -119,7 +119,7 @@ class RunDirectory:
         if not self.config_path.is_file():
             raise InputError(
                 f"{self.path} is not a run directory: it has no config.json. "
-                f"`tfvis train {self.path} …` makes one."
+                f"`{command_line('train', self)} …` makes one."
             )
         return config_json.from_json(files.read_json(self.config_path))
 
@@ -141,7 +141,13 @@ class RunDirectory:
             if old == config:
                 return
             changed = config_json.differences(
-                old, config, ignoring=("model", *config_json.of_saving(config))
+                old,
+                config,
+                ignoring=(
+                    "model",
+                    "corpus.allow_unknown_tokens",
+                    *config_json.of_saving(config),
+                ),
             )
             if changed and (self.tokens / "index.json").is_file():
                 raise InputError(
@@ -173,27 +179,18 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Locks the directory for one writer; the system unlocks it when we die.
 
+        A directory that the block leaves without a file is removed again.
+
         Raises:
-          InputError: another process is writing this run; says which.
+          InputError: this or another process is writing this run; says which.
         """
         self.check()
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            raise InputError(
-                f"Expected a directory that can be made, got {self.path} "
-                f"({error.strerror}); choose another."
-            ) from error
-        with (self.path / ".lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise InputError(
-                    f"Another process ({file.read().strip() or 'unknown'}) is writing "
-                    f"{self.path}. Wait for it, or stop it; nothing was changed."
-                ) from None
-            file.truncate(0)
-            file.write(f"pid {os.getpid()}")
-            file.flush()
-            yield
+            with lock.locked(self.path):
+                yield
+        finally:
+            # No further than what is not empty.
+            with contextlib.suppress(OSError):
+                for path in made:
+                    path.rmdir()

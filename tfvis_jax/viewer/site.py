@@ -4,9 +4,11 @@ import collections
 import dataclasses
 import numbers
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.errors import InputError
 
 LEVELS = ("low", "mid", "high", "unclear")
@@ -71,6 +73,7 @@ class SiteData:
       labels: User-supplied labels by factor.
       contexts: Returns the contexts of a factor, one list per layer; called once per
         factor, in ascending order.
+      sentences: Recorded sentences, each the list of its records, from ``sentences``.
 
     Raises:
       InputError: The fields do not fit together.
@@ -91,6 +94,7 @@ class SiteData:
     featured: Sequence[int]
     contexts: Callable[[int], list[list[Context]]]
     labels: Mapping[int, Label] = dataclasses.field(default_factory=dict)
+    sentences: Sequence[list[dict[str, Any]]] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.layers), self.n_factors)
@@ -133,14 +137,14 @@ def top_words(contexts: Sequence[Context], *, limit: int) -> list[tuple[str, int
     """Returns the marked words of the contexts with counts, most frequent first.
 
     An occurrence listed for several layers counts once. Spellings that differ only in
-    case count together, under the most frequent of them.
+    case, composition or unseen characters count together, under the most frequent.
     """
     occurrences = {(c.document, c.before, c.word, c.after) for c in contexts}
     spellings = collections.defaultdict(collections.Counter)
     for _, _, word, _ in occurrences:
         word = " ".join(word.split())
         if word:
-            spellings[word.casefold()][word] += 1
+            spellings[words_lib.fold(word)][word] += 1
     ranked = sorted(spellings.items(), key=lambda kv: (-kv[1].total(), kv[0]))
     return [
         (min(counts, key=lambda word: (-counts[word], word)), counts.total())
