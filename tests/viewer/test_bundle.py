@@ -243,10 +243,12 @@ def test_one_layer_one_factor(tmp_path):
     assert bundle.read(tmp_path / "s", "data/index") == {
         "activation": [3],
         "density": [0.5],
+        "fires": [[]],
         "importance": [[2]],
         "labels": [],
         "levels": [0],
         "peak": [0],
+        "phrases": [[]],
         "vocabulary": [],
         "words": [[]],
     }

@@ -127,12 +127,14 @@ def test_keys_walk_the_factors_and_skip_the_dead(page, folder):
     assert not page.is_visible("#keys")
     browsing.await_heading(page, "Factor 4")
     page.keyboard.press("/")
-    page.wait_for_selector(".list:not([hidden])")
     page.wait_for_function("document.activeElement.id === 'search'")
     # Keys are text while one types, so `r` starts no walk to a random factor.
     page.keyboard.type("riverr?")
     assert page.input_value("#search") == "riverr?"
-    page.fill("#search", "")
+    page.fill("#search", "riv")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".list:not([hidden])")
+    assert "q=riv" in page.url
     page.keyboard.press("Tab")
     page.keyboard.press("r")
     page.wait_for_selector("article.factor")

@@ -1,6 +1,10 @@
 """The list of factors in a real browser."""
 
-from tfvis_jax.viewer import bundle
+import urllib.parse
+
+import pytest
+
+from tfvis_jax.viewer import bundle, site
 from viewer import browsing
 
 
@@ -63,6 +67,83 @@ def test_search_filters_and_sorting_are_in_the_address(page, folder, make_site):
     page.reload()
     page.wait_for_selector("html[data-ready]")
     assert browsing.numbers(page)[:5] == list(top[:5])
+
+
+_TERMS = {
+    2: site.SearchTerms(words=[("left", 0.01), ("lefthand", 0.9)]),
+    7: site.SearchTerms(words=[("left", 0.5)], phrases=[("at the end of", 0.4)]),
+    9: site.SearchTerms(words=[("Left", 0.1)], phrases=[("the end", 0.2)]),
+    11: site.SearchTerms(words=[("leftover", 3.0), ("13", 0.5)]),
+}
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory, make_site):
+    """A site whose factors have words with weights, and no others."""
+    folder = tmp_path_factory.mktemp("ranked") / "site"
+    data = make_site(
+        contexts=lambda factor: [[]] * 4,
+        labels={30: site.Label(text="a left turn")},
+        terms=lambda factor: _TERMS.get(factor, site.SearchTerms()),
+    )
+    bundle.write(folder, data)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        # A label, then whole words by weight, then beginnings by weight.
+        ("left", [30, 7, 9, 2, 11]),
+        ("LEFTO", [11]),
+        ("the end", [7, 9]),
+        ("end of", [7]),
+        ("nd of", []),
+        # The factor of that number, then a word of this spelling.
+        ("13", [13, 11]),
+        *((number, [13]) for number in ("#13", "Φ13", "φ13", "Φ 13", "factor 13")),
+        ("40", []),
+        ("left 13", [11]),
+    ],
+)
+def test_the_best_match_comes_first(page, ranked, query, expected):
+    browsing.open_page(page, ranked, f"#/?q={urllib.parse.quote(query)}")
+    assert browsing.numbers(page) == expected
+    # A column that one asks for goes before the match.
+    page.click("button.sort:has-text('Factor')")
+    assert browsing.numbers(page) == sorted(expected)
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (360, 740)])
+def test_a_link_to_a_search_shows_results_above_the_fold(browser, ranked, size):
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    browsing.open_page(page, ranked, "#/?q=left")
+    assert page.input_value("#search") == "left"
+    boxes = [row.bounding_box() for row in page.query_selector_all(".rows .row")[:3]]
+    assert page.query_selector("#search").bounding_box()["y"] < boxes[0]["y"]
+    assert boxes[-1]["y"] + boxes[-1]["height"] <= size[1]
+    assert page.inner_text(".word.hit").startswith("left")
+    # Without a query the introduction is back.
+    assert not page.is_visible(".run h1")
+    page.fill("#search", "")
+    assert page.is_visible(".run h1")
+    page.close()
+
+
+def test_every_page_has_the_search(page, ranked):
+    for address in ("#/factor/3", "#/sentence", "#/factor/x"):
+        page.goto("about:blank")
+        browsing.open_page(page, ranked, address)
+        page.fill("#search", "left")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".list:not([hidden]) h2:text-is('Factors for “left”')")
+        assert browsing.numbers(page)[0] == 30
+    page.go_back()
+    page.wait_for_selector("main q:text-is('x')")
+    assert page.input_value("#search") == ""
+    page.fill("#search", "Φ7")
+    page.keyboard.press("Enter")
+    browsing.await_heading(page, "Factor 7")
 
 
 def test_scrolling_shows_other_rows(page, folder):

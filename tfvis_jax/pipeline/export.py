@@ -3,12 +3,12 @@
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfvis_jax.description import featured
+from tfvis_jax.description import featured, firing_words, word_counts
 from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import live
@@ -17,6 +17,9 @@ from tfvis_jax.pipeline import report as report_lib
 from tfvis_jax.pipeline.writing import writing
 from tfvis_jax.sparse_coding import checks
 from tfvis_jax.viewer import bundle, site
+
+# Terms by which a search finds a factor.
+_SEARCH_WORDS, _SEARCH_PHRASES = 12, 5
 
 
 def export_site(
@@ -112,7 +115,29 @@ def site_data(
             for number, label in run.labels.items()
         },
         sentences=_recorded(run, sentences),
+        terms=_search_terms(run),
     )
+
+
+def _search_terms(run: run_lib.Run) -> Callable[[int], site.SearchTerms]:
+    table = firing_words.WordTable(run.windows)
+    counts = word_counts.of_windows(run.windows)
+    peaks = np.argmax(run.importance(), axis=0).tolist()
+
+    def terms(factor: int) -> site.SearchTerms:
+        words = firing_words.strongest(
+            run.examples, table, counts, factor=factor, limit=_SEARCH_WORDS
+        )
+        phrases = firing_words.phrases(
+            run.examples,
+            table,
+            index=peaks[factor],
+            factor=factor,
+            limit=_SEARCH_PHRASES,
+        )
+        return site.SearchTerms(words=words, phrases=phrases)
+
+    return terms
 
 
 def _recorded(run: run_lib.Run, sentences: Sequence[str]) -> list[Any]:

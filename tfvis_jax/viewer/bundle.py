@@ -54,7 +54,7 @@ def write(
     _check_replaceable(folder)
     with files.whole_folder(folder) as partial:
         _copy(importlib.resources.files("tfvis_jax.viewer") / "static", partial)
-        words, n_contexts = [], 0
+        words, terms, n_contexts = [], [], 0
         for start in range(0, data.n_factors, SHARD_SIZE):
             stop = min(start + SHARD_SIZE, data.n_factors)
             entries = []
@@ -63,12 +63,13 @@ def write(
                 n_contexts += sum(len(layer) for layer in contexts)
                 telling = _where_it_lives(data.importance[:, factor], contexts)
                 words.append(site.top_words(telling, limit=_LIST_WORDS))
+                terms.append(data.terms(factor))
                 entries.append(_factor(data, factor, contexts, words[-1]))
             name = f"data/factors/{start // SHARD_SIZE:05d}"
             _save(partial, name, {"factors": entries})
             if progress is not None:
                 progress(stop, data.n_factors)
-        _save(partial, "data/index", _index(data, words))
+        _save(partial, "data/index", _index(data, words, terms))
         recorded = []
         for number, records in enumerate(data.sentences):
             name = f"data/sentences/{number:05d}"
@@ -176,9 +177,12 @@ def _factor(
 
 
 def _index(
-    data: site.SiteData, words: Sequence[list[tuple[str, int]]]
+    data: site.SiteData,
+    words: Sequence[list[tuple[str, int]]],
+    terms: Sequence[site.SearchTerms],
 ) -> dict[str, Any]:
-    vocabulary = sorted({word for top in words for word, _ in top})
+    listed = {word for top in words for word, _ in top}
+    vocabulary = sorted(listed | {word for found in terms for word, _ in found.words})
     places = {word: place for place, word in enumerate(vocabulary)}
     alive = _alive(data)
     peak = np.argmax(np.nan_to_num(data.importance, nan=-1.0), axis=0)
@@ -186,10 +190,24 @@ def _index(
     return {
         "activation": _numbers(np.nan_to_num(data.max_activation).max(axis=0)),
         "density": _numbers(density, digits=3),
+        "fires": [
+            [
+                (places[word], payload.number(weight, digits=2))
+                for word, weight in found.words
+            ]
+            for found in terms
+        ],
         "importance": [_numbers(layer, digits=3) for layer in data.importance],
         # Pairs, like the report's.
         "labels": [(f, data.labels[f].text) for f in sorted(data.labels)],
         "levels": [site.LEVELS.index(level) for level in data.levels],
+        "phrases": [
+            [
+                (phrase, payload.number(weight, digits=2))
+                for phrase, weight in found.phrases
+            ]
+            for found in terms
+        ],
         "peak": [int(p) if a else None for p, a in zip(peak, alive, strict=True)],
         "vocabulary": vocabulary,
         "words": [[(places[word], count) for word, count in top] for top in words],

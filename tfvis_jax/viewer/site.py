@@ -49,6 +49,26 @@ class Label:
     remarks: str = ""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchTerms:
+    """What a search finds a factor by, apart from its number and its label.
+
+    Attributes:
+      words: Words with weights, largest weight first: how strongly and how exclusively
+        each fires the factor. They rank the results.
+      phrases: Phrases of its contexts with weights in 0 … 1.
+    """
+
+    words: Sequence[tuple[str, float]] = ()
+    phrases: Sequence[tuple[str, float]] = ()
+
+
+def no_terms(factor: int) -> SearchTerms:
+    """Returns no terms: a factor is then found by the words of its contexts."""
+    del factor
+    return SearchTerms()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SiteData:
     """The data of a run that the site shows.
@@ -74,6 +94,7 @@ class SiteData:
       contexts: Returns the contexts of a factor, one list per layer; called once per
         factor, in ascending order.
       sentences: Recorded sentences, each the list of its records, from ``sentences``.
+      terms: Returns what a search finds a factor by; called like ``contexts``.
 
     Raises:
       InputError: The fields do not fit together.
@@ -95,6 +116,7 @@ class SiteData:
     contexts: Callable[[int], list[list[Context]]]
     labels: Mapping[int, Label] = dataclasses.field(default_factory=dict)
     sentences: Sequence[list[dict[str, Any]]] = ()
+    terms: Callable[[int], SearchTerms] = no_terms
 
     def __post_init__(self) -> None:
         shape = (len(self.layers), self.n_factors)

@@ -37,6 +37,10 @@ interface Index {
   labels: [number, string][];
   /** Per factor: position in vocabulary, count. */
   words: [number, number][][];
+  /** Per factor: position in vocabulary, how strongly and exclusively it fires. */
+  fires: [number, Value][][];
+  /** Per factor: phrase, share of its strongest contexts. */
+  phrases: [string, Value][][];
 }
 
 /** before, word, after, document */
@@ -77,7 +81,7 @@ interface Choice {
   peak: string;
   /** If true, dead factors are listed too. */
   dead: boolean;
-  /** Column, with "-" before it for descending. */
+  /** Column, with "-" before it for descending; "" for the best match or by number. */
   sort: string;
 }
 
@@ -248,7 +252,10 @@ interface Around {
 
 interface List {
   element: HTMLElement;
-  search: HTMLInputElement;
+  /** Takes a query as it is typed, where the list is shown. */
+  seek(q: string): void;
+  /** Opens the first result. */
+  openFirst(): void;
   random(): void;
   show(at: Route): void;
   redraw(): void;
@@ -345,6 +352,8 @@ interface Tfvis {
   select: {
     terms(q: string): string[];
     fold(text: string): string;
+    number(text: string): Value;
+    hits(index: Index, factor: number, q: string): string[];
     order(index: Index, levelNames: string[], choice: Choice): number[];
   };
 
@@ -356,7 +365,7 @@ interface Tfvis {
     name(factor: number): string;
     words(
       words: [string, number][],
-      options?: { terms?: string[]; limit?: number },
+      options?: { hits?: string[]; terms?: string[]; limit?: number },
     ): HTMLElement;
   };
 
@@ -372,11 +381,10 @@ interface Tfvis {
   // filters.js
   filters(
     manifest: Manifest,
-    act: { change(part: Partial<Choice>): void; random(): void; open(): void },
+    act: { change(part: Partial<Choice>): void; random(): void },
   ): {
     element: HTMLElement;
     head: HTMLElement;
-    search: HTMLInputElement;
     show(choice: Choice, found: number): void;
   };
 
@@ -454,6 +462,9 @@ interface Tfvis {
 
   // sentence.js
   sentencePage(at: Route, list: List): Promise<Page>;
+
+  // search.js
+  searchBox(list: List): { show(q: string): void; focus(): void };
 
   // keys.js
   keys(actions: () => Actions): void;

@@ -10,6 +10,8 @@
   /** Counts routes, so that a late answer to an old one is dropped. */
   let turn = 0;
   let listScroll = 0;
+  /** The search box, once the data is open. @type {ReturnType<Tfvis["searchBox"]>|null} */
+  let box = null;
 
   /** Shows the list's element or another in its place. @param {List} list @param {HTMLElement} element */
   function put(list, element) {
@@ -81,6 +83,8 @@
   async function show(list) {
     turn += 1;
     const at = route.current();
+    // The query of the list; on another page the box begins empty.
+    box?.show(at.page === "" ? (at.params.get("q") ?? "") : "");
     try {
       if (at.page === "factor") await showPage(list, at, tfvis.factorPage);
       else if (at.page === "sentence") await showPage(list, at, tfvis.sentencePage);
@@ -93,11 +97,7 @@
   /** The keys of the page shown. @param {List} list @returns {Actions} */
   function keys(list) {
     return {
-      "/": () => {
-        if (list.element.hidden) route.go(list.address());
-        // The list appears after the address has changed; only then can it take the focus.
-        setTimeout(() => list.search.focus());
-      },
+      "/": () => box?.focus(),
       r: list.random,
       ...page?.keys,
     };
@@ -113,6 +113,7 @@
     list.element.hidden = true;
     main.append(list.element);
     opened = list;
+    box = tfvis.searchBox(list);
     dom.find("brand", HTMLElement).textContent = manifest.title;
     dom.find("provenance", HTMLElement).textContent =
       `${manifest.model} · ${manifest.corpus} · ${format.layers(manifest.layers)} · ` +

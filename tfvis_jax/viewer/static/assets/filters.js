@@ -1,4 +1,4 @@
-/* The controls above the list: search, levels, peak layer, dead factors. */
+/* The controls above the list: levels, peak layer, dead factors. */
 "use strict";
 {
   const { el } = tfvis.dom;
@@ -8,20 +8,6 @@
     const { counts, level_names: names, layers } = manifest;
     const nDead = counts.factors - counts.alive;
 
-    /** @type {HTMLInputElement} */
-    const search = el("input", {
-      type: "search",
-      id: "search",
-      class: "search",
-      placeholder: "Search by word or number",
-      "aria-label": "Search factors by word or number",
-      autocomplete: "off",
-      spellcheck: "false",
-      on: {
-        input: () => act.change({ q: search.value }),
-        keydown: (event) => event.key === "Enter" && act.open(),
-      },
-    });
     /** @param {string} value @param {...Child} label */
     const level = (value, ...label) =>
       el(
@@ -56,13 +42,13 @@
       type: "checkbox",
       on: { change: () => act.change({ dead: dead.checked }) },
     });
+    const title = el("h2", { id: "factors-title" });
     const count = el("p", { class: "found", role: "status" });
 
     return {
       element: el(
         "div",
-        { class: "filters", role: "search" },
-        search,
+        { class: "filters", role: "group", "aria-label": "Filters" },
         el("div", { class: "chips", role: "group", "aria-label": "Level" }, chips),
         el("label", { class: "field" }, "Peak layer ", peak),
         nDead > 0 &&
@@ -76,7 +62,7 @@
       head: el(
         "div",
         { class: "factors-head" },
-        el("h2", { id: "factors-title" }, "All factors"),
+        title,
         count,
         el(
           "button",
@@ -84,10 +70,9 @@
           "Random factor",
         ),
       ),
-      search,
 
       show(choice, found) {
-        if (search.value !== choice.q) search.value = choice.q;
+        title.textContent = choice.q ? `Factors for “${choice.q}”` : "All factors";
         peak.value = choice.peak;
         dead.checked = choice.dead;
         for (const chip of chips) {

@@ -67,30 +67,40 @@
       );
     },
 
-    /** Words with counts; those that match a search come first. */
-    words(words, { terms = [], limit = 8 } = {}) {
+    /** Words with counts; `hits` and those that match a search come first. */
+    words(words, { hits = [], terms = [], limit = 8 } = {}) {
+      const { fold } = tfvis.select;
       /** @param {string} word */
-      const hit = (word) => terms.some((t) => tfvis.select.fold(word).startsWith(t));
-      const first = words.filter(([word]) => hit(word));
-      const rest = words.filter(([word]) => !hit(word));
+      const hit = (word) => terms.some((t) => fold(word).startsWith(t));
+      const listed = new Set(words.map(([word]) => fold(word)));
+      /** @param {string} word @param {number|null} count @param {boolean} found */
+      const entry = (word, count, found) => ({ word, count, found });
+      const all = [
+        ...words.filter(([word]) => hit(word)).map(([w, n]) => entry(w, n, true)),
+        ...hits
+          .filter((word) => !listed.has(fold(word)))
+          .map((w) => entry(w, null, true)),
+        ...words.filter(([word]) => !hit(word)).map(([w, n]) => entry(w, n, false)),
+      ];
       return el(
         "span",
         { class: "words" },
-        [...first, ...rest]
-          .slice(0, limit)
-          .map(([word, count], i) => [
-            i > 0 ? " " : null,
-            el(
-              "span",
-              { class: i < first.length ? "word hit" : "word" },
-              el("bdi", null, word),
+        all.slice(0, limit).map(({ word, count, found }, i) => [
+          i > 0 ? " " : null,
+          el(
+            "span",
+            { class: found ? "word hit" : "word" },
+            el("bdi", null, word),
+            count !== null &&
               el(
                 "small",
-                { title: `marked in ${count} ${count === 1 ? "example" : "examples"}` },
+                {
+                  title: `marked in ${count} ${count === 1 ? "example" : "examples"}`,
+                },
                 ` ${count}`,
               ),
-            ),
-          ]),
+          ),
+        ]),
       );
     },
   };

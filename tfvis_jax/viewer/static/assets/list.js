@@ -37,7 +37,7 @@
       down: true,
     },
   ];
-  const NOTHING = { q: "", level: "", peak: "", dead: false, sort: "number" };
+  const NOTHING = { q: "", level: "", peak: "", dead: false, sort: "" };
 
   /** @param {URLSearchParams} params @returns {Choice} */
   function read(params) {
@@ -55,7 +55,6 @@
     return route.list({
       ...choice,
       dead: choice.dead ? "1" : "",
-      sort: choice.sort === NOTHING.sort ? "" : choice.sort,
     });
   }
 
@@ -83,8 +82,8 @@
     );
   }
 
-  /** @param {number} factor @param {number} place in the list @param {string[]} terms */
-  function row(factor, place, terms) {
+  /** @param {number} factor @param {number} place in the list @param {string} q */
+  function row(factor, place, q) {
     const { index, manifest } = data;
     const peak = index.peak[factor];
     const dead = peak === null;
@@ -108,7 +107,10 @@
           ? el("span", { class: "muted" }, "dead: never fires on this corpus")
           : [
               glyphs.label(data.label(factor)),
-              glyphs.words(data.words(factor), { terms }),
+              glyphs.words(data.words(factor), {
+                hits: select.hits(index, factor, q),
+                terms: select.terms(q),
+              }),
             ],
       ),
       cell("kind", dead ? null : glyphs.level(data.level(factor))),
@@ -126,11 +128,9 @@
     let choice = NOTHING;
     /** @type {number[]} */
     let order = [];
-    /** @type {string[]} */
-    let terms = [];
 
     const body = el("div", { role: "rowgroup", class: "rows" });
-    const rows = tfvis.rows(body, (factor, place) => row(factor, place, terms));
+    const rows = tfvis.rows(body, (factor, place) => row(factor, place, choice.q));
     const empty = el("p", { class: "notice", hidden: true });
     const filters = tfvis.filters(manifest, {
       change(part) {
@@ -138,7 +138,6 @@
         route.note(address(choice));
       },
       random,
-      open: () => order.length > 0 && route.go(route.factor(order[0])),
     });
 
     const heads = COLUMNS.map(({ key, label, title, down }) => {
@@ -190,26 +189,27 @@
     /** @param {Choice} next */
     function choose(next) {
       choice = next;
-      terms = select.terms(choice.q);
       order = select.order(index, manifest.level_names, choice);
       table.setAttribute("aria-rowcount", String(order.length + 1));
       COLUMNS.forEach(({ key }, i) => {
         const down = choice.sort === `-${key}`;
-        const sorted = down ? "descending" : choice.sort === key ? "ascending" : null;
+        const up =
+          choice.sort === key || (key === "number" && !choice.q && !choice.sort);
+        const sorted = down ? "descending" : up ? "ascending" : null;
         if (sorted) heads[i].setAttribute("aria-sort", sorted);
         else heads[i].removeAttribute("aria-sort");
       });
       filters.show(choice, order.length);
+      // Whoever searches wants the results, not the introduction.
+      for (const part of introduction) part.hidden = choice.q !== "";
       empty.hidden = order.length > 0;
       empty.textContent = choice.q
-        ? `No factors match “${choice.q}”. Search by factor number, or by the beginning of a word in the labels or the most frequent words.`
+        ? `No factors match “${choice.q}”. Search by a factor’s number, by a word that fires it or the beginning of one, by a phrase around such a word, or by its label.`
         : "No factors match.";
       rows.show(order);
     }
 
-    const element = el(
-      "div",
-      { class: "list page" },
+    const introduction = [
       tfvis.runHeader(manifest),
       el(
         "section",
@@ -218,13 +218,17 @@
           .element,
         tfvis.exampleSentences(tfvis.examples.slice(0, 2)),
       ),
-      manifest.featured.length > 0 &&
-        el(
-          "section",
-          { "aria-labelledby": "featured-title" },
-          el("h2", { id: "featured-title" }, "Suggested factors"),
-          el("div", { class: "cards" }, manifest.featured.map(card)),
-        ),
+      el(
+        "section",
+        { "aria-labelledby": "featured-title" },
+        el("h2", { id: "featured-title" }, "Suggested factors"),
+        el("div", { class: "cards" }, manifest.featured.map(card)),
+      ),
+    ].slice(0, manifest.featured.length > 0 ? 3 : 2);
+    const element = el(
+      "div",
+      { class: "list page" },
+      introduction,
       el(
         "section",
         { "aria-labelledby": "factors-title" },
@@ -237,7 +241,11 @@
 
     return {
       element,
-      search: filters.search,
+      seek(q) {
+        choose({ ...choice, q });
+        route.note(address(choice));
+      },
+      openFirst: () => order.length > 0 && route.go(route.factor(order[0])),
       random,
       show(at) {
         document.title = manifest.title;

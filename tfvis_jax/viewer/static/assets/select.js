@@ -1,6 +1,9 @@
 /* Which factors the list shows, and in which order. Pure; quick for 100,000 factors. */
 "use strict";
 {
+  // Less than the next one, whatever weight below 1 is added.
+  const [BEGINNING, WHOLE, PHRASE, LABEL, NUMBER] = [1, 2, 3, 5, 6];
+
   /** Terms of a query, in the spelling they are compared in. @param {string} q */
   function terms(q) {
     return fold(q)
@@ -13,9 +16,9 @@
     return text.normalize("NFC").toLowerCase();
   }
 
-  /** The factor that a term numbers. @param {string} term @returns {Value} */
-  function asNumber(term) {
-    const match = /^#?(\d{1,9})$/.exec(term);
+  /** The factor that a text numbers: 13, #13, Φ13, factor 13. @param {string} text @returns {Value} */
+  function asNumber(text) {
+    const match = /^(?:#|φ|ϕ|factor\s)?\s*(\d{1,9})$/.exec(fold(text.trim()));
     return match ? Number(match[1]) : null;
   }
 
@@ -25,25 +28,50 @@
   let labelled = null;
 
   /**
-   * One test per term: is it the factor's number, or does one of its words begin so?
+   * How well each factor matches a query; 0 where it does not. A number comes before a
+   * label, that before a word, that before the beginning of a word. Among words, those
+   * that fire a factor strongly and no other come first.
    * @param {Index} index @param {string} q
-   * @returns {((factor: number) => boolean)[]}
+   * @returns {(factor: number) => number}
    */
-  function matchers(index, q) {
+  function relevance(index, q) {
     folded ??= index.vocabulary.map(fold);
     labelled ??= new Map(index.labels.map(([factor, text]) => [factor, terms(text)]));
     const vocabulary = folded;
     const labels = labelled;
-    return terms(q).map((term) => {
+    const named = asNumber(q);
+    const phrase = ` ${terms(q).join(" ")}`;
+    const tests = terms(q).map((term) => {
       const number = asNumber(term);
       const hits = Uint8Array.from(vocabulary, (word) =>
-        word.startsWith(term) ? 1 : 0,
+        word === term ? WHOLE : word.startsWith(term) ? BEGINNING : 0,
       );
-      return (factor) =>
-        factor === number ||
-        index.words[factor].some(([place]) => hits[place] === 1) ||
-        (labels.get(factor) || []).some((word) => word.startsWith(term));
+      /** @param {number} factor */
+      return (factor) => {
+        if (factor === number) return NUMBER;
+        let best = 0;
+        for (const word of labels.get(factor) || []) {
+          if (word === term) best = LABEL;
+          else if (word.startsWith(term)) best = Math.max(best, BEGINNING);
+        }
+        for (const [place] of index.words[factor]) best = Math.max(best, hits[place]);
+        for (const [place, weight] of index.fires[factor]) {
+          if (hits[place])
+            best = Math.max(best, hits[place] + (weight ?? 0) / (1 + (weight ?? 0)));
+        }
+        return best;
+      };
     });
+    return (factor) => {
+      if (factor === named) return NUMBER;
+      let all = tests.length ? Infinity : 0;
+      for (const test of tests) all = Math.min(all, test(factor));
+      if (tests.length < 2) return all;
+      for (const [text, share] of index.phrases[factor]) {
+        if (` ${text}`.includes(phrase)) all = Math.max(all, PHRASE + (share ?? 0));
+      }
+      return all;
+    };
   }
 
   /**
@@ -52,6 +80,7 @@
    */
   function keys(index) {
     return new Map([
+      ["number", (f) => f],
       ["level", (f) => index.levels[f]],
       [
         "importance",
@@ -70,37 +99,50 @@
     terms,
     fold,
 
-    /** The chosen factors, in order; by number where `choice.sort` names no column. */
+    /** The factor that a query numbers, null if it is none. */
+    number: asNumber,
+
+    /** The words of a factor that match a query, best first. */
+    hits(index, factor, q) {
+      const wanted = terms(q);
+      return index.fires[factor]
+        .map(([place]) => index.vocabulary[place])
+        .filter((word) => wanted.some((term) => fold(word).startsWith(term)));
+    },
+
+    /**
+     * The chosen factors, in order: by `choice.sort`, else by how well they match, else
+     * by number.
+     */
     order(index, levelNames, choice) {
-      const tests = matchers(index, choice.q);
+      const match = relevance(index, choice.q);
       const level = levelNames.indexOf(choice.level);
       const peak = choice.peak === "" ? null : Number(choice.peak);
+      const all = terms(choice.q).length === 0;
+      const values = new Float64Array(index.levels.length).fill(Infinity);
       /** @type {number[]} */
       const chosen = [];
       for (let factor = 0; factor < index.levels.length; factor += 1) {
         if (index.peak[factor] === null && !choice.dead) continue;
         if (level >= 0 && index.levels[factor] !== level) continue;
         if (peak !== null && index.peak[factor] !== peak) continue;
-        if (tests.every((test) => test(factor))) chosen.push(factor);
+        const found = all ? 1 : match(factor);
+        if (found === 0) continue;
+        values[factor] = -found;
+        chosen.push(factor);
       }
       const key = keys(index).get(choice.sort.replace("-", ""));
       if (key) {
         const sign = choice.sort.startsWith("-") ? -1 : 1;
         // Missing values come last in either direction.
-        const values = new Float64Array(index.levels.length).fill(Infinity);
         for (const factor of chosen) {
           const value = key(factor);
-          if (value !== null) values[factor] = sign * value;
+          values[factor] = value === null ? Infinity : sign * value;
         }
-        chosen.sort((a, b) =>
-          values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b,
-        );
       }
-      // Whoever types a number means that factor first.
-      const named = asNumber(choice.q.trim());
-      const place = named === null ? -1 : chosen.indexOf(named);
-      if (place > 0) chosen.unshift(...chosen.splice(place, 1));
-      return chosen;
+      return chosen.sort((a, b) =>
+        values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b,
+      );
     },
   };
 }

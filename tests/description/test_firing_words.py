@@ -1,0 +1,131 @@
+"""Test the words that fire a factor against a plain sum over all firing tokens."""
+
+import collections
+import types
+
+import numpy as np
+import pytest
+
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.description import firing_words, word_counts
+
+_FORMS = ["The", "the", "of", "Of", "end", "bank", "river", "left"]
+_ROWS = [[_FORMS[i * j % 8] for j in range(i, i + 8)] for i in range(40)]
+
+
+class _Windows:
+    """Windows of at most eight words of two tokens each."""
+
+    window_length = 16
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def __len__(self):
+        return len(self._rows)
+
+    def words(self, window):
+        texts = self._rows[window]
+        of_position = np.arange(16) // 2
+        return windows_lib.Words(
+            texts=texts,
+            is_spaced=np.ones(len(texts), bool),
+            of_position=np.where(of_position < len(texts), of_position, -1),
+        )
+
+
+def _examples(*, n_top, n_random, seed=0):
+    """Returns one factor at one layer that fires on 300 of 640 tokens, and those."""
+    rng = np.random.default_rng(seed)
+    place = rng.choice(640, 300, replace=False)
+    activation = rng.exponential(size=300).astype(np.float32) + np.float32(1e-3)
+    order = np.argsort(-activation)
+    place, activation = place[order], activation[order]
+    sample = rng.permutation(300)[:n_random]
+
+    def each(values):
+        return np.asarray(values)[None, None]
+
+    found = types.SimpleNamespace(
+        layers=(0,),
+        n_tokens=640,
+        firing=np.array([[300]]),
+        activation=each(activation[:n_top]),
+        window=each(place[:n_top] // 16),
+        position=each(place[:n_top] % 16),
+        random_activation=each(activation[sample]),
+        random_window=each(place[sample] // 16),
+        random_position=each(place[sample] % 16),
+    )
+    mass = collections.Counter()
+    for where, alpha in zip(place, activation, strict=True):
+        word = _ROWS[where // 16][where % 16 // 2].casefold()
+        mass[word] += float(alpha)
+    return found, mass
+
+
+@pytest.mark.parametrize(("n_top", "n_random"), [(300, 5), (20, 300), (0, 300)])
+def test_the_mass_of_a_word_is_exact_where_all_firings_are_stored(n_top, n_random):
+    found, mass = _examples(n_top=n_top, n_random=n_random)
+    table = firing_words.WordTable(_Windows(_ROWS))
+    words = firing_words.of_layer(found, table, index=0, factor=0)
+    got = dict(zip([table.folded[n] for n in words.word], words.mass, strict=True))
+    assert got == pytest.approx(dict(mass))
+    assert words.firings.sum() == pytest.approx(300)
+
+
+def test_the_mass_below_the_list_is_estimated_from_the_sample():
+    estimates = []
+    for seed in range(200):
+        found, mass = _examples(n_top=30, n_random=60, seed=seed)
+        table = firing_words.WordTable(_Windows(_ROWS))
+        words = firing_words.of_layer(found, table, index=0, factor=0)
+        place = [table.folded[n] for n in words.word].index("the")
+        assert words.firings.sum() == pytest.approx(300)
+        estimates.append(words.mass[place] / mass["the"])
+    # Unbiased; the mean of 200 has a standard error of about one percent.
+    assert np.mean(estimates) == pytest.approx(1, abs=0.05)
+
+
+def test_words_are_weighed_by_share_of_the_factor_and_of_the_corpus():
+    found, mass = _examples(n_top=300, n_random=5)
+    table = firing_words.WordTable(_Windows(_ROWS))
+    counts = word_counts.of_texts(_ROWS)
+    got = firing_words.strongest(found, table, counts, factor=0, limit=3)
+    corpus = collections.Counter(w.casefold() for row in _ROWS for w in row)
+    firings = collections.Counter()
+    words = firing_words.of_layer(found, table, index=0, factor=0)
+    for number, n in zip(words.word, words.firings, strict=True):
+        firings[table.folded[number]] = n
+    # The corpus has as many words as half its tokens.
+    expected = {
+        word: m / sum(mass.values()) * m / max(corpus[word] * 2, firings[word])
+        for word, m in mass.items()
+    }
+    best = sorted(expected.items(), key=lambda item: -item[1])[:3]
+    assert [word.casefold() for word, _ in got] == [word for word, _ in best]
+    assert [weight for _, weight in got] == pytest.approx([w for _, w in best])
+
+
+def test_phrases_hold_the_word_and_count_each_window_once():
+    rows = [["at", "the", "End", "of", "days"]] * 3 + [["the", "end", "."]] * 2
+    # In three windows "End" is of two tokens, which both fire.
+    window = [0, 0, 1, 1, 2, 3, 4]
+    position = [4, 5, 4, 5, 4, 2, 2]
+    found = types.SimpleNamespace(
+        activation=np.arange(7, 0, -1.0)[None, None],
+        window=np.array(window)[None, None],
+        position=np.array(position)[None, None],
+    )
+    table = firing_words.WordTable(_Windows(rows))
+    got = firing_words.phrases(found, table, index=0, factor=0, limit=9)
+    assert dict(got) == pytest.approx(
+        {
+            "the end": 1.0,
+            "at the end": 0.6,
+            "end of": 0.6,
+            "end of days": 0.6,
+            "the end of": 0.6,
+        }
+    )
+    assert got[0][0] == "the end"

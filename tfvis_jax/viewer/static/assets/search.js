@@ -1,0 +1,35 @@
+/* The search box, the same on every page. */
+"use strict";
+{
+  const { data, dom, route, select } = tfvis;
+
+  /** On the list, results follow what is typed; elsewhere Enter goes to them. */
+  tfvis.searchBox = (list) => {
+    const form = dom.find("search-form", HTMLFormElement);
+    const input = dom.find("search", HTMLInputElement);
+    form.hidden = false;
+    input.addEventListener("input", () => {
+      if (!list.element.hidden) list.seek(input.value);
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const number = select.number(input.value);
+      if (number !== null && number < data.manifest.counts.factors) {
+        route.go(route.factor(number));
+      } else if (list.element.hidden) {
+        route.go(route.list({ q: input.value }));
+      } else {
+        list.openFirst();
+      }
+    });
+    return {
+      show(q) {
+        if (input.value !== q) input.value = q;
+      },
+      focus() {
+        input.focus();
+        input.select();
+      },
+    };
+  };
+}
