@@ -34,6 +34,10 @@ class _Windows:
         )
 
 
+def _table(rows):
+    return firing_words.WordTable(_Windows(rows), word_counts.of_texts(rows))
+
+
 def _examples(*, n_top, n_random, seed=0):
     """Returns one factor at one layer that fires on 300 of 640 tokens, and those."""
     rng = np.random.default_rng(seed)
@@ -67,7 +71,7 @@ def _examples(*, n_top, n_random, seed=0):
 @pytest.mark.parametrize(("n_top", "n_random"), [(300, 5), (20, 300), (0, 300)])
 def test_the_mass_of_a_word_is_exact_where_all_firings_are_stored(n_top, n_random):
     found, mass = _examples(n_top=n_top, n_random=n_random)
-    table = firing_words.WordTable(_Windows(_ROWS))
+    table = _table(_ROWS)
     words = firing_words.of_layer(found, table, index=0, factor=0)
     got = dict(zip([table.folded[n] for n in words.word], words.mass, strict=True))
     assert got == pytest.approx(dict(mass))
@@ -78,7 +82,7 @@ def test_the_mass_below_the_list_is_estimated_from_the_sample():
     estimates = []
     for seed in range(200):
         found, mass = _examples(n_top=30, n_random=60, seed=seed)
-        table = firing_words.WordTable(_Windows(_ROWS))
+        table = _table(_ROWS)
         words = firing_words.of_layer(found, table, index=0, factor=0)
         place = [table.folded[n] for n in words.word].index("the")
         assert words.firings.sum() == pytest.approx(300)
@@ -89,12 +93,11 @@ def test_the_mass_below_the_list_is_estimated_from_the_sample():
 
 def test_words_are_weighed_by_share_of_the_factor_and_of_the_corpus():
     found, mass = _examples(n_top=300, n_random=5)
-    table = firing_words.WordTable(_Windows(_ROWS))
-    counts = word_counts.of_texts(_ROWS)
-    got = firing_words.strongest(found, table, counts, factor=0, limit=3)
+    table = _table(_ROWS)
     corpus = collections.Counter(w.casefold() for row in _ROWS for w in row)
     firings = collections.Counter()
     words = firing_words.of_layer(found, table, index=0, factor=0)
+    got = firing_words.strongest([words], table, n_tokens=640, limit=3)
     for number, n in zip(words.word, words.firings, strict=True):
         firings[table.folded[number]] = n
     # The corpus has as many words as half its tokens.
@@ -117,7 +120,7 @@ def test_phrases_hold_the_word_and_count_each_window_once():
         window=np.array(window)[None, None],
         position=np.array(position)[None, None],
     )
-    table = firing_words.WordTable(_Windows(rows))
+    table = _table(rows)
     got = firing_words.phrases(found, table, index=0, factor=0, limit=9)
     assert dict(got) == pytest.approx(
         {

@@ -30,11 +30,13 @@ def test_the_files_hold_what_the_run_says(folder, make_site):
             np.testing.assert_allclose(factor[key], column[:, number], rtol=5e-4)
         assert factor["reason"] == f"reason {number}"
         for kept, given in zip(factor["contexts"], data.contexts(number), strict=True):
-            assert [factor["texts"][place] for place, _ in kept] == [
-                [c.before, c.word, c.after, c.document] for c in given
+            assert [factor["texts"][place] for place, *_ in kept] == [
+                [c.before, c.word, c.after, c.document, None, 0] for c in given
             ]
             np.testing.assert_allclose(
-                [value for _, value in kept], [c.activation for c in given], rtol=5e-4
+                [value for _, value, *_ in kept],
+                [c.activation for c in given],
+                rtol=5e-4,
             )
 
 
@@ -52,6 +54,7 @@ def test_the_index_and_the_manifest_agree_with_the_run(folder, make_site):
         "factors": 40,
         "layers": 4,
         "levels": [10, 9, 10, 10],
+        "narrow": 0,
         "shards": 3,
     }
     assert dict(manifest["report"])["fvu"] == 0.1834
@@ -117,8 +120,8 @@ def test_an_occurrence_shared_by_layers_counts_and_is_stored_once(tmp_path, make
     data = make_site(contexts=lambda factor: [[context]] * 4)
     bundle.write(tmp_path / "site", data)
     factor = bundle.read(tmp_path / "site", "data/factors/00000")["factors"][0]
-    assert factor["texts"] == [["turn ", "left", " here", "d"]]
-    assert factor["contexts"] == [[[0, 3]]] * 4
+    assert factor["texts"] == [["turn ", "left", " here", "d", None, 0]]
+    assert factor["contexts"] == [[[0, 3, [], 0]]] * 4
     assert factor["words"] == [["left", 1]]
 
 
@@ -246,6 +249,7 @@ def test_one_layer_one_factor(tmp_path):
         "fires": [[]],
         "importance": [[2]],
         "labels": [],
+        "level_scores": [],
         "levels": [0],
         "peak": [0],
         "phrases": [[]],
@@ -283,6 +287,7 @@ def test_contexts_are_read_once_each_and_in_order(tmp_path, make_site):
         ({"levels": ["medium"] * 40}, "medium"),
         ({"featured": [40]}, "featured"),
         ({"layers": (0, 4, 2, 6)}, "ascend"),
+        ({"level_scores": [0.5]}, "level_scores"),
         ({"report": {"fvu": {"train": 1.0}}}, "fvu"),
     ],
 )

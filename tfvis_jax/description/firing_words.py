@@ -6,7 +6,7 @@ sample.
 """
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,21 +32,27 @@ class WordTable:
       folded: the folded words, by number.
     """
 
-    def __init__(self, windows: windows_lib.Windows):
-        """Initialises an empty table of the words of ``windows``."""
-        self._windows = windows
+    def __init__(self, windows: windows_lib.Windows, counts: word_counts.WordCounts):
+        """Initialises an empty table of the words of ``windows``, counted before."""
+        self._windows, self._counts = windows, counts
+        self._is_read = np.zeros(len(windows), bool)
         self._number = np.full((len(windows), windows.window_length), -1, np.int32)
         self._sequence: dict[int, np.ndarray] = {}
         self._of_position: dict[int, np.ndarray] = {}
         self._numbers: dict[str, int] = {}
         self._spellings: list[collections.Counter[str]] = []
+        self._share: list[float] = []
         self.folded: list[str] = []
 
     def numbers(self, window: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Returns the number of the word at each of m tokens, [m] int32."""
-        for each in set(window.tolist()) - self._sequence.keys():
+        for each in np.unique(window[~self._is_read[window]]).tolist():
             self._read(each)
         return self._number[window, position]
+
+    def shares(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns the share of each word among all words of the corpus, [k]."""
+        return np.array([self._share[number] for number in numbers.tolist()])
 
     def spelling(self, number: int) -> str:
         """Returns the most frequent spelling of a word in the windows read so far."""
@@ -66,6 +72,11 @@ class WordTable:
     def _read(self, window: int) -> None:
         words = self._windows.words(window)
         sequence = np.array([self._add(word) for word in words.texts], np.int32)
+        new = [(word,) for word in self.folded[len(self._share) :]]
+        if new:
+            total = max(self._counts.totals[0], 1)
+            self._share.extend((self._counts.count(new) / total).tolist())
+        self._is_read[window] = True
         self._sequence[window] = sequence
         self._of_position[window] = words.of_position.astype(np.int16)
         inside = words.of_position >= 0
@@ -138,12 +149,7 @@ def of_layer(
 
 
 def strongest(
-    found: stored.Examples,
-    table: WordTable,
-    counts: word_counts.WordCounts,
-    *,
-    factor: int,
-    limit: int,
+    layers: Sequence[Mass], table: WordTable, *, n_tokens: int, limit: int
 ) -> list[tuple[str, float]]:
     """Returns the words that fire a factor most strongly and most exclusively.
 
@@ -152,27 +158,27 @@ def strongest(
     that fires many factors weakly has a small weight in each.
 
     Args:
-      found: examples of the run.
+      layers: the words that fire the factor at each layer, from `of_layer`.
       table: words of the corpus.
-      counts: how often each word occurs.
-      factor: index of the factor.
+      n_tokens: number of tokens of the corpus.
       limit: maximum number of words.
 
     Returns:
       Pairs of word and weight, largest weight first.
     """
     weights: dict[int, float] = {}
-    for index in range(len(found.layers)):
-        words = of_layer(found, table, index=index, factor=factor)
+    for words in layers:
         if not len(words.word):
             continue
         share = words.mass / words.mass.sum()
-        occurrences = counts.count([(table.folded[n],) for n in words.word])
+        occurrences = table.shares(words.word) * n_tokens
         # A sample of a large corpus may hold fewer of a word than fire the factor.
-        occurrences = occurrences * found.n_tokens / max(counts.totals[0], 1)
         mean = words.mass / np.maximum(occurrences, words.firings)
-        for number, weight in zip(words.word.tolist(), share * mean, strict=True):
-            weights[number] = max(weights.get(number, 0.0), float(weight))
+        for number, weight in zip(
+            words.word.tolist(), (share * mean).tolist(), strict=True
+        ):
+            if weight > weights.get(number, 0.0):
+                weights[number] = weight
     ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
     return [(table.spelling(number), weight) for number, weight in ranked[:limit]]
 

@@ -1,5 +1,6 @@
 """The page of a run, as files."""
 
+import functools
 import math
 import os
 import pathlib
@@ -10,6 +11,8 @@ import numpy as np
 
 from tfvis_jax.description import featured, firing_words, word_counts
 from tfvis_jax.errors import InputError
+from tfvis_jax.examples import firing_statistics, passages, stored
+from tfvis_jax.levels import level_file
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import live
 from tfvis_jax.pipeline import progress as progress_lib
@@ -20,6 +23,10 @@ from tfvis_jax.viewer import bundle, site
 
 # Terms by which a search finds a factor.
 _SEARCH_WORDS, _SEARCH_PHRASES = 12, 5
+# Words shown on either side; the page shows the whole window on demand.
+_AROUND = 8
+# Contexts shown of each band of quantiles, and at random.
+_IN_BAND, _AT_RANDOM = 4, 5
 
 
 def export_site(
@@ -69,20 +76,29 @@ def site_data(
     """
     report, trained, examples = run.report, run.trained, run.examples
 
+    reader = passages.Passages(run.windows, examples)
+    table = firing_words.WordTable(run.windows, word_counts.of_windows(run.windows))
+
+    # Asked for twice for each factor.
+    @functools.lru_cache(maxsize=4 * len(trained.layers))
+    def mass(index: int, factor: int) -> firing_words.Mass:
+        return firing_words.of_layer(examples, table, index=index, factor=factor)
+
     def contexts_of(number: int) -> list[list[site.Context]]:
-        factor = run.factor(number)
         return [
-            [
-                site.Context(
-                    before=example.before,
-                    word=example.word,
-                    after=example.after,
-                    activation=example.activation,
-                    document=example.document,
-                )
-                for example in factor.examples(layer=layer, n=contexts)
-            ]
-            for layer in trained.layers
+            _contexts(reader, reader.strongest(index, number, n=contexts))
+            for index in range(len(trained.layers))
+        ]
+
+    def firings_of(number: int) -> list[site.Firings]:
+        return [
+            _firings(
+                *(reader, examples, table, mass(index, number)),
+                index=index,
+                factor=number,
+                n=contexts,
+            )
+            for index in range(len(trained.layers))
         ]
 
     return site.SiteData(
@@ -115,18 +131,97 @@ def site_data(
             for number, label in run.labels.items()
         },
         sentences=_recorded(run, sentences),
-        terms=_search_terms(run),
+        terms=_search_terms(run, table, mass),
+        firings=firings_of,
+        histogram_edges=firing_statistics.HISTOGRAM_EDGES.tolist(),
+        window_text=lambda number: reader.window(number).text,
+        level_scores=(
+            [level.score for level in run.levels] if _levels_are_measured(run) else []
+        ),
     )
 
 
-def _search_terms(run: run_lib.Run) -> Callable[[int], site.SearchTerms]:
-    table = firing_words.WordTable(run.windows)
-    counts = word_counts.of_windows(run.windows)
+def _contexts(
+    reader: passages.Passages, found: Sequence[passages.Passage]
+) -> list[site.Context]:
+    contexts = []
+    for passage in found:
+        window, word = reader.window(passage.window), passage.word
+        text, starts, ends = window.text, window.starts, window.ends
+        start, last = starts[word], min(word + _AROUND, len(ends) - 1)
+        contexts.append(
+            site.Context(
+                before=text[starts[max(word - _AROUND, 0)] : start],
+                word=text[start : ends[word]],
+                after=text[ends[word] : ends[last]],
+                activation=passage.activation,
+                document=window.document,
+                window=passage.window,
+                start=start,
+                others=[
+                    (starts[other] - start, ends[other] - starts[other], alpha)
+                    for other, alpha in sorted(passage.others.items())
+                ],
+                copies=passage.copies,
+            )
+        )
+    return contexts
+
+
+def _firings(
+    reader: passages.Passages,
+    examples: stored.Examples,
+    table: firing_words.WordTable,
+    words: firing_words.Mass,
+    *,
+    index: int,
+    factor: int,
+    n: int,
+) -> site.Firings:
+    upper, middle = (
+        _contexts(reader, reader.in_band(index, factor, band=band, n=min(n, _IN_BAND)))
+        for band in passages.BANDS
+    )
+    drawn = reader.drawn(index, factor, n=min(n, _AT_RANDOM))
+    documents, strongest = reader.n_documents(index, factor, n=n)
+    return site.Firings(
+        upper=upper,
+        middle=middle,
+        random=_contexts(reader, drawn),
+        histogram=examples.histogram[index, factor].tolist(),
+        quantiles=reader.quantiles(index, factor, (0.5, 0.9, 0.99)),
+        documents=documents,
+        strongest=strongest,
+        words={
+            table.folded[number]: (count, mass)
+            for number, count, mass in zip(
+                *(array.tolist() for array in words), strict=True
+            )
+        },
+    )
+
+
+def _levels_are_measured(run: run_lib.Run) -> bool:
+    try:
+        level_file.load(run.directory.levels, run.examples)
+    except InputError:
+        return False
+    return True
+
+
+def _search_terms(
+    run: run_lib.Run,
+    table: firing_words.WordTable,
+    mass: Callable[[int, int], firing_words.Mass],
+) -> Callable[[int], site.SearchTerms]:
     peaks = np.argmax(run.importance(), axis=0).tolist()
 
     def terms(factor: int) -> site.SearchTerms:
         words = firing_words.strongest(
-            run.examples, table, counts, factor=factor, limit=_SEARCH_WORDS
+            [mass(index, factor) for index in range(len(run.trained.layers))],
+            table,
+            n_tokens=run.examples.n_tokens,
+            limit=_SEARCH_WORDS,
         )
         phrases = firing_words.phrases(
             run.examples,

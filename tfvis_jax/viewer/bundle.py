@@ -4,6 +4,7 @@
     data/manifest.js          what the run is, counts
     data/index.js             columns over all factors, for the list of factors
     data/factors/00000.js …   16 factors each: numbers per layer, contexts
+    data/windows/00000.js …   whole passages of the contexts, by 64 numbers
     data/live.js              the recorded sentences; none are encoded on demand
     data/sentences/00000.js … one recorded sentence each
 
@@ -12,6 +13,7 @@ The site opens by double-click and from any static web server. Data files are sc
 """
 
 import importlib.resources
+import itertools
 import math
 import numbers
 import pathlib
@@ -27,6 +29,9 @@ from tfvis_jax.viewer import payload, site
 
 SCHEMA = "tfvis-site/1"
 SHARD_SIZE = 16
+WINDOW_SHARD = 64
+# A factor is narrow if its strongest tokens are from so few documents.
+_NARROW = 2
 _LIST_WORDS = 8
 _LAYER_WORDS = 6
 
@@ -55,6 +60,8 @@ def write(
     with files.whole_folder(folder) as partial:
         _copy(importlib.resources.files("tfvis_jax.viewer") / "static", partial)
         words, terms, n_contexts = [], [], 0
+        windows: set[int] = set()
+        narrow = 0
         for start in range(0, data.n_factors, SHARD_SIZE):
             stop = min(start + SHARD_SIZE, data.n_factors)
             entries = []
@@ -64,11 +71,18 @@ def write(
                 telling = _where_it_lives(data.importance[:, factor], contexts)
                 words.append(site.top_words(telling, limit=_LIST_WORDS))
                 terms.append(data.terms(factor))
-                entries.append(_factor(data, factor, contexts, words[-1]))
+                firings = _firings(data, factor)
+                entry = _factor(data, factor, contexts, words[-1], firings)
+                windows.update(
+                    text[4] for text in entry["texts"] if text[4] is not None
+                )
+                narrow += _is_narrow(data, factor, firings)
+                entries.append(entry)
             name = f"data/factors/{start // SHARD_SIZE:05d}"
             _save(partial, name, {"factors": entries})
             if progress is not None:
                 progress(stop, data.n_factors)
+        _save_windows(partial, data, windows)
         _save(partial, "data/index", _index(data, words, terms))
         recorded = []
         for number, records in enumerate(data.sentences):
@@ -76,7 +90,11 @@ def write(
             _save(partial, name, records)
             recorded.append({"name": name, "text": records[0]["text"]})
         _save(partial, "data/live", {"live": False, "recorded": recorded})
-        _save(partial, "data/manifest", _manifest(data, n_contexts=n_contexts))
+        _save(
+            partial,
+            "data/manifest",
+            _manifest(data, n_contexts=n_contexts, narrow=narrow),
+        )
 
 
 def read(folder: pathlib.Path | str, name: str) -> dict[str, Any]:
@@ -118,6 +136,37 @@ def _save(folder: pathlib.Path, name: str, value: object) -> None:
     path.write_bytes(payload.dumps(name, value).encode("utf-8"))
 
 
+def _save_windows(
+    folder: pathlib.Path, data: site.SiteData, windows: Iterable[int]
+) -> None:
+    for shard, members in itertools.groupby(
+        sorted(windows), key=lambda number: number // WINDOW_SHARD
+    ):
+        texts = [(number, data.window_text(number)) for number in members]
+        _save(folder, f"data/windows/{shard:05d}", {"windows": texts})
+
+
+def _firings(data: site.SiteData, factor: int) -> list[site.Firings]:
+    """Returns the firings of a factor per layer, or nothing."""
+    firings = data.firings(factor)
+    if firings and len(firings) != len(data.layers):
+        raise InputError(
+            f"Expected `firings({factor})` to return one entry for each of the "
+            f"{len(data.layers)} layers or none, got {len(firings)}."
+        )
+    return firings
+
+
+def _is_narrow(
+    data: site.SiteData, factor: int, firings: Sequence[site.Firings]
+) -> bool:
+    """Returns whether a factor's strongest tokens are from very few documents."""
+    if not firings:
+        return False
+    at = firings[int(np.argmax(np.nan_to_num(data.importance[:, factor])))]
+    return at.strongest > _NARROW and at.documents <= _NARROW
+
+
 def _contexts(data: site.SiteData, factor: int) -> list[list[site.Context]]:
     """Returns the contexts of a factor per layer, largest activation first."""
     contexts = data.contexts(factor)
@@ -154,19 +203,30 @@ def _factor(
     factor: int,
     contexts: list[list[site.Context]],
     words: list[tuple[str, int]],
+    firings: list[site.Firings],
 ) -> dict[str, Any]:
-    texts: dict[tuple[str, str, str, str], int] = {}
-    ranked = []
-    for layer in contexts:
-        keys = [(c.before, c.word, c.after, c.document) for c in layer]
-        places = [texts.setdefault(key, len(texts)) for key in keys]
-        values = [payload.number(c.activation) for c in layer]
-        ranked.append(list(zip(places, values, strict=True)))
+    texts: dict[tuple[str, str, str, str, int | None, int], int] = {}
+
+    def entries(found: Sequence[site.Context]) -> list[tuple[Any, ...]]:
+        return [_entry(context, texts) for context in found]
+
     return {
         "activation": _numbers(data.max_activation[:, factor]),
-        "contexts": ranked,
+        "contexts": [entries(layer) for layer in contexts],
         "density": _numbers(data.density[:, factor]),
         "factor": factor,
+        "firings": [
+            {
+                "bands": [entries(band) for band in (at.upper, at.middle, at.random)],
+                "documents": (at.documents, at.strongest),
+                "explained": _shares(at.explained([word for word, _ in words])),
+                "histogram": _trimmed(at.histogram),
+                "quantiles": [
+                    q if q is None else payload.number(q) for q in at.quantiles
+                ],
+            }
+            for at in firings
+        ],
         "importance": _numbers(data.importance[:, factor]),
         "label_remarks": data.labels[factor].remarks if factor in data.labels else "",
         "layer_words": [site.top_words(c, limit=_LAYER_WORDS) for c in contexts],
@@ -174,6 +234,36 @@ def _factor(
         "texts": list(texts),
         "words": words,
     }
+
+
+def _entry(
+    context: site.Context, texts: dict[tuple[str, str, str, str, int | None, int], int]
+) -> tuple[Any, ...]:
+    """Returns place of the text, α, the other words in one list, and copies."""
+    key = (
+        *(context.before, context.word, context.after, context.document),
+        *(context.window, context.start),
+    )
+    others = [
+        value
+        for start, length, activation in context.others
+        for value in (start, length, payload.number(activation, digits=2))
+    ]
+    place = texts.setdefault(key, len(texts))
+    return place, payload.number(context.activation), others, context.copies
+
+
+def _shares(shares: tuple[float, float] | None) -> list[float | None] | None:
+    return None if shares is None else _numbers(shares, digits=3)
+
+
+def _trimmed(histogram: Sequence[int]) -> list[int]:
+    """Returns the first bin that is not empty, and the counts up to the last one."""
+    filled = np.flatnonzero(histogram)
+    if not len(filled):
+        return []
+    first, last = int(filled[0]), int(filled[-1])
+    return [first, *map(int, histogram[first : last + 1])]
 
 
 def _index(
@@ -200,6 +290,7 @@ def _index(
         "importance": [_numbers(layer, digits=3) for layer in data.importance],
         # Pairs, like the report's.
         "labels": [(f, data.labels[f].text) for f in sorted(data.labels)],
+        "level_scores": _numbers(data.level_scores, digits=3),
         "levels": [site.LEVELS.index(level) for level in data.levels],
         "phrases": [
             [
@@ -214,7 +305,7 @@ def _index(
     }
 
 
-def _manifest(data: site.SiteData, *, n_contexts: int) -> dict[str, Any]:
+def _manifest(data: site.SiteData, *, n_contexts: int, narrow: int) -> dict[str, Any]:
     alive = _alive(data)
     alive_levels = [level for level, a in zip(data.levels, alive, strict=True) if a]
     return {
@@ -225,9 +316,11 @@ def _manifest(data: site.SiteData, *, n_contexts: int) -> dict[str, Any]:
             "factors": data.n_factors,
             "layers": len(data.layers),
             "levels": [alive_levels.count(level) for level in site.LEVELS],
+            "narrow": narrow,
             "shards": math.ceil(data.n_factors / SHARD_SIZE),
         },
         "featured": [int(factor) for factor in data.featured],
+        "histogram_edges": _numbers(data.histogram_edges),
         "l1_penalty": payload.number(data.l1_penalty),
         "layers": [int(layer) for layer in data.layers],
         "level_names": site.LEVELS,
@@ -237,6 +330,7 @@ def _manifest(data: site.SiteData, *, n_contexts: int) -> dict[str, Any]:
         "schema": SCHEMA,
         "shard_size": SHARD_SIZE,
         "title": data.title,
+        "window_shard": WINDOW_SHARD,
     }
 
 

@@ -27,6 +27,11 @@ class Context:
       after: Text after the word.
       activation: α of the factor.
       document: Name of the document.
+      window: Number of the whole passage for `SiteData.window_text`, if there is one.
+      start: Offset of the word in that text, in characters.
+      others: α of other words of the passage on which the factor fires, as (offset from
+        the start of the word, length, α), in characters.
+      copies: Number of near-duplicates that were left out in its favour.
     """
 
     before: str
@@ -34,6 +39,45 @@ class Context:
     after: str
     activation: float
     document: str
+    window: int | None = None
+    start: int = 0
+    others: Sequence[tuple[int, int, float]] = ()
+    copies: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Firings:
+    """All tokens that fire a factor at a layer, not the strongest alone.
+
+    Attributes:
+      upper: Contexts with α between the 90th and the 99th percentile.
+      middle: Contexts with α between the 50th and the 90th percentile.
+      random: A random sample of contexts.
+      histogram: [n_bins] number of tokens with α between `SiteData.histogram_edges`.
+      quantiles: The 50th, 90th and 99th percentile of α; None where it never fires.
+      documents: Number of documents that the ``strongest`` tokens come from.
+      strongest: Number of these tokens.
+      words: Number of tokens and sum of α by folded word, both possibly estimated.
+    """
+
+    upper: Sequence[Context] = ()
+    middle: Sequence[Context] = ()
+    random: Sequence[Context] = ()
+    histogram: Sequence[int] = ()
+    quantiles: Sequence[float | None] = (None, None, None)
+    documents: int = 0
+    strongest: int = 0
+    words: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+
+    def explained(self, listed: Sequence[str]) -> tuple[float, float] | None:
+        """Returns the share of tokens and of α on the listed words, None if unknown."""
+        totals = np.sum([*self.words.values(), (0.0, 0.0)], axis=0)
+        if not np.all(totals > 0):
+            return None
+        folded = {words_lib.fold(word) for word in listed}
+        on = [self.words[word] for word in folded & self.words.keys()]
+        count, mass = np.sum([*on, (0.0, 0.0)], axis=0) / totals
+        return float(count), float(mass)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +113,12 @@ def no_terms(factor: int) -> SearchTerms:
     return SearchTerms()
 
 
+def no_firings(factor: int) -> list[Firings]:
+    """Returns nothing: the page then has the strongest contexts alone."""
+    del factor
+    return []
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SiteData:
     """The data of a run that the site shows.
@@ -95,6 +145,12 @@ class SiteData:
         factor, in ascending order.
       sentences: Recorded sentences, each the list of its records, from ``sentences``.
       terms: Returns what a search finds a factor by; called like ``contexts``.
+      firings: Returns the firings of a factor, one entry per layer, or nothing; called
+        like ``contexts``.
+      histogram_edges: [n_bins + 1] edges of the histograms of the firings.
+      window_text: Returns the whole passage of a number that contexts name.
+      level_scores: [n_factors] score of each level from 0.5, doubtful, to 1, or 0 where
+        unclear; empty if the levels are guesses, without measured context.
 
     Raises:
       InputError: The fields do not fit together.
@@ -117,6 +173,10 @@ class SiteData:
     labels: Mapping[int, Label] = dataclasses.field(default_factory=dict)
     sentences: Sequence[list[dict[str, Any]]] = ()
     terms: Callable[[int], SearchTerms] = no_terms
+    firings: Callable[[int], list[Firings]] = no_firings
+    histogram_edges: Sequence[float] = ()
+    window_text: Callable[[int], str] = str
+    level_scores: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.layers), self.n_factors)
@@ -140,6 +200,11 @@ class SiteData:
                     f"Expected `{name}` to have one entry for each of the "
                     f"{self.n_factors} factors, got {got}."
                 )
+        if self.level_scores and len(self.level_scores) != self.n_factors:
+            raise InputError(
+                f"Expected `level_scores` to have one entry for each of the "
+                f"{self.n_factors} factors or none, got {len(self.level_scores)}."
+            )
         if unknown := sorted(set(self.levels) - set(LEVELS)):
             raise InputError(f"Expected `levels` from {LEVELS}, got {unknown}.")
         if outside := [f for f in self.featured if not 0 <= f < self.n_factors]:

@@ -17,13 +17,26 @@ interface Manifest {
   featured: number[];
   level_names: Level[];
   shard_size: number;
-  counts: { factors: number; alive: number; contexts: number; levels: number[] };
+  /** The last one is null: infinity. */
+  histogram_edges: Value[];
+  /** Whole passages in a data file. */
+  window_shard: number;
+  counts: {
+    factors: number;
+    alive: number;
+    contexts: number;
+    levels: number[];
+    /** Factors whose strongest tokens are from at most two documents. */
+    narrow: number;
+  };
 }
 
 /** data/index.js: columns over all factors. */
 interface Index {
   /** Position in level_names. */
   levels: number[];
+  /** From 0.5, doubtful, to 1; 0 if unclear. Empty where levels are guesses. */
+  level_scores: Value[];
   /** [layer][factor] */
   importance: Value[][];
   /** Position in layers; null for dead factors. */
@@ -43,8 +56,31 @@ interface Index {
   phrases: [string, Value][][];
 }
 
-/** before, word, after, document */
-type Passage = [string, string, string, string];
+/** before, word, after, document, number of the whole passage, place of the word in it */
+type Passage = [string, string, string, string, Value, number];
+
+/**
+ * Position in texts; activation; other words on which it fires, as offset from the word,
+ * length, activation, in characters; near-duplicates left out.
+ */
+type Entry = [number, Value, number[], number];
+
+/** All tokens that fire a factor at a layer. */
+interface Firings {
+  /** 90th to 99th percentile, 50th to 90th, random sample. */
+  bands: Entry[][];
+  /** Documents of the strongest tokens, and number of these. */
+  documents: [number, number];
+  /** Share of tokens and of α that the listed words make up. */
+  explained: Value[] | null;
+  /** First bin, counts; empty if none. */
+  histogram: number[];
+  /** 50th, 90th and 99th percentile. */
+  quantiles: Value[];
+}
+
+/** Which firings are shown: top, upper, middle or random. */
+type Band = "top" | "upper" | "middle" | "random";
 
 /** One entry of data/factors/00000.js … */
 interface Factor {
@@ -62,8 +98,10 @@ interface Factor {
   words: [string, number][];
   layer_words: [string, number][][];
   texts: Passage[];
-  /** Per layer: position in texts, activation. */
-  contexts: [number, Value][][];
+  /** Per layer, largest activation first. */
+  contexts: Entry[][];
+  /** Per layer, or empty. */
+  firings: Firings[];
 }
 
 /** A data file with up to shard_size factors. */
@@ -305,6 +343,10 @@ interface Tfvis {
     index: Index;
     open(): Promise<void>;
     factor(factor: number): Promise<Factor>;
+    /** A whole passage. */
+    window(number: number): Promise<string>;
+    /** What follows the name of a level: a score, or that it is a guess. */
+    levelNote(factor: number): string | null;
     isDead(factor: number): boolean;
     level(factor: number): Level;
     importance(factor: number): Value[];
@@ -359,7 +401,7 @@ interface Tfvis {
 
   // glyphs.js
   glyphs: {
-    level(level: Level): HTMLElement;
+    level(level: Level, note?: string | null): HTMLElement;
     spark(importance: Value[], layers: number[]): SVGElement;
     label(text: string | null): Child;
     name(factor: number): string;
@@ -407,7 +449,26 @@ interface Tfvis {
     panel(
       factor: Factor,
       layers: number[],
-    ): { element: HTMLElement; show: ChooseLayer; toggle(): void };
+      choose: (band: Band) => void,
+    ): {
+      element: HTMLElement;
+      show(i: number, band: Band): void;
+      toggle(): void;
+    };
+  };
+
+  // histogram.js
+  bandRange(firings: Firings, band: Band, top: Entry[]): { low: number; high: number };
+  histogram(
+    firings: Firings,
+    edges: Value[],
+    shown: { low: number; high: number },
+  ): SVGElement;
+
+  // passage.js
+  passage: {
+    before(passage: Passage, entry: Entry, largest: number, before?: string): Child[];
+    after(passage: Passage, entry: Entry, largest: number, after?: string): Child[];
   };
 
   // overview.js

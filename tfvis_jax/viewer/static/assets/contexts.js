@@ -1,8 +1,8 @@
-/* The top-activating examples of a factor at one layer, the word marked. */
+/* Examples of a factor at one layer, of four bands of activation, the word marked. */
 "use strict";
 {
   const { el } = tfvis.dom;
-  const { format, memory } = tfvis;
+  const { data, format, memory, passage } = tfvis;
   const FIRST = 20;
   const STEP = 20;
   const WEAKEST = 0.1;
@@ -32,24 +32,129 @@
     );
   }
 
-  /** Line breaks as spaces: aligned text is shown with its spaces. @param {string} s */
-  const flat = (s) => s.replace(/\s+/g, " ");
+  /** @type {{band: Band, label: string, title: string}[]} */
+  const BANDS = [
+    { band: "top", label: "Top", title: "Top-activating examples" },
+    {
+      band: "upper",
+      label: "90–99 %",
+      title: "Examples between the 90th and the 99th percentile",
+    },
+    {
+      band: "middle",
+      label: "50–90 %",
+      title: "Examples between the 50th and the 90th percentile",
+    },
+    { band: "random", label: "Random", title: "Random examples of all that fire it" },
+  ];
 
-  /** One example. @param {Passage} passage @param {Value} activation @param {number} largest */
-  function item([before, word, after, title], activation, largest) {
-    return el(
+  /** One example. @param {Passage} text @param {Entry} entry @param {number} largest */
+  function item(text, entry, largest) {
+    const [, word, , title, number, start] = text;
+    const [, activation, , copies] = entry;
+    const before = el("span", null, passage.before(text, entry, largest));
+    const after = el("span", { class: "after" }, passage.after(text, entry, largest));
+    const line = el(
+      "p",
+      { class: "text", dir: "auto" },
+      el("span", { class: "before" }, before),
+      mark(word, activation, largest),
+      after,
+    );
+    const widen = el(
+      "button",
+      {
+        type: "button",
+        class: "quiet widen",
+        "aria-expanded": "false",
+        "aria-label": `Whole passage around ${word}`,
+        on: { click: () => expand() },
+      },
+      "whole",
+    );
+    const row = el(
       "li",
       { class: "context" },
       el("span", { class: "value", title: "activation" }, format.even(activation)),
+      line,
+      el(
+        "span",
+        { class: "source" },
+        el("cite", { class: "title", title }, title),
+        copies > 0 &&
+          el(
+            "small",
+            { title: "Near-duplicates that are not shown" },
+            `+${copies} like it`,
+          ),
+        number !== null && widen,
+      ),
+    );
+
+    /** Shows the whole passage, or what was shown at first. */
+    async function expand() {
+      const wide = !row.classList.contains("wide-context");
+      let whole = [text[0], text[2]];
+      if (wide && number !== null) {
+        try {
+          const characters = Array.from(await data.window(number));
+          whole = [
+            characters.slice(0, start).join(""),
+            characters.slice(start + Array.from(word).length).join(""),
+          ];
+        } catch (error) {
+          row.append(
+            el(
+              "p",
+              { class: "notice", role: "alert" },
+              error instanceof Error ? error.message : String(error),
+            ),
+          );
+          return;
+        }
+      }
+      row.classList.toggle("wide-context", wide);
+      widen.setAttribute("aria-expanded", String(wide));
+      widen.textContent = wide ? "less" : "whole";
+      before.replaceChildren(
+        el("span", null, passage.before(text, entry, largest, whole[0])),
+      );
+      after.replaceChildren(
+        el("span", null, passage.after(text, entry, largest, whole[1])),
+      );
+    }
+    return row;
+  }
+
+  /** What all firings at a layer are like. @param {Factor} factor @param {number} i */
+  function facts(factor, i) {
+    const firings = factor.firings[i];
+    if (!firings?.histogram.length) return null;
+    const { factors, narrow } = data.manifest.counts;
+    const total = firings.histogram.slice(1).reduce((sum, n) => sum + n, 0);
+    const [half, tenth, hundredth] = firings.quantiles.map(format.number);
+    const [documents, strongest] = firings.documents;
+    const [share, mass] = firings.explained ?? [null, null];
+    return [
       el(
         "p",
-        { class: "text", dir: "auto" },
-        el("span", { class: "before" }, el("span", null, flat(before))),
-        mark(word, activation, largest),
-        el("span", { class: "after" }, flat(after)),
+        null,
+        `It fires on ${format.count(total)} tokens: half of them with α below ${half}, a tenth above ${tenth}, a hundredth above ${hundredth}.`,
       ),
-      el("cite", { class: "title", title }, title),
-    );
+      share !== null &&
+        el(
+          "p",
+          null,
+          `The words listed at the top of this page account for ${format.percent(share)} of these tokens and ${format.percent(mass)} of their α.`,
+        ),
+      strongest > 2 &&
+        documents <= 2 &&
+        el(
+          "p",
+          { class: "narrow" },
+          `Its ${strongest} strongest tokens come from ${documents === 1 ? "one document" : "two documents"}, so they may show the document rather than the factor. The same is true of ${format.count(narrow)} of ${format.count(factors)} factors at their peak layer.`,
+        ),
+    ];
   }
 
   /** @param {number} largest */
@@ -70,10 +175,21 @@
   tfvis.contexts = {
     mark,
 
-    panel(factor, layers) {
+    panel(factor, layers, choose) {
       const largest = format.largest(factor.activation);
       let layer = 0;
       let shown = FIRST;
+      /** @type {Band} */
+      let band = "top";
+      const about = el("div", { class: "facts-text" });
+      const chart = el("div", { class: "wide" });
+      const bands = BANDS.map(({ band: name, label }) =>
+        el(
+          "button",
+          { type: "button", "data-band": name, on: { click: () => choose(name) } },
+          label,
+        ),
+      );
       const title = el("h2", { id: "contexts-title" });
       const list = el("ol", { class: "contexts" });
       const none = el("p", { class: "notice", hidden: true });
@@ -115,20 +231,39 @@
       }
 
       function draw() {
-        const all = factor.contexts[layer];
+        const firings = factor.firings[layer];
+        const place = BANDS.findIndex((each) => each.band === band);
+        const all =
+          band === "top" ? factor.contexts[layer] : (firings?.bands[place - 1] ?? []);
         const number = layers[layer];
-        title.textContent = `Top-activating examples at layer ${number}`;
+        title.textContent = `${BANDS[place].title} at layer ${number}`;
+        for (const button of bands) {
+          button.setAttribute("aria-pressed", String(button.dataset.band === band));
+        }
+        about.replaceChildren();
+        chart.replaceChildren();
+        if (firings?.histogram.length) {
+          about.append(el("div", null, facts(factor, layer)));
+          const range = tfvis.bandRange(
+            firings,
+            band,
+            factor.contexts[layer].slice(0, shown),
+          );
+          chart.append(tfvis.histogram(firings, data.manifest.histogram_edges, range));
+        }
         list.replaceChildren(
           ...all
             .slice(0, shown)
-            .map(([text, value]) => item(factor.texts[text], value, largest)),
+            .map((entry) => item(factor.texts[entry[0]], entry, largest)),
         );
         const left = all.length - Math.min(shown, all.length);
         more.hidden = left === 0;
         more.textContent = `Show ${Math.min(STEP, left)} more (${left} left)`;
         none.hidden = all.length > 0;
         none.textContent = factor.activation[layer]
-          ? `No examples stored for layer ${number}.`
+          ? band === "top"
+            ? `No examples stored for layer ${number}.`
+            : `The run has no example of this band at layer ${number}.`
           : `This factor never fires in layer ${number}.`;
       }
 
@@ -143,13 +278,22 @@
             title,
             el("div", { class: "switch", role: "group", "aria-label": "View" }, views),
           ),
+          factor.firings.length > 0 && [
+            el("div", { class: "distribution" }, chart, about),
+            el(
+              "div",
+              { class: "switch bands", role: "group", "aria-label": "Activations" },
+              bands,
+            ),
+          ],
           legend(largest),
           list,
           none,
           more,
         ),
-        show(i) {
+        show(i, wanted) {
           layer = i;
+          band = wanted;
           shown = FIRST;
           draw();
         },

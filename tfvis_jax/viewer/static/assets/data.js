@@ -44,6 +44,23 @@
       return (await shard).factors[factor % size];
     },
 
+    async window(number) {
+      const shard = Math.floor(number / data.manifest.window_shard);
+      const name = `data/windows/${String(shard).padStart(5, "0")}`;
+      const { windows } = /** @type {{windows: [number, string][]}} */ (
+        await tfvis.load(name)
+      );
+      const found = windows.find(([each]) => each === number);
+      if (!found) throw new Error(`Expected passage ${number} in ${name}.js.`);
+      return found[1];
+    },
+
+    levelNote(factor) {
+      const scores = data.index.level_scores;
+      if (data.level(factor) === "unclear") return null;
+      return scores.length ? tfvis.format.even(scores[factor]) : "guess";
+    },
+
     isDead: (factor) => data.index.peak[factor] === null,
 
     level: (factor) => data.manifest.level_names[data.index.levels[factor]],

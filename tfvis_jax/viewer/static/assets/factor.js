@@ -68,17 +68,35 @@
         `Layer ${asked} is not part of this run, which has ${format.layers(manifest.layers)}.`,
     );
     const panel = tfvis.layersPanel(factor, manifest.layers, choose);
-    const contexts = tfvis.contexts.panel(factor, manifest.layers);
+    const contexts = tfvis.contexts.panel(factor, manifest.layers, (band) =>
+      route.go(address(chosen, band)),
+    );
     const overview =
       manifest.layers.length > 1
         ? tfvis.overview(factor, manifest.layers, choose)
         : null;
 
+    /** @param {URLSearchParams} params @returns {Band} */
+    function bandOf(params) {
+      const asked = params.get("band");
+      const known = asked === "upper" || asked === "middle" || asked === "random";
+      return known && factor.firings.length ? asked : "top";
+    }
+    let shownBand = bandOf(at.params);
+
+    /** @param {number} i position in layers @param {Band} band */
+    function address(i, band) {
+      return route.factor(number, {
+        layer: manifest.layers[i],
+        band: band === "top" ? "" : band,
+      });
+    }
+
     /** @param {number} i position in layers */
     function show(i) {
       chosen = i;
       panel.show(i);
-      contexts.show(i);
+      contexts.show(i, shownBand);
       overview?.show(i);
     }
 
@@ -86,7 +104,7 @@
     function choose(i) {
       if (i < 0 || i >= manifest.layers.length || i === chosen) return;
       warning.hidden = true;
-      route.go(route.factor(number, { layer: manifest.layers[i] }));
+      route.go(address(i, shownBand));
     }
 
     const element = el(
@@ -117,7 +135,7 @@
           null,
           `Factor ${number}`,
           " ",
-          dead ? null : glyphs.level(data.level(number)),
+          dead ? null : glyphs.level(data.level(number), data.levelNote(number)),
         ),
         label !== null &&
           el(
@@ -150,6 +168,7 @@
         const i = position(next.params.get("layer"));
         if (i < 0 && next.params.get("layer") !== null) return false;
         warning.hidden = true;
+        shownBand = bandOf(next.params);
         if (!dead) show(i < 0 ? (data.index.peak[number] ?? 0) : i);
         return true;
       },

@@ -10,12 +10,23 @@
 
   tfvis.glyphs = {
     /** Level by shape, word and colour. */
-    level: (level) =>
+    level: (level, note = null) =>
       el(
         "span",
         { class: `level level-${level}` },
         el("span", { class: "shape", "aria-hidden": "true" }, SHAPES[level]),
         level,
+        note !== null &&
+          el(
+            "small",
+            {
+              title:
+                note === "guess"
+                  ? "A guess: how much context it needs has not been measured"
+                  : "Score of the level, from 0.5 (doubtful) to 1",
+            },
+            note,
+          ),
       ),
 
     /** Importance by layer as bars, relative to the factor's largest. */

@@ -67,7 +67,9 @@
         "span",
         { class: "card-head" },
         el("b", null, factor),
-        data.isDead(factor) ? "dead" : glyphs.level(data.level(factor)),
+        data.isDead(factor)
+          ? "dead"
+          : glyphs.level(data.level(factor), data.levelNote(factor)),
       ),
       el(
         "span",
@@ -113,7 +115,10 @@
               }),
             ],
       ),
-      cell("kind", dead ? null : glyphs.level(data.level(factor))),
+      cell(
+        "kind",
+        dead ? null : glyphs.level(data.level(factor), data.levelNote(factor)),
+      ),
       cell("curve", glyphs.spark(data.importance(factor), manifest.layers)),
       cell("peak", dead ? "–" : [el("i", null, "L"), manifest.layers[peak]]),
       cell("max", format.even(dead ? null : index.activation[factor])),

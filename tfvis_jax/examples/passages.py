@@ -1,0 +1,210 @@
+"""Show samples of a factor's firings in whole windows, with α of the other words.
+
+Tokens of one word are shown once, with the largest α. Near-duplicates are folded.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.data import words as words_lib
+from tfvis_jax.examples import sampling, stored
+
+# Quantiles of α between which examples are shown, besides the strongest and a random
+# sample.
+BANDS = ((0.9, 0.99), (0.5, 0.9))
+# Examples with equal words this far on either side are near-duplicates.
+_NEAR = 4
+_CACHED_WINDOWS = 16_384
+# A weaker α of another word, relative to the factor's largest, would not be visible.
+_LEAST = 0.1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WindowWords:
+    """A window as it is shown.
+
+    Attributes:
+      text: the whole window, composed (NFC), on one line.
+      starts, ends: offsets of its words in ``text``.
+      folded: its words without regard to case.
+      of_position: the word that each token belongs to; −1 for special tokens.
+      document: name of the document.
+    """
+
+    text: str
+    starts: list[int]
+    ends: list[int]
+    folded: list[str]
+    of_position: list[int]
+    document: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Passage:
+    """A word on which a factor fires, in its window.
+
+    Attributes:
+      window: index of the window.
+      word: index of the word in the window.
+      activation: α, the largest of its tokens.
+      others: α of the window's other words on which the factor fires, by index; empty
+        if it was not stored.
+      copies: number of near-duplicates that were left out in its favour.
+    """
+
+    window: int
+    word: int
+    activation: float
+    others: dict[int, float]
+    copies: int = 0
+
+
+class Passages:
+    """Reads the passages of a run."""
+
+    def __init__(self, windows: windows_lib.Windows, found: stored.Examples):
+        """Reads windows of ``windows`` and references of ``found``."""
+        self._windows, self._found = windows, found
+        self.window = functools.lru_cache(_CACHED_WINDOWS)(self._read)
+
+    def strongest(self, index: int, factor: int, *, n: int) -> list[Passage]:
+        """Returns at most ``n`` passages of largest α, strongest first.
+
+        Args:
+          index: index into the layers of the examples.
+          factor: index of the factor.
+          n: maximum number of passages.
+        """
+        stored_n = np.count_nonzero(self._found.activation[index, factor])
+        return self._passages("", index, factor, range(stored_n), n=n)
+
+    def drawn(self, index: int, factor: int, *, n: int) -> list[Passage]:
+        """Returns ``n`` passages of the random sample, in random order.
+
+        Arguments are those of `strongest`.
+        """
+        stored_n = np.count_nonzero(self._found.random_activation[index, factor])
+        return self._passages("random_", index, factor, range(stored_n), n=n)
+
+    def in_band(
+        self, index: int, factor: int, *, band: tuple[float, float], n: int
+    ) -> list[Passage]:
+        """Returns at most ``n`` passages with α between two quantiles, strongest first.
+
+        The tokens are those of `reading.in_band`. Other arguments are those of
+        `strongest`.
+        """
+        found, at = self._found, (index, factor)
+        where, places = sampling.in_band(
+            found.activation[at],
+            found.random_activation[at],
+            firing=int(found.firing[at]),
+            band=band,
+        )
+        if where == "top":
+            # Evenly spaced, so that the passages represent the whole band.
+            spread = np.linspace(0, max(len(places) - 1, 0), min(n, len(places)))
+            places = places[spread.round().astype(int)]
+        prefix = "" if where == "top" else "random_"
+        kept = self._passages(prefix, index, factor, places.tolist(), n=n)
+        return sorted(kept, key=lambda passage: -passage.activation)
+
+    def quantiles(
+        self, index: int, factor: int, levels: Sequence[float]
+    ) -> list[float | None]:
+        """Returns quantiles of α among the firing tokens; None if it never fires.
+
+        They are exact where the stored top-activating examples reach, and those of the
+        random sample elsewhere.
+        """
+        found, at = self._found, (index, factor)
+        top = np.asarray(found.activation[at])
+        n_top, firing = np.count_nonzero(top), int(found.firing[at])
+        sample = np.asarray(found.random_activation[at])
+        sample = sample[sample > 0]
+        if not firing or not len(sample):
+            return [None] * len(levels)
+        ranks = [int(np.ceil(round((1 - level) * firing, 6))) for level in levels]
+        return [
+            float(top[rank] if rank < n_top else np.quantile(sample, level))
+            for rank, level in zip(ranks, levels, strict=True)
+        ]
+
+    def n_documents(self, index: int, factor: int, *, n: int) -> tuple[int, int]:
+        """Returns how many documents the strongest tokens come from, and their number.
+
+        Args:
+          index: index into the layers of the examples.
+          factor: index of the factor.
+          n: maximum number of tokens.
+        """
+        at = (index, factor)
+        n = min(int(np.count_nonzero(self._found.activation[at])), n)
+        windows = set(self._found.window[at][:n].tolist())
+        return len({self._windows.document(window) for window in windows}), n
+
+    def _passages(
+        self, prefix: str, index: int, factor: int, places: Iterable[int], *, n: int
+    ) -> list[Passage]:
+        found, at = self._found, (index, factor)
+        activation = getattr(found, prefix + "activation")[at]
+        window = getattr(found, prefix + "window")[at]
+        position = getattr(found, prefix + "position")[at]
+        nearby = getattr(found, prefix + "context_activation")[at]
+        least = _LEAST * float(found.activation[at][0])
+        kept: dict[tuple[int, tuple[str, ...]], Passage] = {}
+        words: set[tuple[int, int]] = set()
+        for place in places:
+            if len(kept) == n:
+                break
+            at_window, at_position = int(window[place]), int(position[place])
+            shown = self.window(at_window)
+            word = shown.of_position[at_position]
+            if (at_window, word) in words:
+                continue
+            words.add((at_window, word))
+            first = max(word - _NEAR, 0)
+            key = (word - first, tuple(shown.folded[first : word + _NEAR + 1]))
+            if key in kept:
+                twin = kept[key]
+                kept[key] = dataclasses.replace(twin, copies=twin.copies + 1)
+                continue
+            others: dict[int, float] = {}
+            if place < len(nearby):
+                start = int(found.context_start(at_position))
+                row = np.asarray(nearby[place], np.float32)
+                for step in np.flatnonzero(row >= least).tolist():
+                    other = shown.of_position[start + step]
+                    if other >= 0:
+                        others[other] = max(others.get(other, 0.0), float(row[step]))
+            # Of a word's tokens, another one may be stronger than the one drawn.
+            own = max(float(activation[place]), others.pop(word, 0.0))
+            kept[key] = Passage(at_window, word, own, others)
+        return list(kept.values())
+
+    def _read(self, window: int) -> WindowWords:
+        of_position = self._windows.words(window).of_position.tolist()
+        texts: list[str] = []
+        for word, spaced in zip(
+            of_position, self._windows.spaced_texts(window), strict=True
+        ):
+            if word == len(texts):
+                texts.append(spaced)
+            elif word >= 0:
+                texts[word] += spaced
+        texts = [words_lib.composed(text) for text in texts]
+        texts[:1] = [text.lstrip() for text in texts[:1]]
+        ends = np.cumsum([len(text) for text in texts], dtype=int).tolist()
+        bare = [text.lstrip() for text in texts]
+        return WindowWords(
+            text="".join(texts),
+            starts=[end - len(text) for end, text in zip(ends, bare, strict=True)],
+            ends=ends,
+            folded=[words_lib.fold(text) for text in bare],
+            of_position=of_position,
+            document=self._windows.document_name(window),
+        )

@@ -1,0 +1,71 @@
+/* How the activations of a factor are distributed at a layer; both axes logarithmic. */
+"use strict";
+{
+  const { svg } = tfvis.dom;
+  const { format } = tfvis;
+  const BAR = 9;
+  const HEIGHT = 64;
+  const BELOW = 18;
+  const LEFT = 2;
+  const BETWEEN_TICKS = 54;
+
+  /** The activations of a band. */
+  tfvis.bandRange = (firings, band, top) => {
+    const [half, tenth, hundredth] = firings.quantiles.map((q) => q ?? 0);
+    if (band === "upper") return { low: tenth, high: hundredth };
+    if (band === "middle") return { low: half, high: tenth };
+    if (band === "random") return { low: 0, high: Infinity };
+    return { low: top[top.length - 1]?.[1] ?? 0, high: Infinity };
+  };
+
+  tfvis.histogram = (firings, edges, { low, high }) => {
+    const [first, ...counts] = firings.histogram;
+    const most = Math.log1p(Math.max(...counts));
+    const width = counts.length * BAR + 2 * LEFT + BETWEEN_TICKS / 2;
+    let tick = -Infinity;
+    const text = counts
+      .map((n, i) => `${format.number(edges[first + i])}: ${format.count(n)}`)
+      .join(", ");
+    return svg(
+      "svg",
+      {
+        class: "histogram",
+        viewBox: `0 0 ${width} ${HEIGHT + BELOW}`,
+        width,
+        height: HEIGHT + BELOW,
+        role: "img",
+        "aria-label": `Number of tokens by activation, from: ${text}`,
+      },
+      counts.map((n, i) => {
+        const from = edges[first + i] ?? 0;
+        const to = edges[first + i + 1] ?? Infinity;
+        const height = n > 0 ? Math.max(2, (Math.log1p(n) / most) * HEIGHT) : 0;
+        return svg(
+          "rect",
+          {
+            class: to > low && from < high ? "bar peak" : "bar",
+            x: LEFT + i * BAR,
+            y: HEIGHT - height,
+            width: BAR - 1.5,
+            height,
+          },
+          svg(
+            "title",
+            null,
+            `${format.count(n)} tokens with α from ${format.number(from)} to ${format.number(to)}`,
+          ),
+        );
+      }),
+      counts.map((_, i) => {
+        const x = LEFT + i * BAR;
+        if (x - tick < BETWEEN_TICKS) return null;
+        tick = x;
+        return svg(
+          "text",
+          { class: "tick", x, y: HEIGHT + BELOW - 4 },
+          format.number(Number((edges[first + i] ?? 0).toPrecision(1))),
+        );
+      }),
+    );
+  };
+}
