@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files
+from tfvis_jax import files, schema
 from tfvis_jax.data import corpus, readers, shard_workers, windows_index
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
@@ -74,7 +74,12 @@ def build(
     inputs = _find_inputs(corpus_config.paths, notes=notes, may_be_gone=finished)
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
     if (folder / "settings.json").is_file():
-        _check_same(folder, files.read_json(folder / "settings.json"), settings)
+        before = schema.read(
+            folder / "settings.json",
+            dict[str, Any],
+            remedy=f"Remove {folder}, and run the same command again.",
+        )
+        _check_same(folder, before, settings)
     if finished:
         return windows_lib.open(folder)
     folder.mkdir(exist_ok=True)

@@ -8,17 +8,44 @@ import dataclasses
 import functools
 import pathlib
 import re
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
-from tfvis_jax import files
+from tfvis_jax import files, npy, schema
 from tfvis_jax.data import cutting, shards
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
 
 SCHEMA_VERSION = 1
 _CACHED_DOCUMENTS = 128
+
+
+class _Version(msgspec.Struct):
+    schema_version: Any = None
+
+
+class _Settings(msgspec.Struct):
+    window_length: Annotated[int, msgspec.Meta(ge=3, le=2**16 + 1)]
+    special_tokens: bool
+
+
+class _Tokenizer(msgspec.Struct):
+    vocab_size: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    pad_id: schema.Count
+    cls_id: schema.Count
+    sep_id: schema.Count
+
+
+class Index(msgspec.Struct):
+    """What is read of index.json; what it says beside it is for people."""
+
+    settings: _Settings
+    tokenizer: _Tokenizer
+    num_windows: schema.Count
+    num_tokens: schema.Count
+    shards: Annotated[list[shards.Size], msgspec.Meta(min_length=1)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,21 +97,40 @@ def open(folder: pathlib.Path | str) -> "Windows":
             f"{folder} holds no token windows (no index.json); `tfvis train "
             f"{folder.parent}` writes them."
         )
-    index = files.read_json(folder / "index.json")
-    if index.get("schema_version") != SCHEMA_VERSION:
+    return Windows(folder)
+
+
+def read_index(folder: pathlib.Path) -> Index:
+    """Reads index.json of the windows in a folder.
+
+    Raises:
+      InputError: it is damaged, or was written by another version.
+    """
+    path, remedy = folder / "index.json", _remedy(folder)
+    version = schema.read(path, _Version, remedy=remedy).schema_version
+    if version != SCHEMA_VERSION:
         raise InputError(
             f"Expected version {SCHEMA_VERSION} of the window files in {folder}, got "
-            f"{index.get('schema_version')}; build the windows again with this version."
+            f"{schema.short(version)}; build the windows again with this version."
         )
-    try:
-        windows = Windows(folder, index)
-        windows.check_files()
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(
-            f"The token windows in {folder} are damaged ({error}). Remove that folder; "
-            f"`tfvis train {folder.parent}` writes it again."
-        ) from error
-    return windows
+    index = schema.read(path, Index, remedy=remedy)
+    special = index.tokenizer
+    if max(special.pad_id, special.cls_id, special.sep_id) >= special.vocab_size:
+        raise schema.damaged(
+            path,
+            f"Expected special tokens with ids below `vocab_size`, "
+            f"{special.vocab_size}; got {special.pad_id}, {special.cls_id} and "
+            f"{special.sep_id}",
+            remedy=remedy,
+        )
+    counted = sum(size.num_windows for size in index.shards)
+    if counted != index.num_windows:
+        raise schema.damaged(
+            path,
+            f"Expected {index.num_windows} windows in its shards, got {counted}",
+            remedy=remedy,
+        )
+    return index
 
 
 class Windows:
@@ -106,23 +152,41 @@ class Windows:
         counting special tokens.
     """
 
-    def __init__(self, folder: pathlib.Path, index: dict[str, Any]) -> None:
-        """Use `open`, which checks the folder."""
-        self.folder, self.index = folder, index
-        self.window_length: int = index["settings"]["window_length"]
-        self.special_tokens: bool = index["settings"]["special_tokens"]
-        self.vocab_size: int = index["tokenizer"]["vocab_size"]
-        self.pad_id: int = index["tokenizer"]["pad_id"]
-        self._ids = index["tokenizer"]
+    def __init__(self, folder: pathlib.Path) -> None:
+        """Opens a folder that has an index. See `open`.
+
+        Raises:
+          InputError: a file is damaged, or disagrees with the others.
+        """
+        found, remedy = read_index(folder), _remedy(folder)
+        self.folder = folder
+        self.index: dict[str, Any] = files.read_json(folder / "index.json")
+        self.window_length = found.settings.window_length
+        self.special_tokens = found.settings.special_tokens
+        self.vocab_size = found.tokenizer.vocab_size
+        self.pad_id = found.tokenizer.pad_id
+        self._ids = found.tokenizer
         # Special tokens before the text of a window, and as many after it.
         self._offset = int(self.special_tokens)
-        counts = [shard["num_windows"] for shard in index["shards"]]
-        self._first_window = np.cumsum([0, *counts])
-        self._shards = [shards.Paths(folder, i) for i in range(len(counts))]
+        self._first_window = np.cumsum([0, *(s.num_windows for s in found.shards)])
+        self._shards = [shards.Paths(folder, i) for i in range(len(found.shards))]
+        self._documents = [shards.read_documents(paths) for paths in self._shards]
+        self._maps = [
+            shards.open_tokens(paths, documents, vocab_size=self.vocab_size)
+            for paths, documents in zip(self._shards, self._documents, strict=True)
+        ]
         tables = [
             # With ``max_tokens`` the last shard holds more windows than the corpus.
-            np.load(paths.windows)[:count]
-            for paths, count in zip(self._shards, counts, strict=True)
+            _cut(
+                shards.read_windows(
+                    paths, documents, capacity=self.window_length - 2 * self._offset
+                ),
+                size,
+                folder=folder,
+            )
+            for paths, documents, size in zip(
+                self._shards, self._documents, found.shards, strict=True
+            )
         ]
         self._table = np.concatenate(tables)
         num_tokens = self._table["num_tokens"].astype(np.int64)
@@ -134,25 +198,29 @@ class Windows:
                 for t in tables
             ]
         )
-        held_out = np.load(folder / "held_out.npy")
+        held_out, self.token_counts, self._is_continuation = (
+            npy.read_array(
+                folder / f"{name}.npy", dtype=dtype, shape=(size,), remedy=remedy
+            )
+            for name, dtype, size in (
+                ("held_out", bool, found.num_windows),
+                ("token_counts", np.int64, self.vocab_size),
+                ("is_continuation", bool, self.vocab_size),
+            )
+        )
+        if self.token_counts.min() < 0:
+            raise schema.damaged(
+                folder / "token_counts.npy",
+                f"Expected counts of at least 0, got {self.token_counts.min()}",
+                remedy=remedy,
+            )
         self.train, self.held_out = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-        self.token_counts: np.ndarray = np.load(folder / "token_counts.npy")
-        self._is_continuation = np.load(folder / "is_continuation.npy")
         # Cached per instance: a cached method would keep the instance alive.
-        self._tokens = functools.lru_cache(maxsize=None)(self._map_tokens)
-        self._documents = functools.lru_cache(maxsize=None)(self._read_documents)
+        self._tokens = functools.lru_cache(maxsize=None)(self._checked_tokens)
         self._text = functools.lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read_text)
 
     def __len__(self) -> int:
         return int(self._first_window[-1])
-
-    def check_files(self) -> None:
-        """Raises ValueError or OSError if a file of a shard is truncated."""
-        for number, paths in enumerate(self._shards):
-            self._tokens(number)
-            expected = self._documents(number)["byte_starts"][-1]
-            if paths.text.stat().st_size != expected:
-                raise ValueError(f"{paths.text.name} does not have {expected} bytes")
 
     def token_ids(self, rows: np.ndarray) -> np.ndarray:
         """Returns the token ids of n windows, [n, window_length] int32."""
@@ -170,8 +238,8 @@ class Windows:
             found = tokens["id"][np.minimum(places, len(tokens) - 1)]
             inner[chosen] = np.where(real, found, self.pad_id)
         if self.special_tokens:
-            ids[:, 0] = self._ids["cls_id"]
-            ids[np.arange(len(rows)), self.lengths[rows] - 1] = self._ids["sep_id"]
+            ids[:, 0] = self._ids.cls_id
+            ids[np.arange(len(rows)), self.lengths[rows] - 1] = self._ids.sep_id
         return ids
 
     def token_mask(self, rows: np.ndarray) -> np.ndarray:
@@ -199,8 +267,8 @@ class Windows:
     def document_name(self, window: int) -> str:
         """Returns the title of a window's document, or its file name and number."""
         window = self._checked_window(window)
-        documents = self._documents(self._shard_of_window(window))
-        return documents["names"][self._table["document"][window]]
+        documents = self._documents[self._shard_of_window(window)]
+        return documents.names[self._table["document"][window]]
 
     def token_texts(self, window: int) -> list[str]:
         """Returns the text of each position as spelled in the document.
@@ -302,11 +370,18 @@ class Windows:
         first = int(self._first_token[window])
         tokens = self._tokens(shard)[first : first + int(record["num_tokens"])]
         first_char = int(record["first_char"])
-        return self._text(shard, int(record["document"])), tokenizer_lib.TokenizedText(
-            tokens["id"].astype(np.int32),
-            tokens["start"].astype(np.int64) + first_char,
-            tokens["end"].astype(np.int64) + first_char,
-        )
+        text = self._text(shard, int(record["document"]))
+        starts = tokens["start"].astype(np.int64) + first_char
+        ends = tokens["end"].astype(np.int64) + first_char
+        if np.any(starts > ends) or ends.max() > len(text):
+            raise schema.damaged(
+                self._shards[shard].tokens,
+                f"Expected tokens within the {len(text):,} characters of a document, "
+                f"got some from {starts.min():,} to {ends.max():,}",
+                remedy=_remedy(self.folder),
+            )
+        ids = tokens["id"].astype(np.int32)
+        return text, tokenizer_lib.TokenizedText(ids, starts, ends)
 
     def _checked_window(self, window: int) -> int:
         self._checked(np.asarray(window))
@@ -327,19 +402,29 @@ class Windows:
     def _shard_of_window(self, window: int) -> int:
         return int(self._shard_of(np.asarray(window)))
 
-    def _map_tokens(self, shard: int) -> np.ndarray:
-        # A plain array on the same map, since indexing a memmap object is far slower.
-        return np.asarray(np.load(self._shards[shard].tokens, mmap_mode="r"))
-
-    def _read_documents(self, shard: int) -> dict[str, Any]:
-        return files.read_json(self._shards[shard].documents)
+    def _checked_tokens(self, shard: int) -> np.ndarray:
+        # Read whole, so only once it is used; a shard is a few MB.
+        tokens = self._maps[shard]
+        shards.check_tokens(self._shards[shard], tokens, vocab_size=self.vocab_size)
+        return tokens
 
     def _read_text(self, shard: int, document: int) -> str:
-        starts = self._documents(shard)["byte_starts"]
-        first, last = starts[document : document + 2]
-        with self._shards[shard].text.open("rb") as file:
-            file.seek(first)
-            return file.read(last - first).decode()
+        return shards.read_text(self._shards[shard], self._documents[shard], document)
+
+
+def _remedy(folder: pathlib.Path) -> str:
+    return f"Remove {folder}; `tfvis train {folder.parent}` writes it again."
+
+
+def _cut(table: np.ndarray, size: shards.Size, *, folder: pathlib.Path) -> np.ndarray:
+    """Returns the windows of a shard that belong to the corpus."""
+    if len(table) < size.num_windows:
+        raise schema.damaged(
+            folder / "index.json",
+            f"Expected at most {len(table)} windows of a shard, got {size.num_windows}",
+            remedy=_remedy(folder),
+        )
+    return table[: size.num_windows]
 
 
 def _word_ends(

@@ -33,8 +33,13 @@ def finish(
     for path in folder.glob("[0-9]*.*"):
         if int(path.name.split(".")[0]) >= num_shards:
             path.unlink()
+    paths = [shards.Paths(folder, number) for number in range(num_shards)]
+    # They may have been written by an earlier call, and damaged since.
+    documents = [shards.read_documents(each) for each in paths]
+    capacity = settings["window_length"] - 2 * settings["special_tokens"]
     tables = [
-        np.load(shards.Paths(folder, number).windows) for number in range(num_shards)
+        shards.read_windows(each, found, capacity=capacity)
+        for each, found in zip(paths, documents, strict=True)
     ]
     tables[-1] = _up_to(tables, max_tokens=settings["max_tokens"])
     # Every document of a shard has a window, so the last index gives their number.
@@ -56,7 +61,13 @@ def finish(
         ),
         fraction=settings["held_out_fraction"],
     )
-    token_counts = _count(folder, tables, held_out, vocab_size=tokenizer.vocab_size)
+    tokens = [
+        shards.open_tokens(each, found, vocab_size=tokenizer.vocab_size)
+        for each, found in zip(paths, documents, strict=True)
+    ]
+    for each, found in zip(paths, tokens, strict=True):
+        shards.check_tokens(each, found, vocab_size=tokenizer.vocab_size)
+    token_counts = _count(tokens, tables, held_out, vocab_size=tokenizer.vocab_size)
     for name, array in (
         ("is_continuation", tokenizer.is_continuation),
         ("held_out", held_out),
@@ -97,7 +108,7 @@ def _up_to(tables: list[np.ndarray], *, max_tokens: int | None) -> np.ndarray:
 
 
 def _count(
-    folder: pathlib.Path,
+    tokens: list[np.ndarray],
     tables: list[np.ndarray],
     held_out: np.ndarray,
     *,
@@ -106,12 +117,11 @@ def _count(
     """Returns the occurrences in the training windows, [vocab_size] int64."""
     counts = np.zeros(vocab_size, np.int64)
     first = 0
-    for number, table in enumerate(tables):
+    for records, table in zip(tokens, tables, strict=True):
         train = ~held_out[first : first + len(table)]
         first += len(table)
-        tokens = np.load(shards.Paths(folder, number).tokens, mmap_mode="r")
         # The table of the last shard may have been cut, so its tokens are cut alike.
         counted = np.repeat(train, table["num_tokens"])
-        ids = np.asarray(tokens["id"][: len(counted)])[counted]
+        ids = np.asarray(records["id"][: len(counted)])[counted]
         counts += np.bincount(ids, minlength=vocab_size)
     return counts

@@ -40,7 +40,7 @@ class Results:
     @functools.cached_property
     def windows(self) -> windows_lib.Windows:
         """The corpus as token windows."""
-        return windows_lib.open(self.directory.tokens)
+        return setup.open_windows(self.directory, self.config)
 
     @functools.cached_property
     def opened(self) -> setup.Setup:
