@@ -33,9 +33,10 @@ def open_array(path: pathlib.Path) -> np.ndarray:
     """
     with path.open("rb") as file:
         header = _Header(file, size=path.stat().st_size)
-    if not header.count:
-        # An empty file cannot be mapped.
-        return np.zeros(header.shape, header.dtype)
+    if not header.count * header.dtype.itemsize:
+        # An empty file cannot be mapped; a header may claim any number of nothings.
+        shape = header.shape if header.count == 0 else (0,) * len(header.shape)
+        return np.zeros(shape, header.dtype)
     mapped = np.memmap(
         path,
         dtype=header.dtype,
@@ -164,7 +165,7 @@ class _Header:
             ) from error
         if self.dtype.hasobject:
             raise NotAnArray("it holds Python objects, which could run code")
-        if len(self.shape) > _MAX_AXES or any(axis < 0 for axis in self.shape):
+        if len(self.shape) > _MAX_AXES or not all(0 <= n < 2**48 for n in self.shape):
             raise NotAnArray(f"no array has the shape {self.shape}"[:200])
         self.offset, self.count = file.tell(), math.prod(self.shape)
         expected = self.offset + self.count * self.dtype.itemsize

@@ -25,6 +25,7 @@ T = TypeVar("T")
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 Positive = Annotated[int, msgspec.Meta(ge=1, lt=2**62)]
 Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+AboveZero = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -44,13 +45,18 @@ def read(path: pathlib.Path, kind: type[T], *, remedy: str) -> T:
       InputError: the file cannot be read, or is not of the schema. It names the file,
         the place in it, what was expected there and what came.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror or error}). {remedy}"
-        ) from error
-    return decode(content, kind, where=str(path), remedy=remedy)
+    return decode(_content(path, remedy), kind, where=str(path), remedy=remedy)
+
+
+def read_plain(path: pathlib.Path, kind: type[T], *, remedy: str) -> tuple[T, Any]:
+    """Reads a JSON file of a schema, and all that it holds beside. See `read`.
+
+    Returns:
+      The value of the schema; the same as plain dictionaries, lists, numbers and texts.
+    """
+    content = _content(path, remedy)
+    value = decode(content, kind, where=str(path), remedy=remedy)
+    return value, decode(content, Any, where=str(path), remedy=remedy)
 
 
 def decode(content: bytes, kind: type[T], *, where: str, remedy: str) -> T:
@@ -88,6 +94,15 @@ def short(value: Any) -> str:
     text = _SHORT.repr(value)
     # Half a surrogate pair cannot be printed.
     return text.encode("ascii", "backslashreplace").decode()
+
+
+def _content(path: pathlib.Path, remedy: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}). {remedy}"
+        ) from error
 
 
 def _damaged(where: str, why: str, remedy: str) -> InputError:

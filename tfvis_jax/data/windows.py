@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from tfvis_jax import files, npy, schema
+from tfvis_jax import npy, schema
 from tfvis_jax.data import cutting, shards
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
@@ -100,8 +100,11 @@ def open(folder: pathlib.Path | str) -> "Windows":
     return Windows(folder)
 
 
-def read_index(folder: pathlib.Path) -> Index:
+def read_index(folder: pathlib.Path) -> tuple[Index, dict[str, Any]]:
     """Reads index.json of the windows in a folder.
+
+    Returns:
+      What the windows are made of; all that the file holds.
 
     Raises:
       InputError: it is damaged, or was written by another version.
@@ -113,7 +116,7 @@ def read_index(folder: pathlib.Path) -> Index:
             f"Expected version {SCHEMA_VERSION} of the window files in {folder}, got "
             f"{schema.short(version)}; build the windows again with this version."
         )
-    index = schema.read(path, Index, remedy=remedy)
+    index, plain = schema.read_plain(path, Index, remedy=remedy)
     special = index.tokenizer
     if max(special.pad_id, special.cls_id, special.sep_id) >= special.vocab_size:
         raise schema.damaged(
@@ -130,7 +133,7 @@ def read_index(folder: pathlib.Path) -> Index:
             f"Expected {index.num_windows} windows in its shards, got {counted}",
             remedy=remedy,
         )
-    return index
+    return index, plain
 
 
 class Windows:
@@ -158,9 +161,8 @@ class Windows:
         Raises:
           InputError: a file is damaged, or disagrees with the others.
         """
-        found, remedy = read_index(folder), _remedy(folder)
-        self.folder = folder
-        self.index: dict[str, Any] = files.read_json(folder / "index.json")
+        self.folder, remedy = folder, _remedy(folder)
+        found, self.index = read_index(folder)
         self.window_length = found.settings.window_length
         self.special_tokens = found.settings.special_tokens
         self.vocab_size = found.tokenizer.vocab_size

@@ -225,7 +225,7 @@ def _read_json(path: pathlib.Path) -> Any:
     _check_size(path, path.stat().st_size)
     try:
         return json.loads(
-            path.read_text(encoding="utf-8"),
+            path.read_bytes().decode("utf-8"),
             object_pairs_hook=_without_repetition,
             # int() refuses very long numbers; float() reads any.
             parse_int=float,

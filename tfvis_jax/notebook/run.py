@@ -4,10 +4,11 @@ import functools
 import os
 from typing import Any
 
-from tfvis_jax import files, saliency
+from tfvis_jax import saliency
 from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import findings, html, sentence
+from tfvis_jax.runs import report_file
 
 
 class Run(findings.Findings):
@@ -26,7 +27,8 @@ class Run(findings.Findings):
                 f"{self.directory.report} does not exist, because training is not "
                 f"finished. `tfvis train {self.directory.path}` resumes it."
             )
-        return files.read_json(self.directory.report)
+        layers = self.trained.layers
+        return report_file.read(self.directory.report, layers=layers)
 
     def factor(self, number: int) -> factor_lib.Factor:
         """Returns one factor; raises InputError if there is no factor ``number``."""

@@ -47,6 +47,7 @@ def evaluate(
         trained = dictionary_file.load(run.dictionary)
         with stages.stage("model"):
             opened = setup.with_masked_lm_head(setup.open_model(run, run.read_config()))
+            dictionary_file.check_fits(trained, opened)
             windows = opened.windows()
         if not len(windows.held_out):
             raise InputError(

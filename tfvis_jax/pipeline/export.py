@@ -4,8 +4,6 @@ import math
 import os
 import pathlib
 
-import numpy as np
-
 from tfvis_jax.description import featured
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import progress as progress_lib
@@ -87,7 +85,7 @@ def site_data(run: run_lib.Run, *, contexts: int) -> site.SiteData:
         },
         importance=run.importance(),
         density=examples.density,
-        max_activation=np.asarray(examples.activation[:, :, 0]),
+        max_activation=examples.max_activation,
         levels=[level.name for level in run.levels],
         level_reasons=[level.reason for level in run.levels],
         featured=featured.choose(run, run.levels),

@@ -12,6 +12,7 @@ import webbrowser
 from collections.abc import Callable
 from typing import BinaryIO
 
+from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.viewer import bundle
 
@@ -82,7 +83,7 @@ def _check_site(folder: pathlib.Path) -> None:
             f"Expected a site in {folder}, got none; create it with "
             f"`tfvis export {run}`."
         ) from None
-    except ValueError:
+    except (ValueError, OSError):
         raise InputError(
             f"Expected a complete site in {folder}, got a damaged manifest; export it "
             f"again with `tfvis export {run}`."
@@ -90,8 +91,8 @@ def _check_site(folder: pathlib.Path) -> None:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != bundle.SCHEMA:
         raise InputError(
-            f"Expected a site of format {bundle.SCHEMA} in {folder}, got {schema}; "
-            f"export it again with `tfvis export {run}`."
+            f"Expected a site of format {bundle.SCHEMA} in {folder}, got "
+            f"{schema_lib.short(schema)}; export it again with `tfvis export {run}`."
         )
 
 
