@@ -8,7 +8,7 @@ import math
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -99,8 +99,17 @@ def check(
     )
 
 
-def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Reads the arrays of a file that `numpy.savez` wrote, by name.
+def read_archive(
+    path: pathlib.Path, only: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Reads arrays of a file that `numpy.savez` wrote.
+
+    Args:
+      path: of the file.
+      only: names of the arrays to read; all if None.
+
+    Returns:
+      The arrays by name; those that the file does not have are left out.
 
     Raises:
       NotAnArray: the file is damaged, holds something else, or would grow when it is
@@ -116,6 +125,9 @@ def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
             if sum(member.file_size for member in members) > size:
                 raise NotAnArray("it holds more bytes than it has")
             for member in members:
+                name = member.filename.removesuffix(".npy")
+                if only is not None and name not in only:
+                    continue
                 with archive.open(member) as file:
                     header = _Header(file, size=member.file_size)
                     content = file.read()
@@ -123,7 +135,6 @@ def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
                     raise NotAnArray(f"the array {member.filename} is cut off")
                 flat = np.frombuffer(content, header.dtype, count=header.count)
                 order = "F" if header.fortran else "C"
-                name = member.filename.removesuffix(".npy")
                 arrays[name] = flat.reshape(header.shape, order=order).copy()
     except (OSError, NotAnArray):
         raise

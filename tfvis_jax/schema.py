@@ -74,7 +74,8 @@ def convert(value: Any, kind: type[T], *, where: str, remedy: str) -> T:
     """Returns a JSON value, already parsed, as a value of a schema. See `read`."""
     try:
         return msgspec.convert(value, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    # Half a surrogate pair is no text.
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise _damaged(where, _place(str(error), value), remedy) from error
 
 

@@ -277,7 +277,7 @@ def test_a_damaged_pass_is_named(tmp_path, name, content):
     pass_folder = unfinished.PassFolder(tmp_path / "run" / "examples-progress")
     pass_folder.begin({"n_batches": 3}, {"n": 2})
     arrays = {"state": np.arange(999)}
-    saved = unfinished.PassState(np.arange(2), ["0-1.tokens"], arrays)
+    saved = unfinished.PassState(np.arange(2), ["0-0-1.tokens"], arrays)
     pass_folder.save(0, saved)
     # Other files in the folder are not read.
     (pass_folder.folder / "photo.npz").write_bytes(b"x")

@@ -201,7 +201,7 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> StoredHiddenStates
             "writes them, or resumes."
         )
     path = folder / "about.json"
-    remedy = "Remove it; `tfvis hidden_states RUN` writes it again."
+    remedy = "`tfvis hidden_states RUN` writes it again and keeps the others."
     schema = schema_lib.read(path, _Schema, remedy=remedy).schema
     if schema != _SCHEMA:
         raise InputError(
