@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.runs import dictionary_file, encoding, setup
 from tfvis_jax.runs import directory as directory_lib
 
@@ -57,8 +57,8 @@ def from_run(
     directory = directory_lib.RunDirectory(path)
     if not directory.config_path.is_file():
         raise InputError(
-            f"{path} is not a run. `tfvis demo {path}` makes one in some minutes; or "
-            "name --run, or --activations with --dictionary."
+            f"{path} is not a run. `{command_line('demo', path)}` makes one in "
+            "some minutes; or name --run, or --activations with --dictionary."
         )
     trained = dictionary_file.load(directory.dictionary)
     opened = setup.open_model(directory, directory.read_config())

@@ -57,6 +57,7 @@ class Fuzz:
         folder: pathlib.Path | None = None,
         others: Mapping[str, bytes] | None = None,
         at_least: int = 20,
+        may_remove: bool = True,
     ) -> None:
         """Writes mutations of files into a folder and reads it, until time is up.
 
@@ -67,6 +68,7 @@ class Fuzz:
           folder: of the files; a new one if None.
           others: files of another folder, which may take the place of ours.
           at_least: inputs that must be tried in time.
+          may_remove: If True, files may also be missing.
         """
         folder = self._folder / "input" if folder is None else folder
         for name, content in originals.items():
@@ -78,7 +80,9 @@ class Fuzz:
             if time.monotonic() > ends:
                 break
             rng = random.Random(f"{self._seed} {self._name} {number}")
-            changed = mutate(folder, originals, others or {}, rng)
+            changed = mutate(
+                folder, originals, others or {}, rng, may_remove=may_remove
+            )
             try:
                 with limited():
                     read(folder, changed, rng)
@@ -151,6 +155,8 @@ def mutate(
     originals: Mapping[str, bytes],
     others: Mapping[str, bytes],
     rng: random.Random,
+    *,
+    may_remove: bool,
 ) -> set[str]:
     """Changes one file or two; returns their names."""
     # A folder of many small files has few of another kind: kinds come equally often.
@@ -164,7 +170,7 @@ def mutate(
         name = rng.choice(kinds[rng.choice(sorted(kinds))])
         changed.add(name)
         action, path = rng.random(), folder / name
-        if action < 0.03:
+        if action < 0.03 and may_remove:
             path.unlink(missing_ok=True)
         elif action < 0.08 and others:
             content = others.get(name) or others[rng.choice(sorted(others))]

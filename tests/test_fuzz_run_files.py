@@ -148,7 +148,7 @@ def test_resumed_windows(fuzz, run_files, toy_bert_folder):
             )
             _read_windows(windows, rng)
         finally:
-            for name in ("index", "held_out", "token_counts", "is_continuation"):
+            for name in ("index", "sides", "token_counts", "is_continuation"):
                 for file in (folder / "tokens").glob(f"{name}.*"):
                     file.unlink()
 

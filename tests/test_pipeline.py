@@ -1,6 +1,7 @@
 """The steps of a run as a library: no command line, silent or with a callback."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 
@@ -161,8 +162,15 @@ def test_a_directory_is_locked_while_it_is_written(run, settings):
             lambda: pipeline.measure_levels(path),
             lambda: pipeline.export_site(path),
         ):
-            with pytest.raises(InputError, match="Another process"):
+            with pytest.raises(InputError, match="This process is writing"):
                 step()
+
+
+def test_a_wrong_model_leaves_nothing_behind(settings, tmp_path):
+    wrong = dataclasses.replace(settings, model="/nowhere")
+    with pytest.raises(InputError, match="/nowhere"):
+        pipeline.train(tmp_path / "folder" / "run", wrong)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_run_is_refused_and_left_alone(tmp_path):

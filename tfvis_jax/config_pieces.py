@@ -56,7 +56,22 @@ class CorpusConfig:
         True, "Put [CLS] before and [SEP] after every window, as BERT was trained."
     )
     held_out_fraction: float = setting(
-        0.05, "Fraction of the documents that is never trained on.", above=0, below=1
+        0.05,
+        "Fraction of the documents that is never trained on, but at least 20 of them. "
+        "With fewer than 100 documents, the fraction of each long document.",
+        above=0,
+        below=1,
+    )
+    fold_near_copies: bool = setting(
+        True,
+        "Use only the first of documents with nearly the same text. Of exact copies, "
+        "only the first is always used.",
+    )
+    max_document_tokens: int | None = setting(
+        None,
+        "Use only the beginning of each document, about this many tokens.",
+        unset="all",
+        at_least=1,
     )
     max_tokens: int | None = setting(
         None,

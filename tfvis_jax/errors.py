@@ -1,4 +1,7 @@
-"""Exceptions that the command line reports in a sentence."""
+"""Exceptions that the command line reports in a sentence, and commands to type."""
+
+import os
+import shlex
 
 
 class InputError(ValueError):
@@ -33,3 +36,13 @@ def no_memory(error: BaseException) -> InputError:
         "--n_factors, or use more devices (--mesh); `tfvis plan` estimates what a run "
         "takes."
     )
+
+
+def command_line(name: str, *words: str | os.PathLike[str]) -> str:
+    """Returns a command of `tfvis` as it can be pasted into a shell.
+
+    Args:
+      name: of the command, such as "train".
+      *words: paths and flags with their values, not yet quoted.
+    """
+    return shlex.join(["tfvis", name, *map(os.fspath, words)])

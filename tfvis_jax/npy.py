@@ -9,7 +9,7 @@ import pathlib
 import zipfile
 import zlib
 from collections.abc import Collection, Sequence
-from typing import BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -52,7 +52,7 @@ def open_array(path: pathlib.Path) -> np.ndarray:
 def read_array(
     path: pathlib.Path,
     *,
-    dtype: np.dtype | str,
+    dtype: np.dtype[Any] | type[np.generic],
     shape: Sequence[int | None],
     remedy: str,
     mapped: bool = False,
@@ -161,7 +161,7 @@ class _Header:
       count: number of elements.
     """
 
-    def __init__(self, file: BinaryIO, *, size: int) -> None:
+    def __init__(self, file: IO[bytes], *, size: int) -> None:
         try:
             version = npy_format.read_magic(file)
             read = {

@@ -56,7 +56,7 @@ def read_plain(path: pathlib.Path, kind: type[T], *, remedy: str) -> tuple[T, An
     """
     content = _content(path, remedy)
     value = decode(content, kind, where=str(path), remedy=remedy)
-    return value, decode(content, Any, where=str(path), remedy=remedy)
+    return value, msgspec.json.decode(content)
 
 
 def decode(content: bytes, kind: type[T], *, where: str, remedy: str) -> T:

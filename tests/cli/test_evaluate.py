@@ -1,8 +1,11 @@
 """`tfvis evaluate` as a person meets it."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
+from safetensors import numpy as safetensors_numpy
 
 from tfvis_jax import cli
 
@@ -11,10 +14,10 @@ from tfvis_jax import cli
 def train(toy_bert_folder, toy_corpus, tmp_path_factory):
     """Trains a run on a text, the toy corpus by default; returns its directory."""
 
-    def run(*flags, text=toy_corpus):
+    def run(*flags, text=toy_corpus, model=toy_bert_folder):
         path = tmp_path_factory.mktemp("runs") / "toy"
         arguments = [
-            *("train", path, f"--model={toy_bert_folder}", f"--text={text}"),
+            *("train", path, f"--model={model}", f"--text={text}"),
             *("--window_length=12", "--held_out_fraction=0.2", "--l1_penalty=0.1"),
             *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8", *flags),
         ]
@@ -78,3 +81,26 @@ def test_runs_that_cannot_be_measured_say_why(train, tmp_path, capsys):
     assert code == 1 and "has not finished" in err
     code, _, err = _evaluate(capsys, run, "--k=0")
     assert code == 2 and "k" in err
+
+
+def test_a_head_that_does_not_fit_is_said_and_not_used(
+    train, toy_bert_folder, tmp_path, capsys
+):
+    model = tmp_path / "model"
+    shutil.copytree(toy_bert_folder, model)
+    tensors = safetensors_numpy.load_file(model / "model.safetensors")
+    n_words = len(tensors["embeddings.word_embeddings.weight"])
+    tensors["cls.predictions.bias"] = np.zeros(n_words + 6, np.float32)
+    safetensors_numpy.save_file(tensors, model / "model.safetensors")
+    run = train(model=model)
+    code, _, err = _evaluate(capsys, run, "--k=4", "--loss_windows=2")
+    assert code == 0, err
+    said = f"cls.predictions.bias has the shape [{n_words + 6}] instead of [{n_words}]"
+    assert "note: The model's masked language model head is not used." in err
+    assert said in err and "UserWarning" not in err
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["loss"]["name"] == "squared error of the last hidden state"
+    assert cli.main(["examples", str(run)]) == 0
+    capsys.readouterr()
+    assert cli.main(["describe", str(run), "--factor=0"]) == 0
+    assert said in capsys.readouterr().err

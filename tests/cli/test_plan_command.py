@@ -25,33 +25,124 @@ def test_from_flags(capsys, toy_bert_folder):
     assert "time: unknown; --measured=RUN" in out
     code, out, _ = _plan(capsys, *flags, "--json", "--device_memory=0.0001")
     document = json.loads(out)
-    assert code == 0 and document["mesh"]["data"] == 8
+    assert code == 1 and document["mesh"]["data"] == 8
     assert not document["fits"]
     assert document["bytes"]["dictionary"] == 64 * 16 * 4
     assert document["bytes"]["peak"] > document["device_memory"] == 2**30 // 10**4
 
 
-def test_a_run_tells_its_rows_and_its_rate(capsys, toy_bert_folder, tmp_path):
-    directory = directory_lib.RunDirectory(tmp_path / "run")
-    directory.open_or_create(
-        config.RunConfig(
-            model=str(toy_bert_folder), corpus=config.CorpusConfig(paths=("t",))
+@pytest.fixture
+def measured(toy_bert_folder, tmp_path):
+    """A run of 1,000 rows in 20 seconds, after the first batch; ``report`` if any."""
+
+    def make(report=None):
+        directory = directory_lib.RunDirectory(tmp_path / "run")
+        directory.open_or_create(
+            config.RunConfig(
+                model=str(toy_bert_folder), corpus=config.CorpusConfig(paths=("t",))
+            )
         )
-    )
-    lines = [
-        {"batch": n, "seconds": 10.0 * n, "rows": 500, "solver_steps": 3.0}
-        for n in range(1, 4)
-    ]
-    directory.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        lines = [
+            {"batch": n, "seconds": 10.0 * n, "rows": 500, "solver_steps": 3.0}
+            for n in range(1, 4)
+        ]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        directory.metrics.write_text(text)
+        if report is not None:
+            directory.report.write_text(json.dumps(report))
+        return directory
+
+    return make
+
+
+def _report(*, platform="cpu", kind="cpu", data=8, factor=1):
+    return {
+        "devices": {"platform": platform, "kind": kind, "number": data * factor},
+        "mesh": {"data": data, "factor": factor},
+    }
+
+
+@pytest.mark.parametrize("report", [None, {"seconds": {}}, _report()])
+def test_a_run_tells_its_rows_and_its_rate(capsys, measured, report):
+    directory = measured(report)
     code, out, err = _plan(capsys, directory.path, "--total_rows=180000", "--json")
     assert code == 0, err
     document = json.loads(out)
     assert document["solver_steps"] == 3
     assert document["measured"]["run"] == str(directory.path)
-    # 1,000 rows in 20 seconds.
     assert document["seconds"] == pytest.approx(3600)
     _, out, _ = _plan(capsys, directory.path, "--total_rows=180000")
     assert "50 rows a second" in out and "takes 1.00 hours" in out
+    assert "scaled" not in out
+    # What the time of a row does not depend on.
+    _, out, _ = _plan(capsys, directory.path, "--total_rows=180000", "--seed=3")
+    assert "takes 1.00 hours" in out and "scaled" not in out
+
+
+def test_a_time_for_other_sizes_is_scaled_by_their_work_and_says_so(capsys, measured):
+    directory = measured(_report())
+    flags = (directory.path, "--total_rows=180000", "--n_factors=4096")
+    code, out, _ = _plan(capsys, *flags, "--json")
+    document = json.loads(out)
+    # Products with the dictionary, and the same encoder: per row and device, in FLOPs.
+    depth, d_model, d_hidden, length = 2, 16, 32, 64
+    encoder = depth * (8 * d_model**2 + 4 * length * d_model + 4 * d_model * d_hidden)
+
+    def flops(n_factors):
+        products = 2 * n_factors * d_model
+        passes = document["step"]["solver_flops"] / (
+            2 * 2 * document["rows"] / 8 * 4096 * d_model
+        )
+        rows_of_token = 3 * document["step"]["row_fraction"]
+        return products * (2 * passes + 2) + encoder / rows_of_token
+
+    document["step"]["row_fraction"] = config.RunConfig.row_fraction
+    ratio = flops(4096) / flops(1024)
+    assert code == 0 and 3 < ratio < 4
+    assert document["time"]["times_the_work"] == pytest.approx(ratio)
+    assert document["seconds"] == pytest.approx(3600 * ratio)
+    _, out, _ = _plan(capsys, *flags)
+    assert "`n_factors` differs" in out and "a rough estimate" in out
+    # Half the devices do twice the work.
+    four = ("--num_devices=4", "--total_rows=180000")
+    _, out, _ = _plan(capsys, directory.path, *four)
+    assert "the mesh differs" in out and "takes 2.00 hours" in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "report", "reason"),
+    [
+        (["--n_factors=65536"], None, "too far to scale"),
+        (["--tolerance=0.1"], None, "another `tolerance`"),
+        (["--target_l0=3"], None, "another `target_l0`"),
+        (["--dtype=bfloat16"], None, "another `dtype`"),
+        (["--n_factors=128"], None, "another solver"),
+        (["--num_devices=4"], None, "does not say its devices"),
+        ([], _report(platform="gpu", kind="H100"), "measured on gpu, not on cpu"),
+        ([], _report(kind="another cpu"), "of the kind another cpu"),
+        (["--device_memory=0.0001"], None, "this one does not fit"),
+    ],
+)
+def test_no_time_where_nothing_like_it_was_measured(
+    capsys, measured, flags, report, reason
+):
+    directory = measured(report)
+    flags = (directory.path, "--total_rows=180000", *flags)
+    _, out, _ = _plan(capsys, *flags)
+    assert "time: unknown" in out and reason in out
+    assert "hours" not in out and "minutes" not in out
+    code, out, _ = _plan(capsys, *flags, "--json")
+    document = json.loads(out)
+    assert "seconds" not in document and document["time"]["seconds_per_row"] is None
+    assert code == (0 if document["fits"] else 1)
+
+
+def test_what_fits_nowhere_takes_no_time_and_is_code_1(capsys, measured):
+    directory = measured()
+    flags = (directory.path, "--n_factors=2000000000", "--total_rows=180000")
+    code, out, _ = _plan(capsys, *flags)
+    assert code == 1 and "does not fit" in out and "no number of rows would" in out
+    assert "hours" not in out and "minutes" not in out
 
 
 def test_what_stored_hidden_states_take(capsys, toy_bert_folder, toy_corpus, tmp_path):
@@ -112,7 +203,8 @@ def test_what_xla_says_is_shown(capsys, toy_bert_folder, monkeypatch):
     model = f"--model={toy_bert_folder}"
     flags = (model, "--n_factors=64", "--topology=v5e:2x4", "--windows_per_batch=16")
     code, out, err = _plan(capsys, *flags, "--mesh=data=2,factor=4")
-    assert code == 0, err
+    # What XLA refuses does not fit.
+    assert code == 1, err
     assert asked == [{"topology": "v5e:2x4", "data": 2, "factor": 4}]
     assert "tpu devices" in out and "16.00 GiB" in out
     assert "step: 4 MiB a chip" in out and "5.0 GFLOP" in out

@@ -1,11 +1,13 @@
 """The windows on disk hold every token once, whatever happened during the build."""
 
+import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import hypothesis
 import numpy as np
@@ -13,8 +15,17 @@ import pytest
 from hypothesis import strategies as st
 
 from tfvis_jax import config
-from tfvis_jax.data import build_windows, corpus, shards, tokenizer, windows
+from tfvis_jax.data import (
+    build_windows,
+    copies,
+    corpus,
+    readers,
+    shards,
+    tokenizer,
+    windows,
+)
 from tfvis_jax.errors import InputError
+from tfvis_jax.evaluation import report
 
 WORDS = st.sampled_from(
     ["the", "Blue", "lobsters", "x", "THING", "unlobstering", "☃", "é", ",", "(a)"]
@@ -30,7 +41,16 @@ def _write(folder: pathlib.Path, texts: dict[str, str]) -> pathlib.Path:
     return path
 
 
-def _build(folder, path, *, tokenizer, num_workers=1, progress=None, **settings):
+def _build(
+    folder,
+    path,
+    *,
+    tokenizer,
+    num_workers=1,
+    progress=None,
+    notify=warnings.warn,
+    **settings,
+):
     settings = {"window_length": 12, "held_out_fraction": 0.3} | settings
     return build_windows.build(
         folder,
@@ -38,6 +58,7 @@ def _build(folder, path, *, tokenizer, num_workers=1, progress=None, **settings)
         tokenizer=tokenizer,
         num_workers=num_workers,
         progress=progress,
+        notify=notify,
     )
 
 
@@ -85,6 +106,7 @@ def test_windows_put_together_are_the_document(
         tokenizer=small_tokenizer,
         window_length=window_length,
         special_tokens=special_tokens,
+        fold_near_copies=False,
     )
     rows = np.arange(len(built))
     ids, token_mask = built.token_ids(rows), built.token_mask(rows)
@@ -98,7 +120,14 @@ def test_windows_put_together_are_the_document(
         np.testing.assert_array_equal(token_mask.sum(1), row_mask.sum(1) + 2)
     else:
         np.testing.assert_array_equal(token_mask, row_mask)
+    seen = set()
     for name, (text, encoding) in expected.items():
+        words = copies.normalise(text)
+        if words in seen:
+            # A copy of an earlier document has no windows.
+            assert name not in map(built.document_name, rows)
+            continue
+        seen.add(words)
         own = [row for row in rows if built.document_name(row) == name]
         np.testing.assert_array_equal(
             np.concatenate([ids[row][row_mask[row]] for row in own]), encoding.ids
@@ -111,7 +140,8 @@ def test_windows_put_together_are_the_document(
         ids[built.train][row_mask[built.train]], minlength=small_tokenizer.vocab_size
     )
     np.testing.assert_array_equal(built.token_counts, counts)
-    assert sorted([*built.train, *built.held_out]) == rows.tolist()
+    assert not set(built.train) & set(built.held_out)
+    assert len(built) < 2 or (len(built.train) and len(built.held_out))
     assert built.index["num_tokens"] == row_mask.sum()
 
 
@@ -307,3 +337,306 @@ def test_a_wiki_shard_round_trips(shared_data, tmp_path):
     # Without the text itself: ids and offsets, 6 bytes, and a window's record.
     sizes = sum(p.stat().st_size for p in (tmp_path / "tokens").glob("*.npy"))
     assert sizes < 8 * built.index["num_tokens"] + 1_000_000
+
+
+def _documents(n: int, *, seed=0, num_words=(1, 120)) -> list[list[str]]:
+    """Words of documents that are no copies of each other."""
+    rng = np.random.default_rng(seed)
+    return [
+        [f"{rng.integers(10**5)}" for _ in range(rng.integers(*num_words))]
+        for _ in range(n)
+    ]
+
+
+def _copy(rng: np.random.Generator, words: list[str]) -> str:
+    """Returns a text with the same words in another spelling, or nearly the same."""
+    match rng.integers(3):
+        case 0:
+            return "; ".join(words) + "!"
+        case 1:
+            return "\n".join(words)
+        case _ if len(words) < 60:
+            return " ".join(words)
+        case _:
+            return " ".join([*words, "aé"])
+
+
+def _jsonl(path: pathlib.Path, texts: list[str]) -> pathlib.Path:
+    lines = [
+        json.dumps({"text": text, "title": str(number)})
+        for number, text in enumerate(texts)
+    ]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def _sides(built: windows.Windows) -> dict[str, tuple[str, ...]]:
+    """The sides of the windows of each document, by its words."""
+    letters = np.full(len(built), "n")
+    letters[built.train], letters[built.held_out] = "t", "h"
+    found: dict[str, list[str]] = {}
+    for window in range(len(built)):
+        text = built._window(window)[0]
+        found.setdefault(copies.normalise(text), []).append(letters[window])
+    return {words: tuple(sides) for words, sides in found.items()}
+
+
+@hypothesis.settings(
+    deadline=None,
+    max_examples=15,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(
+    st.integers(0, 2**32),
+    st.integers(2, 130),
+    st.integers(0, 30),
+    st.sampled_from([100, 1000, 2_000_000]),
+)
+def test_a_text_has_one_side_whatever_its_copies_and_their_order(
+    small_tokenizer, tmp_path_factory, seed, n, num_copies, shard_chars
+):
+    rng = np.random.default_rng(seed)
+    texts = _documents(n, seed=seed)
+    originals = [" ".join(words) for words in texts]
+    all_copies = [_copy(rng, texts[rng.integers(n)]) for _ in range(num_copies)]
+    folder = tmp_path_factory.mktemp("copies")
+
+    def build(name, documents, **how):
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            patch.setattr(build_windows, "SHARD_CHARS", shard_chars)
+            return _build(
+                folder / name,
+                _jsonl(folder / f"{name}.jsonl", documents),
+                tokenizer=small_tokenizer,
+                window_length=30,
+                held_out_fraction=0.2,
+                **how,
+            )
+
+    alone = _sides(build("alone", originals))
+    assert {"t", "h"} <= {side for sides in alone.values() for side in sides}
+    order = rng.permutation(n)
+    # Copies stand behind, so that each original is the one that is kept.
+    built = build("copies", [*(originals[i] for i in order), *all_copies])
+    found = _sides(built)
+    distinct = {copies.normalise(text) for text in originals}
+    assert set(found) == distinct
+    folded = built.index["num_folded_documents"]
+    assert folded["exact"] + folded["near"] == n - len(distinct) + num_copies
+    assert built.index["num_documents"] == len(distinct)
+    if not folded["near"]:
+        # A near copy may have another smallest hash, which decides.
+        assert found == alone
+    # Whichever of the copies is kept, its text is seen once.
+    mixed = [*originals, *all_copies]
+    mixed = build("mixed", [mixed[i] for i in rng.permutation(len(mixed))])
+    assert mixed.index["num_documents"] == len(distinct)
+    assert mixed.index["num_folded_documents"] == folded
+    assert len(np.unique(mixed.documents)) == len(distinct)
+
+
+@pytest.mark.parametrize("n", [30, 150])
+def test_near_copies_are_on_the_side_of_their_group_in_any_order(
+    small_tokenizer, tmp_path, n
+):
+    rng = np.random.default_rng(3)
+    texts = _documents(n, num_words=(80, 120))
+    texts += [[*words, "aé"] for words in texts[: n // 2]]
+    sides = []
+    for attempt in range(3):
+        order = rng.permutation(len(texts))
+        built = _build(
+            tmp_path / str(attempt),
+            _jsonl(tmp_path / f"{attempt}.jsonl", [" ".join(texts[i]) for i in order]),
+            tokenizer=small_tokenizer,
+            # Few documents, of a window each, are held out whole as well.
+            window_length=1000,
+            notify=lambda sentence: None,
+        )
+        assert built.index["num_folded_documents"] == {"exact": 0, "near": n // 2}
+        sides.append(
+            {words.removesuffix(" aé"): side for words, side in _sides(built).items()}
+        )
+    assert sides[0] == sides[1] == sides[2] and len(sides[0]) == n
+    held_out = sum(side == ("h",) for side in sides[0].values())
+    assert held_out == (9 if n == 30 else 45)
+
+
+def test_what_was_folded_is_told_and_counted(small_tokenizer, tmp_path):
+    texts = [" ".join(words) for words in _documents(5, num_words=(50, 60))]
+    copied = [*texts, texts[0].upper(), f"“{texts[1]}”", texts[2] + " more"]
+    path, told = _jsonl(tmp_path / "a.jsonl", copied), []
+    built = _build(
+        tmp_path / "tokens", path, tokenizer=small_tokenizer, notify=told.append
+    )
+    assert told == [
+        "Documents left out because they are copies of others: 2 exact, 1 nearly the "
+        "same."
+    ]
+    names = [built.document_name(i) for i in range(len(built))]
+    assert sorted(set(names)) == ["0", "1", "2", "3", "4"]
+    assert built.index["num_tokens"] == built.num_rows(np.arange(len(built))).sum()
+    counts = np.bincount(
+        np.concatenate(
+            [built.token_ids(built.train)[built.row_mask(built.train)]],
+        ),
+        minlength=built.vocab_size,
+    )
+    np.testing.assert_array_equal(built.token_counts, counts)
+    kept = _build(
+        tmp_path / "all",
+        path,
+        tokenizer=small_tokenizer,
+        fold_near_copies=False,
+        notify=told.append,
+    )
+    assert kept.index["num_folded_documents"] == {"exact": 2, "near": 0}
+    assert kept.document_name(len(kept) - 1) == "7"
+    assert kept.document(len(kept) - 1) == 5
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_copies_and_limits_do_not_depend_on_workers(
+    small_tokenizer, tmp_path, monkeypatch, num_workers
+):
+    monkeypatch.setattr(build_windows, "SHARD_CHARS", 2000)
+    texts = [" ".join(words) for words in _documents(40)]
+    texts = [text for text in texts for _ in range(3)]
+    path = _jsonl(tmp_path / "a.jsonl", texts)
+    how = {"max_tokens": 6000, "max_document_tokens": 200}
+    whole = _build(tmp_path / "whole", path, tokenizer=small_tokenizer, **how)
+    again = _build(
+        tmp_path / "again",
+        path,
+        tokenizer=small_tokenizer,
+        num_workers=num_workers,
+        **how,
+    )
+    assert _contents(whole.folder) == _contents(again.folder)
+    # Tokens of copies do not count.
+    assert 6000 <= whole.index["num_tokens"] < 6000 + 12
+    names = [whole.document_name(i) for i in range(len(whole))]
+    assert all(int(name) % 3 == 0 for name in names)
+
+
+@hypothesis.settings(
+    deadline=None,
+    max_examples=15,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(st.integers(1, 120), st.integers(0, 2**32))
+def test_only_the_beginning_of_a_document_is_used(
+    small_tokenizer, tmp_path_factory, limit, seed
+):
+    folder = tmp_path_factory.mktemp("beginnings")
+    texts = [" ".join(words) for words in _documents(6, seed=seed)]
+    path = _jsonl(folder / "a.jsonl", texts)
+    how = {"tokenizer": small_tokenizer, "notify": lambda sentence: None}
+    whole = _build(folder / "whole", path, **how)
+    built = _build(folder / "tokens", path, max_document_tokens=limit, **how)
+    for window in range(len(built)):
+        number = int(built.document_name(window))
+        text, _ = built._window(window)
+        assert texts[number].startswith(text)
+    for number, text in enumerate(texts):
+        own, before = (
+            [i for i in range(len(w)) if w.document_name(i) == str(number)]
+            for w in (built, whole)
+        )
+        if not own:
+            continue  # The same beginning as another.
+        n = int(built.num_rows(np.array(own)).sum())
+        total = len(small_tokenizer.encode(text).ids)
+        assert n == total if total <= limit else limit <= n < limit + 12
+        np.testing.assert_array_equal(
+            built.token_ids(np.array(own)),
+            whole.token_ids(np.array(before[: len(own)])),
+        )
+
+
+def test_of_a_very_long_document_the_beginning_is_used(small_tokenizer, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("the blue lobster. " * 70_000)
+    built = _build(
+        tmp_path / "tokens", path, tokenizer=small_tokenizer, max_document_tokens=50
+    )
+    assert built.index["num_documents"] == 1
+    assert 50 <= built.index["num_tokens"] < 62
+    assert sum(p.stat().st_size for p in built.folder.glob("*.text")) < 500
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl"])
+def test_parts_of_a_long_document_are_one_document(
+    small_tokenizer, tmp_path, monkeypatch, suffix
+):
+    monkeypatch.setattr(readers, "MAX_DOCUMENT_CHARS", 400)
+    monkeypatch.setattr(build_windows, "SHARD_CHARS", 1000)
+    texts = [" ".join(words) for words in _documents(110)]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "txt":
+        path.write_text("\n".join(f"= {i} =\n{text}" for i, text in enumerate(texts)))
+    else:
+        _jsonl(path, texts)
+    built = _build(tmp_path / "tokens", path, tokenizer=small_tokenizer)
+    assert built.index["num_documents"] == 110 == len(np.unique(built.documents))
+    names = [built.document_name(i) for i in range(len(built))]
+    assert any(name.endswith(" #2") for name in names)
+    whole = np.array([name.partition(" #")[0] for name in names])
+    is_held_out = np.isin(np.arange(len(built)), built.held_out)
+    for number in np.unique(built.documents):
+        own = built.documents == number
+        assert len(set(whole[own])) == 1 == len(set(is_held_out[own]))
+    assert report.held_out(built)["num_documents"] == 33
+
+
+def _as_version_1(folder: pathlib.Path) -> None:
+    """Turns a folder without copies into what the first version wrote."""
+    sides = np.load(folder / "sides.npy")
+    np.save(folder / "held_out.npy", sides == 1)
+    (folder / "sides.npy").unlink()
+    for path in folder.glob("*.copies.npy"):
+        path.unlink()
+    index = json.loads((folder / "index.json").read_text())
+    for settings in (index["settings"], index):
+        settings["schema_version"] = 1
+    for name in ("fold_near_copies", "max_document_tokens"):
+        del index["settings"][name]
+    for name in ("num_folded_documents", "held_out"):
+        del index[name]
+    (folder / "index.json").write_text(json.dumps(index))
+    (folder / "settings.json").write_text(json.dumps(index["settings"]))
+
+
+def test_a_folder_of_the_first_version_keeps_its_split(small_tokenizer, tmp_path):
+    path = _write(tmp_path, _texts(12))
+    new = _build(tmp_path / "tokens", path, tokenizer=small_tokenizer)
+    _as_version_1(new.folder)
+    before = _contents(new.folder)
+    for fold in (True, False):
+        old = _build(new.folder, path, tokenizer=small_tokenizer, fold_near_copies=fold)
+        assert _contents(new.folder) == before
+    assert len(old) == len(new)
+    np.testing.assert_array_equal(old.held_out, new.held_out)
+    # Two sides, so that what was in neither is trained on.
+    assert sorted([*old.train, *old.held_out]) == list(range(len(old)))
+    assert report.held_out(new)["split"] == "sections"
+    assert report.held_out(old)["split"] == "positions"
+    assert "copies of a text may be on both sides" in report.held_out_words(
+        report.held_out(old)
+    )
+    with pytest.raises(InputError, match="max_document_tokens: None there, 50 req"):
+        _build(new.folder, path, tokenizer=small_tokenizer, max_document_tokens=50)
+
+
+def test_an_unfinished_folder_of_the_first_version_is_begun_again(
+    small_tokenizer, tmp_path, small_shards
+):
+    path = _write(tmp_path, _texts(40))
+    new = _build(tmp_path / "new", path, tokenizer=small_tokenizer)
+    old = _build(tmp_path / "old", path, tokenizer=small_tokenizer)
+    _as_version_1(old.folder)
+    for name in ("index.json", "held_out.npy", "token_counts.npy"):
+        (old.folder / name).unlink()
+    _build(old.folder, path, tokenizer=small_tokenizer)
+    assert _contents(old.folder) == _contents(new.folder)

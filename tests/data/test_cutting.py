@@ -1,10 +1,9 @@
-"""Windows cover a document once and begin with words; the split is by document."""
+"""Windows cover a document once and begin with words."""
 
 import itertools
 
 import hypothesis
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 
 from tfvis_jax.data import cutting
@@ -14,29 +13,25 @@ WORDS = st.lists(st.integers(1, 7), min_size=1, max_size=60)  # Tokens of each w
 
 
 def _encoding(word_lengths, *, token_chars=3):
-    """Words of ``word_lengths`` tokens; token 1 continues a word, token 0 begins it."""
-    ids, starts, place = [], [], 0
+    """Words of ``word_lengths`` tokens, one character apart."""
+    begins, starts, place = [], [], 0
     for length in word_lengths:
         for position in range(length):
-            ids.append(int(position > 0))
+            begins.append(position == 0)
             starts.append(place)
             place += token_chars
         place += 1
     starts = np.array(starts, np.int64)
     return tokenizer_lib.TokenizedText(
-        np.array(ids, np.int32), starts, starts + token_chars
+        np.zeros(len(starts), np.int32), starts, starts + token_chars, np.array(begins)
     )
-
-
-CONTINUES = np.array([False, True])
 
 
 @hypothesis.given(WORDS, st.integers(1, 12))
 def test_windows_are_full_without_breaking_words(word_lengths, capacity):
     encoding = _encoding(word_lengths)
-    starts = cutting.word_starts(encoding, is_continuation=CONTINUES)
-    assert starts.sum() == len(word_lengths)
-    cuts = cutting.window_boundaries(encoding, starts_word=starts, capacity=capacity)
+    starts = encoding.starts_word
+    cuts = cutting.window_boundaries(encoding, capacity=capacity)
     assert cuts[0] == 0 and cuts[-1] == len(encoding.ids)
     sizes = np.diff(cuts)
     assert sizes.min() >= 1 and sizes.max() <= capacity
@@ -51,51 +46,21 @@ def test_windows_are_full_without_breaking_words(word_lengths, capacity):
             assert end - first + word_lengths[word_of[end]] > capacity
 
 
-def test_pieces_that_do_not_adjoin_are_words_of_their_own():
+def test_tokens_of_one_character_stay_together_unless_they_exceed_a_window():
+    # Two syllables of three tokens each, such as those of Hangul, in one word.
+    place = np.repeat([0, 1], 3)
     encoding = tokenizer_lib.TokenizedText(
-        np.array([0, 1, 1]), np.array([0, 3, 8]), np.array([3, 6, 9])
+        np.zeros(6, np.int32), place, place + 1, np.arange(6) == 0
     )
-    starts = cutting.word_starts(encoding, is_continuation=CONTINUES)
-    assert starts.tolist() == [True, False, True]
+    cuts = [cutting.window_boundaries(encoding, capacity=n).tolist() for n in (5, 4, 2)]
+    assert cuts == [[0, 3, 6], [0, 3, 6], [0, 2, 3, 5, 6]]
 
 
 def test_a_window_spans_no_more_characters_than_offsets_can_hold():
     encoding = _encoding([1] * 50, token_chars=5000)
-    cuts = cutting.window_boundaries(
-        encoding, starts_word=np.ones(50, bool), capacity=64
-    )
+    cuts = cutting.window_boundaries(encoding, capacity=64)
     spans = encoding.ends[cuts[1:] - 1] - encoding.starts[cuts[:-1]]
     assert spans.max() <= cutting.MAX_WINDOW_CHARS < spans.max() + 5001
     huge = _encoding([1, 1], token_chars=100_000)
-    cuts = cutting.window_boundaries(huge, starts_word=np.ones(2, bool), capacity=64)
+    cuts = cutting.window_boundaries(huge, capacity=64)
     assert cuts.tolist() == [0, 1, 2]
-
-
-@hypothesis.given(
-    st.lists(st.integers(1, 5), min_size=2, max_size=40), st.floats(0.01, 0.99)
-)
-def test_documents_are_held_out_whole(windows_per_document, fraction):
-    document = np.repeat(np.arange(len(windows_per_document)), windows_per_document)
-    held_out = cutting.held_out_windows(document, fraction=fraction)
-    per_document = [held_out[document == d] for d in np.unique(document)]
-    assert all(len(set(values.tolist())) == 1 for values in per_document)
-    assert 0 < held_out.sum() < len(held_out)
-
-
-def test_the_share_of_held_out_documents_is_as_asked():
-    held_out = cutting.held_out_windows(np.arange(20_000), fraction=0.05)
-    # The standard deviation of the share is 0.0015.
-    assert abs(held_out.mean() - 0.05) < 0.006
-    # A document's side does not change when more of the corpus is read.
-    shorter = cutting.held_out_windows(np.arange(5_000), fraction=0.05)
-    np.testing.assert_array_equal(held_out[:5_000], shorter)
-
-
-@pytest.mark.parametrize(
-    ("num_windows", "fraction", "expected"),
-    [(100, 0.05, 5), (10, 0.01, 1), (2, 0.99, 1), (1, 0.5, 0)],
-)
-def test_of_one_document_the_end_is_held_out(num_windows, fraction, expected):
-    held_out = cutting.held_out_windows(np.zeros(num_windows, int), fraction=fraction)
-    assert held_out.sum() == expected
-    assert held_out[num_windows - expected :].all()

@@ -140,6 +140,32 @@ def _prose(text: str) -> list[str]:
         ("a note{{some unknown note}}", "a note"),
         ("a note ({{IPA|fr|x}}; {{unknown}})", "a note"),
         ("a note (of {{unknown|2}} kind)", "a note"),
+        ("a note (named {{IPAc-en|x}}, or so)", "a note"),
+        (
+            "a note (born ''A'' {{IPAc-en|x}}; {{unknown}} x; in 1950)",
+            "a note (in 1950)",
+        ),
+        ("a note (''Ab'' {{IPA-fr|x|lang}})", "a note (Ab)"),
+        ("a note {{IPAc-en|x|y}}", "a note"),
+        ("the sound {{IPA|/a/}}", "the sound /a/"),
+        ("6{{Spaces}}million", "6 million"),
+        ("5{{e|3}}", "5×10^3"),
+        ("10<sup>18</sup> of 2{{sfrac|1|4}}", "10^18 of 2 1/4"),
+        ("5 m<sup>2</sup> of H<sub>2</sub>O", "5 m2 of H2O"),
+        ("{{frac|3}} and {{frac|5|1|2}}", "1/3 and 5 1/2"),
+        ("{{US$|2 billion}}", "US$2 billion"),
+        ("{{transl|ar|ALA|Allāh}}", "Allāh"),
+        ("{{HMS|Ajax|22|6}} and {{USS|Hornet}}", "Ajax and USS Hornet"),
+        ("{{ship|HMS|Ajax|22}}", "HMS Ajax"),
+        ("{{quote|text=a word of his}}", "a word of his"),
+        ("A{{music|flat}} and HA {{eqm}} H", "A♭ and HA ⇌ H"),
+        ("at computers{{mdashb}}which is", "at computers—which is"),
+        ("{{formatnum:{{val|12345}}}}", "12,345"),
+        ("<ce>2H2O -> O2</ce>", "2H2O → O2"),
+        ("{{unité|5|km}}", "5 km"),
+        ("{{OldStyleDate|February 2|1905|January 20}}", "February 2, 1905"),
+        ("a word ... of", "a word ... of"),
+        ("[[A&ndash;B]]", "A–B"),
     ],
 )
 def test_a_templates_value_stays_whole(markup, text):
@@ -154,7 +180,13 @@ def test_a_templates_value_stays_whole(markup, text):
         "He was born on {{unknown|1}} in {{unknown}} and lived there.",
         "It weighs {{val|1|p=x}} kg in all.",
         "The unclosed one {{cite web|title=x and the rest.",
-        "There were 5{{e|3}} of them.",
+        "There were 5{{unknown|3}} of them.",
+        "It stands at {{coord|1|N|2|E}} by the sea.",
+        "The U.S. {{unknown}} of it was held by Mr. Smith of St. Paul there.",
+        "He lived (as {{unknown}} said (it is held) to him) there.",
+        "It is on http://a.example/b and nowhere else.",
+        "Он был {{unknown|1}} и жил там, в г. Москве.",
+        "Er kam am 3. Oktober {{unknown}} nach Haus.",
     ],
 )
 def test_a_sentence_that_lost_words_goes(lost):
@@ -169,6 +201,49 @@ def test_notes_and_tables_at_the_margin_cost_no_sentence():
     assert _prose(
         "{{about|x}}\n{{Taxobox\n| a = b\n}}\n" + text + "{{unknown}} {{cn}} " + text
     ) == [f"{text} {text}"]
+
+
+WHOLE = "This sentence stays where it is, and all of it."
+
+
+def test_an_image_or_box_parts_sentences():
+    assert _prose(f"{WHOLE}[[File:a.jpg|thumb|b]]{WHOLE}") == [f"{WHOLE} {WHOLE}"]
+    assert _prose(f"{WHOLE}\n{{{{box\n|a=b}}}}\n{WHOLE}") == [WHOLE, WHOLE]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "* an item",
+        ":<math>\\frac{a}{b}</math>",
+        "{|\n|a\n{|\n|b\n|}\n|c\n|}",
+        "== A ==",
+    ],
+)
+def test_a_sentence_that_announces_what_was_dropped_goes(rest):
+    announced = f"{WHOLE} These are the ones that are meant by it:\n{rest}\n"
+    assert _prose(f"{announced}\n{WHOLE}") == [WHOLE, WHOLE]
+    if not rest.startswith("="):
+        # The rest of a sentence that went around a formula.
+        assert _prose(f"{announced}where a is a number. {WHOLE}") == [WHOLE, WHOLE]
+
+
+def test_sentences_end_where_they_do_in_any_language():
+    def gone(text: str) -> list[str]:
+        return _prose(text.replace("@", "{{unknown}}"))
+
+    assert gone("Он жил @ там. Потом он уехал, и это всё.") == [
+        "Потом он уехал, и это всё."
+    ]
+    assert gone("彼は @ に住んでいた。その後、彼は引っ越した。") == [
+        "その後、彼は引っ越した。"
+    ]
+    assert gone("वह @ में था। फिर वह चला गया।") == ["फिर वह चला गया।"]
+    assert gone('He said "no @ it." She left it. 20 came.') == ["She left it. 20 came."]
+    japanese = (
+        "東京は日本の首都であり、世界でも有数の大都市として広く知られている場所である。"
+    )
+    assert _prose(japanese) == [japanese]
 
 
 def test_closing_sections_of_any_language_are_dropped():

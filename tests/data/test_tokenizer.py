@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -27,9 +28,12 @@ def test_ids_equal_those_of_transformers(shared_data, name):
             document.text, add_special_tokens=False, return_offsets_mapping=True
         )
         np.testing.assert_array_equal(encoding.ids, expected["input_ids"])
-        np.testing.assert_array_equal(
-            np.stack([encoding.starts, encoding.ends], 1), expected["offset_mapping"]
-        )
+        starts, ends = np.transpose(expected["offset_mapping"])
+        np.testing.assert_array_equal(encoding.starts, starts)
+        # Accents that are removed belong to the token before them.
+        text = document.text + " "
+        marked = [_after_marks(text, end) for end in ends]
+        np.testing.assert_array_equal(encoding.ends, marked)
     for ours_id, theirs_id in (
         (ours.pad_id, theirs.pad_token_id),
         (ours.unk_id, theirs.unk_token_id),
@@ -39,6 +43,12 @@ def test_ids_equal_those_of_transformers(shared_data, name):
     ):
         assert ours_id == theirs_id
     assert list(ours.pieces) == theirs.convert_ids_to_tokens(range(30522))
+
+
+def _after_marks(text, end):
+    while unicodedata.category(text[end]) in ("Mn", "Cf"):
+        end += 1
+    return end
 
 
 def test_a_vocabulary_without_tokenizer_json_gives_the_same(shared_data, tmp_path):

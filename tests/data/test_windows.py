@@ -118,8 +118,36 @@ def test_other_folders_are_named(built, tmp_path):
         windows.open(tmp_path / "nothing")
     path = built.folder / "index.json"
     path.write_text(json.dumps(built.index | {"schema_version": 99}))
-    with pytest.raises(InputError, match=r"Expected version 1 .*got 99"):
+    with pytest.raises(InputError, match=r"Expected version 2 .*got 99"):
         windows.open(built.folder)
     path.unlink()
     with pytest.raises(InputError, match=r"unfinished"):
         windows.open(built.folder)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([100] * 3, 300),  # Fewer tokens than are measured: all.
+        ([900] * 20, 840),
+        ([1, 5, 20_000, 300], 850),
+        ([1] * 3000, 820),  # More documents than windows.
+    ],
+)
+def test_metrics_are_measured_on_windows_of_all_documents(built, sizes, expected):
+    documents = np.repeat(np.arange(len(sizes)), sizes)
+    built.documents = documents
+    built.lengths = np.full(len(documents), 12)  # Of 10 tokens.
+    built._first_window = np.array([0, len(documents)])
+    rows = built._sample(np.arange(len(documents)), num_tokens=8192)
+    assert expected * 0.95 <= len(rows) <= expected * 1.05
+    assert len(set(rows.tolist())) == len(rows) and (np.diff(rows) > 0).all()
+    if len(sizes) < 820:
+        assert set(documents[rows]) == set(range(len(sizes)))
+    # Evenly spaced, from the beginning to the end of each document.
+    for number in np.unique(documents[rows])[:50]:
+        own = rows[documents[rows] == number]
+        if len(own) > 2:
+            assert np.ptp(np.diff(own)) <= 1
+            before = own[0] - np.searchsorted(documents, number)
+            assert before <= np.diff(own).max()

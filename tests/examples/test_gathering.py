@@ -1,12 +1,16 @@
 """Test the examples pass against NumPy on all codes at once, and its interruptions."""
 
 import dataclasses
+import itertools
+import re
+import warnings
 
 import jax
 import numpy as np
 import pytest
 import toy_runs
 
+from tfvis_jax.description import word_counts
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import (
     firing_statistics,
@@ -27,7 +31,10 @@ def world(toy_bert_folder, toy_corpus, tmp_path_factory):
     """A model, a dictionary, and windows of a corpus that repeats every sentence."""
     folder = tmp_path_factory.mktemp("collection")
     twice = folder / "twice.txt"
-    twice.write_text(toy_corpus.read_text() * 2)
+    texts = _texts(toy_corpus)
+    # No copies, of which only one would be used: each is the beginning of another.
+    texts += [one + other for one, other in itertools.pairwise(texts)]
+    twice.write_text("\n".join(f"= {i} =\n{text}" for i, text in enumerate(texts)))
     settings = toy_runs.settings(toy_bert_folder, twice, windows_per_batch=64)
     opened, windows = toy_runs.open_run(folder / "run", settings)
     rng = np.random.default_rng(0)
@@ -43,6 +50,11 @@ def world(toy_bert_folder, toy_corpus, tmp_path_factory):
     )
     dictionary_file.save(opened.run.dictionary, trained)
     return opened, trained, windows
+
+
+def _texts(corpus):
+    """The texts of its documents."""
+    return re.split("^= .* =$", corpus.read_text(), flags=re.MULTILINE)[1:]
 
 
 def _collect(world, **changes):
@@ -265,3 +277,43 @@ def test_an_interrupted_pass_resumes_to_the_same_result(
 def test_examples_come_back_from_their_files(found, world, tmp_path):
     stored.save(tmp_path / "examples", found)
     _equal(stored.load(tmp_path / "examples", world[1]), found)
+
+
+def test_a_text_gives_examples_once_however_many_copies_there_are(
+    world, toy_bert_folder, toy_corpus, tmp_path
+):
+    _, trained, _ = world
+    texts = _texts(toy_corpus)
+    found = []
+    for name, copied in (
+        ("once", texts),
+        # With other spaces, in other case, and with a word at the end.
+        ("copied", [*texts, *(f"{t.upper()} x" for t in texts), *texts[::-1]]),
+    ):
+        path = tmp_path / f"{name}.txt"
+        path.write_text("\n".join(f"= {i} =\n{t}" for i, t in enumerate(copied)))
+        settings = toy_runs.settings(toy_bert_folder, path, windows_per_batch=64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            opened, windows = toy_runs.open_run(tmp_path / name, settings)
+        dictionary_file.save(opened.run.dictionary, trained)
+        assert windows.index["num_documents"] == 12
+        found.append((_collect((opened, trained, windows)), windows))
+    (once, ours), (copied, theirs) = found
+    _equal(copied, once)
+    assert word_counts.of_windows(theirs).totals == word_counts.of_windows(ours).totals
+    n_firing = 0
+    for index in range(len(trained.layers)):
+        for factor in range(len(trained.factors)):
+            fires = copied.activation[index, factor] > 0
+            contexts = [
+                theirs.context(int(window), int(position))
+                for window, position in zip(
+                    copied.window[index, factor][fires],
+                    copied.position[index, factor][fires],
+                    strict=True,
+                )
+            ]
+            n_firing += len(contexts)
+            assert len(set(contexts)) == len(contexts)
+    assert n_firing > 100

@@ -84,7 +84,7 @@ def test_weights(fuzz, tmp_path, tiny_tensors):
             if isinstance(tensor, checkpoint_files.StoredTensor):
                 tensor.read()
 
-    fuzz.run(originals, read, folder=tmp_path)
+    fuzz.run(originals, read, folder=tmp_path, may_remove=False)
 
 
 def test_pickles(fuzz, tmp_path):
@@ -92,7 +92,7 @@ def test_pickles(fuzz, tmp_path):
         path = write_archive(tmp_path / "a.bin", (folder / "data.pkl").read_bytes())
         torch_zip.read(path)
 
-    fuzz.run({"data.pkl": tensor_pickle()}, read)
+    fuzz.run({"data.pkl": tensor_pickle()}, read, may_remove=False)
 
 
 def test_lists_of_shards(fuzz, tmp_path, tiny_tensors):

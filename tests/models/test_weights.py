@@ -201,6 +201,34 @@ def test_the_decoder_must_be_the_word_embedding(tiny_tensors, write_folder):
     assert models.load(folder).masked_lm is None
 
 
+@pytest.mark.parametrize("more", [1, -1])
+@pytest.mark.parametrize("name", ["bias", "decoder.bias", "decoder.weight"])
+def test_a_head_of_another_size_is_said(tiny_tensors, write_folder, name, more):
+    words = tiny_tensors["bert.embeddings.word_embeddings.weight"]
+    wrong = {
+        "bias": np.zeros(len(words) + more, np.float32),
+        "decoder.bias": np.zeros(len(words) + more, np.float32),
+        "decoder.weight": np.resize(words, (len(words) + more, words.shape[1])),
+    }
+    if name == "decoder.bias":
+        del tiny_tensors["cls.predictions.bias"]
+    folder = write_folder(tiny_tensors | {f"cls.predictions.{name}": wrong[name]})
+    with pytest.raises(InputError, match=r"head in .* of another size .* instead of"):
+        models.load(folder, masked_lm=True)
+    assert models.has_masked_lm_head(folder)
+    assert models.load(folder).masked_lm is None
+
+
+def test_a_head_with_a_part_missing_is_said(tiny_tensors, write_folder):
+    for name in ("bias", "transform.dense.weight"):
+        tensors = dict(tiny_tensors)
+        del tensors[f"cls.predictions.{name}"]
+        folder = write_folder(tensors)
+        assert models.has_masked_lm_head(folder)
+        with pytest.raises(InputError, match=f"missing: cls.predictions.{name}"):
+            models.load(folder, masked_lm=True)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_broken_number_is_refused_by_the_name_of_its_tensor(
     value, tiny_tensors, write_folder

@@ -1,5 +1,6 @@
 """One writer, one set of settings, whole files."""
 
+import contextlib
 import dataclasses
 import errno
 import subprocess
@@ -76,6 +77,47 @@ def test_a_second_process_is_refused_by_name(tmp_path):
     assert "Another process (pid" in refused.stdout
     freed = subprocess.run(second, capture_output=True, text=True, check=True)
     assert freed.stdout == "locked\n"
+
+
+def test_the_same_process_is_told_from_another(tmp_path):
+    run = directory.RunDirectory(tmp_path / "run")
+    with run.lock():
+        with pytest.raises(InputError, match="This process is writing"), run.lock():
+            pass
+        # Still held.
+        with pytest.raises(InputError, match="This process is writing"), run.lock():
+            pass
+        (run.path / "config.json").write_text("{}")
+    with run.lock():
+        pass
+
+
+def test_a_lock_leaves_nothing_where_nothing_was_written(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for path in ("empty", "empty/new/run", "new/run"):
+        with (
+            contextlib.suppress(RuntimeError),
+            directory.RunDirectory(tmp_path / path).lock(),
+        ):
+            raise RuntimeError
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+    run = directory.RunDirectory(tmp_path / "kept" / "run")
+    with run.lock():
+        (run.path / "config.json").write_text("{}")
+    assert {p.name for p in run.path.iterdir()} == {".lock", "config.json"}
+
+
+def test_a_lock_that_its_owner_removes_meanwhile_locks_no_one_in(tmp_path, monkeypatch):
+    run = directory.RunDirectory(tmp_path)
+    flock = directory.fcntl.flock
+
+    def remove_first(file, operation):
+        (tmp_path / ".lock").unlink()
+        flock(file, operation)
+
+    monkeypatch.setattr(directory.fcntl, "flock", remove_first)
+    with pytest.raises(InputError, match="Another process"), run.lock():
+        pass
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -376,7 +376,9 @@ def test_a_profile_is_written_where_asked_for(settings, tmp_path):
 
 def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
     sparsity = config.SparsityConfig(equal_l0=True)
-    equal = dataclasses.replace(settings, sparsity=sparsity)
+    # So small a gap that two solvers agree on which codes are zero.
+    solver = dataclasses.replace(settings.solver, tolerance=1e-6)
+    equal = dataclasses.replace(settings, sparsity=sparsity, solver=solver)
 
     def l0_of_layers(path, wanted, state):
         opened, windows = toy_runs.open_run(path, wanted)
@@ -398,5 +400,5 @@ def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
     resumed = toy_runs.fit(tmp_path / "stopped", equal)
     np.testing.assert_array_equal(resumed.layer_scale, state.layer_scale)
     split = toy_runs.fit(tmp_path / "split", equal, mesh=(1, 4))
-    # By another solver: within a gap of 1e-3 some codes are just above zero or not.
+    # By another solver: codes just above zero may differ.
     np.testing.assert_allclose(split.layer_scale, state.layer_scale, rtol=0.03)

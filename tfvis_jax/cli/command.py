@@ -23,14 +23,15 @@ class Command:
       usage: what follows the name, such as `RUN [--flags]`.
       description: a paragraph for `--help`.
       flags: the flags that it takes, and no others.
-      run: called with the positional arguments; returns nothing, raises on failure.
+      run: called with the positional arguments; raises on failure. Returns the exit
+        code where it tells something, None for 0.
     """
 
     name: str
     usage: str
     description: str
     flags: flags.FlagValues
-    run: Callable[[Sequence[str]], None]
+    run: Callable[[Sequence[str]], int | None]
 
     def help(self) -> str:
         """Returns the text of `tfvis NAME --help`."""

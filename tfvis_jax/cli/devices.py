@@ -1,6 +1,8 @@
-"""Flags that say which devices and processes work together."""
+"""Which devices and processes work together: the flags, and what is said of them."""
 
 import contextlib
+import sys
+from collections.abc import Iterator
 
 import jax
 from absl import flags
@@ -8,6 +10,7 @@ from absl import flags
 from tfvis_jax import config as config_lib
 from tfvis_jax import distributed, pipeline, sharding
 from tfvis_jax.data import loader
+from tfvis_jax.reporting import devices
 
 
 def define(values: flags.FlagValues) -> None:
@@ -45,12 +48,40 @@ def define(values: flags.FlagValues) -> None:
     )
 
 
-def joined(values: flags.FlagValues) -> contextlib.AbstractContextManager[None]:
-    """Joins the other processes, if there are any; call before any use of a device."""
+@contextlib.contextmanager
+def joined(values: flags.FlagValues) -> Iterator[None]:
+    """Joins the other processes, if there are any; call before any use of a device.
+
+    Then says which devices there are.
+    """
     others = (values.coordinator, values.num_processes, values.process_id)
     if not values.distributed and all(value is None for value in others):
-        return contextlib.nullcontext()
-    return distributed.joined(*others)
+        announce()
+        yield
+        return
+    with distributed.joined(*others):
+        announce()
+        yield
+
+
+def announce() -> None:
+    """Says on the error stream which devices are used, in the first process.
+
+    Raises:
+      InputError: none can be used.
+    """
+    found = devices.find()
+    if sharding.is_first_process():
+        processes = jax.process_count()
+        of_all = f" of {processes} processes" if processes > 1 else ""
+        print(f"devices: {found}{of_all}", file=sys.stderr)
+        if found.fallback is not None:
+            pipeline.note(found.fallback)
+
+
+def check() -> None:
+    """Refuses devices that cannot be used, and says nothing of others."""
+    devices.find()
 
 
 def mesh(

@@ -1,15 +1,19 @@
 """Dispatch: find the command, read its flags, turn errors into a sentence.
 
-Exit codes: 0 done, or stopped by SIGTERM with nothing lost; 1 error; 2 wrong usage.
+Exit codes: 0 done, or stopped by SIGTERM with nothing lost; 1 error, or a plan that
+does not fit; 2 wrong usage.
 """
 
 import contextlib
 import importlib
 import logging
 import os
+import pathlib
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import tfvis_jax
 from tfvis_jax import errors, files
@@ -19,7 +23,7 @@ from tfvis_jax.errors import InputError, Terminated
 # In the order of use. Each is imported when it is called, so that this list shows at
 # once.
 _COMMANDS = {
-    "demo": "run every step once, on a small model and 96 Wikipedia articles",
+    "demo": "run every step once, on a small model and a hundred Wikipedia articles",
     "plan": "estimate the memory and work of a run, and whether it fits",
     "train": "learn a dictionary of factors from text",
     "hidden_states": "store the model's hidden states, to train on more than once",
@@ -64,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Libraries log what is said here in a sentence.
         logging.disable(logging.ERROR)
     try:
-        return _dispatch(name, arguments[1:])
+        with _warnings_as_notes():
+            return _dispatch(name, arguments[1:])
     except command.UsageError as error:
         _complain(error, debug)
         if name in _COMMANDS:
@@ -85,6 +90,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
+@contextlib.contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    """Shows the package's own warnings as sentences, without file and line."""
+    ours = pathlib.Path(tfvis_jax.__file__).parent
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if ours in pathlib.Path(filename).parents and category is UserWarning:
+                print(f"note: {message}", file=sys.stderr)
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
+
+
 def _dispatch(name: str, arguments: list[str]) -> int:
     if name in ("", *_HELP, "help"):
         print(_overview())
@@ -102,8 +131,7 @@ def _run(chosen: command.Command, arguments: list[str]) -> int:
     if not set(_HELP).isdisjoint(arguments):
         print(chosen.help())
         return 0
-    chosen.run(chosen.parse(arguments))
-    return 0
+    return chosen.run(chosen.parse(arguments)) or 0
 
 
 def _explain(error: Exception) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import rich.text
 from absl import flags
 
-from tfvis_jax.cli import command, shared_flags, terminal
+from tfvis_jax.cli import command, devices, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.notebook import sentence
 
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str]) -> None:
         )
     run = run_lib.load_run(arguments[0])
     layers = _chosen_layers(run.trained.layers)
+    devices.announce()
     encoded = run.encode(arguments[1])
     if _JSON.value:
         print(json.dumps(_as_json(encoded, layers), ensure_ascii=False))

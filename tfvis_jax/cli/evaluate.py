@@ -9,8 +9,8 @@ import rich.table
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command
-from tfvis_jax.evaluation import refitted
+from tfvis_jax.cli import command, devices
+from tfvis_jax.evaluation import refitted, report
 from tfvis_jax.pipeline.evaluation import KINDS
 from tfvis_jax.pipeline.report import text
 from tfvis_jax.runs import directory as directory_lib
@@ -35,6 +35,8 @@ _LOSS_WINDOWS = flags.DEFINE_integer(
 def main(arguments: Sequence[str]) -> None:
     """Measures a run on its held-out text, writes and prints the metrics."""
     directory = directory_lib.RunDirectory(command.run_argument(arguments))
+    directory.read_config()
+    devices.announce()
     with pipeline.bars() as progress:
         found = pipeline.evaluate(
             directory,
@@ -96,8 +98,9 @@ def _notes(found: dict[str, Any]) -> list[str]:
     duplicates = found["duplicates"]
     quantiles = duplicates["cosine_quantiles"]
     notes = [
-        f"{lasso['n_rows']['all']:,} held-out hidden states, padding and special "
-        "tokens excluded",
+        f"{lasso['n_rows']['all']:,} hidden states of "
+        f"{report.held_out_words(found['held_out'])}; padding and special tokens "
+        "excluded",
         f"lasso codes: cosine {text(lasso['cosine']['all'], '.3f')}, relative bias "
         f"{text(lasso['relative_bias']['all'], '.3f')}",
         f"special tokens alone: FVU {text(found['special_tokens_fvu'], '.3f')}",

@@ -6,6 +6,7 @@ from absl import flags
 
 from tfvis_jax import pipeline, sharding
 from tfvis_jax.cli import command, devices
+from tfvis_jax.errors import command_line
 from tfvis_jax.examples import gathering
 from tfvis_jax.runs import directory as directory_lib
 
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str]) -> None:
         print(
             f"{found.n_tokens:,} tokens encoded at each of {len(found.layers)} layers"
         )
-        print(f"\nexamples {directory.examples}\nnext     tfvis levels {path}")
+        print(f"\nexamples {directory.examples}")
+        print(f"next     {command_line('levels', path)}")
 
 
 COMMAND = command.Command(

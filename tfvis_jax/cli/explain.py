@@ -8,7 +8,7 @@ import rich.console
 import rich.text
 from absl import flags
 
-from tfvis_jax.cli import command, shared_flags, terminal
+from tfvis_jax.cli import command, devices, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.saliency import example_target
 from tfvis_jax.saliency import explanation as explanation_lib
@@ -84,6 +84,7 @@ def main(arguments: Sequence[str]) -> None:
     """Prints maps of the tokens that make a factor fire."""
     path = command.run_argument(arguments)
     factor = _checked_factor()
+    devices.check()
     run = run_lib.load_run(path)
     run.check_factor(factor)
     layer = _LAYER.value

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command
+from tfvis_jax.cli import command, devices
+from tfvis_jax.errors import command_line
 
 FLAGS = command.new_flags()
 _CONTEXTS = flags.DEFINE_integer(
@@ -16,9 +17,11 @@ _CONTEXTS = flags.DEFINE_integer(
 def main(arguments: Sequence[str]) -> None:
     """Writes the site of a run."""
     path = command.run_argument(arguments)
+    devices.check()
     with pipeline.bars() as progress:
         folder = pipeline.export_site(path, contexts=_CONTEXTS.value, progress=progress)
-    print(f"page     {folder / 'index.html'}\nnext     tfvis view {path}")
+    print(f"page     {folder / 'index.html'}")
+    print(f"next     {command_line('view', path)}")
 
 
 COMMAND = command.Command(

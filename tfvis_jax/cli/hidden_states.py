@@ -8,6 +8,7 @@ from absl import flags
 from tfvis_jax import pipeline, sharding
 from tfvis_jax.cli import command, devices, settings, shared_flags
 from tfvis_jax.data import hidden_states_folder
+from tfvis_jax.errors import command_line
 from tfvis_jax.runs import directory as directory_lib
 
 FLAGS = command.new_flags()
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str]) -> None:
             )
     if first:
         print(f"stored   {folder} ({_gigabytes(folder)})")
-        print(f"next     tfvis train {path} --hidden_states={folder}")
+        onward = command_line("train", path, f"--hidden_states={folder}")
+        print(f"next     {onward}")
 
 
 def _gigabytes(folder: pathlib.Path) -> str:

@@ -8,8 +8,9 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, shared_flags, terminal
+from tfvis_jax.cli import command, devices, shared_flags, terminal
 from tfvis_jax.description import label_prompts
+from tfvis_jax.errors import command_line
 from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     path = command.run_argument(arguments)
     if _EXPORT.value is not None and _IMPORT.value is not None:
         raise command.UsageError("Expected --export or --import, got both.")
+    devices.check()
     if _EXPORT.value is not None:
         _export(path, _EXPORT.value)
     elif _IMPORT.value is not None:
@@ -90,7 +92,7 @@ def _import(path: pathlib.Path, source: str) -> None:
         f"others; {found.n_labelled:,} of {len(run.trained.factors):,} factors have "
         "one\n"
         f"labels   {run.directory.labels}\n"
-        f"next     tfvis export {path} shows them on the page"
+        f"next     {command_line('export', path)}"
     )
 
 
@@ -98,7 +100,8 @@ def _list(path: pathlib.Path) -> None:
     labels = run_lib.load_run(path).labels
     if not labels:
         print(
-            f"No factor has a label. `tfvis labels {path} --export=FILE.json`\n"
+            "No factor has a label. "
+            f"`{command_line('labels', path, '--export=FILE.json')}`\n"
             "writes what a tool needs to make some; --import=FILE.json reads them."
         )
         return

@@ -8,10 +8,12 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, terminal
+from tfvis_jax.cli import command, devices, terminal
 from tfvis_jax.description import featured
+from tfvis_jax.errors import command_line
 from tfvis_jax.levels import rule
 from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.runs import directory as directory_lib
 
 FLAGS = command.new_flags()
 _PER_FACTOR = flags.DEFINE_integer(
@@ -28,6 +30,8 @@ _WORDS_SHOWN = 4
 def main(arguments: Sequence[str]) -> None:
     """Measures how much context factors need, and prints their levels."""
     path = command.run_argument(arguments)
+    directory_lib.RunDirectory(path).read_config()
+    devices.announce()
     with pipeline.bars() as progress:
         levels = pipeline.measure_levels(
             path, per_factor=_PER_FACTOR.value, progress=progress
@@ -46,7 +50,8 @@ def main(arguments: Sequence[str]) -> None:
                 table.add_row(f"    Φ{number:<5}", rich.text.Text(text))
         if table.row_count:
             console.print(table)
-    print(f"\nlevels   {run.directory.levels}\nnext     tfvis export {path}")
+    print(f"\nlevels   {run.directory.levels}")
+    print(f"next     {command_line('export', path)}")
 
 
 COMMAND = command.Command(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +10,12 @@ from absl import flags
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import models, sharding
-from tfvis_jax.cli import command, plan_text, settings, shared_flags
+from tfvis_jax.cli import command, devices, plan_text, settings, shared_flags
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
-from tfvis_jax.planning import compiled, costs, plan, topology
+from tfvis_jax.planning import compiled, costs, plan, timing, topology
 from tfvis_jax.runs import directory as directory_lib
-from tfvis_jax.training import metrics_log
 
 FLAGS = command.new_flags()
 settings.define(FLAGS)
@@ -64,28 +62,24 @@ _MEASURED = flags.DEFINE_string(
 _JSON = shared_flags.json(FLAGS, "Print JSON.")
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Prints the plan of a run or of flags."""
+def main(arguments: Sequence[str]) -> int:
+    """Prints the plan of a run or of flags; returns 1 if it does not fit."""
     if len(arguments) > 1:
         raise command.UsageError(f"Expected at most one run, got {list(arguments)}.")
     directory = directory_lib.RunDirectory(arguments[0]) if arguments else None
     config = _config(directory)
+    devices.check()
     model = models.read_config(config.model)
     _check_layers(config, model)
     mesh = _mesh()
-    measured = _MEASURED.value or (directory and directory.path)
-    rate = _rate(measured)
-    if rate is None and _MEASURED.value:
-        raise InputError(
-            f"Expected --measured to be a run with two batches in its metrics.jsonl, "
-            f"got {measured}."
-        )
+    measured = _measured(directory)
+    has_codes = measured is not None and measured.same_codes(config)
     planned = plan.make(
         config,
         model,
         mesh=mesh,
         device_memory=_device_memory(),
-        solver_steps=rate.solver_steps if rate else None,
+        solver_steps=measured.rate.solver_steps if measured and has_codes else None,
     )
     windows = _windows(directory)
     document = plan_text.document(
@@ -93,11 +87,19 @@ def main(arguments: Sequence[str]) -> None:
         total_rows=_TOTAL_ROWS.value or _rows_of_text(windows, config, model),
         stored_token=costs.stored_token(config, model),
         num_tokens=None if windows is None else len(windows) * windows.window_length,
-        rate=rate,
-        rate_of=str(measured),
+        measured=measured,
+        time=measured
+        and measured.time_for(
+            planned,
+            config,
+            model,
+            kind=None if _TOPOLOGY.value else jax.devices()[0].device_kind,
+            same_devices=_has_devices_of_this_machine(),
+        ),
         compiled=_compiled(config, model, mesh),
     )
     print(json.dumps(document, indent=1) if _JSON.value else plan_text.text(document))
+    return 0 if document["fits"] else 1
 
 
 def _config(directory: directory_lib.RunDirectory | None) -> config_lib.RunConfig:
@@ -135,11 +137,25 @@ def _device_memory() -> int | None:
     return plan.device_memory(jax.local_devices()[0])
 
 
-def _rate(path: str | os.PathLike[str] | None) -> plan.Rate | None:
-    if path is None:
-        return None
-    log = metrics_log.read(directory_lib.RunDirectory(path).metrics)
-    return plan.measured_rate(log)
+def _has_devices_of_this_machine() -> bool:
+    return (
+        not _TOPOLOGY.value and _NUM_DEVICES.value is None and not FLAGS["mesh"].present
+    )
+
+
+def _measured(
+    directory: directory_lib.RunDirectory | None,
+) -> timing.Measured | None:
+    """Returns the run whose log says how fast it was, if there is one."""
+    if _MEASURED.value is None:
+        return directory and timing.of_run(directory)
+    found = timing.of_run(directory_lib.RunDirectory(_MEASURED.value))
+    if found is None:
+        raise InputError(
+            f"Expected --measured to be a run with two batches in its metrics.jsonl, "
+            f"got {_MEASURED.value}."
+        )
+    return found
 
 
 def _windows(
@@ -192,7 +208,8 @@ COMMAND = command.Command(
     description=(
         "Estimates the memory that a run takes on each device, whether it fits, and "
         "how much it computes and exchanges, from a run's settings or from flags; "
-        "nothing is trained. Times are extrapolated from a measured run, or not given. "
+        "nothing is trained. The exit code is 0 if it fits and 1 if it does not. A "
+        "time is that of a measured run, or scaled from it by the work, or not given. "
         "With --topology XLA compiles the training step for TPUs that this machine "
         "does not have (one to five minutes)."
     ),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tfvis_jax.planning import plan as plan_lib
+from tfvis_jax.planning import timing
 
 _MIB, _GIB = 2**20, 2**30
 # Smaller exchanges are of one number a row or a factor.
@@ -26,8 +27,8 @@ def document(
     total_rows: float | None,
     stored_token: int,
     num_tokens: int | None,
-    rate: plan_lib.Rate | None,
-    rate_of: str,
+    measured: timing.Measured | None,
+    time: timing.Time | None,
     compiled: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Returns the plan as a JSON document.
@@ -37,8 +38,8 @@ def document(
       total_rows: of the whole run, if known.
       stored_token: bytes of a token's hidden states, where they are stored.
       num_tokens: of the text, padding included, if known.
-      rate: how fast a measured run was, if one was.
-      rate_of: the path of that run.
+      measured: a run that was measured, if one was.
+      time: how long this run takes, if one was measured.
       compiled: what XLA says, if it was asked.
     """
     work = planned.work
@@ -49,7 +50,7 @@ def document(
         "solver": planned.solver,
         "bytes": planned.memory._asdict() | {"peak": planned.memory.peak},
         "device_memory": planned.device_memory,
-        "fits": planned.fits,
+        "fits": planned.fits and not _is_refused(compiled),
         "rows": planned.rows,
         "most_rows": planned.most_rows,
         "solver_steps": planned.solver_steps,
@@ -62,11 +63,19 @@ def document(
     if total_rows:
         result["total_rows"] = total_rows
         result["total_flops"] = total_rows / planned.rows * work.flops * devices
-    if rate:
-        result["measured"] = {"run": rate_of} | rate._asdict()
-        if total_rows:
-            result["seconds"] = rate.seconds_for(total_rows)
+    if measured and time:
+        result["measured"] = {"run": str(measured.path)} | measured.rate._asdict()
+        time = timing.DOES_NOT_FIT if _is_refused(compiled) else time
+        result["time"] = time._asdict()
+        if total_rows and time.seconds_per_row is not None:
+            result["seconds"] = total_rows * time.seconds_per_row
     return result
+
+
+def _is_refused(compiled: dict[str, Any] | None) -> bool:
+    """Returns whether XLA could not compile a program for these devices."""
+    programs = compiled["programs"].values() if compiled else ()
+    return any(isinstance(program, str) for program in programs)
 
 
 def text(document: dict[str, Any]) -> str:
@@ -124,23 +133,34 @@ def _total(document: dict[str, Any]) -> list[str]:
             f"the whole run: {document['total_rows']:,.0f} rows, "
             f"{document['total_flops']:.2g} FLOP over all devices",
         ]
-    if "measured" in document:
-        rate = document["measured"]
+    return [*lines, "", *_time(document)]
+
+
+def _time(document: dict[str, Any]) -> list[str]:
+    if "measured" not in document:
+        return ["time: unknown; --measured=RUN takes it from a run"]
+    rate, time = document["measured"], document["time"]
+    if time["times_the_work"] is None:
+        return [f"time: unknown; {rate['run']} was measured, but {time['reason']}"]
+    per_second = rate["rows"] / rate["seconds"]
+    lines = [
+        f"measured: {per_second:,.0f} rows a second in {rate['run']}",
+        f"  ({rate['rows']:,} rows in {rate['seconds']:,.0f} s, on the devices of that "
+        "run)",
+    ]
+    if time["reason"]:
         lines += [
-            "",
-            f"measured: {rate['rows'] / rate['seconds']:,.0f} rows a second in "
-            f"{rate['run']}",
-            f"  ({rate['rows']:,} rows in {rate['seconds']:,.0f} s, on the devices of "
-            "that run)",
+            f"scaled: {per_second / time['times_the_work']:,.0f} rows a second, as "
+            f"{time['reason']}",
+            f"  (a row takes {time['times_the_work']:.3g} times the work; a rough "
+            "estimate, as if every FLOP took as long)",
         ]
-        if "seconds" in document:
-            minutes = document["seconds"] / 60
-            said = f"{minutes:.1f} minutes"
-            if minutes >= 60:
-                said = f"{minutes / 60:,.2f} hours"
-            lines.append(f"at that rate the whole run takes {said}")
-    else:
-        lines += ["", "time: unknown; --measured=RUN extrapolates from a run"]
+    if "seconds" in document:
+        minutes = document["seconds"] / 60
+        said = f"{minutes:.1f} minutes"
+        if minutes >= 60:
+            said = f"{minutes / 60:,.2f} hours"
+        lines.append(f"at that rate the whole run takes {said}")
     return lines
 
 

@@ -17,6 +17,7 @@ from tfvis_jax.cli import (
     shared_flags,
     signals,
 )
+from tfvis_jax.errors import command_line
 from tfvis_jax.runs import directory as directory_lib
 
 FLAGS = command.new_flags()
@@ -60,10 +61,11 @@ def main(arguments: Sequence[str]) -> None:
                 hidden_states=_HIDDEN_STATES.value,
             )
     if report is None:
-        print(f"Saved; `tfvis train {path}` resumes.", file=sys.stderr)
+        print(f"Saved; `{command_line('train', path)}` resumes.", file=sys.stderr)
     elif first:
         print(pipeline.summary(report))
-        print(f"\nreport   {directory.report}\nnext     tfvis examples {path}")
+        print(f"\nreport   {directory.report}")
+        print(f"next     {command_line('examples', path)}")
 
 
 def train(

@@ -9,7 +9,7 @@ import numpy as np
 from tfvis_jax import models, npy
 from tfvis_jax.comparison import methods
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.evaluation import loss_recovered
 from tfvis_jax.runs import dictionary_file, encoding, setup
 from tfvis_jax.runs import directory as directory_lib
@@ -90,7 +90,9 @@ def from_run(
     """
     directory = directory_lib.RunDirectory(path)
     if not directory.config_path.is_file():
-        raise InputError(f"{path} is not a run. `tfvis demo {path}` makes one.")
+        raise InputError(
+            f"{path} is not a run. `{command_line('demo', path)}` makes one."
+        )
     trained = dictionary_file.load(directory.dictionary)
     opened = setup.open_model(directory, directory.read_config())
     if untrained:

@@ -2,7 +2,7 @@
 
 settings.json   the requested settings, written first
 00000.*, ...    shards, each complete or absent (`shards`)
-is_continuation.npy, held_out.npy, token_counts.npy
+is_continuation.npy, sides.npy, token_counts.npy
 index.json      counts, written last: if it is present, everything is
 
 The text is divided into shards before cleaning and tokenization. Every byte of the
@@ -18,7 +18,15 @@ from typing import Any
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files, schema
-from tfvis_jax.data import corpus, readers, shard_workers, windows_index
+from tfvis_jax.data import (
+    corpus,
+    readers,
+    shard_reading,
+    shard_workers,
+    shards,
+    windows_files,
+    windows_index,
+)
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
@@ -44,7 +52,8 @@ def build(
 
     Windows never cross documents and no token is dropped, so the last window of a
     document is padded. With ``max_tokens`` the corpus ends with the window that
-    reaches that number. For the held-out windows see `cutting.held_out_windows`.
+    reaches that number; exact copies of an earlier document do not count. For the
+    held-out windows see `split.choose`, for copies `copies`.
 
     Args:
       folder: where to write; created if absent, but its parent must exist.
@@ -93,12 +102,14 @@ def build(
         inputs, replace_undecodable=corpus_config.replace_undecodable, notes=notes
     )
     num_shards, num_tokens = 0, 0
+    kept = windows_index.KeptTokens()
     results = shard_workers.build(
         _group(raw),
         folder=folder,
         tokenizer=tokenizer,
         clean=corpus_config.clean,
         capacity=capacity,
+        max_document_tokens=corpus_config.max_document_tokens,
         num_workers=num_workers,
         notes=notes,
     )
@@ -107,10 +118,15 @@ def build(
         num_tokens += size.num_tokens
         if progress is not None:
             progress(min(position, num_bytes), num_bytes)
-        if corpus_config.max_tokens is not None and (
-            num_tokens >= corpus_config.max_tokens
-        ):
-            break
+        if corpus_config.max_tokens is not None:
+            shard = shards.Paths(folder, num_shards - 1)
+            kept.add(
+                shard_reading.Shard(
+                    shard, capacity=capacity, vocab_size=tokenizer.vocab_size
+                )
+            )
+            if kept.num_tokens >= corpus_config.max_tokens:
+                break
     # Stops the workers, which may be ahead of ``max_tokens``.
     results.close()
     for sentence in notes.sentences():
@@ -122,7 +138,10 @@ def build(
     )
     if progress is not None:
         progress(num_bytes, num_bytes)
-    return windows_lib.open(folder)
+    windows = windows_lib.open(folder)
+    if folded := windows_index.folded(windows.index):
+        notify(folded)
+    return windows
 
 
 def _find_inputs(
@@ -146,7 +165,7 @@ def _settings(
     values = dataclasses.asdict(corpus_config)
     del values["paths"]
     return {
-        "schema_version": windows_lib.SCHEMA_VERSION,
+        "schema_version": windows_files.SCHEMA_VERSION,
         **values,
         "tokenizer_hash": tokenizer.content_hash,
         "shard_chars": SHARD_CHARS,
@@ -167,9 +186,11 @@ def _fingerprint(item: pathlib.Path | str) -> str:
 
 
 def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    compared = (
-        [*(old | new)] if new["inputs"] else [k for k in old | new if k != "inputs"]
-    )
+    compared = {*old, *new} - (set() if new["inputs"] else {"inputs"})
+    if old.get("schema_version") in windows_files.READABLE_VERSIONS:
+        # A folder of an earlier version is used with the split that it has.
+        compared -= {"schema_version"}
+        compared -= {"fold_near_copies"} - {*old}
     changed = [
         f"{name}: {old.get(name)!r} there, {new.get(name)!r} requested"
         for name in sorted(compared)

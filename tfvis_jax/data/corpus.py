@@ -22,10 +22,12 @@ class Document:
     Attributes:
       name: the title, or file and number.
       text: the text.
+      continues: True for the parts of a long document after its first.
     """
 
     name: str
     text: str
+    continues: bool = False
 
 
 def find_inputs(
@@ -105,8 +107,8 @@ def finish(
             name = cleaning.clean(name, style=raw.style) or name
     text = text.strip()
     if text:
-        for part_name, part in readers.cut_long(name, text):
-            yield Document(part_name, part)
+        for number, (part_name, part) in enumerate(readers.cut_long(name, text)):
+            yield Document(part_name, part, continues=raw.continues or number > 0)
 
 
 def read_documents(

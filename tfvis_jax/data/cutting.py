@@ -1,6 +1,4 @@
-"""Cuts documents into windows and chooses the windows that are held out."""
-
-import hashlib
+"""Cuts documents into windows."""
 
 import numpy as np
 
@@ -10,29 +8,17 @@ from tfvis_jax.data import tokenizer as tokenizer_lib
 MAX_WINDOW_CHARS = 2**16 - 1
 
 
-def word_starts(
-    tokens: tokenizer_lib.TokenizedText, *, is_continuation: np.ndarray
-) -> np.ndarray:
-    """Returns [n] bool, True for tokens that begin a word.
-
-    All do, except a continuation ("##ing") that follows the previous token directly.
-    """
-    adjoins = np.zeros(len(tokens.ids), bool)
-    adjoins[1:] = tokens.starts[1:] == tokens.ends[:-1]
-    return ~(is_continuation[tokens.ids] & adjoins)
-
-
 def window_boundaries(
-    tokens: tokenizer_lib.TokenizedText, *, starts_word: np.ndarray, capacity: int
+    tokens: tokenizer_lib.TokenizedText, *, capacity: int
 ) -> np.ndarray:
     """Cuts a document's tokens into windows of at most ``capacity`` tokens.
 
     A window ends before the first word that does not fit, so no window begins inside a
-    word, except where a word is longer than a whole window. No token is dropped.
+    word, except where a word is longer than a whole window. Tokens that share a
+    character stay together unless they exceed a window. No token is dropped.
 
     Args:
       tokens: n tokens of a document.
-      starts_word: [n] bool, from `word_starts`.
       capacity: tokens in a full window, not counting special tokens.
 
     Returns:
@@ -41,7 +27,11 @@ def window_boundaries(
     """
     n = len(tokens.ids)
     # The last word start at or before each token, which is where to cut.
-    last_start = np.maximum.accumulate(np.where(starts_word, np.arange(n), 0))
+    places = np.arange(n)
+    last_start = np.maximum.accumulate(np.where(tokens.starts_word, places, 0))
+    is_apart = np.ones(n, bool)
+    is_apart[1:] = tokens.starts[1:] >= tokens.ends[:-1]
+    last_apart = np.maximum.accumulate(np.where(is_apart, places, 0))
     boundaries = [0]
     while boundaries[-1] < n:
         first = boundaries[-1]
@@ -49,42 +39,9 @@ def window_boundaries(
         reach = tokens.starts[first] + MAX_WINDOW_CHARS
         fitting = int(np.searchsorted(tokens.ends[first:limit], reach, side="right"))
         end = first + max(fitting, 1)
-        if end < n and last_start[end] > first:
-            end = int(last_start[end])
+        if end < n:
+            # Or, in a word longer than a window, before the token's character.
+            cuts = (last_start[end], last_apart[end], end)
+            end = int(next(cut for cut in cuts if cut > first))
         boundaries.append(end)
     return np.asarray(boundaries, np.int64)
-
-
-def held_out_windows(document_of_window: np.ndarray, *, fraction: float) -> np.ndarray:
-    """Chooses the windows that are never trained on, by whole documents.
-
-    A document is held out if a hash of its index falls below ``fraction``; nothing else
-    matters. Of two or more documents, at least one is held out and at least one is not.
-    Of a single document, the last ``fraction`` of its windows is held out. The held-out
-    text then continues the training text, and metrics on it look better than they would
-    on other text.
-
-    Args:
-      document_of_window: [num_windows] document indices, non-decreasing.
-      fraction: of the documents to hold out, between 0 and 1.
-
-    Returns:
-      [num_windows] bool, True for held-out windows.
-    """
-    documents = np.unique(document_of_window)
-    num_windows = len(document_of_window)
-    if len(documents) < 2:
-        share = min(max(round(fraction * num_windows), 1), max(num_windows - 1, 0))
-        return np.arange(num_windows) >= num_windows - share
-    place = np.array([_uniform(int(number)) for number in documents])
-    chosen = place < fraction
-    if not chosen.any():
-        chosen[np.argmin(place)] = True
-    if chosen.all():
-        chosen[np.argmax(place)] = False
-    return chosen[np.searchsorted(documents, document_of_window)]
-
-
-def _uniform(number: int) -> float:
-    digest = hashlib.blake2b(number.to_bytes(8, "little"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") / 2**64

@@ -269,7 +269,7 @@ def _open_array(
     found = (
         list(array.shape),
         array.dtype.name,
-        list(array.chunk_layout.write_chunk.shape),
+        list(array.chunk_layout.write_chunk.shape or ()),
     )
     if found != (list(shape), about["dtype"], grid):
         raise _damaged(_zarr(folder))

@@ -33,12 +33,14 @@ class RawDocument:
       text: its text as stored in the file.
       style: how the text was prepared; the same for all documents of a file.
       position: bytes of the file read up to the end of the document.
+      continues: True for the parts of a long document after its first.
     """
 
     name: str
     text: str
     style: cleaning.Style
     position: int
+    continues: bool = False
 
 
 def read_file(
@@ -178,12 +180,16 @@ def _read_text(
     # The style is that of the whole file, so it is detected before the first document.
     head, lines = _peek(iter(lines), size=len)
     style = cleaning.detect_style("".join(head))
-    for title, text in _split_at_headings(lines, name=name):
-        yield RawDocument(title, text, style, position())
+    for title, number, text in _split_at_headings(lines, name=name):
+        yield RawDocument(
+            _numbered(title, number), text, style, position(), continues=number > 1
+        )
 
 
-def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str, str]]:
-    """Yields (name, text) of each document, cutting long ones as `cut_long` does."""
+def _split_at_headings(
+    lines: Iterable[str], *, name: str
+) -> Iterator[tuple[str, int, str]]:
+    """Yields (name, part, text) of documents, cutting long ones as `cut_long` does."""
     number, parts, size = 1, [], 0
     # None marks the end, where the last document is yielded.
     for line in itertools.chain(lines, [None]):
@@ -191,7 +197,7 @@ def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str
         if line is None or title:
             text = "".join(parts).strip()
             if text:
-                yield _numbered(name, number), text
+                yield name, number, text
             name, number, parts, size = title or name, 1, [], 0
             continue
         parts.append(line)
@@ -201,7 +207,7 @@ def _split_at_headings(lines: Iterable[str], *, name: str) -> Iterator[tuple[str
             text = "".join(parts)
             cut = _cut_point(text)
             if text[:cut].strip():
-                yield _numbered(name, number), text[:cut].strip()
+                yield name, number, text[:cut].strip()
                 number += 1
             parts = [text[cut:].lstrip()]
             size = len(parts[0])
@@ -284,8 +290,8 @@ def _with_style(
     head, entries = _peek(entries, size=lambda entry: len(entry[1]))
     style = cleaning.detect_style("\n".join(text for _, text in head))
     for name, text in entries:
-        for part_name, part in cut_long(name, text):
-            yield RawDocument(part_name, part, style, position())
+        for number, (part_name, part) in enumerate(cut_long(name, text)):
+            yield RawDocument(part_name, part, style, position(), continues=number > 0)
 
 
 def _read_array(

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import process
 
-from tfvis_jax.data import corpus, readers, shards
+from tfvis_jax.data import corpus, readers, shard_reading, shards
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
@@ -29,6 +29,7 @@ def build(
     tokenizer: tokenizer_lib.Tokenizer,
     clean: bool,
     capacity: int,
+    max_document_tokens: int | None,
     num_workers: int,
     notes: notes_lib.Notes,
 ) -> Generator[tuple[shards.Size, int], None, None]:
@@ -43,6 +44,7 @@ def build(
       tokenizer: the tokenizer of the BERT; workers load it from its folder.
       clean: passed to `corpus.finish`.
       capacity: tokens in a full window, not counting special tokens.
+      max_document_tokens: passed to `shards.write`.
       num_workers: number of worker processes; 1 builds the shards in this process.
       notes: what cleaning noted is added here.
 
@@ -56,16 +58,25 @@ def build(
 
     if num_workers == 1:
         for paths, group in numbered():
-            size = shards.read_size(paths)
+            size = shard_reading.read_size(paths)
             if size is None:
                 size, noted = _build_shard(
-                    paths, group, tokenizer=tokenizer, clean=clean, capacity=capacity
+                    paths,
+                    group,
+                    tokenizer=tokenizer,
+                    clean=clean,
+                    capacity=capacity,
+                    max_document_tokens=max_document_tokens,
                 )
                 notes.add_all(noted)
             yield size, group[-1].position
         return
     task = functools.partial(
-        _build_shard_in_worker, tokenizer.folder, clean=clean, capacity=capacity
+        _build_shard_in_worker,
+        tokenizer.folder,
+        clean=clean,
+        capacity=capacity,
+        max_document_tokens=max_document_tokens,
     )
     pool = concurrent.futures.ProcessPoolExecutor(
         num_workers,
@@ -76,7 +87,7 @@ def build(
     waiting: collections.deque[tuple[_Pending, int]] = collections.deque()
     try:
         for paths, group in numbered():
-            done = shards.read_size(paths)
+            done = shard_reading.read_size(paths)
             pending = pool.submit(task, paths, group) if done is None else done
             waiting.append((pending, group[-1].position))
             # One shard more than workers keeps them busy; more would only take memory.
@@ -111,12 +122,19 @@ def _build_shard(
     tokenizer: tokenizer_lib.Tokenizer,
     clean: bool,
     capacity: int,
+    max_document_tokens: int | None,
 ) -> _Built:
     notes = notes_lib.Notes()
     documents = itertools.chain.from_iterable(
         corpus.finish(raw, clean=clean, notes=notes) for raw in group
     )
-    size = shards.write(paths, documents, tokenizer=tokenizer, capacity=capacity)
+    size = shards.write(
+        paths,
+        documents,
+        tokenizer=tokenizer,
+        capacity=capacity,
+        max_document_tokens=max_document_tokens,
+    )
     return size, notes
 
 
@@ -127,10 +145,16 @@ def _build_shard_in_worker(
     *,
     clean: bool,
     capacity: int,
+    max_document_tokens: int | None,
 ) -> _Built:
     tokenizer = _worker_tokenizer(tokenizer_folder)
     return _build_shard(
-        paths, group, tokenizer=tokenizer, clean=clean, capacity=capacity
+        paths,
+        group,
+        tokenizer=tokenizer,
+        clean=clean,
+        capacity=capacity,
+        max_document_tokens=max_document_tokens,
     )
 
 

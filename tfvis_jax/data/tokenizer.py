@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import tokenizers
 
-from tfvis_jax.data import tokenizer_settings
+from tfvis_jax.data import tokenizer_settings, words
 from tfvis_jax.errors import InputError
 
 _CONTINUATION = "##"
@@ -26,13 +26,16 @@ class TokenizedText:
 
     Attributes:
       ids: [n] int32.
-      starts, ends: [n] int64, character offsets: token i is
-        ``text[starts[i]:ends[i]]``.
+      starts, ends: [n] int64, non-decreasing character offsets: token i is
+        ``text[starts[i]:ends[i]]``, with the accents and format characters that the
+        tokenizer removes. Tokens that share a character overlap.
+      starts_word: [n] bool, True for tokens that begin a word (see `words.locate`).
     """
 
     ids: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
+    starts_word: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +64,11 @@ class Tokenizer:
         """
         encoded = self.backend.encode(text, add_special_tokens=False)
         offsets = np.asarray(encoded.offsets, np.int64).reshape(-1, 2)
-        return TokenizedText(
-            np.asarray(encoded.ids, np.int32), offsets[:, 0], offsets[:, 1]
+        ids = np.asarray(encoded.ids, np.int32)
+        starts, ends, starts_word = words.locate(
+            text, offsets[:, 0], offsets[:, 1], continues=self.is_continuation[ids]
         )
+        return TokenizedText(ids, starts, ends, starts_word)
 
     @property
     def vocab_size(self) -> int:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tfvis_jax.data import wiki_marks
+
 # fmt: off
 # Tags whose content is no wiki markup.
 _OPAQUE = frozenset({
@@ -17,8 +19,6 @@ _OPAQUE = frozenset({
 })
 _NEVER_CLOSED = frozenset({"br", "hr", "wbr"})
 # fmt: on
-# Stands for "<" that begins no tag while the parser runs.
-LESS_THAN = "\x04"
 
 # What is dropped whole: where it begins, and by its kind where it ends.
 _DROPPED = re.compile(
@@ -30,8 +30,8 @@ _ENDS = {
     "comment": re.compile(r"-->"),
     "ref": re.compile(r"</ref\s*>"),
     "timeline": re.compile(r"</timeline\s*>"),
-    "table": re.compile(r"^[^\S\n]*\|\}", re.MULTILINE),
 }
+_TABLE_MARK = re.compile(r"^[^\S\n]*(\{\||\|\})", re.MULTILINE)
 _BRACKETS = re.compile(
     r"\{\{+|\}\}+|\[\[|\]\]|<(?P<close>/?)(?P<name>[a-zA-Z][\w-]*)"
     r"(?P<rest>(?:[\s/][^<>]*)?)>|<(?=[a-zA-Z!/])"
@@ -58,31 +58,47 @@ def drop_unread(markup: str) -> str:
         kind = match["tag"] or match.lastgroup
         end: int | None = match.end()
         if kind is not None:
-            found = (
-                None if kind in unclosed else _ENDS[kind].search(markup, match.end())
-            )
+            end = None if kind in unclosed else _end(kind, markup, match.end())
             # One search that fails tells that all later ones would.
-            if found is None:
+            if end is None:
                 unclosed.add(kind)
-            end = found.end() if found else None
         if end is None:
             kept.append(markup[position : match.end()])
             position = match.end()
         else:
             kept.append(markup[position : match.start()])
+            # A sentence that ends in a colon before a table announces it.
+            kept.append(f"{wiki_marks.LIST_ITEM}\n" if kind == "table" else "")
             position = end
     kept.append(markup[position:])
     return "".join(kept)
 
 
-def split(markup: str, *, gap: str) -> Iterator[Block]:
+def _end(kind: str, markup: str, start: int) -> int | None:
+    """Returns where what is dropped ends, if it does."""
+    if kind != "table":
+        found = _ENDS[kind].search(markup, start)
+        return found.end() if found else None
+    # Tables may hold tables. If some are not closed, the last end counts.
+    depth, end = 1, None
+    for mark in _TABLE_MARK.finditer(markup, start):
+        depth += 1 if mark[1] == "{|" else -1
+        if mark[1] == "|}":
+            end = mark.end()
+        if depth == 0:
+            break
+    return end
+
+
+def split(markup: str) -> Iterator[Block]:
     """Yields blocks that together are the markup, without brackets that stay open.
+
+    A "{{" that is never closed becomes a gap.
 
     Args:
       markup: the markup, after `drop_unread`.
-      gap: what replaces a "{{" that is never closed.
     """
-    pairs, replaced = _match_brackets(markup, gap=gap)
+    pairs, replaced = _match_brackets(markup)
     # Pieces of the block, from `start` on; `end` is that of the outermost bracket.
     edits = iter(sorted(replaced))
     edit = next(edits, None)
@@ -113,14 +129,10 @@ def split(markup: str, *, gap: str) -> Iterator[Block]:
         start = end
 
 
-def plain_text(block: Block, *, gap: str) -> str:
+def plain_text(block: Block) -> str:
     """Returns the text of a block without parsing it, in one pass.
 
     Templates become gaps, links their text; files, categories and tags are dropped.
-
-    Args:
-      block: a block of `split`.
-      gap: what replaces a template.
     """
     # The text of each open bracket, from the outermost.
     frames: list[list[str]] = [[]]
@@ -134,12 +146,17 @@ def plain_text(block: Block, *, gap: str) -> str:
             frame = frames.pop()
             text = "".join(frame[1:])
             if mark == "}}":
-                frames[-1].append(gap)
+                frames[-1].append(wiki_marks.GAP)
             # A link in a link, as in the caption of a file, is not copied again.
             elif not _NO_TEXT.match(text) and len(frames) < _MAX_LINKS:
                 frames[-1].append(text.rpartition("|")[2])
     frames[-1].append(block.markup[position:])
     return "".join(part for frame in frames for part in frame if part not in _OPENING)
+
+
+def _instead_of(bracket: str) -> str:
+    """Returns what replaces a bracket that is never closed."""
+    return wiki_marks.GAP if bracket == "{{" else ""
 
 
 def _line_ends(markup: str) -> Iterator[int]:
@@ -150,7 +167,7 @@ def _line_ends(markup: str) -> Iterator[int]:
 
 
 def _match_brackets(
-    markup: str, *, gap: str
+    markup: str,
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int, str]]]:
     """Returns (start, end) of matched brackets; (start, end, new text) of others."""
     pairs, replaced = [], []
@@ -167,7 +184,7 @@ def _match_brackets(
             if found == kind:
                 pairs.append((first, end))
                 break
-            replaced.append((first, last, gap if found == "{{" else ""))
+            replaced.append((first, last, _instead_of(found)))
         return True
 
     position = 0
@@ -194,7 +211,7 @@ def _match_brackets(
                 stack.append((name, match.start(), position))
                 num_open[name] = num_open.get(name, 0) + 1
         elif text == "<":
-            replaced.append((match.start(), position, LESS_THAN))
+            replaced.append((match.start(), position, wiki_marks.LESS_THAN))
         elif text[0] in "{[":
             # Of an odd number of braces the first stays text.
             for first in range(position - len(text) // 2 * 2, position, 2):
@@ -204,5 +221,5 @@ def _match_brackets(
             for number in range(len(text) // 2):
                 close(_OPENERS[text[:2]], match.start() + 2 * number + 2)
     for found, first, last in stack:
-        replaced.append((first, last, gap if found == "{{" else ""))
+        replaced.append((first, last, _instead_of(found)))
     return pairs, replaced

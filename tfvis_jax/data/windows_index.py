@@ -1,15 +1,42 @@
-"""Finishes a build of windows: held-out split, token counts, index."""
+"""Finishes a build of windows: copies, held-out split, token counts, index."""
 
 import dataclasses
+import functools
 import pathlib
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.data import cutting, shards
+from tfvis_jax.data import copies, shard_reading, shards, split, windows_files
 from tfvis_jax.data import tokenizer as tokenizer_lib
-from tfvis_jax.data import windows as windows_lib
+
+
+class KeptTokens:
+    """Counts the tokens of shards, in their order, without those of exact copies.
+
+    Attributes:
+      num_tokens: tokens so far.
+    """
+
+    def __init__(self) -> None:
+        """Starts at zero."""
+        self.num_tokens = 0
+        self._seen: set[int] = set()
+
+    def add(self, shard: shard_reading.Shard) -> None:
+        """Adds the next shard."""
+        table, prints = shard.windows, shard.prints()
+        for text, tokens in zip(
+            prints["text"].tolist(),
+            np.bincount(table["document"], table["num_tokens"], len(prints)).tolist(),
+            strict=True,
+        ):
+            if text not in self._seen:
+                self._seen.add(text)
+                self.num_tokens += int(tokens)
 
 
 def finish(
@@ -19,7 +46,7 @@ def finish(
     settings: dict[str, Any],
     tokenizer: tokenizer_lib.Tokenizer,
 ) -> None:
-    """Writes the held-out split, the token counts and, last, the index.
+    """Writes the sides of the windows, the token counts and, last, the index.
 
     Shards beyond the end of the corpus are removed first.
 
@@ -33,15 +60,18 @@ def finish(
     for path in folder.glob("[0-9]*.*"):
         if int(path.name.split(".")[0]) >= num_shards:
             path.unlink()
-    paths = [shards.Paths(folder, number) for number in range(num_shards)]
     # They may have been written by an earlier call, and damaged since.
-    documents = [shards.read_documents(each) for each in paths]
-    capacity = settings["window_length"] - 2 * settings["special_tokens"]
-    tables = [
-        shards.read_windows(each, found, capacity=capacity)
-        for each, found in zip(paths, documents, strict=True)
+    opened = [
+        shard_reading.Shard(
+            shards.Paths(folder, number),
+            capacity=settings["window_length"] - 2 * settings["special_tokens"],
+            vocab_size=tokenizer.vocab_size,
+        )
+        for number in range(num_shards)
     ]
-    tables[-1] = _up_to(tables, max_tokens=settings["max_tokens"])
+    tables = [shard.windows for shard in opened]
+    all_prints = [shard.prints() for shard in opened]
+    tables[-1] = _up_to(tables, all_prints, max_tokens=settings["max_tokens"])
     # Every document of a shard has a window, so the last index gives their number.
     kept = [
         shards.Size(
@@ -51,34 +81,39 @@ def finish(
         )
         for table in tables
     ]
-    first_document = np.cumsum([0, *(size.num_documents for size in kept)])
-    held_out = cutting.held_out_windows(
-        np.concatenate(
-            [
-                table["document"].astype(np.int64) + first
-                for table, first in zip(tables, first_document, strict=False)
-            ]
-        ),
-        fraction=settings["held_out_fraction"],
+    prints = np.concatenate(
+        [p[: size.num_documents] for p, size in zip(all_prints, kept, strict=True)]
     )
-    tokens = [
-        shards.open_tokens(each, found, vocab_size=tokenizer.vocab_size)
-        for each, found in zip(paths, documents, strict=True)
-    ]
-    for each, found in zip(paths, tokens, strict=True):
-        shards.check_tokens(each, found, vocab_size=tokenizer.vocab_size)
-    token_counts = _count(tokens, tables, held_out, vocab_size=tokenizer.vocab_size)
+    first_part = copies.first_parts(prints["continues"])
+    groups = copies.group(prints, near=settings["fold_near_copies"])
+    document = _numbered(tables, all_prints)
+    found = split.choose(
+        document,
+        groups,
+        fraction=settings["held_out_fraction"],
+        paragraphs=functools.partial(
+            _paragraphs,
+            opened,
+            tables,
+            first_document=np.cumsum([0, *(size.num_documents for size in kept)]),
+        ),
+    )
+    token_counts = _count(
+        opened, tables, found.sides == split.Side.TRAIN, vocab_size=tokenizer.vocab_size
+    )
     for name, array in (
         ("is_continuation", tokenizer.is_continuation),
-        ("held_out", held_out),
+        ("sides", found.sides),
         ("token_counts", token_counts),
     ):
         with files.write_atomically(folder / f"{name}.npy") as file:
             np.save(file, array)
+    num_tokens = np.concatenate([table["num_tokens"] for table in tables])
+    is_used = found.sides != split.Side.COPY
     files.write_json(
         folder / "index.json",
         {
-            "schema_version": windows_lib.SCHEMA_VERSION,
+            "schema_version": windows_files.SCHEMA_VERSION,
             "settings": settings,
             "tokenizer": {
                 "hash": tokenizer.content_hash,
@@ -87,41 +122,94 @@ def finish(
                 "cls_id": tokenizer.cls_id,
                 "sep_id": tokenizer.sep_id,
             },
-            "num_documents": int(first_document[-1]),
-            "num_windows": len(held_out),
-            "num_held_out_windows": int(held_out.sum()),
-            "num_tokens": sum(size.num_tokens for size in kept),
+            "num_documents": len(np.unique(first_part[groups.is_first])),
+            "num_folded_documents": {
+                "exact": groups.num_exact,
+                "near": groups.num_near,
+            },
+            "num_windows": int(is_used.sum()),
+            "num_held_out_windows": int((found.sides == split.Side.HELD_OUT).sum()),
+            "held_out": {
+                "num_documents": found.num_documents,
+                "num_sections": found.num_sections,
+            },
+            "num_tokens": int(num_tokens[is_used].sum(dtype=np.int64)),
             "num_training_tokens": int(token_counts.sum()),
+            # Parts of long documents, numbered among all parts and documents.
+            "continuing_documents": np.flatnonzero(prints["continues"]).tolist(),
             "shards": [dataclasses.asdict(size) for size in kept],
         },
     )
 
 
-def _up_to(tables: list[np.ndarray], *, max_tokens: int | None) -> np.ndarray:
+def folded(index: Mapping[str, Any]) -> str:
+    """Returns how many documents are left out as copies, as a sentence; "" for none."""
+    num = index["num_folded_documents"]
+    if not num["exact"] + num["near"]:
+        return ""
+    return (
+        "Documents left out because they are copies of others: "
+        f"{num['exact']:,} exact, {num['near']:,} nearly the same."
+    )
+
+
+def _up_to(
+    tables: list[np.ndarray], prints: list[np.ndarray], *, max_tokens: int | None
+) -> np.ndarray:
     """Returns the last table, cut after the window that reaches ``max_tokens``."""
     last = tables[-1]
     if max_tokens is None:
         return last
-    before = sum(int(t["num_tokens"].sum(dtype=np.int64)) for t in tables[:-1])
-    reached = np.cumsum(last["num_tokens"], dtype=np.int64) + before
-    return last[: int(np.searchsorted(reached, max_tokens)) + 1]
+    is_copy = copies.is_exact_copy(np.concatenate(prints))
+    num_tokens = np.concatenate([table["num_tokens"] for table in tables])
+    counted = np.where(is_copy[_numbered(tables, prints)], 0, num_tokens)
+    reached = int(np.searchsorted(np.cumsum(counted, dtype=np.int64), max_tokens))
+    return last[: reached + 1 - (len(num_tokens) - len(last))]
+
+
+def _numbered(tables: list[np.ndarray], prints: list[np.ndarray]) -> np.ndarray:
+    """Returns the number of each window's document in the corpus, [num_windows]."""
+    first = np.cumsum([0, *map(len, prints)])
+    numbers = zip(tables, first, strict=False)
+    return np.concatenate([t["document"].astype(np.int64) + i for t, i in numbers])
+
+
+def _paragraphs(
+    opened: list[shard_reading.Shard],
+    tables: list[np.ndarray],
+    document: int,
+    *,
+    first_document: np.ndarray,
+) -> split.Paragraphs:
+    """Returns the paragraphs of a document's windows; see `split.choose`."""
+    shard = int(np.searchsorted(first_document, document, side="right")) - 1
+    number = document - int(first_document[shard])
+    text, table = opened[shard].text(number), tables[shard]
+    own = table["first_char"][table["document"] == number].astype(np.int64)
+    # Blank lines divide a text that has some; otherwise every line is a paragraph.
+    blank = re.compile(r"\n[^\S\n]*\n\s*")
+    between = blank if blank.search(text) else re.compile(r"\n\s*")
+    starts = np.array([0, *(match.end() for match in between.finditer(text))])
+    first = np.searchsorted(starts, own, side="right") - 1
+    last = np.searchsorted(starts, np.append(own[1:], len(text))) - 1
+    return first, np.maximum(first, last)
 
 
 def _count(
-    tokens: list[np.ndarray],
+    opened: list[shard_reading.Shard],
     tables: list[np.ndarray],
-    held_out: np.ndarray,
+    train: np.ndarray,
     *,
     vocab_size: int,
 ) -> np.ndarray:
     """Returns the occurrences in the training windows, [vocab_size] int64."""
     counts = np.zeros(vocab_size, np.int64)
     first = 0
-    for records, table in zip(tokens, tables, strict=True):
-        train = ~held_out[first : first + len(table)]
+    for shard, table in zip(opened, tables, strict=True):
+        chosen = train[first : first + len(table)]
         first += len(table)
         # The table of the last shard may have been cut, so its tokens are cut alike.
-        counted = np.repeat(train, table["num_tokens"])
-        ids = np.asarray(records["id"][: len(counted)])[counted]
+        counted = np.repeat(chosen, table["num_tokens"])
+        ids = np.asarray(shard.tokens["id"][: len(counted)])[counted]
         counts += np.bincount(ids, minlength=vocab_size)
     return counts

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.examples import contexts
 from tfvis_jax.examples import results as results_lib
 from tfvis_jax.levels import rule
@@ -54,8 +55,11 @@ def top_words(results: results_lib.Results, factor: int, *, n: int) -> list[str]
       factor: index of the factor.
       n: maximum number of words.
     """
-    counts = collections.Counter(e.word.casefold() for e in _at_peak(results, factor))
-    return [word for word, _ in counts.most_common(n)]
+    words = [example.word for example in _at_peak(results, factor)]
+    counts = collections.Counter(map(words_lib.fold, words))
+    # Folding removes joiners, without which some scripts read badly.
+    spelt = {words_lib.fold(word): word.casefold() for word in reversed(words)}
+    return [spelt[word] for word, _ in counts.most_common(n)]
 
 
 def _readability(results: results_lib.Results, factor: int, level: str) -> float:
@@ -63,12 +67,12 @@ def _readability(results: results_lib.Results, factor: int, level: str) -> float
     examples = _at_peak(results, factor)
     if not examples:
         return 0.0
-    words = [example.word.casefold() for example in examples]
+    words = [words_lib.fold(example.word) for example in examples]
     # A token that is a whole word says more than a piece of a name.
     tokens = [results.windows.token_texts(e.window)[e.position] for e in examples]
     readable = np.mean(
         [
-            word.isalpha() and len(word) > 2 and token.casefold() == word
+            word.isalpha() and len(word) > 2 and words_lib.fold(token) == word
             for word, token in zip(words, tokens, strict=True)
         ]
     )

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfvis_jax import files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.runs import dictionary_file
 
 SCHEMA = "tfvis-labels/1"
@@ -125,8 +125,8 @@ def load(
     stored = _read_json(path)
     if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
         raise InputError(
-            f"Expected labels of schema {SCHEMA} in {path}; `tfvis labels "
-            f"{path.parent} --import=FILE` writes them."
+            f"Expected labels of schema {SCHEMA} in {path}; "
+            f"`{command_line('labels', path.parent, '--import=FILE')}` writes them."
         )
     if stored.get("dictionary_hash") != trained.content_hash:
         raise InputError(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import log_odds, word_counts
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import results as results_lib
@@ -134,7 +135,7 @@ def contexts(
         )
         # Examples come strongest first: of a word's tokens, the strongest counts.
         nearby = context.nearby
-        text = tuple(word_counts.fold(words.texts[i]) for i in nearby)
+        text = tuple(words_lib.fold(words.texts[i]) for i in nearby)
         if (context.place - nearby.start, text) not in seen:
             seen.add((context.place - nearby.start, text))
             kept.append(context)
@@ -143,8 +144,7 @@ def contexts(
 
 def by_document(windows: windows_lib.Windows) -> bool:
     """Returns whether a corpus has enough documents to count by document."""
-    shards = windows.index["shards"]
-    return sum(shard["num_documents"] for shard in shards) >= _MIN_DOCUMENTS
+    return windows.index["num_documents"] >= _MIN_DOCUMENTS
 
 
 def find(
@@ -264,7 +264,7 @@ def _shares(
     first_seen: dict[tuple[str, ...], tuple[FiringContext, int]] = {}
     for context, weight in zip(found, weights(found), strict=True):
         nearby, place, document = context.nearby, context.place, context.document
-        words = [word_counts.fold(context.words[i]) for i in nearby]
+        words = [words_lib.fold(context.words[i]) for i in nearby]
         for i in range(len(words) - n + 1):
             first = nearby.start + i
             if (first <= place < first + n) != at:

@@ -1,7 +1,7 @@
 """Count words, word pairs and word triples of a corpus.
 
-Words are those of the windows, without regard to case. Pairs and triples lie within one
-window, since the next window is another text.
+Words are those of the windows, without regard to case and composition. Pairs and
+triples lie within one window, since the next window is another text.
 """
 
 import dataclasses
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.data import words as words_lib
 
 # Longest n-grams that are counted.
 LONGEST = 3
@@ -38,7 +39,7 @@ class WordCounts:
         """Returns how often each n-gram occurs in the corpus, [len(ngrams)] int64.
 
         Args:
-          ngrams: n-grams of folded words (see `fold`), all of the same length.
+          ngrams: n-grams of folded words (see `words.fold`), all of the same length.
         """
         numbers = np.array(
             [[self.numbers.get(word, -1) for word in ngram] for ngram in ngrams],
@@ -51,11 +52,6 @@ class WordCounts:
             place = _place(self.keys[n], key)
             known &= self.keys[n][place] == key
         return np.where(known, self.counts[numbers.shape[1] - 1][place], 0)
-
-
-def fold(word: str) -> str:
-    """Folds the case of a word."""
-    return word.casefold()
 
 
 def of_windows(
@@ -82,7 +78,9 @@ def of_texts(texts: Sequence[Sequence[str]]) -> WordCounts:
     """Counts the n-grams of texts, each given as a sequence of words."""
     numbers: dict[str, int] = {}
     words = [
-        numbers.setdefault(fold(word), len(numbers)) for text in texts for word in text
+        numbers.setdefault(words_lib.fold(word), len(numbers))
+        for text in texts
+        for word in text
     ]
     word = np.array(words, np.int64)
     text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])

@@ -71,7 +71,7 @@ def evaluate(
     Args:
       opened: model and settings of the run.
       trained: its dictionary.
-      windows: its tokens; only `held_out` is read.
+      windows: its tokens; only those `measured` are read.
       k: also measure the k largest codes of each row, refitted.
       progress: called with (windows done, windows in all).
 
@@ -84,7 +84,7 @@ def evaluate(
     dictionary = jnp.asarray(trained.factors)
     gap_sum, gap_max, done = 0.0, 0.0, 0
     for batch, hidden_states in encoding.scaled_windows(
-        opened, trained, windows, windows.held_out
+        opened, trained, windows, windows.measured
     ):
         is_text = batch.row_mask.reshape(-1)
         is_special = batch.token_mask.reshape(-1) & ~is_text
@@ -102,7 +102,7 @@ def evaluate(
             gap_sum += float(gap.sum(dtype=np.float64))
             gap_max = max(gap_max, float(gap.max(initial=0.0)))
         done += int(np.sum(batch.window_ids >= 0))
-        progress(done, len(windows.held_out))
+        progress(done, len(windows.measured))
     codes = {
         name: Reconstruction(
             metrics.figures(layers), [metrics.figures([layer]) for layer in layers]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 
 
@@ -17,6 +18,55 @@ def by_layer(found: reconstruction.Reconstruction, name: str) -> dict[str, Any]:
             "per_layer": [getattr(layer, name) for layer in found.per_layer],
         }
     )
+
+
+def held_out(windows: windows_lib.Windows) -> dict[str, Any]:
+    """Returns which text the held-out metrics are of.
+
+    Returns:
+      "split": "documents", "sections", or "positions" for tokens of an earlier version;
+      "num_documents": documents measured of which nothing is trained on;
+      "num_sections": documents measured of which the rest is trained on;
+      "num_measured_windows" and "num_windows": measured, and held out in all.
+    """
+    measured = np.unique(windows.documents[windows.measured])
+    num_sections = int(
+        np.isin(measured, windows.documents[windows.train]).sum(dtype=np.int64)
+    )
+    by_text = windows.index["schema_version"] > 1
+    return {
+        "split": ("sections" if num_sections else "documents")
+        if by_text
+        else "positions",
+        "num_documents": len(measured) - num_sections,
+        "num_sections": num_sections,
+        "num_measured_windows": len(windows.measured),
+        "num_windows": len(windows.held_out),
+    }
+
+
+def held_out_words(found: dict[str, Any]) -> str:
+    """Returns what `held_out` found, as in "hidden states of 20 held-out documents"."""
+    n, n_sections = found["num_documents"], found["num_sections"]
+    parts = []
+    if n_sections == 1:
+        parts.append("a held-out section of one document (the rest was trained on)")
+    elif n_sections:
+        parts.append(
+            f"held-out sections of {n_sections:,} documents (the rest of each was "
+            "trained on)"
+        )
+    if n:
+        parts.append(f"{n:,} held-out document{'s' if n > 1 else ''}")
+    words = " and ".join(parts) or "no text, as none is held out"
+    if found["num_measured_windows"] < found["num_windows"]:
+        words += (
+            f", in {found['num_measured_windows']:,} of the {found['num_windows']:,} "
+            "held-out windows"
+        )
+    if found["split"] == "positions":
+        words += " (split by document position; copies of a text may be on both sides)"
+    return words
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import pathlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -282,16 +283,16 @@ class Collector:
             self._layer(self._layers.pop(), token_paths, row=row)
             for row in range(len(self._layers))
         ]
+        arrays: dict[str, Any] = {
+            name: np.stack([each.pop(name) for each in found]) for name in stored.ARRAYS
+        }
         return stored.Examples(
             layers=self._trained.layers,
             n_tokens=n_tokens,
             window_length=self._windows.window_length,
             seed=self._sizes.seed,
             dictionary_hash=self._trained.content_hash,
-            **{
-                name: np.stack([each.pop(name) for each in found])
-                for name in stored.ARRAYS
-            },
+            **arrays,
         )
 
     def _layer(

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import importance, stored
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.runs import directory as directory_lib
@@ -68,9 +68,10 @@ class Results:
         available = found.activation.shape[2]
         count = available if n is None else n
         if not 1 <= count <= available:
+            more = command_line("examples", self.directory, f"--top_n={n}")
             raise InputError(
                 f"Expected 1 … {available} activations, the number stored, got {n}; "
-                f"`tfvis examples {self.directory.path} --top_n={n}` stores more."
+                f"`{more}` stores more."
             )
         scores = importance.importance_scores(found.activation, n=count)
         if norm_free:

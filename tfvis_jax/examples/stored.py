@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from tfvis_jax import files, npy, schema
-from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.data import windows_files
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import layer_statistics, unfinished
 from tfvis_jax.runs import dictionary_file
 
@@ -203,11 +203,12 @@ class Examples:
 
     def _damaged(self, name: str, values: np.ndarray, expected: str) -> InputError:
         folder = pathlib.Path() if self.folder is None else self.folder
+        again = command_line("examples", folder.parent)
         return schema.damaged(
             folder / f"{name}.npy",
             f"Expected numbers from {expected}, got some from {values.min()} to "
             f"{values.max()}",
-            remedy=f"`tfvis examples {folder.parent}` computes the examples again.",
+            remedy=f"`{again}` computes the examples again.",
         )
 
     @property
@@ -260,7 +261,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
       InputError: if they are missing, incomplete, damaged or of another schema, or if
         they belong to another dictionary than ``trained``.
     """
-    again = f"`tfvis examples {folder.parent}` computes them"
+    again = f"`{command_line('examples', folder.parent)}` computes them"
     if not (folder / "index.json").is_file():
         # The two folders are siblings, see `RunDirectory`.
         begun = folder.with_name(f"{folder.name}-progress")
@@ -282,7 +283,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
     tokens = folder.with_name("tokens")
     num_windows = None
     if (tokens / "index.json").is_file():
-        windows, _ = windows_lib.read_index(tokens)
+        windows, _ = windows_files.read_index(tokens)
         num_windows = windows.num_windows
         if windows.settings.window_length != index.window_length:
             raise schema.damaged(
@@ -293,13 +294,15 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
             )
     try:
         # Memory-mapped: a page or a notebook reads few of the factors.
-        arrays = {name: npy.open_array(folder / f"{name}.npy") for name in ARRAYS}
+        arrays: dict[str, Any] = {
+            name: npy.open_array(folder / f"{name}.npy") for name in ARRAYS
+        }
         _check(arrays, index, trained)
     except (OSError, ValueError) as error:
         raise InputError(
             f"The examples in {folder} are damaged ({error}); {again} again."
         ) from error
-    rest = {name: getattr(index, name) for name in _REST}
+    rest: dict[str, Any] = {name: getattr(index, name) for name in _REST}
     return Examples(**rest, **arrays, folder=folder, num_windows=num_windows)
 
 

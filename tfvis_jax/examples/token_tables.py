@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import firing_statistics, ranked_lists
 
 RECORD = np.dtype([("key", "<i8"), ("count", "<i8"), ("sum", "<i8")])
@@ -230,8 +230,8 @@ def _map(path: pathlib.Path) -> np.ndarray:
 
 def _damaged(path: pathlib.Path, why: object) -> InputError:
     return InputError(
-        f"{path} is damaged ({why}). Remove {path.parent}; `tfvis examples "
-        f"{path.parent.parent}` then starts again."
+        f"{path} is damaged ({why}). Remove {path.parent}; "
+        f"`{command_line('examples', path.parent.parent)}` then starts again."
     )
 
 

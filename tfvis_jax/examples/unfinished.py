@@ -20,7 +20,7 @@ import numpy as np
 
 from tfvis_jax import files, npy
 from tfvis_jax import schema as schema_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 
 _SCHEMA = "tfvis-examples-progress/2"
 
@@ -187,8 +187,8 @@ class PassFolder:
 
     @property
     def _remedy(self) -> str:
-        run = self.folder.parent
-        return f"Remove {self.folder}; `tfvis examples {run}` then starts again."
+        again = command_line("examples", self.folder.parent)
+        return f"Remove {self.folder}; `{again}` then starts again."
 
 
 def partly_computed(folder: pathlib.Path) -> str | None:
@@ -202,5 +202,5 @@ def partly_computed(folder: pathlib.Path) -> str | None:
     run, share = folder.parent, PassFolder(folder).fraction()
     return (
         f"The examples of {run} are partly computed ({share:.0%}); "
-        f"`tfvis examples {run}` resumes."
+        f"`{command_line('examples', run)}` resumes."
     )

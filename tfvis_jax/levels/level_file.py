@@ -10,7 +10,7 @@ import numpy as np
 
 from tfvis_jax import files
 from tfvis_jax import schema as schema_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import stored
 from tfvis_jax.levels import context_shares
 
@@ -87,7 +87,7 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
         examples.
       InputError: they are damaged or of another schema.
     """
-    again = f"`tfvis levels {path.parent}` measures them"
+    again = f"`{command_line('levels', path.parent)}` measures them"
     if not path.is_file():
         raise NotMeasured(f"There are no context shares in {path} yet; {again}.")
     remedy = f"Remove it; {again} again."

@@ -77,7 +77,7 @@ def load(
 def has_masked_lm_head(name_or_folder: str | os.PathLike[str]) -> bool:
     """Returns whether a trained BERT has a masked language model head.
 
-    No weights are loaded.
+    No weights are loaded: `load` may find that it does not fit the encoder.
 
     Raises:
       InputError: the model cannot be found or is damaged.

@@ -29,8 +29,9 @@ _MODULES = {
     ("norm",): "cls.predictions.transform.LayerNorm",
 }
 _PARAMETERS = {"kernel": "weight", "scale": "weight", "bias": "bias"}
-_HEAD_BIAS = "cls.predictions.bias"
-_DECODER = "cls.predictions.decoder.weight"
+_HEAD = "cls.predictions."
+_HEAD_BIAS = f"{_HEAD}bias"
+_DECODER = f"{_HEAD}decoder.weight"
 _WORD_EMBEDDING = _MODULES["embeddings", "word"]
 # Buffers that old versions saved beside the parameters.
 _IGNORED = {"embeddings.position_ids", "embeddings.token_type_ids"}
@@ -72,17 +73,12 @@ def load_masked_lm(
 
     Raises:
       InputError: a file is damaged or unsafe, the tensors do not match `config`, there
-        is no such head, or its decoder is not the word embedding.
+        is no such head or one of another size, or its decoder is not the word
+        embedding.
     """
     tensors = _open(folder)
     _check_depth(tensors, config=config, folder=folder)
-    if _DECODER in tensors and not np.array_equal(
-        tensors[_DECODER].read(), tensors[_WORD_EMBEDDING].read()
-    ):
-        raise InputError(
-            f"The masked language model head in {folder} has a decoder of its own; "
-            "choose a model whose head reuses the word embedding."
-        )
+    _check_head(tensors, config=config, folder=folder)
     abstract = nnx.eval_shape(
         lambda: masked_lm.BertForMaskedLM(
             config, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0)
@@ -94,12 +90,13 @@ def load_masked_lm(
 def has_masked_lm_head(folder: pathlib.Path) -> bool:
     """Returns whether the weights in a folder have a masked language model head.
 
-    Only the names of the tensors are read.
+    Only the names of the tensors are read: whether it is whole and fits the encoder,
+    `load_masked_lm` finds out.
 
     Raises:
       InputError: there are no weights, or they are damaged.
     """
-    return _HEAD_BIAS in _open(folder)
+    return any(name.startswith(_HEAD) for name in _open(folder))
 
 
 def _open(folder: pathlib.Path) -> _Tensors:
@@ -149,6 +146,30 @@ def _check_depth(
             f"The weights in {folder} do not match its config.json: "
             f"{len(numbers):,} layers instead of {config.n_layers:,}. Take config.json "
             "and weights from the same model."
+        )
+
+
+def _check_head(
+    tensors: _Tensors, *, config: bert_config.BertConfig, folder: pathlib.Path
+) -> None:
+    """Checks that a masked language model head has the encoder's words."""
+    words = tensors[_WORD_EMBEDDING]
+    for name, shape in (
+        (_HEAD_BIAS, (config.vocab_size,)),
+        (_DECODER, words.shape),
+    ):
+        if name in tensors and tensors[name].shape != shape:
+            raise InputError(
+                f"The masked language model head in {folder} is of another size than "
+                f"its word embedding: {name} has the shape {list(tensors[name].shape)} "
+                f"instead of {list(shape)}. Take both from the same model."
+            )
+    if _DECODER in tensors and not np.array_equal(
+        tensors[_DECODER].read(), words.read()
+    ):
+        raise InputError(
+            f"The masked language model head in {folder} has a decoder of its own; "
+            "choose a model whose head reuses the word embedding."
         )
 
 

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from tfvis_jax import saliency
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import findings, html, sentence
 from tfvis_jax.runs import report_file
@@ -25,7 +25,7 @@ class Run(findings.Findings):
         if not self.directory.report.is_file():
             raise InputError(
                 f"{self.directory.report} does not exist, because training is not "
-                f"finished. `tfvis train {self.directory.path}` resumes it."
+                f"finished. `{command_line('train', self.directory)}` resumes it."
             )
         layers = self.trained.layers
         return report_file.read(self.directory.report, layers=layers)

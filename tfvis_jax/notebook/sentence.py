@@ -1,6 +1,7 @@
 """Encode a sentence as sums of factors at every layer."""
 
 import dataclasses
+import unicodedata
 from typing import Any
 
 import jax
@@ -31,7 +32,8 @@ class EncodedSentence:
     Attributes:
       text: the text that was encoded.
       tokens: [n_tokens] word pieces, without special tokens.
-      spans: [n_tokens] (start, end) character offsets in the text.
+      spans: [n_tokens] (start, end) character offsets in the text; tokens that share a
+        character overlap.
       layers: layers of the dictionary.
       x: [n_layers, n_tokens, d_model] hidden states, divided by the layer's scale.
       codes: [n_layers, n_tokens, n_factors].
@@ -93,7 +95,10 @@ class EncodedSentence:
     def _repr_html_(self) -> str:
         shown = range(min(len(self.tokens), _SHOWN_TOKENS))
         return html.sentence(
-            [self.text[slice(*self.spans[token])] for token in shown],
+            [
+                unicodedata.normalize("NFC", self.text[slice(*self.spans[token])])
+                for token in shown
+            ],
             strongest={
                 layer: [self.strongest(layer, token, n=3) for token in shown]
                 for layer in self.layers

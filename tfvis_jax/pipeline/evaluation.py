@@ -11,6 +11,7 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, report
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.sparse_coding import checks, metrics
 
@@ -52,7 +53,7 @@ def evaluate(
         if not len(windows.held_out):
             raise InputError(
                 f"Nothing of the text of {run.path} is held out to measure on: it is "
-                "one window long, or a single document. Train on a longer text."
+                "one window long. Train on a longer text."
             )
         with stages.stage("reconstruction") as show:
             measured = reconstruction.evaluate(
@@ -65,6 +66,8 @@ def evaluate(
                     opened, trained, windows, k=k, n=loss_windows, progress=show
                 )
         found = _content(trained, measured, recovered, k=k)
+        found["devices"] = devices.find().as_json()
+        found["held_out"] = report.held_out(windows)
         found["seconds"] = stages.seconds
         files.write_json(run.evaluation, found)
     return found

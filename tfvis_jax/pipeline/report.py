@@ -5,10 +5,14 @@ import pathlib
 import platform
 from typing import Any
 
+import jax
+
 import tfvis_jax
+from tfvis_jax import sharding
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
+from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, report_file, setup
 from tfvis_jax.training import metrics_log
 
@@ -19,6 +23,7 @@ def of_training(
     windows: windows_lib.Windows,
     result: reconstruction.Evaluation,
     *,
+    mesh: jax.sharding.Mesh,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Returns the report of a training that has ended.
@@ -28,11 +33,13 @@ def of_training(
       trained: what was learned.
       windows: tokens of the corpus.
       result: of the dictionary on held-out text.
+      mesh: devices that it was learned on.
       seconds: of the stages of this call; those of earlier calls count where they were
         longer, since work that is done is not done again.
     """
     config, log = opened.config, metrics_log.read(opened.run.metrics)
-    before = report_file.seconds(opened.run.report)
+    earlier = report_file.read_if_any(opened.run.report)
+    before = {} if earlier is None else earlier.seconds
     lasso, refitted = result.lasso, result.debiased
     return {
         "schema": "tfvis-report/1",
@@ -40,7 +47,10 @@ def of_training(
         "corpus": list(config.corpus.paths),
         "n_tokens": windows.index["num_tokens"],
         "n_rows": sum(line["rows"] for line in log),
+        "n_documents": windows.index["num_documents"],
+        "n_folded_documents": windows.index.get("num_folded_documents"),
         "n_held_out_rows": lasso.all.n_rows,
+        "held_out": evaluation_report.held_out(windows),
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
         "l1_penalty": trained.l1_penalty,
@@ -55,6 +65,8 @@ def of_training(
             name: max(before.get(name, 0), now) for name, now in seconds.items()
         }
         | {"train": log[-1]["seconds"] if log else 0.0},
+        "devices": devices.find().as_json(),
+        "mesh": {name: mesh.shape[name] for name in (sharding.DATA, sharding.FACTOR)},
         "versions": _versions(),
     }
 
@@ -71,7 +83,8 @@ def summary(report: dict[str, Any]) -> str:
             f"{report['n_factors']:,} factors for layers {report['layers']} of "
             f"{model_name(report['model'])}",
             f"{report['n_tokens']:,} tokens of text; metrics on "
-            f"{report['n_held_out_rows']:,} held-out hidden states:",
+            f"{report['n_held_out_rows']:,} hidden states of "
+            f"{evaluation_report.held_out_words(report['held_out'])}:",
             row("unexplained variance", report["fvu"], ".3f"),
             row("  with codes refitted", report["fvu_debiased"], ".3f"),
             row("factors per token", report["l0"], ".1f"),

@@ -74,7 +74,7 @@ def train(
     stages = progress_lib.Stages(progress)
     with writing(directory, new=True) as run:
         # What the last step adds to is read first: it may be damaged.
-        report_file.seconds(run.report)
+        report_file.read_if_any(run.report)
         opened, windows = prepare_locked(
             run,
             config,
@@ -98,7 +98,9 @@ def train(
                 profile_batch=profile_batch,
                 stored=stored,
             )
-        report = _measure(opened, windows, state, stages) if first else {}
+        report = {}
+        if first:
+            report = _measure(opened, windows, state, stages, mesh=mesh)
         sharding.wait_for_all("report")
     return report
 
@@ -175,6 +177,8 @@ def _measure(
     windows: windows_lib.Windows,
     state: state_lib.TrainState,
     stages: progress_lib.Stages,
+    *,
+    mesh: jax.sharding.Mesh,
 ) -> dict[str, Any]:
     """Saves what was learned, and how good it is."""
     trained = dictionary_file.from_state(state, opened)
@@ -182,7 +186,7 @@ def _measure(
     with stages.stage("evaluate") as show:
         result = reconstruction.evaluate(opened, trained, windows, progress=show)
     report = report_lib.of_training(
-        opened, trained, windows, result, seconds=stages.seconds
+        opened, trained, windows, result, mesh=mesh, seconds=stages.seconds
     )
     files.write_json(opened.run.report, report)
     return report

@@ -14,7 +14,7 @@ import safetensors.numpy
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import files, schema
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import setup
 
@@ -94,7 +94,7 @@ def load(path: pathlib.Path) -> TrainedDictionary:
     if not path.is_file():
         raise InputError(
             f"{path} does not exist: the training of the run has not finished. "
-            f"`tfvis train {path.parent}` resumes it."
+            f"`{command_line('train', path.parent)}` resumes it."
         )
     remedy = "Remove it and run `tfvis train` again; the checkpoints are kept."
     try:

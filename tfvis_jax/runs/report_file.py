@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tfvis_jax import schema
+from tfvis_jax.errors import command_line
 
 
 class _PerLayer(msgspec.Struct):
@@ -19,7 +20,21 @@ class _Gap(msgspec.Struct):
     max: schema.Finite | None
 
 
-class _Report(msgspec.Struct):
+class Devices(msgspec.Struct):
+    """What a run was trained on."""
+
+    platform: str
+    kind: str
+
+
+class Mesh(msgspec.Struct):
+    """How the devices were arranged."""
+
+    data: schema.Positive
+    factor: schema.Positive
+
+
+class Report(msgspec.Struct):
     """What is read of a report; what it says beside it is for people."""
 
     model: str
@@ -33,6 +48,9 @@ class _Report(msgspec.Struct):
     alive: schema.Finite | None
     gap: _Gap
     seconds: dict[str, schema.NotNegative]
+    # Earlier versions did not write them.
+    devices: Devices | None = None
+    mesh: Mesh | None = None
 
 
 def read(path: pathlib.Path, *, layers: Sequence[int]) -> dict[str, Any]:
@@ -46,7 +64,7 @@ def read(path: pathlib.Path, *, layers: Sequence[int]) -> dict[str, Any]:
       InputError: it is damaged, or reports on other layers.
     """
     remedy = _remedy(path)
-    report, plain = schema.read_plain(path, _Report, remedy=remedy)
+    report, plain = schema.read_plain(path, Report, remedy=remedy)
     reported = [len(each.per_layer) for each in (report.fvu, report.l0)]
     if report.layers != list(layers) or reported != [len(layers)] * 2:
         raise schema.damaged(
@@ -58,12 +76,16 @@ def read(path: pathlib.Path, *, layers: Sequence[int]) -> dict[str, Any]:
     return plain
 
 
-def seconds(path: pathlib.Path) -> dict[str, float]:
-    """Returns how long the stages of a run took; nothing if it has no report."""
+def read_if_any(path: pathlib.Path) -> Report | None:
+    """Returns what is read of a report; None if the run has none yet.
+
+    Raises:
+      InputError: it is damaged.
+    """
     if not path.is_file():
-        return {}
-    return schema.read(path, _Report, remedy=_remedy(path)).seconds
+        return None
+    return schema.read(path, Report, remedy=_remedy(path))
 
 
 def _remedy(path: pathlib.Path) -> str:
-    return f"Remove it; `tfvis train {path.parent}` writes it again."
+    return f"Remove it; `{command_line('train', path.parent)}` writes it again."

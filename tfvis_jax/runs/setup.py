@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import config_json, files, models, schema
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.runs import directory
 
 
@@ -77,8 +78,8 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
         if not run.model_identity.is_file():
             raise
         raise InputError(
-            f"{error} If the model has moved, `tfvis train {run.path} --model=FOLDER` "
-            "gives its new path."
+            f"{error} If the model has moved, "
+            f"`{command_line('train', run, '--model=FOLDER')}` gives its new path."
         ) from error
     n_layers = pretrained.config.n_layers
     layers = config.layers or tuple(range(n_layers + 1))
@@ -100,14 +101,23 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
     return Setup(run, config, pretrained, tokenizer, layers)
 
 
-def with_masked_lm_head(opened: Setup) -> Setup:
-    """Adds the masked-LM head if the model's folder has one that can be used."""
+def with_masked_lm_head(
+    opened: Setup, *, notify: Callable[[str], None] = warnings.warn
+) -> Setup:
+    """Adds the masked-LM head if the model's folder has one that can be used.
+
+    Args:
+      opened: model and settings.
+      notify: told in a sentence why a head that is there is not used.
+    """
+    model = opened.config.model
+    if not models.has_masked_lm_head(model):
+        return opened
     try:
-        pretrained = models.load(
-            opened.config.model, dtype=opened.config.dtype, masked_lm=True
-        )
-    except InputError:
-        # The encoder has been loaded: what is missing is the head.
+        pretrained = models.load(model, dtype=opened.config.dtype, masked_lm=True)
+    except InputError as error:
+        # The encoder has been loaded: it is the head that does not fit.
+        notify(f"The model's masked language model head is not used. {error}")
         return opened
     return dataclasses.replace(opened, pretrained=pretrained)
 

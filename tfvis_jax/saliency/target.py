@@ -6,7 +6,6 @@ since that could shift the target token.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +14,7 @@ from tfvis_jax.data import cutting
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import dictionary_file, encoding, setup
 
@@ -28,7 +28,7 @@ class Target:
 
     Attributes:
       token_ids: [length] int32, with special tokens, without padding.
-      texts: [length] text of each token; "" for special tokens.
+      texts: [length] text of each token, composed (NFC); "" for special tokens.
       is_spaced: [length] bool, True if white space precedes the token.
       is_text: [length] bool, False for special tokens, which are never altered.
       position: index of the target token.
@@ -75,27 +75,16 @@ def of_window(
     """
     # Padding is cut off: it would only lengthen the window.
     length = int(windows.lengths[window])
-    texts = tuple(windows.token_texts(window)[:length])
-    context = windows.context(window, position, before=length, after=length)
     return Target(
         token_ids=windows.token_ids(np.array([window]))[0, :length],
-        texts=texts,
-        is_spaced=_spaced(texts, context.before + context.word + context.after),
+        texts=tuple(windows.token_texts(window)[:length]),
+        is_spaced=np.array(
+            [words_lib.has_space(t[:1]) for t in windows.spaced_texts(window)[:length]]
+        ),
         is_text=windows.row_mask(np.array([window]))[0, :length],
         position=position,
         factor=factor,
     )
-
-
-def _spaced(texts: Sequence[str], whole: str) -> np.ndarray:
-    """Returns whether white space precedes each text in ``whole``, [n] bool."""
-    spaced, end = [], 0
-    for text in texts:
-        start = whole.find(text, end)
-        spaced.append(whole[end:start].isspace())
-        # A text with a line break is not found: it is spelled differently in ``whole``.
-        end = max(start, end) + len(text)
-    return np.array(spaced)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,18 +165,17 @@ def _cut(
     special = opened.config.corpus.special_tokens
     boundaries = cutting.window_boundaries(
         encoded,
-        starts_word=cutting.word_starts(
-            encoded, is_continuation=tokenizer.is_continuation
-        ),
         capacity=opened.pretrained.config.max_positions - 2 * special,
     )
     # Texts come from the offsets, and so keep the spelling that the tokeniser changes.
-    texts = [text[a:b] for a, b in zip(encoded.starts, encoded.ends, strict=True)]
+    texts = [
+        words_lib.composed(text[a:b])
+        for a, b in zip(encoded.starts, encoded.ends, strict=True)
+    ]
     before = np.array([tokenizer.cls_id] * special, np.int32)
     after = np.array([tokenizer.sep_id] * special, np.int32)
     blank = [""] * special
-    is_spaced = np.zeros(len(texts), bool)
-    is_spaced[1:] = encoded.starts[1:] > encoded.ends[:-1]
+    is_spaced = words_lib.follow_space(text, encoded.starts, encoded.ends)
     return [
         Target(
             token_ids=np.concatenate([before, encoded.ids[start:stop], after]),

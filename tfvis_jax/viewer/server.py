@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from tfvis_jax import schema as schema_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.viewer import bundle
 
 ADDRESS = "127.0.0.1"
@@ -81,18 +81,19 @@ def _check_site(folder: pathlib.Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"Expected a site in {folder}, got none; create it with "
-            f"`tfvis export {run}`."
+            f"`{command_line('export', run)}`."
         ) from None
     except (ValueError, OSError):
         raise InputError(
             f"Expected a complete site in {folder}, got a damaged manifest; export it "
-            f"again with `tfvis export {run}`."
+            f"again with `{command_line('export', run)}`."
         ) from None
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != bundle.SCHEMA:
         raise InputError(
             f"Expected a site of format {bundle.SCHEMA} in {folder}, got "
-            f"{schema_lib.short(schema)}; export it again with `tfvis export {run}`."
+            f"{schema_lib.short(schema)}; export it again with "
+            f"`{command_line('export', run)}`."
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.errors import InputError
 
 LEVELS = ("low", "mid", "high", "unclear")
@@ -133,14 +134,14 @@ def top_words(contexts: Sequence[Context], *, limit: int) -> list[tuple[str, int
     """Returns the marked words of the contexts with counts, most frequent first.
 
     An occurrence listed for several layers counts once. Spellings that differ only in
-    case count together, under the most frequent of them.
+    case, composition or unseen characters count together, under the most frequent.
     """
     occurrences = {(c.document, c.before, c.word, c.after) for c in contexts}
     spellings = collections.defaultdict(collections.Counter)
     for _, _, word, _ in occurrences:
         word = " ".join(word.split())
         if word:
-            spellings[word.casefold()][word] += 1
+            spellings[words_lib.fold(word)][word] += 1
     ranked = sorted(spellings.items(), key=lambda kv: (-kv[1].total(), kv[0]))
     return [
         (min(counts, key=lambda word: (-counts[word], word)), counts.total())
