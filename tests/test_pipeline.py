@@ -101,6 +101,15 @@ def test_every_step_returns_what_it_wrote(run, settings):
     assert {level.name for level in found["levels"]} <= set(rule.LEVELS)
     summary = pipeline.summary(found["train"])
     assert "24 factors for layers [0, 1, 2]" in summary and "refitted" in summary
+    assert found["train"]["unknown_tokens"] == windows.index["unknown_tokens"]
+    noted = found["train"] | {
+        "notes": ["Files not read (hidden): 1 (a)."],
+        "unknown_tokens": {"share": 0.123, "documents": [{"name": "D", "share": 0.9}]},
+    }
+    assert "unknown tokens        12.3%, most in D (90%)" in pipeline.summary(noted)
+    assert "Files not read (hidden): 1 (a)." in pipeline.summary(noted)
+    noted["unknown_tokens"]["share"] = 0.0005
+    assert "unknown" not in pipeline.summary(noted)
 
 
 def test_the_same_steps_again_are_silent_and_change_nothing(run, settings, capfd):

@@ -49,6 +49,21 @@ class CorpusConfig:
     replace_undecodable: bool = setting(
         False, "Replace bytes that cannot be decoded by U+FFFD instead of stopping."
     )
+    text_field: str = setting(
+        "text", "Field of JSON objects, and of a dataset's records, that is the text."
+    )
+    max_unknown: float | None = setting(
+        None,
+        "Leave out documents of which more than this share of the tokens are unknown "
+        "to the model's vocabulary, such as 0.2.",
+        unset="none is left out",
+        at_least=0,
+        below=1,
+    )
+    allow_unknown_tokens: bool = setting(
+        False,
+        "Use text of which most tokens are unknown to the model's vocabulary.",
+    )
     window_length: int = setting(
         64, "Tokens in a window, special tokens included.", at_least=3
     )

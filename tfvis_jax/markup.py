@@ -4,6 +4,7 @@ The HTML has no scripts and does not override the notebook's text and background
 colours, so it is readable on light and on dark pages.
 """
 
+import bisect
 import html
 from collections.abc import Mapping, Sequence
 
@@ -128,11 +129,16 @@ def token_map(
 
     Args:
       title: heading of the map.
-      texts: text of each token.
+      texts: text of each token; "" for tokens of a character that stands in the text
+        before, to which their weights are added.
       is_spaced: True if white space precedes the token.
       weights: [n_tokens] weight of each token.
       position: index of the target token, which is underlined.
     """
+    first = [i for i, text in enumerate(texts) if text or i == 0]
+    texts, is_spaced = [texts[i] for i in first], [is_spaced[i] for i in first]
+    weights = np.add.reduceat(weights, first)
+    position = bisect.bisect_right(first, position) - 1
     largest = float(np.max(np.abs(weights), initial=0))
     line = []
     for place, (text, spaced) in enumerate(zip(texts, is_spaced, strict=True)):

@@ -56,11 +56,16 @@ def read_plain(path: pathlib.Path, kind: type[T], *, remedy: str) -> tuple[T, An
     """
     content = _content(path, remedy)
     value = decode(content, kind, where=str(path), remedy=remedy)
-    return value, msgspec.json.decode(content)
+    # What the schema leaves out was skipped, and is parsed only here.
+    return value, _decoded(content, Any, where=str(path), remedy=remedy)
 
 
 def decode(content: bytes, kind: type[T], *, where: str, remedy: str) -> T:
     """Returns the value of a JSON text; `where` names it. See `read`."""
+    return _decoded(content, kind, where=where, remedy=remedy)
+
+
+def _decoded(content: bytes, kind: Any, *, where: str, remedy: str) -> Any:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:

@@ -23,14 +23,23 @@ COMPRESS = {
 }
 
 
-def _read(*paths, **settings) -> list[corpus.Document]:
-    return list(corpus.read_documents([str(path) for path in paths], **settings))
+def _read(*paths, notes=None, **settings) -> list[corpus.Document]:
+    """Reads documents; ``notes`` begin the sentences that are to be told."""
+    told: list[str] = []
+    found = list(
+        corpus.read_documents([str(p) for p in paths], notify=told.append, **settings)
+    )
+    for note, sentence in zip(sorted(notes or []), sorted(told), strict=True):
+        assert sentence.startswith(note)
+    return found
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.tokens", "a.md", "a", "a.TXT"])
 def test_a_file_without_headings_is_one_document(tmp_path, name):
     (tmp_path / name).write_text(TEXT)
-    assert _read(tmp_path / name) == [corpus.Document(name, TEXT.strip())]
+    notes = ["Files without a suffix read as text: 1"] if name == "a" else []
+    found = _read(tmp_path / name, notes=notes)
+    assert found == [corpus.Document(name, TEXT.strip())]
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
@@ -188,9 +197,14 @@ def test_folders_globs_and_their_order(tmp_path):
     for name in ("b/x.txt", "a.txt", "c.txt", ".hidden.txt", "skip.pdf"):
         (tmp_path / name).write_text(name)
     names = ["a.txt", "x.txt", "c.txt"]
-    assert [d.name for d in _read(tmp_path)] == names
+    notes = [
+        "Files not read (an unknown suffix): 1 (",
+        "Files not read (hidden): 1 (",
+    ]
+    assert [d.name for d in _read(tmp_path, notes=notes)] == names
     assert [d.text for d in _read(tmp_path / "*.txt")] == ["a.txt", "c.txt"]
-    assert [d.name for d in _read(tmp_path / "c.txt", tmp_path)] == [
+    found = _read(tmp_path / "c.txt", tmp_path, notes=notes)
+    assert [d.name for d in found] == [
         "c.txt",
         "a.txt",
         "x.txt",

@@ -1,6 +1,7 @@
 """Text in any encoding, compression and spelling of suffixes is read, or refused."""
 
 import bz2
+import codecs
 import contextlib
 import gzip
 import json
@@ -26,8 +27,15 @@ COMPRESS = {
 WORDS = st.text(
     st.characters(exclude_categories=["C", "Z"], exclude_characters="=<@"), min_size=1
 )
-# With the byte order mark that Python's codecs write.
-ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32"]
+# By the byte order mark that a file begins with.
+ENCODINGS = {
+    b"": "utf-8",
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+}
 
 
 def _read(*paths, **settings) -> tuple[list[str], list[str]]:
@@ -38,17 +46,17 @@ def _read(*paths, **settings) -> tuple[list[str], list[str]]:
     return [d.text for d in documents], notes
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(deadline=None, max_examples=150)
 @hypothesis.given(
     WORDS,
-    st.sampled_from(ENCODINGS),
+    st.sampled_from(sorted(ENCODINGS)),
     st.sampled_from(["\n", "\r\n", "\r"]),
     st.sampled_from([".txt", ".TXT", ".Tokens", "", ".jsonl", ".JSONL", ".NdJson"]),
     st.sampled_from(sorted(COMPRESS)),
     st.booleans(),
 )
 def test_encodings_line_ends_suffixes_and_compressions(
-    tmp_path_factory, word, encoding, newline, suffix, compression, upper
+    tmp_path_factory, word, mark, newline, suffix, compression, upper
 ):
     path = tmp_path_factory.mktemp("text") / (
         f"a{suffix}{compression.upper() if upper else compression}"
@@ -56,7 +64,7 @@ def test_encodings_line_ends_suffixes_and_compressions(
     text = f"{word}\n{word} é"
     is_json = "json" in suffix.lower()
     content = json.dumps({"text": text}, ensure_ascii=False) + "\n" if is_json else text
-    data = content.replace("\n", newline).encode(encoding)
+    data = mark + content.replace("\n", newline).encode(ENCODINGS[mark])
     path.write_bytes(COMPRESS[compression](data))
     assert _read(path)[0] == [text]
     assert _read(path.parent)[0] == [text]
@@ -146,6 +154,77 @@ def test_other_json_is_refused(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(InputError, match=r"a\.json"):
         _read(tmp_path / "a.json")
+
+
+ANY_TEXT = st.text('ab \n\té{}[]",:\\', max_size=12)
+ANY_VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+# Most are objects with a text, as otherwise hardly a file could be read.
+RECORD = st.one_of(
+    st.builds(lambda text, more: {**more, "body": text}, ANY_TEXT, st.just({})),
+    st.fixed_dictionaries(
+        {"body": st.none() | st.lists(st.none() | ANY_TEXT, max_size=3)},
+        optional={"title": ANY_VALUE, "text": ANY_VALUE},
+    ),
+    st.fixed_dictionaries({"body": ANY_VALUE}),
+    ANY_VALUE,
+)
+
+
+def _meant(record) -> str | None:
+    """Returns the text of a record, None to skip it; ValueError if it has none."""
+    if not isinstance(record, dict) or "body" not in record:
+        raise ValueError
+    match record["body"]:
+        case str() | None:
+            return record["body"]
+        case list() as parts if all(isinstance(p, str | None) for p in parts):
+            return "\n".join(filter(None, parts)) or None
+        case _:
+            raise ValueError
+
+
+@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.given(
+    st.lists(RECORD, min_size=1, max_size=4), st.booleans(), st.booleans()
+)
+def test_null_and_odd_fields(tmp_path_factory, records, as_array, ascii_only):
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    written = [json.dumps(r, ensure_ascii=ascii_only) for r in records]
+    # A list on the first line begins an array of records.
+    as_array = as_array or isinstance(records[0], list)
+    path.write_text(f"[{', '.join(written)}]" if as_array else "\n".join(written))
+    try:
+        meant = [_meant(record) for record in records]
+    except ValueError:
+        with pytest.raises(InputError, match=r"a\.json"):
+            _read(path, text_field="body")
+        return
+    expected = [text.strip() for text in meant if text and text.strip()]
+    notes: list[str] = []
+    read = corpus.read_documents([str(path)], text_field="body", notify=notes.append)
+    if not expected:
+        with pytest.raises(InputError, match="No text"):
+            list(read)
+    else:
+        assert [document.text for document in read] == expected
+    skipped = meant.count(None)
+    assert len(notes) == bool(skipped)
+    assert not skipped or f"skipped: {skipped} (" in notes[0]
+
+
+def test_a_field_that_is_missing_is_named_with_those_that_exist(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"content": "the text", "id": 3}\n')
+    with pytest.raises(
+        InputError, match=r'"text".*content \(str\), id \(int\).*--text_field'
+    ):
+        _read(tmp_path)
+    assert _read(tmp_path, text_field="content")[0] == ["the text"]
 
 
 def test_an_array_of_objects_is_read_across_chunks(tmp_path):

@@ -112,6 +112,17 @@ def test_unknown_encodings_are_named(encoding):
         list(wiki_dump.pages(io.BytesIO(data), name="dump"))
 
 
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1", "windows-1252", "us-ascii"],
+)
+def test_dumps_in_other_encodings(encoding):
+    text = "cafe" if encoding == "us-ascii" else "café"
+    head = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>'
+    data = f"{head}<mediawiki>{_page(text, text)}</mediawiki>".encode(encoding)
+    assert list(wiki_dump.pages(io.BytesIO(data), name="dump")) == [(text, text)]
+
+
 @hypothesis.given(st.binary(max_size=60), st.integers(0, 200))
 def test_mutated_dumps_are_read_or_refused(inserted, place):
     data = f"<mediawiki>{GERMAN}{_page('A', 'b')}</mediawiki>".encode()

@@ -7,40 +7,14 @@ import tempfile
 import unicodedata
 
 import hypothesis
+import many_scripts
 import numpy as np
 import pytest
-import tokenizers
 from hypothesis import strategies as st
-from tokenizers import models, normalizers, pre_tokenizers
+from many_scripts import LETTERS, MARKS, UNSPACED
 
 from tfvis_jax import config
 from tfvis_jax.data import build_windows, characters, cutting, windows, words
-from tfvis_jax.data import tokenizer as tokenizer_lib
-
-# Of each script: letters, composed letters, vowel signs that stay or are removed.
-LETTERS = {
-    "latin": "abcéǘñ",
-    "greek": "αβά",
-    "cyrillic": "гжй",
-    "arabic": "بنكآ",
-    "devanagari": "कबनािऩ",
-    "bengali": "কো",
-    "tamil": "கௌ",
-    "thai": "กนาแำ",
-    "myanmar": "ကခဥ",
-    "hangul": "한국어가",
-    "han": "銀行",
-    "kana": "かはがばハパン",
-    "emoji": "👩👦❤😀",
-    "other": "12.!# \n",
-}
-# Soft hyphen, joiners, no-break marks, variation selector, accents of several classes,
-# nukta, virama, Thai vowel, voicing mark, keycap, skin tone.
-MARKS = (
-    "\u00ad\u200b\u200c\u200d\u2060\ufeff\ufe0f"
-    "\u0301\u0308\u0323\u0327\u034f\u093c\u094d\u0e31\u3099\u20e3\U0001f3fd"
-)
-UNSPACED = ("thai", "myanmar", "han", "kana")
 
 _cluster = st.tuples(
     st.one_of(*(st.sampled_from(letters) for letters in LETTERS.values())),
@@ -51,33 +25,6 @@ TEXTS = st.lists(_cluster, max_size=30).map("".join) | st.text(
 )
 
 
-def _save(folder, *, keeps_all=False, **rules):
-    """Writes a tokenizer with every letter as a piece, and a few longer pieces."""
-    letters = "".join(LETTERS.values()) + (MARKS if keeps_all else "")
-    every = [
-        *letters,
-        *(unicodedata.normalize("NFD", letters)),
-        *(unicodedata.normalize("NFD", letters.upper())),
-    ]
-    longer = ["ab", "কে", "กน", "行か", "かは", unicodedata.normalize("NFD", "국")]
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*names, *every, *longer, *(f"##{piece}" for piece in every + longer)]
-    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(**rules)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.add_special_tokens(names)
-    folder.mkdir()
-    backend.save(str(folder / "tokenizer.json"))
-    settings = {
-        "do_lower_case": rules.get("lowercase", True),
-        "strip_accents": rules.get("strip_accents"),
-        "tokenize_chinese_chars": rules.get("handle_chinese_chars", True),
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    return tokenizer_lib.load(folder)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tokenizers")
@@ -85,17 +32,19 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def uncased(folder):
-    return _save(folder / "uncased")
+    return many_scripts.save_tokenizer(folder / "uncased")
 
 
 @pytest.fixture(scope="module")
 def uncased_ideographs_joined(folder):
-    return _save(folder / "joined", handle_chinese_chars=False)
+    return many_scripts.save_tokenizer(folder / "joined", handle_chinese_chars=False)
 
 
 @pytest.fixture(scope="module")
 def cased(folder):
-    return _save(folder / "cased", keeps_all=True, lowercase=False, strip_accents=False)
+    return many_scripts.save_tokenizer(
+        folder / "cased", keeps_all=True, lowercase=False, strip_accents=False
+    )
 
 
 def _spellings(text):
@@ -273,7 +222,9 @@ def _build(folder, texts, tokenizer, **settings):
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     return build_windows.build(
         pathlib.Path(folder) / "tokens",
-        config.CorpusConfig(paths=(str(path),), clean=False, **settings),
+        config.CorpusConfig(
+            paths=(str(path),), clean=False, fold_near_copies=False, **settings
+        ),
         tokenizer=tokenizer,
     )
 
@@ -281,8 +232,8 @@ def _build(folder, texts, tokenizer, **settings):
 @hypothesis.settings(max_examples=30, deadline=None)
 @hypothesis.given(texts=st.lists(TEXTS, min_size=1, max_size=4))
 def test_windows_of_both_spellings_show_the_same(uncased, texts):
-    # A document without a token would make no window.
-    texts = [f"a {text} a" for text in texts]
+    # A document without a token would make no window, and a copy is left out.
+    texts = [f"{number} {text} a" for number, text in enumerate(texts)]
     # Longer clusters are cut, and stand in both windows.
     decomposed = [unicodedata.normalize("NFD", text) for text in texts]
     longest = max(len(cluster) for text in decomposed for cluster in _clusters(text))

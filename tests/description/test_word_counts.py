@@ -66,3 +66,10 @@ def test_a_large_corpus_is_sampled_the_same_way_each_time():
     assert part.totals[0] == 1000 and part.numbers == again.numbers
     other = word_counts.of_windows(_Windows(), max_words=1000, seed=1)
     assert other.numbers != part.numbers
+
+
+def test_spellings_of_a_word_count_together():
+    words = ["Caf\u00e9", "cafe\u0301", "ca\u00adf\u00e9"]
+    counts = word_counts.of_texts([[word, "au"] for word in words])
+    assert counts.count([("caf\u00e9",), ("cafe",)]).tolist() == [3, 0]
+    assert counts.count([("caf\u00e9", "au")]).tolist() == [3]

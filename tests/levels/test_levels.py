@@ -1,10 +1,14 @@
 """Test the rule of levels on constructed evidence, and the counts of word forms."""
 
 import collections
+import dataclasses
 
+import many_scripts
 import numpy as np
 import pytest
 
+from tfvis_jax import config
+from tfvis_jax.data import build_windows
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import stored
 from tfvis_jax.levels import context_shares, level_file, rule, word_forms
@@ -112,6 +116,34 @@ def test_a_document_that_repeats_a_word_counts_it_once():
     token_id = np.array([5] * 27 + [1, 2, 3])
     article = word_forms.of_tokens(token_id, np.zeros(30, np.int64))
     np.testing.assert_allclose(article.effective, 4)
+
+
+def test_spellings_of_a_word_are_one_form_with_one_name(tmp_path):
+    tokenizer = many_scripts.save_tokenizer(tmp_path / "tokenizer")
+    spellings = ["1 b\u00e1b", "2 ba\u0301b", "1 2 b\u00e1b"]
+    for number, text in enumerate(spellings):
+        (tmp_path / f"{number}.txt").write_text(text)
+    built = build_windows.build(
+        tmp_path / "tokens",
+        config.CorpusConfig(
+            paths=tuple(str(tmp_path / f"{n}.txt") for n in range(len(spellings))),
+            clean=False,
+            fold_near_copies=False,
+        ),
+        tokenizer=tokenizer,
+    )
+    # The second token of the last word of each window, "##ab".
+    position = built.lengths - 2
+    for order in (np.arange(3), np.arange(3)[::-1]):
+        examples = dataclasses.replace(
+            _examples(),
+            window=order[None, None],
+            position=position[order][None, None],
+            activation=np.ones((1, 1, 3)),
+        )
+        [found] = word_forms.of_examples(built, examples, peaks=np.zeros(1, np.int64))
+        assert found is not None
+        assert (found.effective, found.word) == (1, "\u00e1b")
 
 
 def _examples(*, seed=0, n_factors=3):

@@ -149,5 +149,12 @@ def test_a_sentence_shows_its_factors(run):
     assert f"Φ{number} {alpha:.3f}" in text
     assert len(repr(encoded)) < 100 and encoded.text in repr(encoded)
     assert "layer 0" in text and "more tokens" not in text
+    assert not encoded.unknown and not encoded.notice
+    assert "unknown" not in text
+    strange = run.encode("the 東京 ☃ river")
+    assert [strange.tokens[i] for i in strange.unknown] == ["[UNK]"] * 3
+    assert "3 of 5 tokens are unknown" in _text(strange._repr_html_())
+    assert "3 of them unknown" in repr(strange)
+    assert strange.notice.endswith("東, 京, ☃.")
     shortened = html_lib.sentence(["a"], strongest={0: [[]]}, n_tokens=5)
     assert "and 4 more tokens" in _text(shortened)

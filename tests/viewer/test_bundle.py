@@ -295,3 +295,14 @@ def _digests(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def test_spellings_of_a_word_count_together():
+    spelt = ["Caf\u00e9", "cafe\u0301", "caf\u00e9", "ca\u00adf\u00e9", "caf\u00e9"]
+    contexts = [
+        site.Context(
+            before=str(number), word=word, after="", activation=1.0, document="d"
+        )
+        for number, word in enumerate(spelt)
+    ]
+    assert site.top_words(contexts, limit=3) == [("caf\u00e9", 5)]

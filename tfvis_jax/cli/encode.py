@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import rich.text
 from absl import flags
+from rich import cells
 
 from tfvis_jax.cli import command, devices, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str]) -> None:
     for layer in layers:
         print("\n".join(_table(encoded, layer, top=_TOP.value)))
     terminal.console().print(rich.text.Text(str(encoded.solve)))
+    if encoded.notice:
+        terminal.console().print(rich.text.Text(terminal.printable(encoded.notice)))
 
 
 def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:
@@ -53,7 +56,8 @@ def _chosen_layers(available: tuple[int, ...]) -> tuple[int, ...]:
 
 def _table(encoded: sentence.EncodedSentence, layer: int, *, top: int) -> list[str]:
     index = encoded.layers.index(layer)
-    width = max(len(token) for token in encoded.tokens)
+    # Cells of the terminal: ideographs take two, accents none.
+    width = max(map(cells.cell_len, encoded.tokens))
     lines = [
         f"layer {layer}",
         f"  {'token':<{width}}  L0  residual      gap  strongest factors α·Φ",
@@ -62,7 +66,7 @@ def _table(encoded: sentence.EncodedSentence, layer: int, *, top: int) -> list[s
         best = encoded.strongest(layer, place, n=top)
         terms = " + ".join(f"{alpha:.3f}·Φ{factor}" for factor, alpha in best)
         lines.append(
-            f"  {token:<{width}} {encoded.l0[index, place]:3d}  "
+            f"  {cells.set_cell_size(token, width)} {encoded.l0[index, place]:3d}  "
             f"{encoded.relative_residual[index, place]:8.1%}  "
             f"{encoded.gap[index, place]:7.1e}  {terms}"
         )
@@ -88,6 +92,7 @@ def _as_json(
 
     return {
         "text": encoded.text,
+        "unknown": list(encoded.unknown),
         "layers": [
             {
                 "layer": layer,

@@ -24,6 +24,7 @@ from tfvis_jax.data import (
     shard_reading,
     shard_workers,
     shards,
+    unknown_tokens,
     windows_files,
     windows_index,
 )
@@ -64,11 +65,13 @@ def build(
         therefore needs the usual ``if __name__ == "__main__"``.
       progress: called with (bytes of the input done, bytes in all); the latter is 0 if
         it is unknown.
-      notify: told in a sentence what was left out of the text.
+      notify: told in a sentence what was left out of the text, and if many of its
+        tokens are unknown.
 
     Raises:
-      InputError: the input is empty or cannot be read, the folder was built with other
-        settings (lists the differences), or the disk is full.
+      InputError: the input is empty or cannot be read, most of its tokens are unknown,
+        the folder was built with other settings (lists the differences), or the disk
+        is full.
     """
     folder = pathlib.Path(folder)
     capacity = corpus_config.window_length - 2 * corpus_config.special_tokens
@@ -98,20 +101,25 @@ def build(
     files.write_json(folder / "settings.json", settings)
 
     num_bytes = sum(item.stat().st_size for item in inputs if not isinstance(item, str))
+    # Noted of each shard, so that nothing depends on how far ahead the reader is.
+    read_notes = notes_lib.Notes()
     raw = corpus.read_raw(
-        inputs, replace_undecodable=corpus_config.replace_undecodable, notes=notes
+        inputs,
+        replace_undecodable=corpus_config.replace_undecodable,
+        text_field=corpus_config.text_field,
+        notes=read_notes,
     )
     num_shards, num_tokens = 0, 0
     kept = windows_index.KeptTokens()
     results = shard_workers.build(
-        _group(raw),
+        _group(raw, notes=read_notes),
         folder=folder,
         tokenizer=tokenizer,
         clean=corpus_config.clean,
         capacity=capacity,
         max_document_tokens=corpus_config.max_document_tokens,
+        max_unknown=corpus_config.max_unknown,
         num_workers=num_workers,
-        notes=notes,
     )
     for size, position in results:
         num_shards += 1
@@ -127,15 +135,29 @@ def build(
             )
             if kept.num_tokens >= corpus_config.max_tokens:
                 break
+    else:
+        notes.add_all(read_notes)
     # Stops the workers, which may be ahead of ``max_tokens``.
     results.close()
+    for number in range(num_shards):
+        notes.add_all(shard_reading.read_notes(shards.Paths(folder, number)))
     for sentence in notes.sentences():
         notify(sentence)
     if not num_tokens:
-        raise InputError(corpus.no_text(inputs))
-    windows_index.finish(
-        folder, num_shards=num_shards, settings=settings, tokenizer=tokenizer
+        raise InputError(" ".join([corpus.no_text(inputs), *notes.sentences()]))
+    index = windows_index.finish(
+        folder,
+        num_shards=num_shards,
+        settings=settings,
+        tokenizer=tokenizer,
+        notes=notes,
     )
+    # Refused before the index is written, so that settings may still be changed.
+    for warning in unknown_tokens.check(
+        index["unknown_tokens"], allow=corpus_config.allow_unknown_tokens
+    ):
+        notify(warning)
+    files.write_json(folder / "index.json", index)
     if progress is not None:
         progress(num_bytes, num_bytes)
     windows = windows_lib.open(folder)
@@ -163,7 +185,8 @@ def _settings(
     tokenizer: tokenizer_lib.Tokenizer,
 ) -> dict[str, Any]:
     values = dataclasses.asdict(corpus_config)
-    del values["paths"]
+    # It decides whether text is refused, not what is made of it.
+    del values["paths"], values["allow_unknown_tokens"]
     return {
         "schema_version": windows_files.SCHEMA_VERSION,
         **values,
@@ -186,11 +209,14 @@ def _fingerprint(item: pathlib.Path | str) -> str:
 
 
 def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    compared = {*old, *new} - (set() if new["inputs"] else {"inputs"})
+    # Settings that there were not when the folder was built have their defaults, and a
+    # folder of an earlier version is used with the split that it has.
+    defaults = {f.name: f.default for f in dataclasses.fields(config_lib.CorpusConfig)}
     if old.get("schema_version") in windows_files.READABLE_VERSIONS:
-        # A folder of an earlier version is used with the split that it has.
-        compared -= {"schema_version"}
-        compared -= {"fold_near_copies"} - {*old}
+        old = old | {"schema_version": new["schema_version"]}
+        defaults["fold_near_copies"] = new["fold_near_copies"]
+    old = {name: defaults.get(name) for name in new} | old
+    compared = {*old, *new} - (set() if new["inputs"] else {"inputs"})
     changed = [
         f"{name}: {old.get(name)!r} there, {new.get(name)!r} requested"
         for name in sorted(compared)
@@ -205,14 +231,15 @@ def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) 
 
 
 def _group(
-    raw: Iterator[readers.RawDocument],
-) -> Iterator[list[readers.RawDocument]]:
+    raw: Iterator[readers.RawDocument], *, notes: notes_lib.Notes
+) -> Iterator[shard_workers.Group]:
+    """Yields the documents of each shard, with what was noted while they were read."""
     group, size = [], 0
     for document in raw:
         group.append(document)
         size += len(document.text)
         if size >= SHARD_CHARS:
-            yield group
+            yield shard_workers.Group(group, notes.take())
             group, size = [], 0
     if group:
-        yield group
+        yield shard_workers.Group(group, notes.take())

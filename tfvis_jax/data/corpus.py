@@ -62,6 +62,7 @@ def read_raw(
     inputs: Sequence[pathlib.Path | str],
     *,
     replace_undecodable: bool = False,
+    text_field: str = "text",
     notes: notes_lib.Notes | None = None,
 ) -> Iterator[readers.RawDocument]:
     """Yields the documents of `find_inputs`' result, before cleaning.
@@ -71,10 +72,15 @@ def read_raw(
     done = 0
     for item in inputs:
         if isinstance(item, str):
-            yield from readers.read_hugging_face(item, notes=notes)
+            yield from readers.read_hugging_face(
+                item, text_field=text_field, notes=notes
+            )
             continue
         documents = readers.read_file(
-            item, replace_undecodable=replace_undecodable, notes=notes
+            item,
+            replace_undecodable=replace_undecodable,
+            text_field=text_field,
+            notes=notes,
         )
         for raw in documents:
             yield dataclasses.replace(raw, position=done + raw.position)
@@ -116,6 +122,7 @@ def read_documents(
     *,
     clean: bool = True,
     replace_undecodable: bool = False,
+    text_field: str = "text",
     notify: Callable[[str], None] = warnings.warn,
 ) -> Iterator[Document]:
     """Yields the documents of text files, archives, dumps, folders and datasets.
@@ -123,8 +130,8 @@ def read_documents(
     * Text (.txt, .text, .tokens, .md, no suffix): a line ``= Title =`` begins a new
       document; a file without such a line is one document, named after the file.
     * JSON (.jsonl, .ndjson, .json): one document for each object of a line or of an
-      array, its field "text", a string or a list of strings; named by the field "title"
-      if there is one. Objects whose text is null are skipped.
+      array, its field ``text_field``, a string or a list of strings; named by the field
+      "title" if there is one. Objects whose text is null are skipped.
     * NumPy arrays of strings (.npy), such as lists of sentences: one document a string.
     * MediaWiki dumps (.xml): the articles, without redirects and other namespaces.
     * ``hf://name`` or ``hf://name:config:split``: a Hugging Face dataset, streamed.
@@ -136,6 +143,7 @@ def read_documents(
       paths: files, folders, globs, ``hf://`` names.
       clean: If True, undo WikiText's tokenization; see `cleaning.clean`.
       replace_undecodable: If True, replace bytes that cannot be decoded by U+FFFD.
+      text_field: the field of JSON objects, and of a dataset's records, to read.
       notify: told in a sentence what was left out, once all is read.
 
     Raises:
@@ -144,7 +152,12 @@ def read_documents(
     # Only after the last document is it known that none had text.
     empty, notes = True, notes_lib.Notes()
     inputs = find_inputs(paths, notes=notes)
-    documents = read_raw(inputs, replace_undecodable=replace_undecodable, notes=notes)
+    documents = read_raw(
+        inputs,
+        replace_undecodable=replace_undecodable,
+        text_field=text_field,
+        notes=notes,
+    )
     for raw in documents:
         for document in finish(raw, clean=clean, notes=notes):
             empty = False

@@ -47,11 +47,13 @@ def read(chunks: Iterable[str], *, path: pathlib.Path) -> Iterator[Record]:
         yield from _lines(rest, path=path)
 
 
-def text_of(record: Record) -> tuple[str, str | None]:
+def text_of(record: Record, *, field: str) -> tuple[str, str | None]:
     """Returns the name and the text of an object, None if its text is null.
 
-    The field "text" holds a string, or a list of strings, which are put together line
-    by line.
+    Args:
+      record: the object; its name is its field "title", if there is one.
+      field: the field of the text, which is a string, or a list of strings that are put
+        together line by line.
 
     Raises:
       InputError: the value is not an object, or has no such field.
@@ -59,19 +61,21 @@ def text_of(record: Record) -> tuple[str, str | None]:
     value = record.value
     if not isinstance(value, dict):
         raise InputError(
-            f'{record.place}: Expected an object with a field "text", got '
+            f'{record.place}: Expected an object with a field "{field}", got '
             f"{type(value).__name__}; correct or remove it."
         )
-    text = value.get("text", ())
+    # An empty tuple is no JSON, so it tells that the field is missing.
+    text = value.get(field, ())
     if isinstance(text, list) and all(t is None or isinstance(t, str) for t in text):
         text = "\n".join(t for t in text if t) or None
     if text is not None and not isinstance(text, str):
         fields = ", ".join(
-            f"{field} ({type(content).__name__})" for field, content in value.items()
+            f"{name} ({type(content).__name__})" for name, content in value.items()
         )
         raise InputError(
-            f'{record.place}: Expected a field "text" that holds a string, got the '
-            f"fields {fields or '(none)'}; rename the field that holds the text."
+            f'{record.place}: Expected a field "{field}" that holds a string or a list '
+            f"of strings, got the fields {fields or '(none)'}; name the one that holds "
+            "the text with --text_field."
         )
     title = value.get("title")
     return (title if isinstance(title, str) and title else record.name), text

@@ -47,6 +47,7 @@ def read_file(
     path: pathlib.Path,
     *,
     replace_undecodable: bool,
+    text_field: str = "text",
     notes: notes_lib.Notes | None = None,
 ) -> Iterator[RawDocument]:
     """Yields the documents of a file, and notes the records without text.
@@ -71,6 +72,7 @@ def read_file(
                     stream,
                     path=path,
                     replace_undecodable=replace_undecodable,
+                    text_field=text_field,
                     notes=notes,
                 )
                 yield from _with_style(entries, lambda: stream.position)
@@ -89,7 +91,7 @@ def read_file(
 
 
 def read_hugging_face(
-    address: str, *, notes: notes_lib.Notes | None = None
+    address: str, *, text_field: str = "text", notes: notes_lib.Notes | None = None
 ) -> Iterator[RawDocument]:
     """Streams ``hf://name`` or ``hf://name:config:split`` (by default, split "train").
 
@@ -98,7 +100,7 @@ def read_hugging_face(
 
     Raises:
       InputError: the `datasets` library is not installed, the dataset cannot be read,
-        or a record has no field "text".
+        or a record has no such field of text.
     """
     name, config, split = (*address.removeprefix("hf://").split(":"), "", "")[:3]
     try:
@@ -129,7 +131,10 @@ def read_hugging_face(
     )
     # A dataset comes from many hands; half a character in it is no reason to stop.
     entries = _entries(
-        records, replace_undecodable=True, notes=notes or notes_lib.Notes()
+        records,
+        replace_undecodable=True,
+        text_field=text_field,
+        notes=notes or notes_lib.Notes(),
     )
     head, entries = _peek(entries, size=lambda entry: len(entry[1]))
     if any(_level_1_heading(text) for _, text in head):
@@ -239,6 +244,7 @@ def _json_entries(
     *,
     path: pathlib.Path,
     replace_undecodable: bool,
+    text_field: str,
     notes: notes_lib.Notes,
 ) -> Iterator[tuple[str, str]]:
     """Yields (name, text) of JSON lines, or of one array of objects."""
@@ -248,6 +254,7 @@ def _json_entries(
     yield from _entries(
         json_records.read(chunks, path=path),
         replace_undecodable=replace_undecodable,
+        text_field=text_field,
         notes=notes,
     )
 
@@ -256,10 +263,11 @@ def _entries(
     records: Iterable[json_records.Record],
     *,
     replace_undecodable: bool,
+    text_field: str,
     notes: notes_lib.Notes,
 ) -> Iterator[tuple[str, str]]:
     for record in records:
-        name, text = json_records.text_of(record)
+        name, text = json_records.text_of(record, field=text_field)
         if text is None:
             notes.add("Records without text, skipped", place=record.place)
             continue

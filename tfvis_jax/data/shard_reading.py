@@ -7,7 +7,15 @@ import numpy as np
 
 from tfvis_jax import npy, schema
 from tfvis_jax.data import copies, shards
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.errors import InputError, command_line
+
+
+class Note(msgspec.Struct):
+    """One kind of what was left out: see `notes.Notes`."""
+
+    count: schema.Count
+    places: list[str]
 
 
 class Documents(msgspec.Struct):
@@ -16,6 +24,7 @@ class Documents(msgspec.Struct):
     Attributes:
       names: of the documents.
       byte_starts: [num_documents + 1] where their texts begin, and where the last ends.
+      notes: what was left out when the shard was built.
     """
 
     num_documents: schema.Count
@@ -23,6 +32,8 @@ class Documents(msgspec.Struct):
     num_tokens: schema.Count
     names: list[str]
     byte_starts: list[schema.Count]
+    # Earlier versions did not write them.
+    notes: dict[str, Note] = {}
 
 
 class Shard:
@@ -108,6 +119,11 @@ def read_size(paths: shards.Paths) -> shards.Size | None:
         return None
     found = _read_documents(paths)
     return shards.Size(found.num_documents, found.num_windows, found.num_tokens)
+
+
+def read_notes(paths: shards.Paths) -> notes_lib.Notes:
+    """Returns what was left out when a shard was built."""
+    return notes_lib.Notes.of(msgspec.to_builtins(_read_documents(paths).notes))
 
 
 def _read_documents(paths: shards.Paths) -> Documents:

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import process
+from typing import NamedTuple
 
 from tfvis_jax.data import corpus, readers, shard_reading, shards
 from tfvis_jax.data import notes as notes_lib
@@ -18,20 +19,26 @@ from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
 
 # A shard that is already complete, or one that a worker is building.
-_Built = tuple[shards.Size, notes_lib.Notes]
-_Pending = shards.Size | concurrent.futures.Future[_Built]
+_Pending = shards.Size | concurrent.futures.Future[shards.Size]
+
+
+class Group(NamedTuple):
+    """The documents of a shard before cleaning, and what reading them left out."""
+
+    documents: list[readers.RawDocument]
+    notes: notes_lib.Notes
 
 
 def build(
-    groups: Iterator[list[readers.RawDocument]],
+    groups: Iterator[Group],
     *,
     folder: pathlib.Path,
     tokenizer: tokenizer_lib.Tokenizer,
     clean: bool,
     capacity: int,
     max_document_tokens: int | None,
+    max_unknown: float | None,
     num_workers: int,
-    notes: notes_lib.Notes,
 ) -> Generator[tuple[shards.Size, int], None, None]:
     """Yields (size of the shard, bytes of the input read up to its end), in order.
 
@@ -45,14 +52,14 @@ def build(
       clean: passed to `corpus.finish`.
       capacity: tokens in a full window, not counting special tokens.
       max_document_tokens: passed to `shards.write`.
+      max_unknown: passed to `shards.write`.
       num_workers: number of worker processes; 1 builds the shards in this process.
-      notes: what cleaning noted is added here.
 
     Raises:
       InputError: reading or writing failed, or a worker was killed.
     """
 
-    def numbered() -> Iterator[tuple[shards.Paths, list[readers.RawDocument]]]:
+    def numbered() -> Iterator[tuple[shards.Paths, Group]]:
         for number, group in enumerate(groups):
             yield shards.Paths(folder, number), group
 
@@ -60,16 +67,16 @@ def build(
         for paths, group in numbered():
             size = shard_reading.read_size(paths)
             if size is None:
-                size, noted = _build_shard(
+                size = _build_shard(
                     paths,
                     group,
                     tokenizer=tokenizer,
                     clean=clean,
                     capacity=capacity,
                     max_document_tokens=max_document_tokens,
+                    max_unknown=max_unknown,
                 )
-                notes.add_all(noted)
-            yield size, group[-1].position
+            yield size, group.documents[-1].position
         return
     task = functools.partial(
         _build_shard_in_worker,
@@ -77,6 +84,7 @@ def build(
         clean=clean,
         capacity=capacity,
         max_document_tokens=max_document_tokens,
+        max_unknown=max_unknown,
     )
     pool = concurrent.futures.ProcessPoolExecutor(
         num_workers,
@@ -89,64 +97,62 @@ def build(
         for paths, group in numbered():
             done = shard_reading.read_size(paths)
             pending = pool.submit(task, paths, group) if done is None else done
-            waiting.append((pending, group[-1].position))
+            waiting.append((pending, group.documents[-1].position))
             # One shard more than workers keeps them busy; more would only take memory.
             if len(waiting) > num_workers + 1:
-                yield _result(*waiting.popleft(), notes=notes)
+                yield _result(*waiting.popleft())
         while waiting:
-            yield _result(*waiting.popleft(), notes=notes)
+            yield _result(*waiting.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _result(
-    pending: _Pending, position: int, *, notes: notes_lib.Notes
-) -> tuple[shards.Size, int]:
+def _result(pending: _Pending, position: int) -> tuple[shards.Size, int]:
     if isinstance(pending, shards.Size):
         return pending, position
     try:
-        size, noted = pending.result()
+        return pending.result(), position
     except process.BrokenProcessPool as error:
         raise InputError(
             "A worker process that tokenizes the corpus was killed, probably for lack "
             "of memory. Run the same command with fewer --num_workers; it resumes."
         ) from error
-    notes.add_all(noted)
-    return size, position
 
 
 def _build_shard(
     paths: shards.Paths,
-    group: list[readers.RawDocument],
+    group: Group,
     *,
     tokenizer: tokenizer_lib.Tokenizer,
     clean: bool,
     capacity: int,
     max_document_tokens: int | None,
-) -> _Built:
-    notes = notes_lib.Notes()
+    max_unknown: float | None,
+) -> shards.Size:
     documents = itertools.chain.from_iterable(
-        corpus.finish(raw, clean=clean, notes=notes) for raw in group
+        corpus.finish(raw, clean=clean, notes=group.notes) for raw in group.documents
     )
-    size = shards.write(
+    return shards.write(
         paths,
         documents,
         tokenizer=tokenizer,
         capacity=capacity,
         max_document_tokens=max_document_tokens,
+        max_unknown=max_unknown,
+        notes=group.notes,
     )
-    return size, notes
 
 
 def _build_shard_in_worker(
     tokenizer_folder: pathlib.Path,
     paths: shards.Paths,
-    group: list[readers.RawDocument],
+    group: Group,
     *,
     clean: bool,
     capacity: int,
     max_document_tokens: int | None,
-) -> _Built:
+    max_unknown: float | None,
+) -> shards.Size:
     tokenizer = _worker_tokenizer(tokenizer_folder)
     return _build_shard(
         paths,
@@ -155,6 +161,7 @@ def _build_shard_in_worker(
         clean=clean,
         capacity=capacity,
         max_document_tokens=max_document_tokens,
+        max_unknown=max_unknown,
     )
 
 

@@ -6,8 +6,8 @@
 ``00000.windows.npy``   [num_windows] records (document, first_char, num_tokens)
 ``00000.text``          the documents in UTF-8, one after the other
 ``00000.copies.npy``    [num_documents] fingerprints, to find copies (`copies`)
-``00000.json``          the documents' names and where their texts begin; written last,
-                        so a shard that has this file is complete
+``00000.json``          the documents' names and where their texts begin, and what was
+                        left out; written last, so a shard that has it is complete
 
 A token takes 6 bytes (8 if the vocabulary exceeds 65,536), a window 10 bytes, a
 document 141 bytes; the text is stored uncompressed.
@@ -20,7 +20,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfvis_jax import files, schema
-from tfvis_jax.data import copies, corpus, cutting
+from tfvis_jax.data import copies, corpus, cutting, unknown_tokens
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 
 # Documents of a shard and characters of a document fit 32 bits, tokens of a window 16.
@@ -80,6 +81,8 @@ def write(
     tokenizer: tokenizer_lib.Tokenizer,
     capacity: int,
     max_document_tokens: int | None = None,
+    max_unknown: float | None = None,
+    notes: notes_lib.Notes | None = None,
 ) -> Size:
     """Tokenizes documents and writes a shard.
 
@@ -90,10 +93,14 @@ def write(
       capacity: tokens in a full window, not counting special tokens.
       max_document_tokens: a document ends with the window that reaches this number,
         or with its first part; None for whole documents.
+      max_unknown: documents with a larger share of unknown tokens are left out and
+        noted.
+      notes: what was left out so far; kept with the shard.
 
     Raises:
       InputError: the disk is full.
     """
+    notes = notes or notes_lib.Notes()
     token_type = token_dtype(tokenizer.vocab_size)
     tokens, windows = [np.empty(0, token_type)], [np.empty(0, WINDOW)]
     names, texts, continues = [], [], []
@@ -102,6 +109,11 @@ def write(
             continue
         tokenized = tokenizer.encode(document.text)
         if not len(tokenized.ids):
+            continue
+        if max_unknown is not None and (
+            unknown_tokens.share(tokenized.ids, tokenizer) > max_unknown
+        ):
+            notes.add(unknown_tokens.left_out(max_unknown), place=document.name)
             continue
         document_windows, document_tokens = _cut(
             tokenized,
@@ -136,7 +148,8 @@ def write(
     # Written last, to mark the shard as complete.
     files.write_json(
         paths.documents,
-        dataclasses.asdict(size) | {"names": names, "byte_starts": byte_starts},
+        dataclasses.asdict(size)
+        | {"names": names, "byte_starts": byte_starts, "notes": notes.as_json()},
     )
     return size
 

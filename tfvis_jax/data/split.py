@@ -91,7 +91,7 @@ def choose(
         part = _section(
             *paragraphs(int(document)),
             fraction=fraction,
-            place=_uniform(groups.key[document]),
+            place=_uniform(int(groups.key[document])),
         )
         sides[first[document] : first[document + 1]] = part
         num_sections += int(Side.HELD_OUT in part)
@@ -154,6 +154,6 @@ def _nearest_paragraph(
     return begin
 
 
-def _uniform(key: np.integer) -> float:
+def _uniform(key: int) -> float:
     # Mixed once more: documents were ranked by the key itself.
     return int(copies.mix(np.array([key], np.uint64))[0]) / 2**64

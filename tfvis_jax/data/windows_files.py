@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from tfvis_jax import npy, schema
-from tfvis_jax.data import shards, split
+from tfvis_jax.data import shard_reading, shards, split
 from tfvis_jax.errors import InputError, command_line
 
 SCHEMA_VERSION = 2
@@ -47,6 +47,15 @@ class _HeldOut(msgspec.Struct):
     num_sections: schema.Count
 
 
+class _Unknown(msgspec.Struct):
+    """Of a document, or of the text."""
+
+    share: schema.NotNegative
+    name: str = ""
+    count: schema.Count = 0
+    documents: list["_Unknown"] = []
+
+
 class Index(msgspec.Struct):
     """What is read of index.json; what it says beside it is for people.
 
@@ -67,6 +76,8 @@ class Index(msgspec.Struct):
     continuing_documents: list[schema.Count] = []
     num_folded_documents: _Folded | None = None
     held_out: _HeldOut | None = None
+    unknown_tokens: _Unknown | None = None
+    notes: dict[str, shard_reading.Note] = {}
 
 
 def read_index(folder: pathlib.Path) -> tuple[Index, dict[str, Any]]:

@@ -4,13 +4,21 @@ import dataclasses
 import functools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.data import copies, shard_reading, shards, split, windows_files
+from tfvis_jax.data import (
+    copies,
+    shard_reading,
+    shards,
+    split,
+    unknown_tokens,
+    windows_files,
+)
+from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 
 
@@ -45,8 +53,9 @@ def finish(
     num_shards: int,
     settings: dict[str, Any],
     tokenizer: tokenizer_lib.Tokenizer,
-) -> None:
-    """Writes the sides of the windows, the token counts and, last, the index.
+    notes: notes_lib.Notes,
+) -> dict[str, Any]:
+    """Writes the sides of the windows and the token counts, and returns the index.
 
     Shards beyond the end of the corpus are removed first.
 
@@ -55,6 +64,10 @@ def finish(
       num_shards: number of shards that make up the corpus.
       settings: settings of the build, stored in the index.
       tokenizer: the tokenizer of the BERT.
+      notes: what was left out, stored in the index.
+
+    Returns:
+      The content of index.json, which is to be written last.
     """
     # Workers may have built shards beyond the one that reached ``max_tokens``.
     for path in folder.glob("[0-9]*.*"):
@@ -110,35 +123,60 @@ def finish(
             np.save(file, array)
     num_tokens = np.concatenate([table["num_tokens"] for table in tables])
     is_used = found.sides != split.Side.COPY
-    files.write_json(
-        folder / "index.json",
-        {
-            "schema_version": windows_files.SCHEMA_VERSION,
-            "settings": settings,
-            "tokenizer": {
-                "hash": tokenizer.content_hash,
-                "vocab_size": tokenizer.vocab_size,
-                "pad_id": tokenizer.pad_id,
-                "cls_id": tokenizer.cls_id,
-                "sep_id": tokenizer.sep_id,
-            },
-            "num_documents": len(np.unique(first_part[groups.is_first])),
-            "num_folded_documents": {
-                "exact": groups.num_exact,
-                "near": groups.num_near,
-            },
-            "num_windows": int(is_used.sum()),
-            "num_held_out_windows": int((found.sides == split.Side.HELD_OUT).sum()),
-            "held_out": {
-                "num_documents": found.num_documents,
-                "num_sections": found.num_sections,
-            },
-            "num_tokens": int(num_tokens[is_used].sum(dtype=np.int64)),
-            "num_training_tokens": int(token_counts.sum()),
-            # Parts of long documents, numbered among all parts and documents.
-            "continuing_documents": np.flatnonzero(prints["continues"]).tolist(),
-            "shards": [dataclasses.asdict(size) for size in kept],
+    return {
+        "schema_version": windows_files.SCHEMA_VERSION,
+        "settings": settings,
+        "tokenizer": {
+            "hash": tokenizer.content_hash,
+            "vocab_size": tokenizer.vocab_size,
+            "pad_id": tokenizer.pad_id,
+            "cls_id": tokenizer.cls_id,
+            "sep_id": tokenizer.sep_id,
         },
+        "num_documents": len(np.unique(first_part[groups.is_first])),
+        "num_folded_documents": {
+            "exact": groups.num_exact,
+            "near": groups.num_near,
+        },
+        "num_windows": int(is_used.sum()),
+        "num_held_out_windows": int((found.sides == split.Side.HELD_OUT).sum()),
+        "held_out": {
+            "num_documents": found.num_documents,
+            "num_sections": found.num_sections,
+        },
+        "num_tokens": int(num_tokens[is_used].sum(dtype=np.int64)),
+        "num_training_tokens": int(token_counts.sum()),
+        # Parts of long documents, numbered among all parts and documents.
+        "continuing_documents": np.flatnonzero(prints["continues"]).tolist(),
+        "shards": [dataclasses.asdict(size) for size in kept],
+        "unknown_tokens": _unknown(opened, tables, is_used, unk_id=tokenizer.unk_id),
+        "notes": notes.as_json(),
+    }
+
+
+def _unknown(
+    opened: Sequence[shard_reading.Shard],
+    tables: Sequence[np.ndarray],
+    is_used: np.ndarray,
+    *,
+    unk_id: int,
+) -> dict[str, Any]:
+    """Returns the `unknown_tokens.summary` of the documents that are used."""
+    num_tokens, num_unknown, names = [], [], []
+    first = 0
+    for shard, table in zip(opened, tables, strict=True):
+        if not len(table):
+            continue
+        counts = np.where(is_used[first : first + len(table)], table["num_tokens"], 0)
+        first += len(table)
+        document = np.repeat(table["document"], table["num_tokens"])
+        used = np.repeat(counts > 0, table["num_tokens"])
+        ids = shard.tokens["id"][: len(document)]
+        num_tokens.append(np.bincount(document, used))
+        num_unknown.append(np.bincount(document, used & (ids == unk_id)))
+        names += shard.documents.names[: len(num_tokens[-1])]
+    return unknown_tokens.summary(
+        np.concatenate(num_tokens), np.concatenate(num_unknown), names=names
     )
 
 

@@ -74,6 +74,11 @@ def follow_space(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return found
 
 
+def unshared(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns where n tokens start, without what the token before covers, [n]."""
+    return np.maximum(starts, np.append(starts[:1], ends[:-1]))
+
+
 def has_space(text: str) -> bool:
     """Returns whether a text contains white space."""
     return text.isspace() or any(map(str.isspace, text))

@@ -69,6 +69,7 @@ def sentence(
     *,
     strongest: Mapping[int, Sequence[Sequence[tuple[int, float]]]],
     n_tokens: int,
+    notice: str = "",
 ) -> str:
     """Renders a sentence: one row per token, one column per layer.
 
@@ -76,6 +77,7 @@ def sentence(
       tokens: texts of the tokens that are shown.
       strongest: by layer, for each token, its (factor, α) pairs, largest α first.
       n_tokens: number of tokens in the whole sentence.
+      notice: what the reader must know of the tokens; "" for nothing.
     """
     head = "".join(f'<th style="{CELL}">layer {layer}</th>' for layer in strongest)
     rows = []
@@ -96,5 +98,5 @@ def sentence(
     return (
         "<p>The strongest factors of each token, with their α</p>"
         f'<table><tr><th style="{CELL}">token</th>{head}</tr>{"".join(rows)}</table>'
-        f"{more}"
+        f"{more}" + (f"<p>{escaped(notice)}</p>" if notice else "")
     )

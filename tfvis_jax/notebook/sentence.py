@@ -21,6 +21,7 @@ _TOLERANCE = 1e-5
 _MAX_STEPS = 2000
 # Sentences are padded to a multiple of this, so that few lengths are compiled.
 _LENGTH_STEP = 16
+_NUM_NAMED = 5
 # Number of tokens that a notebook shows.
 _SHOWN_TOKENS = 64
 
@@ -34,6 +35,7 @@ class EncodedSentence:
       tokens: [n_tokens] word pieces, without special tokens.
       spans: [n_tokens] (start, end) character offsets in the text; tokens that share a
         character overlap.
+      unknown: indices of the tokens that the model's vocabulary does not know.
       layers: layers of the dictionary.
       x: [n_layers, n_tokens, d_model] hidden states, divided by the layer's scale.
       codes: [n_layers, n_tokens, n_factors].
@@ -45,6 +47,7 @@ class EncodedSentence:
     text: str
     tokens: list[str]
     spans: list[tuple[int, int]]
+    unknown: tuple[int, ...]
     layers: tuple[int, ...]
     x: np.ndarray
     codes: np.ndarray
@@ -85,10 +88,24 @@ class EncodedSentence:
         best = np.argsort(-codes, kind="stable")[:n]
         return [(int(f), float(codes[f])) for f in best if codes[f] > 0]
 
+    @property
+    def notice(self) -> str:
+        """A sentence that names the unknown tokens; "" if there are none."""
+        if not self.unknown:
+            return ""
+        words = [self.text[slice(*self.spans[i])] for i in self.unknown[:_NUM_NAMED]]
+        more = ", ..." if len(self.unknown) > _NUM_NAMED else ""
+        return (
+            f"{len(self.unknown)} of {len(self.tokens)} tokens are unknown to the "
+            f"model's vocabulary, which sees no difference between them: "
+            f"{', '.join(words)}{more}."
+        )
+
     def __repr__(self) -> str:
         # Without the arrays, which hold thousands of numbers.
+        unknown = f", {len(self.unknown)} of them unknown" if self.unknown else ""
         return (
-            f"EncodedSentence({self.text!r}, {len(self.tokens)} tokens, "
+            f"EncodedSentence({self.text!r}, {len(self.tokens)} tokens{unknown}, "
             f"layers {self.layers})"
         )
 
@@ -104,6 +121,7 @@ class EncodedSentence:
                 for layer in self.layers
             },
             n_tokens=len(self.tokens),
+            notice=self.notice,
         )
 
 
@@ -172,6 +190,7 @@ def encode_sentence(
         text=text,
         tokens=[opened.tokenizer.pieces[i] for i in encoded.ids],
         spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
+        unknown=tuple(np.flatnonzero(encoded.ids == opened.tokenizer.unk_id).tolist()),
         layers=trained.layers,
         x=stack("x"),
         codes=codes,

@@ -3,12 +3,15 @@
 import importlib.metadata
 import pathlib
 import platform
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 
 import tfvis_jax
 from tfvis_jax import sharding
+from tfvis_jax.data import notes as notes_lib
+from tfvis_jax.data import unknown_tokens
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
@@ -46,6 +49,8 @@ def of_training(
         "model": config.model,
         "corpus": list(config.corpus.paths),
         "n_tokens": windows.index["num_tokens"],
+        "unknown_tokens": windows.index.get("unknown_tokens"),
+        "notes": list(notes_lib.Notes.of(windows.index.get("notes", {})).sentences()),
         "n_rows": sum(line["rows"] for line in log),
         "n_documents": windows.index["num_documents"],
         "n_folded_documents": windows.index.get("num_folded_documents"),
@@ -91,8 +96,21 @@ def summary(report: dict[str, Any]) -> str:
             f"  {'factors alive':<21} {text(report['alive'], '.1%')}",
             f"  {'duality gap':<21} {text(report['gap']['mean'], '.1e')} mean, "
             f"{text(report['gap']['max'], '.1e')} largest",
+            *_of_the_text(report),
         ]
     )
+
+
+def _of_the_text(report: dict[str, Any]) -> Iterator[str]:
+    """Yields what a reader of the metrics must know of the text, if anything."""
+    unknown = report.get("unknown_tokens")
+    if unknown and unknown["share"] > unknown_tokens.SHOWN:
+        worst = ", ".join(
+            f"{d['name']} ({d['share']:.0%})" for d in unknown["documents"]
+        )
+        yield f"  {'unknown tokens':<21} {unknown['share']:.1%}, most in {worst}"
+    for note in report.get("notes", ()):
+        yield f"  {note}"
 
 
 def model_name(model: str) -> str:

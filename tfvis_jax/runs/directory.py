@@ -150,7 +150,13 @@ class RunDirectory:
             if old == config:
                 return
             changed = config_json.differences(
-                old, config, ignoring=("model", *config_json.of_saving(config))
+                old,
+                config,
+                ignoring=(
+                    "model",
+                    "corpus.allow_unknown_tokens",
+                    *config_json.of_saving(config),
+                ),
             )
             if changed and (self.tokens / "index.json").is_file():
                 raise InputError(

@@ -122,7 +122,7 @@ class Explanation:
             markup.token_map(
                 f"{name.replace('_', ' ')}: factor {target.factor} at layer "
                 f"{self.layer}, α = {self.activation:.3f}",
-                texts=target.texts,
+                texts=target.shown,
                 is_spaced=target.is_spaced.tolist(),
                 weights=found.weights,
                 position=target.position,

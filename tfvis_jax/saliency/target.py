@@ -29,6 +29,8 @@ class Target:
     Attributes:
       token_ids: [length] int32, with special tokens, without padding.
       texts: [length] text of each token, composed (NFC); "" for special tokens.
+      shown: [length] parts of the text, one for each token: of tokens that share a
+        character, such as those of a Hangul syllable, only the first has it.
       is_spaced: [length] bool, True if white space precedes the token.
       is_text: [length] bool, False for special tokens, which are never altered.
       position: index of the target token.
@@ -37,6 +39,7 @@ class Target:
 
     token_ids: np.ndarray
     texts: tuple[str, ...]
+    shown: tuple[str, ...]
     is_spaced: np.ndarray
     is_text: np.ndarray
     position: int
@@ -75,12 +78,12 @@ def of_window(
     """
     # Padding is cut off: it would only lengthen the window.
     length = int(windows.lengths[window])
+    spaced = windows.spaced_texts(window)[:length]
     return Target(
         token_ids=windows.token_ids(np.array([window]))[0, :length],
         texts=tuple(windows.token_texts(window)[:length]),
-        is_spaced=np.array(
-            [words_lib.has_space(t[:1]) for t in windows.spaced_texts(window)[:length]]
-        ),
+        shown=tuple(words_lib.composed(text.lstrip()) for text in spaced),
+        is_spaced=np.array([words_lib.has_space(text[:1]) for text in spaced]),
         is_text=windows.row_mask(np.array([window]))[0, :length],
         position=position,
         factor=factor,
@@ -168,10 +171,13 @@ def _cut(
         capacity=opened.pretrained.config.max_positions - 2 * special,
     )
     # Texts come from the offsets, and so keep the spelling that the tokeniser changes.
-    texts = [
-        words_lib.composed(text[a:b])
-        for a, b in zip(encoded.starts, encoded.ends, strict=True)
-    ]
+    texts, shown = (
+        [
+            words_lib.composed(text[a:b])
+            for a, b in zip(starts, encoded.ends, strict=True)
+        ]
+        for starts in (encoded.starts, words_lib.unshared(encoded.starts, encoded.ends))
+    )
     before = np.array([tokenizer.cls_id] * special, np.int32)
     after = np.array([tokenizer.sep_id] * special, np.int32)
     blank = [""] * special
@@ -180,6 +186,7 @@ def _cut(
         Target(
             token_ids=np.concatenate([before, encoded.ids[start:stop], after]),
             texts=(*blank, *texts[start:stop], *blank),
+            shown=(*blank, *shown[start:stop], *blank),
             is_spaced=np.pad(is_spaced[start:stop], int(special)),
             is_text=np.pad(np.ones(stop - start, bool), int(special)),
             position=int(special),
