@@ -46,12 +46,31 @@ def test_pages_on_the_demo(folder, toy_run, page):
     _run_blocks(_ROOT / page, replace=_OF_THE_TOY_RUN)
 
 
+def test_probing(folder, toy_run):
+    (folder / "runs").mkdir()
+    (folder / "runs" / "demo").symlink_to(toy_run)
+    sentences = {"verb": "the bank left the house", "adjective": "a left hand"}
+    records = [
+        {"text": text, "span": [at, at + 4], "label": label, "document": str(number)}
+        for number in range(10)
+        for label, text in sentences.items()
+        for at in [text.index("left")]
+    ]
+    (folder / "labels.jsonl").write_text("\n".join(map(json.dumps, records)))
+    names = _run_blocks(_ROOT / "docs" / "probing.md")
+    # The two sentences differ, so the hidden states do.
+    assert names["accuracy"]["hidden state", 5].value == 1
+
+
 def test_run_in_python(folder, toy_bert_folder, toy_corpus):
     (folder / "models").mkdir()
     (folder / "models" / "bert").symlink_to(toy_bert_folder)
     (folder / "corpus").symlink_to(toy_corpus.parent)
     names = _run_blocks(_ROOT / "docs" / "how-to" / "run-in-python.md")
     assert (names["site"] / "index.html").is_file()
+    # The next page goes on with this run.
+    names = _run_blocks(_ROOT / "docs" / "how-to" / "codes-of-any-text.md")
+    assert names["encoded"].layers == (2,)
 
 
 @pytest.mark.parametrize("page", ["solver-library", "scikit-learn"])
@@ -65,8 +84,10 @@ def test_every_page_with_python_is_run():
     pages = {path.stem for path in (_ROOT / "docs").rglob("*.md") if _has_python(path)}
     notebooks = {path.stem for path in (_ROOT / "docs").rglob("*.ipynb")}
     assert pages - notebooks == {
+        "codes-of-any-text",
         "examples",
         "index",
+        "probing",
         "run-in-python",
         "scikit-learn",
         "solver-library",

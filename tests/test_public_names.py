@@ -45,6 +45,7 @@ PUBLIC = {
     "train",
 }
 PACKAGES = (
+    "codes",
     "description",
     "estimators",
     "examples",
@@ -52,6 +53,7 @@ PACKAGES = (
     "levels",
     "notebook",
     "pipeline",
+    "probing",
     "saliency",
     "sparse_coding",
 )

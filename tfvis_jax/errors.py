@@ -45,4 +45,4 @@ def command_line(name: str, *words: str | os.PathLike[str]) -> str:
       name: of the command, such as "train".
       *words: paths and flags with their values, not yet quoted.
     """
-    return shlex.join(["tfvis", name, *map(os.fspath, words)])
+    return shlex.join(["tfvis", name, *(os.fspath(word) for word in words)])

@@ -18,12 +18,11 @@ import numpy as np
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.examples import (
     gathering,
-    parallel_encoding,
     stored,
     token_tables,
     unfinished,
 )
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.runs import dictionary_file, encoding, parallel_encoding, setup
 
 # Batches that each of the two takes in its turn.
 _TURN = 2

@@ -12,8 +12,7 @@ import safetensors.numpy
 
 from tfvis_jax import cli
 from tfvis_jax.cli import demo, dispatch
-from tfvis_jax.examples import parallel_encoding
-from tfvis_jax.runs import encoding
+from tfvis_jax.runs import encoding, parallel_encoding
 from tfvis_jax.viewer import bundle
 
 

@@ -57,6 +57,39 @@ def test_figures_are_written_and_printed(train, capsys):
     assert found["duplicates"]["n_factors_above"] >= 0
 
 
+def test_another_text_stands_beside_the_held_out_one(train, tmp_path, capsys):
+    run, other = train(), tmp_path / "other [1].txt"
+    lines = ["the bank of a river", "interest rate of the bank", "river river bank"]
+    other.write_text(
+        "\n".join(f"= {n} =\n\n{lines[n % 3] * (n + 2)}\n" for n in range(7))
+    )
+    code, out, err = _evaluate(capsys, run, "--k=4", "--loss_windows=8")
+    assert code == 0, err
+    before = json.loads((run / "evaluation.json").read_text())
+    # Of the toy's twelve documents a section each is held out.
+    assert before["n_documents"] == 12 and "interval over 12 documents" in out
+    code, out, err = _evaluate(capsys, run, "--k=4", f"--text={other}")
+    assert code == 0, err
+    found = json.loads((run / "evaluation.json").read_text())
+    [(name, measured)] = found.pop("texts").items()
+    # What was measured before is not measured again.
+    assert found == before and name == str(other)
+    assert measured["n_documents"] == 7 and measured["k"] == 4
+    fvu = measured["codes"]["lasso"]["fvu"]
+    low, high = fvu["interval_95"]["all"]
+    assert low < fvu["all"] < high and len(fvu["interval_95"]["per_layer"]) == 3
+    assert f"{fvu['all']:.3f}" in out and f"[{low:.3f}, {high:.3f}]" in out
+    assert measured["gap"]["max"] <= 1e-3
+    # Texts stay when the held-out text is measured again, or another k asks for it.
+    code, out, err = _evaluate(capsys, run, "--k=3", "--loss_windows=0")
+    assert code == 0, err
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["k"] == 3 and found["texts"][name] == measured and "7" in out
+    code, _, err = _evaluate(capsys, run, f"--text={tmp_path / 'absent.txt'}")
+    assert code == 1 and "absent.txt" in err
+    assert json.loads((run / "evaluation.json").read_text()) == found
+
+
 def test_what_a_run_lacks_is_left_out(train, capsys):
     run = train("--nospecial_tokens", "--layers=1")
     code, out, err = _evaluate(capsys, run, "--loss_windows=0")
@@ -76,6 +109,13 @@ def test_runs_that_cannot_be_measured_say_why(train, tmp_path, capsys):
     run = train(text=text)
     code, _, err = _evaluate(capsys, run)
     assert code == 1 and "held out" in err and "longer text" in err
+    other = tmp_path / "other.txt"
+    other.write_text("the river of a bank " * 30)
+    code, out, err = _evaluate(capsys, run, f"--text={other}")
+    assert code == 0, err
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["codes"]["lasso"]["fvu"]["all"] is None and "n/a" in out
+    assert found["texts"][str(other)]["codes"]["lasso"]["fvu"]["all"] > 0
     (run / "dictionary.safetensors").unlink()
     code, _, err = _evaluate(capsys, run)
     assert code == 1 and "has not finished" in err

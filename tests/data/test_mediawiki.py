@@ -211,6 +211,11 @@ def test_an_image_or_box_parts_sentences():
     assert _prose(f"{WHOLE}\n{{{{box\n|a=b}}}}\n{WHOLE}") == [WHOLE, WHOLE]
 
 
+def test_a_table_that_is_not_closed_takes_no_more_than_it_must():
+    table = "{|\n|a\n|}\n"
+    assert _prose(f"{{|\n|x\n{table}{WHOLE}\n{table}{WHOLE}") == [WHOLE, WHOLE]
+
+
 @pytest.mark.parametrize(
     "rest",
     [
@@ -266,7 +271,17 @@ UNITS = [
         "<ref name=a ",
         "<b>a ",
     ),
-    *("{|\n|a\n", "{|\n|a\n|}\n", "* a\n", "*", ";", ";a:b\n", "== a ==\n", " "),
+    *(
+        "{|\n|a\n",
+        "{|\n|a\n|}\n",
+        "{|\n{|\n|}\n",
+        "* a\n",
+        "*",
+        ";",
+        ";a:b\n",
+        "== a ==\n",
+        " ",
+    ),
     *("\n", " \n", ",", ", ", "<nowiki>a ", "<nowiki>a</nowiki> ", "thumb|", "[[a "),
     *("[[File:a|thumb|b ", "[[a|[[b|", "{{a|", "{{a|b}} ", "{{a|{{b}}}}", "{{{a"),
     *("[http://a b ", "'' a ", "'''''a ", "<div a=b ", '<b a="x', "(", "( or ", "-"),

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from tfvis_jax.description import labels
+from tfvis_jax.description import label_forms, label_records, labels
+from tfvis_jax.description.factor_label import FactorLabel
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import dictionary_file
 
@@ -23,7 +24,13 @@ def _trained(n_factors=20):
 def _read(tmp_path, value):
     path = tmp_path / "labels.json"
     path.write_text(value if isinstance(value, str) else json.dumps(value))
-    return labels.read(path, n_factors=20)
+    return _flat(label_forms.read(path, n_factors=20))
+
+
+def _flat(found):
+    """The only label of each factor."""
+    assert all(len(by_layer) == 1 for by_layer in found.labels.values())
+    return {factor: one for factor, at in found.labels.items() for one in at.values()}
 
 
 def test_every_form_is_read(tmp_path):
@@ -38,11 +45,11 @@ def test_every_form_is_read(tmp_path):
         },
     )
     assert found == {
-        0: labels.FactorLabel("anger and evil"),
-        3: labels.FactorLabel("<script>alert(1)</script>", 1.0, "me"),
-        12: labels.FactorLabel("left"),
-        7: labels.FactorLabel("right"),
-        9: labels.FactorLabel("nine\N{REPLACEMENT CHARACTER}[31m"),
+        0: FactorLabel("anger and evil"),
+        3: FactorLabel("<script>alert(1)</script>", 1.0, "me"),
+        12: FactorLabel("left", layer=4),
+        7: FactorLabel("right", layer=6),
+        9: FactorLabel("nine\N{REPLACEMENT CHARACTER}[31m"),
     }
     assert str(found[3]) == "<script>alert(1)</script> (score 1, me)"
     assert str(found[0]) == "anger and evil"
@@ -51,7 +58,7 @@ def test_every_form_is_read(tmp_path):
 def test_a_folder_of_one_file_for_each_factor_is_read(tmp_path):
     (tmp_path / "layers.6_latent7.txt").write_text('"about rivers"')
     (tmp_path / "layers.6_latent11.txt").write_text('"about banks"')
-    found = labels.read(tmp_path, n_factors=20)
+    found = _flat(label_forms.read(tmp_path, n_factors=20))
     assert {factor: label.text for factor, label in found.items()} == {
         7: "about rivers",
         11: "about banks",
@@ -62,8 +69,8 @@ def test_what_is_kept_comes_back(tmp_path):
     path, trained = tmp_path / "labels.json", _trained()
     assert labels.load(path, trained) == {}
     kept = {
-        3: labels.FactorLabel("three ☃", 0.25, "a tool"),
-        1: labels.FactorLabel("one"),
+        3: FactorLabel("three ☃", 0.25, "a tool"),
+        1: FactorLabel("one"),
     }
     labels.save(path, kept, trained)
     assert labels.load(path, trained) == kept
@@ -77,7 +84,7 @@ def test_what_is_kept_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "object that maps factors to labels.*got list"),
+        (["x"], 'object that names factor and label as entry 1.*got "x"'),
         ({"20": "x"}, r"factors in 0 … 19.*got \"20\""),
         ({"-1": "x"}, r"got \"-1\""),
         ({"٣": "x"}, "got"),
@@ -112,12 +119,30 @@ def test_a_repeated_key_among_many_is_found_at_once(tmp_path):
 
 def test_missing_or_too_large_files_are_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="does not exist"):
-        labels.read(tmp_path / "none.json", n_factors=20)
+        label_forms.read(tmp_path / "none.json", n_factors=20)
     with pytest.raises(InputError, match="found none"):
-        labels.read(tmp_path, n_factors=20)
-    monkeypatch.setattr(labels, "MAX_BYTES", 2**20)
+        label_forms.read(tmp_path, n_factors=20)
+    monkeypatch.setattr(label_records, "MAX_BYTES", 2**20)
     with pytest.raises(InputError, match=r"at most 1 MiB.*has 2 MiB"):
         _read(tmp_path, json.dumps({"3": "x" * 2**21}))
     (tmp_path / "labels.json").write_bytes(b'{"3": "\xff"}')
-    with pytest.raises(InputError, match="is not JSON"):
-        labels.read(tmp_path / "labels.json", n_factors=20)
+    with pytest.raises(InputError, match="no text in UTF-8"):
+        label_forms.read(tmp_path / "labels.json", n_factors=20)
+
+
+def test_a_label_at_a_layer_comes_first_there(tmp_path):
+    five, six = FactorLabel("five", 0.5, layer=5), FactorLabel("six", layer=6)
+    path, trained = tmp_path / "labels.json", _trained()
+    merged = labels.merge({}, {3: {5: five, 6: six}}, peak_layer=lambda factor: 6)
+    assert merged[3].text == "six" and merged[3].by_layer == {5: five, 6: six}
+    assert str(merged[3]) == "six (layer 6) · five (layer 5, score 0.5)"
+    assert merged[3].at(5).text == "five" and merged[3].at(4).text == "five"
+    labels.save(path, merged, trained)
+    assert labels.load(path, trained) == merged
+    # Of another layer, none of them is lost; a label for all layers comes first.
+    new = {3: {5: FactorLabel("cinq", layer=5), None: FactorLabel("number")}}
+    merged = labels.merge(merged, new, peak_layer=lambda factor: 6)
+    assert merged[3].text == "number"
+    assert [each.text for each in merged[3].at_layers] == ["cinq", "six"]
+    labels.save(path, merged, trained)
+    assert labels.load(path, trained) == merged

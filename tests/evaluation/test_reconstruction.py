@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from tfvis_jax.evaluation import reconstruction, refitted, report
+from tfvis_jax.evaluation import intervals, reconstruction, refitted, report
 from tfvis_jax.runs import dictionary_file, encoding
 from tfvis_jax.sparse_coding import metrics
 
@@ -22,12 +22,11 @@ def _hidden_states(opened, windows, mask):
     return [layer[mask] for layer in states]
 
 
-def _lasso_codes(opened, trained, windows):
+def _lasso_codes(opened, trained, windows, chosen=None):
     """Rows and codes of each layer."""
+    chosen = windows.held_out if chosen is None else chosen
     rows, codes = ([[] for _ in trained.layers] for _ in range(2))
-    for _, layers in encoding.encode_windows(
-        opened, trained, windows, windows.held_out
-    ):
+    for _, layers in encoding.encode_windows(opened, trained, windows, chosen):
         for index, layer in enumerate(layers):
             valid = np.asarray(layer.valid)
             rows[index].append(np.float64(layer.x)[valid])
@@ -92,6 +91,49 @@ def test_figures_equal_their_definitions(opened, windows, trained):
     assert result.density.n_silent == (~fired.any(axis=0)).sum()
     assert result.density.counts.sum() == fired.any(axis=0).sum()
     assert seen[-1] == (len(windows.held_out),) * 2
+
+
+def test_intervals_are_those_of_the_rows_of_each_document(opened, windows, trained):
+    every = np.arange(len(windows))
+    result = reconstruction.evaluate(
+        opened, trained, windows, chosen=every, progress=lambda done, total: None
+    )
+    rows, lasso = _lasso_codes(opened, trained, windows, every)
+    document = np.repeat(
+        [windows.document(window) for window in every], windows.num_rows(every)
+    )
+    assert result.n_documents == 12 == document[-1] + 1
+
+    def sums(x, codes):
+        def by_document(values):
+            return np.stack([values[document == d].sum(axis=0) for d in range(12)])
+
+        error = np.sum((x - codes @ trained.factors) ** 2, axis=1)
+        return intervals.DocumentSums(
+            n_rows=np.bincount(document),
+            x=by_document(x),
+            squared_norm=by_document(np.sum(x**2, axis=1)),
+            squared_error={refitted.LASSO: by_document(error)},
+            n_active={refitted.LASSO: by_document(np.count_nonzero(codes, axis=1))},
+        )
+
+    layers = [sums(*layer) for layer in zip(rows, lasso, strict=True)]
+    expected = intervals.of_kind(layers, refitted.LASSO)
+    found = result.lasso.intervals
+    assert found.keys() == expected.keys() == {"fvu", "l0"}
+    for name in found:
+        # Float32 sums of a window's rows.
+        np.testing.assert_allclose(found[name].all, expected[name].all, rtol=1e-5)
+        np.testing.assert_allclose(
+            found[name].per_layer, expected[name].per_layer, rtol=1e-5
+        )
+    fvu = result.lasso.all.fvu
+    assert found["fvu"].all.low < fvu < found["fvu"].all.high
+    assert result.debiased.intervals["fvu"].all.high < fvu
+    written = report.by_layer(result.lasso, "fvu")
+    assert written["interval_95"]["all"] == list(found["fvu"].all)
+    low, high = (f"{end:.2f}" for end in found["fvu"].all)
+    assert report.with_interval(written, ".2f") == f"{fvu:.2f} [{low}, {high}]"
 
 
 def test_special_tokens_are_measured_apart(opened, windows, trained):

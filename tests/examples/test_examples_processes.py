@@ -20,7 +20,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 _KILLED = """
 import os, sys
 from tfvis_jax import cli, sharding
-from tfvis_jax.examples import gathering, parallel_encoding
+from tfvis_jax.examples import gathering
+from tfvis_jax.runs import parallel_encoding
 whole = parallel_encoding.encode
 def encode(*arguments, **how):
     for number, each in enumerate(whole(*arguments, **how)):

@@ -15,12 +15,11 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.examples import (
     firing_statistics,
     gathering,
-    parallel_encoding,
     stored,
     token_tables,
     unfinished,
 )
-from tfvis_jax.runs import dictionary_file, encoding
+from tfvis_jax.runs import dictionary_file, encoding, parallel_encoding
 
 N, N_RANDOM = 40, 12
 DEAD = 3

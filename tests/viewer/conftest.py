@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfvis_jax.viewer import bundle, site
+from viewer import spoken
 
 EVIL = "<script>document.title = 'broken'</script><img src=x onerror=alert(1)>"
 WORDS = ("river", "left", "bank", "quickly", "Paris", "seven")
@@ -17,6 +18,8 @@ SENTENCES = (
     "The delegates returned from ",
     "On the shelf there were ",
 )
+
+RECORDED = ("He left the bank.", f"Recorded {EVIL}")
 
 
 def make_site(**changes) -> site.SiteData:
@@ -61,6 +64,7 @@ def make_site(**changes) -> site.SiteData:
         "level_reasons": [f"reason {factor}" for factor in range(n_factors)],
         "featured": [13, 2],
         "contexts": contexts,
+        "sentences": [spoken.records(text) for text in RECORDED],
     }
     return site.SiteData(**(values | changes))
 

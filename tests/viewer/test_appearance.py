@@ -4,6 +4,13 @@ import pytest
 
 from viewer import browsing
 
+# Recorded, not recorded, and none.
+_SENTENCES = (
+    "#/sentence?text=He+left+the+bank.",
+    "#/sentence?text=Not+recorded.",
+    "#/sentence",
+)
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
@@ -12,7 +19,7 @@ def test_nothing_sticks_out_and_text_has_contrast(browser, folder, scheme, width
         viewport={"width": width, "height": 800}, color_scheme=scheme
     )
     page = context.new_page()
-    for address in ("#/", "#/factor/13?layer=4"):
+    for address in ("#/", "#/factor/13?layer=4", *_SENTENCES):
         page.goto("about:blank")
         browsing.open_page(page, folder, address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width

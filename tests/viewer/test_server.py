@@ -103,10 +103,20 @@ def test_serve_says_where_and_ends_quietly_on_ctrl_c(folder, capsys, monkeypatch
     def interrupted(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(
-        server.http.server.ThreadingHTTPServer, "serve_forever", interrupted
-    )
+    monkeypatch.setattr(server.LocalServer, "serve_forever", interrupted)
     said = []
     server.serve(folder, port=0, open_browser=False, on_ready=said.append)
     assert said[0].startswith("http://127.0.0.1:")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_site_without_an_encoder_takes_no_sentences(folder, port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", "/api/encode", body="{}")
+    assert connection.getresponse().status in (404, 405)
+    connection.close()
+    assert _get(port, "/data/live.js")[1] == (folder / "data/live.js").read_bytes()
+
+
+def test_hosts_that_are_no_names_are_refused(port):
+    assert _get(port, "/", host="[::bad")[0].status == 403

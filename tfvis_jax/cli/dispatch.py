@@ -33,6 +33,7 @@ _COMMANDS = {
     "export": "write the page of a run as files that open anywhere",
     "view": "open the page of a run in the browser",
     "encode": "write a sentence of your own as sums of factors",
+    "codes": "write the codes of any text as files",
     "explain": "show which tokens make a factor fire",
     "describe": "describe a factor in words",
     "labels": "exchange labels of factors with tools that make them",
@@ -41,7 +42,7 @@ _ALIASES = {"activations": "hidden_states"}
 
 # What to say after Ctrl-C.
 _RESUMES: dict[str, str] = dict.fromkeys(
-    ("demo", "train", "hidden_states", "examples"),
+    ("demo", "train", "hidden_states", "examples", "codes"),
     "The same command resumes where it stopped.",
 )
 _HELP = ("--help", "-h", "-help")

@@ -5,11 +5,12 @@ from typing import Any
 
 import rich.box
 import rich.console
+import rich.markup
 import rich.table
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices
+from tfvis_jax.cli import command, devices, shared_flags
 from tfvis_jax.evaluation import refitted, report
 from tfvis_jax.pipeline.evaluation import KINDS
 from tfvis_jax.pipeline.report import text
@@ -30,6 +31,14 @@ _LOSS_WINDOWS = flags.DEFINE_integer(
     lower_bound=0,
     flag_values=FLAGS,
 )
+_TEXT = flags.DEFINE_list(
+    "text",
+    [],
+    "Another text to measure on, beside the held-out one: files, folders, globs or "
+    "hf://NAME, separated by commas, as for `tfvis train`.",
+    flag_values=FLAGS,
+)
+_NUM_WORKERS = shared_flags.num_workers(FLAGS)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -42,7 +51,10 @@ def main(arguments: Sequence[str]) -> None:
             directory,
             k=_K.value,
             loss_windows=_LOSS_WINDOWS.value,
+            text=_TEXT.value or None,
+            num_workers=_NUM_WORKERS.value,
             progress=progress,
+            notify=pipeline.note,
         )
     # As wide as the table, whatever the terminal: a narrow one wraps, a pipe does not.
     console = rich.console.Console(width=max(88, rich.console.Console().width))
@@ -58,6 +70,7 @@ def tables(found: dict[str, Any]) -> list[rich.table.Table | str]:
         *_notes(found),
         "",
         _density_table(found["density"], n_factors=found["n_factors"]),
+        *_other_texts(found),
     ]
 
 
@@ -101,6 +114,10 @@ def _notes(found: dict[str, Any]) -> list[str]:
         f"{lasso['n_rows']['all']:,} hidden states of "
         f"{report.held_out_words(found['held_out'])}; padding and special tokens "
         "excluded",
+        f"FVU {report.with_interval(lasso['fvu'], '.3f')}, refitted "
+        f"{report.with_interval(found['codes'][refitted.DEBIASED]['fvu'], '.3f')}, L0 "
+        f"{report.with_interval(lasso['l0'], '.1f')}",
+        report.about_intervals(found["n_documents"]),
         f"lasso codes: cosine {text(lasso['cosine']['all'], '.3f')}, relative bias "
         f"{text(lasso['relative_bias']['all'], '.3f')}",
         f"special tokens alone: FVU {text(found['special_tokens_fvu'], '.3f')}",
@@ -136,6 +153,32 @@ def _density_table(density: dict[str, Any], *, n_factors: int) -> rich.table.Tab
     return table
 
 
+def _other_texts(found: dict[str, Any]) -> list[rich.table.Table | str]:
+    """Returns the metrics on other texts, below those on the held-out text."""
+    if "texts" not in found:
+        return []
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("text", overflow="fold")
+    headings = ("documents", "FVU lasso", "FVU refitted", "L0", "alive", "mean gap")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, each in {"held out": found, **found["texts"]}.items():
+        lasso, debiased = (each["codes"][kind] for kind in KINDS[:2])
+        cells = (
+            f"{each['n_documents']:,}",
+            report.with_interval(lasso["fvu"], ".3f"),
+            report.with_interval(debiased["fvu"], ".3f"),
+            report.with_interval(lasso["l0"], ".1f"),
+            text(lasso["alive"]["all"], ".1%"),
+            text(each["gap"]["mean"], ".1e"),
+        )
+        # An interval stands below its figure.
+        table.add_row(
+            rich.markup.escape(name), *(cell.replace(" [", "\n[") for cell in cells)
+        )
+    return ["", table]
+
+
 def _percent(log10_share: float) -> str:
     return f"{100 * 10**log10_share:.2g} %"
 
@@ -147,8 +190,9 @@ COMMAND = command.Command(
         "Measures a trained run on its held-out text: variance unexplained by the "
         "codes as inferred, refitted on their support, and truncated to the k largest; "
         "factors per token; how much of the model's quality survives when a layer is "
-        "replaced by its reconstruction; dead, rare and duplicate factors. Prints the "
-        "metrics and writes them to RUN/evaluation.json."
+        "replaced by its reconstruction; dead, rare and duplicate factors. --text "
+        "measures another text beside it. Prints the metrics, with intervals over "
+        "documents, and writes them to RUN/evaluation.json."
     ),
     flags=FLAGS,
     run=main,

@@ -24,8 +24,9 @@ _EXPORT = flags.DEFINE_string(
 _IMPORT = flags.DEFINE_string(
     "import",
     None,
-    'JSON file of labels to read, such as {"12": "anger"}, or a folder of files '
-    "layer6_latent12.txt. Labels of other factors stay.",
+    'File of labels to read, such as {"12": "anger"}, a CSV or TSV with the columns '
+    "factor and label, or what Neuronpedia exports; or a folder of files "
+    "layer6_latent12.txt, as delphi writes. Labels of other factors stay.",
     flag_values=FLAGS,
 )
 _FACTORS = flags.DEFINE_list(
@@ -87,11 +88,21 @@ def _export(path: pathlib.Path, target: str) -> None:
 def _import(path: pathlib.Path, source: str) -> None:
     found = pipeline.import_labels(path, source)
     run = run_lib.load_run(path)
+    left_out = [
+        f"{number:,} {what}"
+        for number, what in (
+            (found.n_empty, "without a text"),
+            (found.n_more, "of a factor that has one with a score as high"),
+        )
+        if number
+    ]
     print(
+        f"form     {found.form}\n"
         f"{found.n_read:,} labels read, {found.n_replaced:,} of them in place of "
         f"others; {found.n_labelled:,} of {len(run.trained.factors):,} factors have "
         "one\n"
-        f"labels   {run.directory.labels}\n"
+        + (f"left out {' and '.join(left_out)}\n" if left_out else "")
+        + f"labels   {run.directory.labels}\n"
         f"next     {command_line('export', path)}"
     )
 
@@ -102,7 +113,7 @@ def _list(path: pathlib.Path) -> None:
         print(
             "No factor has a label. "
             f"`{command_line('labels', path, '--export=FILE.json')}`\n"
-            "writes what a tool needs to make some; --import=FILE.json reads them."
+            "writes what a tool needs to make some; --import=FILE reads them."
         )
         return
     table = rich.table.Table.grid(padding=(0, 2))
@@ -116,7 +127,7 @@ def _list(path: pathlib.Path) -> None:
 
 COMMAND = command.Command(
     name="labels",
-    usage="RUN [--export=FILE.json | --import=FILE.json]",
+    usage="RUN [--export=FILE.json | --import=FILE]",
     description=(
         "Exchanges labels of factors with tools that make them. --export writes, for "
         "every factor, windows that fire it most, windows of every quarter of its "

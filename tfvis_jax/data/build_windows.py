@@ -45,6 +45,7 @@ def build(
     num_workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     notify: Callable[[str], None] = warnings.warn,
+    every_document: bool = False,
 ) -> windows_lib.Windows:
     """Reads, cleans and tokenizes a corpus into a folder, or resumes doing so.
 
@@ -67,6 +68,8 @@ def build(
         it is unknown.
       notify: told in a sentence what was left out of the text, and if many of its
         tokens are unknown.
+      every_document: If True, hold out all documents, copies included: for a text that
+        is not trained on.
 
     Raises:
       InputError: the input is empty or cannot be read, most of its tokens are unknown,
@@ -85,6 +88,8 @@ def build(
     notes = notes_lib.Notes()
     inputs = _find_inputs(corpus_config.paths, notes=notes, may_be_gone=finished)
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
+    if every_document:
+        settings["every_document"] = True
     if (folder / "settings.json").is_file():
         before = schema.read(
             folder / "settings.json",

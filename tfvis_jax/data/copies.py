@@ -100,6 +100,16 @@ def first_parts(continues: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.where(continues, 0, np.arange(len(continues))))
 
 
+def apart(num_documents: int) -> Groups:
+    """Returns the groups where every document counts, copies included."""
+    return Groups(
+        is_first=np.ones(num_documents, bool),
+        key=np.arange(num_documents, dtype=np.uint64),
+        num_exact=0,
+        num_near=0,
+    )
+
+
 def group(prints: np.ndarray, *, near: bool) -> Groups:
     """Groups documents that are copies of each other.
 

@@ -30,7 +30,10 @@ _ENDS = {
     "comment": re.compile(r"-->"),
     "ref": re.compile(r"</ref\s*>"),
     "timeline": re.compile(r"</timeline\s*>"),
+    "table": re.compile(r"^[^\S\n]*\|\}", re.MULTILINE),
 }
+# Stands among the kinds for tables in tables.
+_NESTED = "nested"
 _TABLE_MARK = re.compile(r"^[^\S\n]*(\{\||\|\})", re.MULTILINE)
 _BRACKETS = re.compile(
     r"\{\{+|\}\}+|\[\[|\]\]|<(?P<close>/?)(?P<name>[a-zA-Z][\w-]*)"
@@ -58,10 +61,15 @@ def drop_unread(markup: str) -> str:
         kind = match["tag"] or match.lastgroup
         end: int | None = match.end()
         if kind is not None:
-            end = None if kind in unclosed else _end(kind, markup, match.end())
-            # One search that fails tells that all later ones would.
-            if end is None:
-                unclosed.add(kind)
+            # One search that fails tells that all later ones would, or would take long.
+            end = None
+            if kind == "table" and _NESTED not in unclosed:
+                end = _table_end(markup, match.end())
+                unclosed |= set() if end else {_NESTED}
+            if end is None and kind not in unclosed:
+                found = _ENDS[kind].search(markup, match.end())
+                end = found.end() if found else None
+                unclosed |= set() if end else {kind}
         if end is None:
             kept.append(markup[position : match.end()])
             position = match.end()
@@ -74,20 +82,14 @@ def drop_unread(markup: str) -> str:
     return "".join(kept)
 
 
-def _end(kind: str, markup: str, start: int) -> int | None:
-    """Returns where what is dropped ends, if it does."""
-    if kind != "table":
-        found = _ENDS[kind].search(markup, start)
-        return found.end() if found else None
-    # Tables may hold tables. If some are not closed, the last end counts.
-    depth, end = 1, None
+def _table_end(markup: str, start: int) -> int | None:
+    """Returns where a table ends that may hold tables, if all of them are closed."""
+    depth = 1
     for mark in _TABLE_MARK.finditer(markup, start):
         depth += 1 if mark[1] == "{|" else -1
-        if mark[1] == "|}":
-            end = mark.end()
         if depth == 0:
-            break
-    return end
+            return mark.end()
+    return None
 
 
 def split(markup: str) -> Iterator[Block]:

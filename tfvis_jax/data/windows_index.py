@@ -98,19 +98,27 @@ def finish(
         [p[: size.num_documents] for p, size in zip(all_prints, kept, strict=True)]
     )
     first_part = copies.first_parts(prints["continues"])
-    groups = copies.group(prints, near=settings["fold_near_copies"])
     document = _numbered(tables, all_prints)
-    found = split.choose(
-        document,
-        groups,
-        fraction=settings["held_out_fraction"],
-        paragraphs=functools.partial(
-            _paragraphs,
-            opened,
-            tables,
-            first_document=np.cumsum([0, *(size.num_documents for size in kept)]),
-        ),
-    )
+    if settings.get("every_document"):
+        groups = copies.apart(len(prints))
+        found = split.Split(
+            np.full(len(document), split.Side.HELD_OUT, np.uint8),
+            num_documents=len(np.unique(first_part)),
+            num_sections=0,
+        )
+    else:
+        groups = copies.group(prints, near=settings["fold_near_copies"])
+        found = split.choose(
+            document,
+            groups,
+            fraction=settings["held_out_fraction"],
+            paragraphs=functools.partial(
+                _paragraphs,
+                opened,
+                tables,
+                first_document=np.cumsum([0, *(size.num_documents for size in kept)]),
+            ),
+        )
     token_counts = _count(
         opened, tables, found.sides == split.Side.TRAIN, vocab_size=tokenizer.vocab_size
     )

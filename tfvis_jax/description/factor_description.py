@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfvis_jax import markup
-from tfvis_jax.description import featured, labels, neighbours, terms, vocabulary
+from tfvis_jax.description import (
+    factor_label,
+    featured,
+    labels,
+    neighbours,
+    terms,
+    vocabulary,
+)
 from tfvis_jax.description import word_counts as word_counts_lib
 from tfvis_jax.examples import results as results_lib
 from tfvis_jax.levels import rule
@@ -73,7 +80,7 @@ class Description:
     layer: int
     level: str
     reason: str
-    label: labels.FactorLabel | None
+    label: factor_label.FactorLabel | None
     layers: tuple[LayerProfile, ...]
     terms: terms.Terms
     parts_of_speech: dict[str, float] | None
@@ -84,7 +91,7 @@ class Description:
     def as_json(self) -> dict[str, Any]:
         """Returns the description as JSON values."""
         found = dataclasses.asdict(self)
-        # In the form that `labels.read` accepts, without null fields.
+        # In the form that `tfvis labels --import` takes, without null fields.
         found["label"] = None if self.label is None else labels.as_json(self.label)
         return found
 
@@ -143,7 +150,7 @@ def describe(
     *,
     layer: int,
     level: rule.Level,
-    label: labels.FactorLabel | None,
+    label: factor_label.FactorLabel | None,
     word_counts: word_counts_lib.WordCounts,
     head: vocabulary.Head | None,
     tagger: terms.Tagger | None = None,

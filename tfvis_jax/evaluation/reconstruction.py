@@ -1,13 +1,16 @@
 """How much of unseen hidden states a dictionary explains, layer by layer."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
+from tfvis_jax.evaluation import intervals as intervals_lib
 from tfvis_jax.evaluation import refitted
 from tfvis_jax.runs import dictionary_file, encoding, setup
 from tfvis_jax.sparse_coding import metrics, objective
@@ -20,19 +23,23 @@ class Reconstruction:
     Attributes:
       all: metrics of all layers pooled.
       per_layer: metrics of each layer, in the dictionary's order.
+      intervals: 95 % intervals over documents, by the name of the metric ("fvu",
+        "l0"); None if there are too few documents.
     """
 
     all: metrics.Figures
     per_layer: list[metrics.Figures]
+    intervals: Mapping[str, intervals_lib.Intervals] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Metrics on held-out windows; NaN if nothing is held out.
+    """Metrics on windows, such as those held out; NaN if there are none.
 
     Padding is never counted, special tokens only in `special_tokens`.
 
     Attributes:
+      n_documents: documents that the windows are of.
       codes: metrics of each kind of codes, by the names of `refitted`.
       special_tokens: lasso codes of [CLS] and [SEP] alone, all layers pooled; None
         where windows have none.
@@ -41,6 +48,7 @@ class Evaluation:
       gap_max: its maximum.
     """
 
+    n_documents: int
     codes: dict[str, Reconstruction]
     special_tokens: metrics.Figures | None
     density: metrics.DensityHistogram
@@ -63,15 +71,17 @@ def evaluate(
     trained: dictionary_file.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
+    chosen: np.ndarray | None = None,
     k: int | None = None,
     progress: Callable[[int, int], None],
 ) -> Evaluation:
-    """Encodes the held-out windows once and measures the reconstructions.
+    """Encodes windows once and measures the reconstructions.
 
     Args:
       opened: model and settings of the run.
       trained: its dictionary.
-      windows: its tokens; only those `measured` are read.
+      windows: its tokens, or those of another text.
+      chosen: [n] numbers of the windows to measure on; `measured` if None.
       k: also measure the k largest codes of each row, refitted.
       progress: called with (windows done, windows in all).
 
@@ -83,9 +93,22 @@ def evaluate(
     special = _zeros(trained)
     dictionary = jnp.asarray(trained.factors)
     gap_sum, gap_max, done = 0.0, 0.0, 0
+    chosen = windows.measured if chosen is None else chosen
+    documents = windows.documents[chosen]
+    group_of_window = intervals_lib.groups(documents)
+    by_document = [
+        intervals_lib.DocumentSums.zeros(
+            names,
+            n_documents=int(group_of_window.max(initial=-1)) + 1,
+            d_model=trained.factors.shape[1],
+        )
+        for _ in trained.layers
+    ]
     for batch, hidden_states in encoding.scaled_windows(
-        opened, trained, windows, windows.measured
+        opened, trained, windows, chosen
     ):
+        n_windows = int(np.sum(batch.window_ids >= 0))
+        group = group_of_window[done : done + n_windows]
         is_text = batch.row_mask.reshape(-1)
         is_special = batch.token_mask.reshape(-1) & ~is_text
         # Special tokens are encoded along with the others, and told apart after it.
@@ -94,23 +117,41 @@ def evaluate(
         for index, rows in enumerate(layers):
             kinds = refitted.refitted(rows.x, dictionary, rows.codes, k=k)
             for name, codes in kinds.items():
-                sums = _sums(rows.x, codes, dictionary, is_text)
-                totals[name][index] += jax.device_get(sums)
-            sums = _sums(rows.x, rows.codes, dictionary, is_special)
+                sums, of_windows = jax.device_get(
+                    _sums(
+                        rows.x,
+                        codes,
+                        dictionary,
+                        is_text,
+                        n_windows=len(batch.token_ids),
+                    )
+                )
+                totals[name][index] += sums
+                _add(by_document[index], group, of_windows, kind=name)
+            sums, _ = _sums(
+                rows.x,
+                rows.codes,
+                dictionary,
+                is_special,
+                n_windows=len(batch.token_ids),
+            )
             special[index] += jax.device_get(sums)
             gap = np.asarray(rows.gap)[is_text]
             gap_sum += float(gap.sum(dtype=np.float64))
             gap_max = max(gap_max, float(gap.max(initial=0.0)))
-        done += int(np.sum(batch.window_ids >= 0))
-        progress(done, len(windows.measured))
+        done += n_windows
+        progress(done, len(chosen))
     codes = {
         name: Reconstruction(
-            metrics.figures(layers), [metrics.figures([layer]) for layer in layers]
+            metrics.figures(layers),
+            [metrics.figures([layer]) for layer in layers],
+            intervals_lib.of_kind(by_document, name),
         )
         for name, layers in totals.items()
     }
     n_rows = codes[refitted.LASSO].all.n_rows
     return Evaluation(
+        n_documents=len(np.unique(documents)),
         codes=codes,
         special_tokens=metrics.figures(special) if windows.special_tokens else None,
         density=metrics.density_histogram(
@@ -132,9 +173,57 @@ def _zeros(
     ]
 
 
-@jax.jit
+class _WindowSums(NamedTuple):
+    """Sums over the valid rows of each window; `intervals.DocumentSums`, by window."""
+
+    n_rows: jax.Array
+    x: jax.Array
+    squared_norm: jax.Array
+    squared_error: jax.Array
+    n_active: jax.Array
+
+
+@functools.partial(jax.jit, static_argnames=("n_windows",))
 def _sums(
-    x: jax.Array, codes: jax.Array, dictionary: jax.Array, valid: jax.Array
-) -> metrics.RowSums:
+    x: jax.Array,
+    codes: jax.Array,
+    dictionary: jax.Array,
+    valid: jax.Array,
+    *,
+    n_windows: int,
+) -> tuple[metrics.RowSums, _WindowSums]:
     residual = x - objective.decode(codes, dictionary, like=x)
-    return metrics.row_sums(x, codes, residual, valid=valid)
+    sums = metrics.row_sums(x, codes, residual, valid=valid)
+
+    def by_window(rows: jax.Array) -> jax.Array:
+        return jnp.sum(rows.reshape(n_windows, -1, *rows.shape[1:]), axis=1)
+
+    return sums, _WindowSums(
+        n_rows=by_window(valid),
+        x=by_window(jnp.where(valid[:, None], x, 0)),
+        squared_norm=by_window(sums.squared_norm),
+        squared_error=by_window(sums.squared_error),
+        n_active=by_window(jnp.where(valid, jnp.sum(codes != 0, axis=1), 0)),
+    )
+
+
+def _add(
+    totals: intervals_lib.DocumentSums,
+    group: np.ndarray,
+    sums: _WindowSums,
+    *,
+    kind: str,
+) -> None:
+    """Adds the windows of a batch to their documents, in float64."""
+
+    def add(total: np.ndarray, windows: jax.Array) -> None:
+        # Windows that fill up the last batch have no document.
+        np.add.at(total, group, np.asarray(windows, np.float64)[: len(group)])
+
+    add(totals.squared_error[kind], sums.squared_error)
+    add(totals.n_active[kind], sums.n_active)
+    # The same rows for every kind of codes, counted with the first.
+    if kind == refitted.LASSO:
+        add(totals.n_rows, sums.n_rows)
+        add(totals.x, sums.x)
+        add(totals.squared_norm, sums.squared_norm)

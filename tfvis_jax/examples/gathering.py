@@ -14,13 +14,17 @@ from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.examples import (
     firing_statistics,
     layer_statistics,
-    parallel_encoding,
     ranked_lists,
     stored,
     token_tables,
     unfinished,
 )
-from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
+from tfvis_jax.runs import (
+    dictionary_file,
+    parallel_encoding,
+    setup,
+    stored_hidden_states,
+)
 
 N_RANDOM = 100
 # A killed pass loses at most a minute of work; a save takes a second or two.

@@ -169,7 +169,7 @@ class Factor:
             self.number,
             layer=layer,
             level=self.level,
-            label=self.label,
+            label=self.label and self.label.at(layer),
             word_counts=run.word_counts,
             head=run.masked_lm_head,
             tagger=tagger,

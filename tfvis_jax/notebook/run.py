@@ -2,9 +2,10 @@
 
 import functools
 import os
+from collections.abc import Iterable
 from typing import Any
 
-from tfvis_jax import saliency
+from tfvis_jax import codes, saliency
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import findings, html, sentence
@@ -45,6 +46,22 @@ class Run(findings.Findings):
           InputError: if the text is empty or too long.
         """
         return sentence.encode_sentence(self.opened, self.trained, text)
+
+    def encode_texts(
+        self, texts: Iterable[str] | None = None, **settings: Any
+    ) -> codes.EncodedTexts:
+        """Encodes texts of any length and number: codes as sparse arrays.
+
+        Args:
+          texts: the texts, each a document.
+          **settings: settings of `codes.encode_texts`, such as ``layers=[2, 4]``,
+            ``words=["left"]``, ``with_rows=True``, or ``files=["text/*.txt"]`` in
+            place of ``texts``.
+
+        Raises:
+          InputError: if there is no text or no such layer.
+        """
+        return codes.encode_texts(self.opened, self.trained, texts, **settings)
 
     def explain(
         self, text: str, *, factor: int, layer: int, **settings: Any

@@ -2,12 +2,14 @@
 
 import dataclasses
 import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import config as config_lib
 from tfvis_jax import sparse_coding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.errors import InputError
@@ -125,6 +127,31 @@ class EncodedSentence:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class TokenizedSentence:
+    """A text as one padded window.
+
+    Attributes:
+      text: the text that was tokenized.
+      tokens: [n_tokens] word pieces, without special tokens.
+      spans: [n_tokens] (start, end) character offsets in the text.
+      words: [n_tokens] index of the word that each piece belongs to, from 0.
+      unknown: indices of the tokens that the model's vocabulary does not know.
+      token_ids: [1, length] int32, with special tokens if the run uses them, padded.
+      token_mask: [1, length] bool, False for padding.
+      shown: the places of ``tokens`` in the window.
+    """
+
+    text: str
+    tokens: list[str]
+    spans: list[tuple[int, int]]
+    words: list[int]
+    unknown: tuple[int, ...]
+    token_ids: np.ndarray
+    token_mask: np.ndarray
+    shown: slice
+
+
 def encode_sentence(
     opened: setup.Setup, trained: dictionary_file.TrainedDictionary, text: str
 ) -> EncodedSentence:
@@ -138,59 +165,18 @@ def encode_sentence(
     Raises:
       InputError: if the text is empty or too long.
     """
-    # Command-line bytes that are not UTF-8 arrive as lone surrogates.
-    text = text.encode("utf-8", "replace").decode()
-    encoded = opened.tokenizer.encode(text)
-    n_tokens = len(encoded.ids)
-    if not n_tokens:
-        raise InputError("Expected a text with at least one word, got none.")
-    special = opened.config.corpus.special_tokens
-    limit = opened.pretrained.config.max_positions - 2 * special
-    if n_tokens > limit:
-        raise InputError(
-            f"Expected a text of at most {limit} tokens, the number of positions of "
-            f"{opened.pretrained.name}, got {n_tokens}; encode it in parts."
-        )
-    ids = encoded.ids.tolist()
-    if special:
-        ids = [opened.tokenizer.cls_id, *ids, opened.tokenizer.sep_id]
-    length = min(
-        -(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP,
-        opened.pretrained.config.max_positions,
-    )
-    padding = [opened.tokenizer.pad_id] * (length - len(ids))
-    token_ids = np.array([ids + padding], np.int32)
-    token_mask = np.arange(length)[None] < len(ids)
-    # One pass of the encoder gives the hidden states of all layers.
-    hidden_states = hidden_states_lib.scaled_hidden_states(
-        opened.pretrained.encoder,
-        token_ids,
-        token_mask,
-        jnp.asarray(trained.layer_scale),
-        layers=trained.layers,
-    )
-    solver = dataclasses.replace(
-        trained.solver(opened.config.solver), tolerance=_TOLERANCE, max_steps=_MAX_STEPS
-    )
-    dictionary = jnp.asarray(trained.factors)
-    layers = jax.device_get(
-        [
-            encoding.encode_layer(layer, token_mask, dictionary, solver=solver)
-            for layer in hidden_states
-        ]
-    )
-    # Special tokens and padding are encoded, but not shown.
-    kept = slice(int(special), int(special) + n_tokens)
+    sentence = tokenize_sentence(opened, text)
+    layers = list(encode_layers(opened, trained, sentence))
 
     def stack(name: str) -> Any:
-        return np.stack([getattr(rows, name)[kept] for rows in layers])
+        return np.stack([getattr(rows, name) for rows in layers])
 
     codes, gap = stack("codes"), stack("gap")
     return EncodedSentence(
-        text=text,
-        tokens=[opened.tokenizer.pieces[i] for i in encoded.ids],
-        spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
-        unknown=tuple(np.flatnonzero(encoded.ids == opened.tokenizer.unk_id).tolist()),
+        text=sentence.text,
+        tokens=sentence.tokens,
+        spans=sentence.spans,
+        unknown=sentence.unknown,
         layers=trained.layers,
         x=stack("x"),
         codes=codes,
@@ -198,6 +184,110 @@ def encode_sentence(
         gap=gap,
         solve=sparse_coding.summarise(
             sparse_coding.Encoding(codes, gap, stack("num_steps"), stack("converged")),
-            solver=inference.solver_name(solver, n_factors=len(trained.factors)),
+            solver=inference.solver_name(
+                _solver(opened, trained), n_factors=len(trained.factors)
+            ),
         ),
+    )
+
+
+def tokenize_sentence(
+    opened: setup.Setup,
+    text: str,
+    *,
+    masked: Sequence[int] = (),
+    lengths: Sequence[int] = (),
+) -> TokenizedSentence:
+    """Tokenizes a text and pads it to one window.
+
+    Args:
+      opened: model, tokeniser and settings of the run.
+      text: text with at most as many tokens as the model has positions.
+      masked: indices of tokens to replace by the mask token.
+      lengths: lengths of windows, ascending; the window has the first that suffices.
+        If none does, its length is a multiple of 16.
+
+    Raises:
+      InputError: if the text is empty or too long, or has no token to mask.
+    """
+    # Command-line bytes that are not UTF-8 arrive as lone surrogates.
+    text = text.encode("utf-8", "replace").decode()
+    tokenizer = opened.tokenizer
+    encoded = tokenizer.encode(text)
+    n_tokens = len(encoded.ids)
+    if not n_tokens:
+        raise InputError("Expected a text with at least one word, got none.")
+    special = opened.config.corpus.special_tokens
+    max_positions = opened.pretrained.config.max_positions
+    limit = max_positions - 2 * special
+    if n_tokens > limit:
+        raise InputError(
+            f"Expected a text of at most {limit} tokens, the number of positions of "
+            f"{opened.pretrained.name}, got {n_tokens}; encode it in parts."
+        )
+    if not set(masked) <= set(range(n_tokens)):
+        raise InputError(
+            f"Expected tokens to mask in 0 … {n_tokens - 1}, got {list(masked)}."
+        )
+    ids = encoded.ids.tolist()
+    for place in masked:
+        ids[place] = tokenizer.mask_id
+    tokens = [tokenizer.pieces[i] for i in ids]
+    if special:
+        ids = [tokenizer.cls_id, *ids, tokenizer.sep_id]
+    multiple = -(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP
+    enough = next((length for length in lengths if length >= len(ids)), multiple)
+    length = min(enough, max_positions)
+    starts = ~tokenizer.is_continuation[encoded.ids]
+    starts[0] = True
+    return TokenizedSentence(
+        text=text,
+        tokens=tokens,
+        spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
+        words=(np.cumsum(starts) - 1).tolist(),
+        unknown=tuple(np.flatnonzero(encoded.ids == tokenizer.unk_id).tolist()),
+        token_ids=np.array([ids + [tokenizer.pad_id] * (length - len(ids))], np.int32),
+        token_mask=np.arange(length)[None] < len(ids),
+        shown=slice(int(special), int(special) + n_tokens),
+    )
+
+
+def encode_layers(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    sentence: TokenizedSentence,
+) -> Iterator[encoding.LayerCodes]:
+    """Encodes a sentence layer by layer.
+
+    Args:
+      opened: model, tokeniser and settings of the run.
+      trained: dictionary of the run.
+      sentence: from `tokenize_sentence`.
+
+    Yields:
+      The rows of the shown tokens at each layer, as NumPy arrays.
+    """
+    # One pass of the encoder gives the hidden states of all layers.
+    hidden_states = hidden_states_lib.scaled_hidden_states(
+        opened.pretrained.encoder,
+        sentence.token_ids,
+        sentence.token_mask,
+        jnp.asarray(trained.layer_scale),
+        layers=trained.layers,
+    )
+    solver = _solver(opened, trained)
+    dictionary = jnp.asarray(trained.factors)
+    for layer in hidden_states:
+        rows = encoding.encode_layer(
+            layer, sentence.token_mask, dictionary, solver=solver
+        )
+        # Special tokens and padding are encoded, but not shown.
+        yield encoding.LayerCodes(*(r[sentence.shown] for r in jax.device_get(rows)))
+
+
+def _solver(
+    opened: setup.Setup, trained: dictionary_file.TrainedDictionary
+) -> config_lib.SolverConfig:
+    return dataclasses.replace(
+        trained.solver(opened.config.solver), tolerance=_TOLERANCE, max_steps=_MAX_STEPS
     )

@@ -14,6 +14,7 @@ Each takes the run's directory, holds its lock while it writes, and resumes wher
 earlier call stopped. They are silent unless given a `Progress`, such as that of `bars`.
 """
 
+from tfvis_jax.pipeline.codes import write_codes
 from tfvis_jax.pipeline.descriptions import write_descriptions
 from tfvis_jax.pipeline.evaluation import evaluate
 from tfvis_jax.pipeline.examples import collect_examples
@@ -26,6 +27,7 @@ from tfvis_jax.pipeline.labels import (
     import_labels,
 )
 from tfvis_jax.pipeline.levels import measure_levels
+from tfvis_jax.pipeline.live import live_worker
 from tfvis_jax.pipeline.progress import Progress, silent
 from tfvis_jax.pipeline.report import summary
 from tfvis_jax.pipeline.terminal import bars, note
@@ -42,6 +44,7 @@ __all__ = [
     "export_prompts",
     "export_site",
     "import_labels",
+    "live_worker",
     "measure_levels",
     "note",
     "prepare",
@@ -50,5 +53,6 @@ __all__ = [
     "store_hidden_states",
     "summary",
     "train",
+    "write_codes",
     "write_descriptions",
 ]

@@ -2,12 +2,19 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+import pathlib
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfvis_jax import files
+import msgspec
+import numpy as np
+
+from tfvis_jax import files, schema
+from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, report
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
@@ -15,6 +22,7 @@ from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup
 from tfvis_jax.sparse_coding import checks, metrics
 
+_SCHEMA = "tfvis-evaluation/1"
 KINDS = (refitted.LASSO, refitted.DEBIASED, refitted.K_LARGEST)
 
 
@@ -23,54 +31,155 @@ def evaluate(
     *,
     k: int = 32,
     loss_windows: int = 128,
+    text: Sequence[str] | None = None,
+    num_workers: int = 1,
     progress: progress_lib.Progress = progress_lib.silent,
+    notify: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
     """Measures a trained run on its held-out text and writes `evaluation.json`.
+
+    With another text, the metrics on that text are added to the file, under "texts"
+    and the text's name, by the same definitions. The held-out text is then measured
+    only if its metrics are not in the file. What the file holds of other texts is kept
+    while the dictionary is the same.
 
     Args:
       directory: of a trained run.
       k: codes kept in each row for the metrics at a fixed number of them.
       loss_windows: held-out windows on which the loss recovered is measured; 0 skips
         it.
-      progress: hears of the stages "model", "reconstruction" and "loss".
+      text: files, folders, globs or ``hf://`` names of another text. All of it is
+        measured, whether the run was trained on it or not.
+      num_workers: processes that turn that text into tokens.
+      progress: hears of the stages "model", "reconstruction" and "loss", and of
+        "tokens" and "text" where another text is given.
+      notify: told in a sentence what was left out of the other text.
 
     Returns:
       The content of the file.
 
     Raises:
       InputError: the training of the run has not finished, or none of its text is
-        held out.
+        held out and no other is given, or the other text cannot be read.
     """
     checks.check_count("k", k)
     checks.check_count("loss_windows", loss_windows, at_least=0)
+    checks.check_count("num_workers", num_workers)
     stages = progress_lib.Stages(progress)
     with writing(directory) as run:
         trained = dictionary_file.load(run.dictionary)
         with stages.stage("model"):
             opened = setup.with_masked_lm_head(setup.open_model(run, run.read_config()))
             dictionary_file.check_fits(trained, opened)
-            windows = opened.windows()
-        if not len(windows.held_out):
+        windows = opened.windows()
+        if not (len(windows.held_out) or text):
             raise InputError(
                 f"Nothing of the text of {run.path} is held out to measure on: it is "
-                "one window long. Train on a longer text."
+                "one window long. Train on a longer text, or name another with --text."
             )
-        with stages.stage("reconstruction") as show:
-            measured = reconstruction.evaluate(
-                opened, trained, windows, k=k, progress=show
+        found = _earlier(run.evaluation, trained)
+        texts = found.get("texts", {})
+        if text is None or found.get("k") != k:
+            found = _held_out(
+                opened, trained, windows, stages, k=k, loss_windows=loss_windows
             )
-        recovered = None
-        if loss_windows:
-            with stages.stage("loss") as show:
-                recovered = _loss_recovered(
-                    opened, trained, windows, k=k, n=loss_windows, progress=show
-                )
-        found = _content(trained, measured, recovered, k=k)
-        found["devices"] = devices.find().as_json()
-        found["held_out"] = report.held_out(windows)
-        found["seconds"] = stages.seconds
+        if text is not None:
+            texts[", ".join(map(str, text))] = _other_text(
+                opened,
+                trained,
+                text,
+                stages,
+                k=k,
+                num_workers=num_workers,
+                notify=notify,
+            )
+        if texts:
+            found["texts"] = texts
         files.write_json(run.evaluation, found)
     return found
+
+
+class _Earlier(msgspec.Struct):
+    schema: Any = None
+    dictionary: Any = None
+    texts: dict[str, dict[str, Any]] = {}
+
+
+def _earlier(
+    path: pathlib.Path, trained: dictionary_file.TrainedDictionary
+) -> dict[str, Any]:
+    """Returns what the file says of the same dictionary; nothing if it is of others."""
+    if not path.is_file():
+        return {}
+    again = command_line("evaluate", path.parent)
+    known, found = schema.read_plain(
+        path, _Earlier, remedy=f"Remove it; `{again}` writes it again."
+    )
+    is_ours = (
+        known.schema == _SCHEMA
+        and known.dictionary == trained.content_hash
+        # Files of earlier versions do not say how many documents were measured.
+        and "n_documents" in found
+    )
+    return found if is_ours else {}
+
+
+def _held_out(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    windows: windows_lib.Windows,
+    stages: progress_lib.Stages,
+    *,
+    k: int,
+    loss_windows: int,
+) -> dict[str, Any]:
+    with stages.stage("reconstruction") as show:
+        measured = reconstruction.evaluate(opened, trained, windows, k=k, progress=show)
+    recovered = None
+    if loss_windows and len(windows.held_out):
+        with stages.stage("loss") as show:
+            recovered = _loss_recovered(
+                opened, trained, windows, k=k, n=loss_windows, progress=show
+            )
+    found = _content(trained, measured, recovered, k=k)
+    found["devices"] = devices.find().as_json()
+    found["held_out"] = report.held_out(windows)
+    found["seconds"] = dict(stages.seconds)
+    return found
+
+
+def _other_text(
+    opened: setup.Setup,
+    trained: dictionary_file.TrainedDictionary,
+    text: Sequence[str],
+    stages: progress_lib.Stages,
+    *,
+    k: int,
+    num_workers: int,
+    notify: Callable[[str], None],
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        with stages.stage("tokens") as show:
+            windows = build_windows.build(
+                pathlib.Path(folder) / "tokens",
+                opened.other_text(text),
+                tokenizer=opened.tokenizer,
+                num_workers=num_workers,
+                progress=show,
+                notify=notify,
+                every_document=True,
+            )
+        with stages.stage("text") as show:
+            measured = reconstruction.evaluate(
+                opened,
+                trained,
+                windows,
+                chosen=np.arange(len(windows)),
+                k=k,
+                progress=show,
+            )
+    seconds = {name: stages.seconds[name] for name in ("tokens", "text")}
+    return {**report.plain(_metrics(measured)), "k": k, "seconds": seconds}
 
 
 def _loss_recovered(
@@ -111,27 +220,14 @@ def _content(
     *,
     k: int,
 ) -> dict[str, Any]:
-    def kind(name: str) -> dict[str, Any]:
-        found = {
-            field.name: report.by_layer(measured.codes[name], field.name)
-            for field in dataclasses.fields(metrics.Figures)
-        }
-        if recovered is not None:
-            found["loss_recovered"] = report.plain(
-                {"all": recovered[name].all, "per_layer": recovered[name].per_layer}
-            )
-        return found
-
     duplicates = metrics.duplicates(trained.factors)
     content = {
-        "schema": "tfvis-evaluation/1",
+        "schema": _SCHEMA,
         "dictionary": trained.content_hash,
         "layers": trained.layers,
         "n_factors": len(trained.factors),
         "k": k,
-        "codes": {name: kind(name) for name in KINDS},
-        "special_tokens_fvu": measured.special_tokens and measured.special_tokens.fvu,
-        "density": measured.density,
+        **_metrics(measured, recovered),
         "duplicates": {
             "cosine_quantiles": dict(
                 zip(
@@ -143,7 +239,6 @@ def _content(
             "cosine_above": metrics.DUPLICATE_COSINE,
             "n_factors_above": duplicates.n_above,
         },
-        "gap": {"mean": measured.gap_mean, "max": measured.gap_max},
         "loss": recovered
         and {
             "name": recovered[refitted.LASSO].loss,
@@ -154,3 +249,29 @@ def _content(
         },
     }
     return report.plain(content)
+
+
+def _metrics(
+    measured: reconstruction.Evaluation,
+    recovered: Mapping[str, loss_recovered.Recovered] | None = None,
+) -> dict[str, Any]:
+    """Returns what is measured on any text."""
+
+    def kind(name: str) -> dict[str, Any]:
+        found = {
+            field.name: report.by_layer(measured.codes[name], field.name)
+            for field in dataclasses.fields(metrics.Figures)
+        }
+        if recovered is not None:
+            found["loss_recovered"] = report.plain(
+                {"all": recovered[name].all, "per_layer": recovered[name].per_layer}
+            )
+        return found
+
+    return {
+        "n_documents": measured.n_documents,
+        "codes": {name: kind(name) for name in KINDS},
+        "special_tokens_fvu": measured.special_tokens and measured.special_tokens.fvu,
+        "density": measured.density,
+        "gap": {"mean": measured.gap_mean, "max": measured.gap_max},
+    }

@@ -2,11 +2,12 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tfvis_jax.description import label_prompts
+from tfvis_jax.description import label_forms, label_prompts
 from tfvis_jax.description import labels as labels_lib
+from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
@@ -28,14 +29,20 @@ class ImportedLabels(NamedTuple):
     """What an import of labels changed.
 
     Attributes:
+      form: in which they were written, such as "Neuronpedia".
       n_read: labels that were read.
-      n_replaced: those of them whose factor had one.
+      n_replaced: those of them whose factor and layer had one.
       n_labelled: factors of the run that have a label now.
+      n_empty: factors in the file without a label.
+      n_more: further labels of a factor and layer, which are left out.
     """
 
+    form: str
     n_read: int
     n_replaced: int
     n_labelled: int
+    n_empty: int
+    n_more: int
 
 
 def export_prompts(
@@ -85,18 +92,43 @@ def import_labels(
 
     Args:
       directory: of the run.
-      source: JSON file, or folder of files, as `tfvis labels --import` takes.
+      source: file or folder in a form of `description.label_forms`.
 
     Raises:
-      InputError: they cannot be read, or are of factors that the run does not have.
+      InputError: they cannot be read, or are of factors or layers that the run does not
+        have.
     """
     with writing(directory):
         run = run_lib.load_run(directory)
-        new = labels_lib.read(pathlib.Path(source), n_factors=len(run.trained.factors))
-        known = run.labels
-        labels_lib.save(run.directory.labels, known | new, run.trained)
+        found = label_forms.read(
+            pathlib.Path(source),
+            n_factors=len(run.trained.factors),
+            layers=run.trained.layers,
+            dictionary_hash=run.trained.content_hash,
+        )
+        known, new = run.labels, found.labels
+        merged = labels_lib.merge(known, new, peak_layer=_peak_layer_of(run))
+        labels_lib.save(run.directory.labels, merged, run.trained)
     return ImportedLabels(
-        n_read=len(new),
-        n_replaced=len(known.keys() & new.keys()),
-        n_labelled=len(known | new),
+        form=found.form,
+        n_read=sum(map(len, new.values())),
+        n_replaced=sum(
+            len(known[factor].by_layer.keys() & new[factor].keys())
+            for factor in known.keys() & new.keys()
+        ),
+        n_labelled=len(merged),
+        n_empty=found.n_empty,
+        n_more=found.n_more,
     )
+
+
+def _peak_layer_of(run: run_lib.Run) -> Callable[[int], int | None]:
+    """Returns a function from a factor to its peak, None where nobody knows it."""
+
+    def peak_layer(factor: int) -> int | None:
+        try:
+            return run.peak_layer(factor)
+        except InputError:  # A dead factor, or a run without examples.
+            return None
+
+    return peak_layer

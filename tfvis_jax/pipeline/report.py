@@ -55,6 +55,7 @@ def of_training(
         "n_documents": windows.index["num_documents"],
         "n_folded_documents": windows.index.get("num_folded_documents"),
         "n_held_out_rows": lasso.all.n_rows,
+        "n_measured_documents": result.n_documents,
         "held_out": evaluation_report.held_out(windows),
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
@@ -81,7 +82,8 @@ def summary(report: dict[str, Any]) -> str:
 
     def row(title: str, metric: dict[str, Any], spec: str) -> str:
         layers = ", ".join(text(value, spec) for value in metric["per_layer"])
-        return f"  {title:<21} {text(metric['all'], spec):<7} (per layer {layers})"
+        pooled = evaluation_report.with_interval(metric, spec)
+        return f"  {title:<21} {pooled:<7} (per layer {layers})"
 
     return "\n".join(
         [
@@ -96,6 +98,7 @@ def summary(report: dict[str, Any]) -> str:
             f"  {'factors alive':<21} {text(report['alive'], '.1%')}",
             f"  {'duality gap':<21} {text(report['gap']['mean'], '.1e')} mean, "
             f"{text(report['gap']['max'], '.1e')} largest",
+            f"  {evaluation_report.about_intervals(report['n_measured_documents'])}",
             *_of_the_text(report),
         ]
     )

@@ -1,6 +1,7 @@
 """From text to a dictionary and a report of how good it is."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import warnings
@@ -23,7 +24,7 @@ from tfvis_jax.planning import plan
 from tfvis_jax.runs import dictionary_file, report_file, setup, stored_hidden_states
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import checks
-from tfvis_jax.training import checkpoint_storage, loop
+from tfvis_jax.training import calibration, checkpoint_storage, loop
 
 Interrupted = loop.Interrupted
 
@@ -182,6 +183,10 @@ def _measure(
 ) -> dict[str, Any]:
     """Saves what was learned, and how good it is."""
     trained = dictionary_file.from_state(state, opened)
+    target_l0 = opened.config.sparsity.target_l0
+    if target_l0 is not None:
+        found = calibration.l1_penalty(opened, trained, windows, target_l0=target_l0)
+        trained = dataclasses.replace(trained, l1_penalty=found)
     dictionary_file.save(opened.run.dictionary, trained)
     with stages.stage("evaluate") as show:
         result = reconstruction.evaluate(opened, trained, windows, progress=show)

@@ -3,7 +3,7 @@
 import glob
 import importlib.util
 import logging
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 
@@ -65,7 +65,8 @@ def find() -> Devices:
 
 def _asked() -> str | None:
     """Returns the platforms that JAX_PLATFORMS or a call has named."""
-    return jax.config.jax_platforms
+    # Not among the types of `jax.config`.
+    return cast(Any, jax.config).jax_platforms
 
 
 def _not_working(asked: str | None, reason: str) -> InputError:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -50,6 +51,24 @@ class TrainedDictionary:
     def solver(self, config: config_lib.SolverConfig) -> config_lib.SolverConfig:
         """Returns a run's solver at the λ at which training ended."""
         return dataclasses.replace(config, l1_penalty=self.l1_penalty)
+
+    def of_layers(self, layers: Sequence[int] | None) -> "TrainedDictionary":
+        """Returns the dictionary for some of its layers; for all if None.
+
+        Raises:
+          InputError: a layer is none of the dictionary's, or none is given.
+        """
+        if layers is None:
+            return self
+        chosen = tuple(sorted(set(layers)))
+        if not chosen or not set(chosen) <= set(self.layers):
+            raise InputError(
+                f"Expected layers out of {list(self.layers)}, got {list(layers)}."
+            )
+        places = [self.layers.index(layer) for layer in chosen]
+        return dataclasses.replace(
+            self, layers=chosen, layer_scale=self.layer_scale[places]
+        )
 
     @functools.cached_property
     def content_hash(self) -> str:

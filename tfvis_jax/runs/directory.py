@@ -21,16 +21,16 @@ site/         the page
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import config_json, files, schema
 from tfvis_jax.errors import InputError, command_line
+from tfvis_jax.runs import lock
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -196,71 +196,10 @@ class RunDirectory:
         self.check()
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
-            with self._locked_file():
+            with lock.locked(self.path):
                 yield
         finally:
             # No further than what is not empty.
             with contextlib.suppress(OSError):
                 for path in made:
                     path.rmdir()
-
-    @contextlib.contextmanager
-    def _locked_file(self) -> Iterator[None]:
-        """Holds the lock; removes its file if nothing else was written."""
-        path = self.path / ".lock"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            raise InputError(
-                f"Expected a directory that can be made, got {self.path} "
-                f"({error.strerror}); choose another."
-            ) from error
-        with path.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise self._is_written(file) from None
-            if not _is_at(path, file):
-                # Its last owner has just removed it.
-                raise self._is_written(file)
-            file.truncate(0)
-            file.write(f"pid {os.getpid()}")
-            file.flush()
-            _HELD.add(_identity(file))
-            try:
-                yield
-            finally:
-                _HELD.discard(_identity(file))
-                with contextlib.suppress(FileNotFoundError):
-                    if not any(other != path for other in self.path.iterdir()):
-                        path.unlink()
-
-    def _is_written(self, file: TextIO) -> InputError:
-        # Two processes of different machines or containers can have one number.
-        if _identity(file) in _HELD:
-            return InputError(
-                f"This process is writing {self.path} already, in another thread or an "
-                "enclosing call. Wait until that has ended; nothing was changed."
-            )
-        return InputError(
-            f"Another process ({file.read().strip() or 'unknown'}) is writing "
-            f"{self.path}. Wait for it, or stop it; nothing was changed."
-        )
-
-
-# The lock files that this process holds.
-_HELD: set[tuple[int, int]] = set()
-
-
-def _identity(file: TextIO) -> tuple[int, int]:
-    found = os.fstat(file.fileno())
-    return found.st_dev, found.st_ino
-
-
-def _is_at(path: pathlib.Path, file: TextIO) -> bool:
-    """Returns whether an open file is the one that has this path now."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False

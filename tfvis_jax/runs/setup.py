@@ -2,8 +2,9 @@
 
 import dataclasses
 import hashlib
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -43,6 +44,17 @@ class Setup:
     def windows(self) -> windows_lib.Windows:
         """Opens the token windows of the run."""
         return open_windows(self.run, self.config)
+
+    def other_text(
+        self, paths: Sequence[str | os.PathLike[str]]
+    ) -> config_lib.CorpusConfig:
+        """Returns how another text is read and cut: as that of the run, to its end."""
+        return dataclasses.replace(
+            self.config.corpus,
+            paths=tuple(os.fspath(path) for path in paths),
+            max_document_tokens=None,
+            max_tokens=None,
+        )
 
 
 def open_windows(

@@ -4,6 +4,8 @@
     data/manifest.js          what the run is, counts
     data/index.js             columns over all factors, for the list of factors
     data/factors/00000.js …   16 factors each: numbers per layer, contexts
+    data/live.js              the recorded sentences; none are encoded on demand
+    data/sentences/00000.js … one recorded sentence each
 
 The site opens by double-click and from any static web server. Data files are scripts
 (see ``payload``). Within a factor, a context shared by several layers is stored once.
@@ -67,6 +69,12 @@ def write(
             if progress is not None:
                 progress(stop, data.n_factors)
         _save(partial, "data/index", _index(data, words))
+        recorded = []
+        for number, records in enumerate(data.sentences):
+            name = f"data/sentences/{number:05d}"
+            _save(partial, name, records)
+            recorded.append({"name": name, "text": records[0]["text"]})
+        _save(partial, "data/live", {"live": False, "recorded": recorded})
         _save(partial, "data/manifest", _manifest(data, n_contexts=n_contexts))
 
 

@@ -31,6 +31,11 @@ def dumps(name: str, value: object) -> str:
     return f"tfvis.receive({_json(name)}, {_json(value)});\n"
 
 
+def line(value: object) -> str:
+    """Returns ``value`` as one line of JSON, written as in the data files."""
+    return f"{_json(value)}\n"
+
+
 def loads(text: str) -> tuple[str, Any]:
     """Returns the name and the value of a script that ``dumps`` wrote.
 

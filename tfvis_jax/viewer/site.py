@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import numbers
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,7 @@ class SiteData:
       labels: User-supplied labels by factor.
       contexts: Returns the contexts of a factor, one list per layer; called once per
         factor, in ascending order.
+      sentences: Recorded sentences, each the list of its records, from ``sentences``.
 
     Raises:
       InputError: The fields do not fit together.
@@ -92,6 +94,7 @@ class SiteData:
     featured: Sequence[int]
     contexts: Callable[[int], list[list[Context]]]
     labels: Mapping[int, Label] = dataclasses.field(default_factory=dict)
+    sentences: Sequence[list[dict[str, Any]]] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.layers), self.n_factors)

@@ -81,6 +81,124 @@ interface Choice {
   sort: string;
 }
 
+/** data/live.js */
+interface Live {
+  /** If true, the server encodes sentences. */
+  live: boolean;
+  /** The data files of recorded sentences. */
+  recorded: { text: string; name: string }[];
+}
+
+/** A sentence to encode. */
+interface Question {
+  text: string;
+  /** Indices of tokens to mask. */
+  masked: number[];
+}
+
+/** The first record of a sentence. */
+interface SentenceHead {
+  text: string;
+  layers: number[];
+  /** Per token. */
+  pieces: string[];
+  tokens: string[];
+  spans: [number, number][];
+  /** The word that each token belongs to. */
+  words: number[];
+}
+
+/** One token at one layer. */
+interface TokenCode {
+  /** Factor, activation, share of ‖x‖²; largest activation first. */
+  factors: [number, Value, Value][];
+  l0: number;
+  /** ‖ε‖ / ‖x‖ */
+  residual: Value;
+  residual_share: Value;
+  gap: Value;
+}
+
+interface LayerRecord {
+  layer: number;
+  tokens: TokenCode[];
+}
+
+type LiveRecord = SentenceHead | LayerRecord | { error: string };
+
+/** What has come of a sentence. */
+interface Sentence {
+  head: SentenceHead | null;
+  layers: LayerRecord[];
+}
+
+/** The state of the page of a sentence, as in its address. */
+interface SentenceState {
+  text: string;
+  /** A second sentence to compare with. */
+  with: string;
+  /** A token to mask. */
+  mask: Value;
+  token: Value;
+  /** The token of the second sentence; null for the aligned one. */
+  token2: Value;
+  layer: Value;
+  /** Factors shown. */
+  k: Value;
+  /** A factor that stays lit. */
+  lit: Value;
+}
+
+interface SentenceGrid {
+  element: HTMLElement;
+  add(record: LayerRecord): void;
+  select(token: number, i: number): void;
+  /** Lights the cells where a factor fires; returns how many. */
+  light(factor: Value): number;
+}
+
+interface SentenceBlock {
+  element: HTMLElement;
+  sentence: Sentence | null;
+  grid: SentenceGrid | null;
+  /** True where it can be neither encoded nor read. */
+  missing: boolean;
+  run(): Promise<void>;
+  close(): void;
+}
+
+interface CellView {
+  /** Makes the ids of the panel its own. */
+  id: number;
+  /** Ends the name of the panel. */
+  where: string;
+  token: string;
+  layer: number;
+  code: TokenCode;
+  cut: number;
+  pinned: Value;
+  /** α of the token that it is compared with. */
+  other: Map<number, number> | null;
+  otherName: string | null;
+  action: Child;
+  pin(factor: number): void;
+  light(factor: Value): void;
+  setCut(k: number): void;
+}
+
+interface AlphasView {
+  /** Ends the name of the panel. */
+  where: string;
+  token: string;
+  layers: number[];
+  /** Per layer. */
+  codes: TokenCode[];
+  /** Position in layers. */
+  chosen: number;
+  pinned: Value;
+  light(factor: Value): void;
+}
+
 interface Route {
   page: string;
   number: string;
@@ -166,6 +284,12 @@ interface Tfvis {
   // transport.js
   load(name: string): Promise<unknown>;
   receive(name: string, value: unknown): void;
+  stream(
+    path: string,
+    question: Question,
+    take: (record: unknown) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
 
   // data.js
   data: {
@@ -212,6 +336,7 @@ interface Tfvis {
     current(): Route;
     list(params?: Params): string;
     factor(factor: number, params?: Params): string;
+    sentence(params?: Params): string;
     go(target: string): void;
     note(target: string): void;
   };
@@ -228,6 +353,7 @@ interface Tfvis {
     level(level: Level): HTMLElement;
     spark(importance: Value[], layers: number[]): SVGElement;
     label(text: string | null): Child;
+    name(factor: number): string;
     words(
       words: [string, number][],
       options?: { terms?: string[]; limit?: number },
@@ -285,6 +411,49 @@ interface Tfvis {
 
   // factor.js
   factorPage(at: Route, list: List): Promise<Page>;
+
+  // live.js
+  live: {
+    open(): Promise<Live>;
+    sentence(
+      question: Question,
+      grown: (sentence: Sentence) => void,
+      signal: AbortSignal,
+    ): Promise<Sentence | null>;
+  };
+
+  // align.js
+  align(a: string[], b: string[]): Value[];
+
+  // ask.js
+  ask(options: { id: string; label: string; compare: boolean }): {
+    element: HTMLElement;
+    input: HTMLInputElement;
+    /** Where sentences cannot be encoded. */
+    disable(): void;
+    show(text: string, other: string): void;
+  };
+  /** Sentences to open on, alone or with another to compare with. */
+  examples: [string, string][];
+  exampleSentences(examples: [string, string][]): HTMLElement;
+
+  // grid.js
+  tokenText(head: SentenceHead, token: number): string;
+  sentenceGrid(
+    head: SentenceHead,
+    name: string,
+    choose: (token: number, i: number) => void,
+    light: (factor: Value) => void,
+  ): SentenceGrid;
+
+  // cell.js
+  cellPanel(view: CellView): HTMLElement;
+
+  // alphas.js
+  alphasPanel(view: AlphasView): { element: HTMLElement; close(): void };
+
+  // sentence.js
+  sentencePage(at: Route, list: List): Promise<Page>;
 
   // keys.js
   keys(actions: () => Actions): void;

@@ -58,11 +58,14 @@
     list.redraw();
   }
 
-  /** @param {List} list @param {Route} at */
-  async function showFactor(list, at) {
+  /**
+   * Shows a page in the place of the list. @param {List} list @param {Route} at
+   * @param {(at: Route, list: List) => Promise<Page>} make
+   */
+  async function showPage(list, at, make) {
     const mine = turn;
     if (page?.update?.(at)) return;
-    const next = await tfvis.factorPage(at, list);
+    const next = await make(at, list);
     if (mine !== turn) return;
     if (!list.element.hidden) listScroll = window.scrollY;
     const stay = page?.keys && next.keys;
@@ -79,7 +82,8 @@
     turn += 1;
     const at = route.current();
     try {
-      if (at.page === "factor") await showFactor(list, at);
+      if (at.page === "factor") await showPage(list, at, tfvis.factorPage);
+      else if (at.page === "sentence") await showPage(list, at, tfvis.sentencePage);
       else showList(list, at);
     } catch (error) {
       fail(error);

@@ -146,7 +146,7 @@
       close: panel.close,
       /** Another layer of the same factor. @param {Route} next */
       update(next) {
-        if (next.number !== at.number) return false;
+        if (next.page !== "factor" || next.number !== at.number) return false;
         const i = position(next.params.get("layer"));
         if (i < 0 && next.params.get("layer") !== null) return false;
         warning.hidden = true;

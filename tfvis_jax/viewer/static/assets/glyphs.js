@@ -6,6 +6,7 @@
   const BAR = 8;
   const GAP = 2;
   const HEIGHT = 26;
+  const NAMED = 2;
 
   tfvis.glyphs = {
     /** Level by shape, word and colour. */
@@ -56,6 +57,15 @@
         el("bdi", { class: "label", title: `User-supplied label: ${text}` }, text),
         " ",
       ],
+
+    /** What a factor is called in a sentence: its label, or its first two words. */
+    name(factor) {
+      const words = tfvis.data.words(factor).slice(0, NAMED);
+      return (
+        tfvis.data.label(factor) ??
+        (words.map(([word]) => word).join(", ") || `factor ${factor}`)
+      );
+    },
 
     /** Words with counts; those that match a search come first. */
     words(words, { terms = [], limit = 8 } = {}) {

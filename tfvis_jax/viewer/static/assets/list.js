@@ -211,6 +211,13 @@
       "div",
       { class: "list page" },
       tfvis.runHeader(manifest),
+      el(
+        "section",
+        { class: "try", "aria-label": "Try your own sentence" },
+        tfvis.ask({ id: "home", label: "Try your own sentence", compare: false })
+          .element,
+        tfvis.exampleSentences(tfvis.examples.slice(0, 2)),
+      ),
       manifest.featured.length > 0 &&
         el(
           "section",

@@ -1,4 +1,4 @@
-/* The address: #/ and #/factor/13?layer=4. It holds the whole state of a page. */
+/* The address: #/, #/factor/13?layer=4 and #/sentence?text=He+left. It holds the whole state of a page. */
 "use strict";
 {
   /** @param {string} path @param {Params} [params] */
@@ -23,6 +23,8 @@
     list: (params) => hash("/", params),
 
     factor: (factor, params) => hash(`/factor/${factor}`, params),
+
+    sentence: (params) => hash("/sentence", params),
 
     /** Goes to an address; Back returns. */
     go(target) {

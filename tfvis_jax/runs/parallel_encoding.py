@@ -1,4 +1,4 @@
-"""Encode windows in order, one batch per device.
+"""Encode windows in order, one batch per device: the pass over any text.
 
 Every device runs the same program on batches of the same shape and solves only its own
 rows. The codes are therefore bit for bit those of a single device.
@@ -34,11 +34,17 @@ class EncodedLayer(NamedTuple):
       batch: the batch of windows.
       codes: [batch * length, n_factors] float32.
       norms: [batch * length] float32, ‖x‖ of the scaled hidden states.
+      gap: [batch * length] float32, relative duality gaps.
+      x: [batch * length, d_model] float32, scaled hidden states; None unless asked for.
+      residual: [batch * length, d_model] float32, x − αD; None unless asked for.
     """
 
     batch: loader.Batch
     codes: np.ndarray
     norms: np.ndarray
+    gap: np.ndarray
+    x: np.ndarray | None = None
+    residual: np.ndarray | None = None
 
 
 def encode(
@@ -48,15 +54,17 @@ def encode(
     chosen: np.ndarray,
     *,
     devices: Devices,
+    with_rows: bool = False,
 ) -> Iterator[tuple[int, list[EncodedLayer]]]:
     """Encodes windows in order; computes the next layer while the caller reads one.
 
     Args:
       opened: model and settings of the run.
       trained: dictionary of the run.
-      windows: token windows of the run.
+      windows: token windows, of the run or of another text.
       chosen: [n] indices of the windows to encode.
       devices: devices of this process; each encodes one batch at a time.
+      with_rows: If True, also return the hidden states and residuals.
 
     Yields:
       The index of a layer and the codes at that layer of up to ``len(devices)``
@@ -72,7 +80,9 @@ def encode(
         (opened.pretrained.encoder, trained.factors, trained.layer_scale), shared
     )
     solver = trained.solver(opened.config.solver)
-    states_of, encode_layer = _programs(mesh, layers=trained.layers, solver=solver)
+    states_of, encode_layer = _programs(
+        mesh, layers=trained.layers, solver=solver, with_rows=with_rows
+    )
     batches = loader.batches(
         windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
     )
@@ -100,6 +110,7 @@ def _programs(
     *,
     layers: tuple[int, ...],
     solver: config_lib.SolverConfig,
+    with_rows: bool,
 ) -> tuple[_Program, _Program]:
     """Returns the encoder and the solver as jitted programs, cached across calls."""
 
@@ -116,9 +127,10 @@ def _programs(
 
     def encode_layer(
         dictionary: jax.Array, states: jax.Array, row_mask: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    ) -> tuple[jax.Array, ...]:
         rows = encoding.encode_layer(states, row_mask, dictionary, solver=solver)
-        return rows.codes, jnp.linalg.norm(rows.x, axis=-1), rows.gap
+        found = rows.codes, jnp.linalg.norm(rows.x, axis=-1), rows.gap
+        return (*found, rows.x, rows.residual) if with_rows else found
 
     return (
         _on_each(mesh, states_of, n_shared=2),
@@ -163,18 +175,18 @@ def _fetch(
     layers: tuple[int, ...],
 ) -> tuple[int, list[EncodedLayer]]:
     """Copies one layer to the host; raises InputError if it is not finite."""
-    codes, norms, gap = (np.asarray(array) for array in rows)
+    arrays = [np.asarray(array) for array in rows]
     # Not strict: the last group may have fewer batches than there are devices.
-    for batch, found in zip(group, gap, strict=False):
+    for batch, found in zip(group, arrays[2], strict=False):
         # The gap of a row is finite if and only if its hidden state is.
         finite = np.isfinite(found).reshape(batch.row_mask.shape).all(axis=1)
         if not finite.all():
             raise InputError(
                 f"Hidden states of layer {layers[index]} are not finite (NaN or "
                 f"infinity) in windows {batch.window_ids[~finite].tolist()} of the "
-                "run's tokens. Another --dtype or model may help."
+                "text. Another --dtype or model may help."
             )
     return index, [
-        EncodedLayer(batch, codes[place], norms[place])
+        EncodedLayer(batch, *(array[place] for array in arrays))
         for place, batch in enumerate(group)
     ]

@@ -1,0 +1,46 @@
+"""`tfvis view` as people start and stop it."""
+
+import http.client
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tfvis_jax import cli
+
+
+@pytest.fixture(scope="module")
+def run(toy_run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("view") / "toy"
+    shutil.copytree(toy_run, path)
+    assert cli.main(["export", str(path), "--contexts=2"]) == 0
+    return path
+
+
+def test_it_serves_the_page_encodes_sentences_and_stops_on_ctrl_c(run):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfvis_jax", "view", run, "--port=0", "--nobrowser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    address = process.stdout.readline().split()[0]
+    host = address.removeprefix("http://").rstrip("/")
+    connection = http.client.HTTPConnection(host, timeout=300)
+    connection.request("GET", "/")
+    assert b"<title>" in connection.getresponse().read()
+    connection.request(
+        "POST",
+        "/api/encode",
+        json.dumps({"text": "the bank of a river"}),
+        {"Content-Type": "application/json"},
+    )
+    lines = [json.loads(line) for line in connection.getresponse().read().splitlines()]
+    assert [len(layer["tokens"]) for layer in lines[1:]] == [5, 5, 5]
+    connection.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    assert process.stderr.read() == ""

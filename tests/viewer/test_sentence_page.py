@@ -1,0 +1,342 @@
+"""The page of a sentence in a real browser, served with an encoder, and from files."""
+
+import contextlib
+import threading
+import urllib.parse
+
+import pytest
+
+from tfvis_jax import errors
+from tfvis_jax.viewer import bundle, live, server
+from viewer import browsing, spoken
+
+TEXT = "He left the bank."
+OTHER = "They sat on the left bank of the river."
+
+
+class _Encoder:
+    """Answers with made-up codes; stops before each layer while ``gate`` is closed."""
+
+    def __init__(self):
+        self.gate = threading.Event()
+        self.gate.set()
+        self.free = threading.Semaphore(0)
+        self.asked = []
+
+    def warm_up(self):
+        yield
+
+    def encode(self, text, *, masked):
+        self.asked.append(text)
+        if not spoken.tokens(text):
+            raise errors.InputError("Expected a text with at least one word, got none.")
+        if "long" in text:
+            raise errors.InputError("Expected a text of at most 510 tokens, got 600.")
+        for record in spoken.records(text, masked=masked):
+            if "layer" in record and not self.gate.is_set():
+                assert self.free.acquire(timeout=20)
+            yield record
+
+
+@contextlib.contextmanager
+def _running(folder, encoder):
+    worker = live.Worker(lambda: encoder)
+    with server.make_server(folder, port=0, worker=worker) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}/"
+        finally:
+            encoder.gate.set()
+            encoder.free.release(50)
+            running.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return _Encoder()
+
+
+@pytest.fixture(scope="module")
+def url(folder, encoder):
+    with _running(folder, encoder) as url:
+        yield url
+
+
+@pytest.fixture
+def tab(browser, url):
+    """A tab; the test fails if it asks another server or logs to the console."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    tab.set_default_timeout(10_000)
+    requests, complaints = [], []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    context.close()
+    assert [asked for asked in requests if not asked.startswith(url)] == []
+    assert complaints == []
+
+
+def _address(text, **params):
+    return f"#/sentence?{urllib.parse.urlencode({'text': text, **params})}"
+
+
+def _wait(tab, expression):
+    """Waits until an expression holds; the page's policy lets it evaluate nothing."""
+    for _ in range(500):
+        if tab.evaluate(expression):
+            return
+        tab.wait_for_timeout(20)
+    raise AssertionError(expression)
+
+
+def _open(tab, url, text=TEXT, **params):
+    tab.goto("about:blank")
+    tab.goto(f"{url}{_address(text, **params)}")
+    tab.wait_for_selector("html[data-ready]")
+    tab.wait_for_selector(".cell-panel")
+    _wait(tab, "!document.querySelector('td.waiting')")
+
+
+def _strongest(word, layer):
+    return int(spoken.codes(word, layer).argmax())
+
+
+def _name(folder, factor):
+    index = bundle.read(folder, "data/index")
+    words = [index["vocabulary"][place] for place, _ in index["words"][factor][:2]]
+    return ", ".join(words) or f"factor {factor}"
+
+
+def test_the_field_of_the_home_page_leads_to_words_by_token_and_layer(tab, url, folder):
+    tab.goto(url)
+    tab.wait_for_selector("html[data-ready]")
+    tab.get_by_label("Try your own sentence").get_by_role("textbox").fill(TEXT)
+    tab.keyboard.press("Enter")
+    _wait(tab, "document.querySelectorAll('.grid td:not(.waiting)').length == 20")
+    assert tab.url.endswith(_address(TEXT))
+    rows = tab.query_selector_all(".grid tbody tr")
+    assert [row.query_selector("th").inner_text() for row in rows] == [
+        *("He", "left", "the", "bank", ".")
+    ]
+    heads = [head.inner_text() for head in tab.query_selector_all(".grid thead th")]
+    assert heads == ["Token", "Layer 0", "Layer 2", "Layer 4", "Layer 6"]
+    for word, row in zip(spoken.tokens(TEXT), rows, strict=True):
+        for layer, cell in zip(
+            spoken.LAYERS, row.query_selector_all("td"), strict=True
+        ):
+            best = _strongest(word, layer)
+            assert cell.inner_text() == _name(folder, best)
+            said = cell.get_attribute("aria-label")
+            assert said.startswith(f"{word}, layer {layer}: {_name(folder, best)}; ")
+            assert f"factor {best}, activation" in said
+    # The first of the longest tokens, at the last layer.
+    assert tab.inner_text(".cell-panel h2") == "“left” at layer 6"
+
+
+def test_the_sum_is_written_out_with_its_rest(tab, url):
+    _open(tab, url, token=1, layer=4, k=3)
+    alpha = spoken.codes("left", 4)
+    record = spoken.records(TEXT)[3]["tokens"][1]
+    order = (-alpha).argsort(kind="stable")
+    text = tab.inner_text(".sum").replace("\u00a0", " ")
+    assert text.startswith(f"x = {alpha[0]:#.3g} Φ0 ")
+    n_active = int((alpha > 0).sum())
+    assert text.endswith(f"+ {n_active - 4} more + ε")
+    rows = tab.query_selector_all(".terms-table tbody tr")
+    assert len(rows) == 5
+    for row, factor in zip(rows, order, strict=False):
+        if row.get_attribute("class") == "rest":
+            break
+        assert row.query_selector("th").inner_text() == f"Φ{factor}"
+        assert row.query_selector("th a").get_attribute("href") == f"#/factor/{factor}"
+        assert float(row.query_selector(".alpha").inner_text()) == pytest.approx(
+            alpha[factor], rel=5e-3
+        )
+    shares = [_percent(row.query_selector(".share").inner_text()) for row in rows]
+    # Two digits of each share are shown.
+    assert sum(shares) == pytest.approx(1, abs=0.03)
+    assert shares[4] == pytest.approx(record["residual_share"], rel=0.05)
+    assert f"{n_active - 3} more factors" in rows[3].inner_text()
+    facts = tab.inner_text(".facts")
+    assert f"L0\n{n_active}" in facts
+    assert "1.0e-6" in facts
+
+    slider = tab.get_by_label("Strongest factors shown")
+    assert slider.input_value() == "3"
+    slider.focus()
+    tab.keyboard.press("ArrowRight")
+    assert len(tab.query_selector_all(".factor-row")) == 4
+    assert "k=4" in tab.url
+
+
+def _percent(text):
+    return float(text.strip().removesuffix("%").strip()) / 100
+
+
+def test_layers_are_painted_as_they_come(browser, folder):
+    encoder = _Encoder()
+    encoder.gate.clear()
+    tab = browser.new_page()
+    done = "document.querySelectorAll('.grid td:not(.waiting)').length == {}"
+    with _running(folder, encoder) as url:
+        tab.goto(f"{url}{_address(TEXT)}")
+        tab.wait_for_selector("td.waiting")
+        for layers in (1, 2, 3, 4):
+            encoder.free.release()
+            _wait(tab, done.format(5 * layers))
+            chosen = tab.get_attribute("[aria-selected]", "data-layer")
+            assert int(chosen) == spoken.LAYERS[layers - 1]
+            if layers < 4:
+                assert f"Layer {layers} of 4" in tab.inner_text(".progress")
+        tab.close()
+
+
+def test_a_cell_is_chosen_by_click_and_by_keys_and_kept_in_the_address(tab, url):
+    _open(tab, url)
+    tab.click("td[data-token='3'][data-layer='2']")
+    tab.wait_for_selector("h2:has-text('“bank” at layer 2')")
+    assert "token=3" in tab.url and "layer=2" in tab.url
+    tab.reload()
+    tab.wait_for_selector("h2:has-text('“bank” at layer 2')")
+    tab.focus("td[data-token='3'][data-layer='2']")
+    tab.keyboard.press("ArrowUp")
+    tab.keyboard.press("ArrowRight")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    assert tab.evaluate(focused).startswith("the, layer 4:")
+    # One stop of Tab for the whole grid.
+    assert len(tab.query_selector_all(".grid td[tabindex='0']")) == 1
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("h2:has-text('“the” at layer 4')")
+    assert tab.evaluate(focused).startswith("the, layer 4:")
+    tab.go_back()
+    tab.wait_for_selector("h2:has-text('“bank” at layer 2')")
+    tab.keyboard.press("Escape")
+    tab.wait_for_selector(".list:not([hidden])")
+    tab.go_back()
+    tab.wait_for_selector("h2:has-text('“bank” at layer 2')")
+
+
+def test_a_factor_is_lit_wherever_it_fires(tab, url):
+    _open(tab, url)
+    tab.hover("td[data-token='1'][data-layer='0']")
+    lit = tab.query_selector_all("td.fires")
+    # Factor 0 fires on "left" alone, at all layers.
+    assert _strongest("left", 0) == 0
+    assert {cell.get_attribute("data-token") for cell in lit} == {"1"}
+    assert len(lit) == 4
+    assert "fires in 4 cells" in tab.inner_text(".lit-note")
+    tab.mouse.move(0, 0)
+    assert tab.query_selector("td.fires") is None
+    tab.get_by_label("Keep factor 0 lit in the grid").click()
+    _wait(tab, "document.querySelectorAll('td.fires').length == 4")
+    assert "lit=0" in tab.url
+    tab.reload()
+    _wait(tab, "document.querySelectorAll('td.fires').length == 4")
+    tab.get_by_label("Keep factor 0 lit in the grid").click()
+    tab.mouse.move(0, 0)
+    _wait(tab, "!document.querySelector('td.fires')")
+
+
+def test_a_token_through_the_layers(tab, url):
+    _open(tab, url, token=1)
+    tab.wait_for_selector(".alphas polyline")
+    tab.click("text=As a table")
+    rows = [
+        row.inner_text().split()
+        for row in tab.query_selector_all(".detail .plain tr")[1:]
+    ]
+    assert len(rows) == 5
+    for name, *values in rows:
+        expected = [
+            spoken.codes("left", layer)[int(name[1:])] for layer in (0, 2, 4, 6)
+        ]
+        assert [float(v) for v in values] == pytest.approx(expected, rel=5e-3)
+    assert rows[0][0] == "Φ0"
+
+
+def test_two_sentences_are_compared_on_aligned_tokens(tab, url):
+    _open(tab, url, **{"with": OTHER}, token=1, layer=6)
+    _wait(tab, "document.querySelectorAll('.cell-panel').length == 2")
+    titles = [h.inner_text() for h in tab.query_selector_all(".cell-panel h2")]
+    assert titles == ["“left” at layer 6", "“left” at layer 6"]
+    chosen = tab.query_selector_all("[aria-selected]")
+    assert [cell.get_attribute("data-token") for cell in chosen] == ["1", "4"]
+    # The same word has the same made-up codes in both.
+    line = tab.query_selector(".factor-row")
+    values = [cell.inner_text() for cell in line.query_selector_all(".alpha")]
+    assert values == ["1.30", "1.30"]
+    # "He" has no partner; one can be chosen by hand.
+    tab.click("td[data-token='0'][data-layer='6'] >> nth=0")
+    tab.wait_for_selector("text=No token of the second sentence")
+    tab.click(".sentence-block >> nth=1 >> td[data-token='0'][data-layer='6']")
+    _wait(tab, "document.querySelectorAll('.cell-panel').length == 2")
+    titles = [h.inner_text() for h in tab.query_selector_all(".cell-panel h2")]
+    assert titles == ["“He” at layer 6", "“They” at layer 6"]
+
+
+def test_a_word_is_masked(tab, url):
+    _open(tab, url, token=3, layer=4)
+    tab.click("text=Mask “bank”")
+    _wait(tab, "document.querySelectorAll('.cell-panel').length == 2")
+    titles = [h.inner_text() for h in tab.query_selector_all(".cell-panel h2")]
+    assert titles == ["“bank” at layer 4", "“[MASK]” at layer 4"]
+    assert "mask=3" in tab.url
+    before, after = spoken.codes("bank", 4), spoken.codes("[MASK]", 4)
+    line = tab.query_selector(".factor-row")
+    factor = int(line.get_attribute("data-factor"))
+    values = [float(c.inner_text()) for c in line.query_selector_all(".alpha")]
+    assert values == pytest.approx([before[factor], after[factor]], rel=5e-3)
+    tab.click("text=Stop masking")
+    _wait(tab, "document.querySelectorAll('.cell-panel').length == 1")
+
+
+def test_what_cannot_be_encoded_is_said_and_tried_again(browser, url, encoder):
+    tab = browser.new_page()
+    tab.goto(f"{url}{_address('a long one')}")
+    tab.wait_for_selector("[role=alert]")
+    assert "at most 510 tokens" in tab.inner_text("[role=alert]")
+    before = encoder.asked.count("a long one")
+    tab.click("text=Try again")
+    tab.wait_for_selector("[role=alert]")
+    _wait(tab, "!document.querySelector('.failure').hidden")
+    assert encoder.asked.count("a long one") == before + 1
+    tab.close()
+
+
+def test_a_server_that_has_stopped_is_named(browser, folder):
+    tab = browser.new_page()
+    with _running(folder, _Encoder()) as url:
+        _open(tab, url)
+    tab.evaluate(f"location.hash = '{_address('Another one.')}'")
+    tab.wait_for_selector("[role=alert]")
+    assert "tfvis view" in tab.inner_text("[role=alert]")
+    tab.close()
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_any_text_is_shown_as_text(tab, url, evil, width):
+    tab.set_viewport_size({"width": width, "height": 800})
+    text = f"{evil} עברית 👩‍🔬 {'word' * 100} end"
+    _open(tab, url, text=text)
+    heads = [th.text_content() for th in tab.query_selector_all(".grid tbody th")]
+    assert heads == spoken.tokens(text)
+    assert tab.query_selector("main script, main img") is None
+    assert tab.title() != "broken"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_files_show_recorded_sentences_and_say_how_to_encode_others(page, folder):
+    browsing.open_page(page, folder, "#/sentence")
+    assert "tfvis view RUN" in page.inner_text(".intro .notice")
+    assert page.get_by_label("Your sentence").is_disabled()
+    page.click(f".intro a:has-text('{TEXT}')")
+    page.wait_for_selector("h2:has-text('“left” at layer 6')")
+    assert page.query_selector("text=Mask “left”") is None
+    assert len(page.query_selector_all(".grid td:not(.waiting)")) == 20
+    browsing.open_page(page, folder, _address("Not recorded."))
+    page.wait_for_selector("text=This sentence is not among the recorded ones.")
+    assert page.query_selector(".grid") is None

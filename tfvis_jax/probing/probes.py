@@ -1,0 +1,289 @@
+"""Probes: one feature, a few, or all of them.
+
+A column of the matrix is called a feature here, because it may be a factor, a dimension
+of the hidden state or a random direction.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfvis_jax.errors import InputError
+from tfvis_jax.probing import cross_validation, logistic, ranking
+from tfvis_jax.probing import task as task_lib
+
+# Numbers of features of sparse probes.
+KS = (1, 2, 5, 16)
+# Strengths that are tried, as scikit-learn's C.
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+# A few features need no strong penalty; it keeps those finite that separate all rows.
+_SPARSE_STRENGTH = 1.0
+# Below this share of the largest possible, a gradient is rounding.
+_NO_GRADIENT = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class Majority:
+    """Predicts the most frequent class of the training rows."""
+
+    def fit(
+        self, x: Any, y: np.ndarray, folds: np.ndarray, *, n_classes: int
+    ) -> cross_validation.Fitted:
+        """Counts the classes."""
+        del x, folds
+        return _FittedMajority(np.bincount(y, minlength=n_classes) / len(y))
+
+
+@dataclasses.dataclass(frozen=True)
+class SingleFeature:
+    """The best feature for one class, its direction and its threshold.
+
+    Attributes:
+      positive: index of the class that the feature is for; there are two classes.
+      select_by: "average_precision" or "f1" on the training rows.
+    """
+
+    positive: int
+    select_by: str = "average_precision"
+
+    def fit(
+        self, x: Any, y: np.ndarray, folds: np.ndarray, *, n_classes: int
+    ) -> cross_validation.Fitted:
+        """Measures every feature in both directions and keeps the best.
+
+        Raises:
+          InputError: there are not two classes, or no such criterion.
+        """
+        del folds
+        if n_classes != 2 or self.select_by not in ("average_precision", "f1"):
+            raise InputError(
+                "Expected two classes and a criterion of average_precision or f1, got "
+                f"{n_classes} and {self.select_by!r}."
+            )
+        columns, is_positive = logistic.dense(x), y == self.positive
+        found = []
+        for direction in (1, -1):
+            if self.select_by == "f1":
+                criteria, _ = ranking.column_f1(direction * columns, is_positive)
+            else:
+                criteria = ranking.column_average_precision(
+                    direction * columns, is_positive
+                )
+            best = int(np.argmax(criteria))
+            found.append((float(criteria[best]), direction, best))
+        criterion, direction, feature = max(found, key=lambda each: each[0])
+        _, [threshold] = ranking.column_f1(
+            direction * columns[:, [feature]], is_positive
+        )
+        return _FittedFeature(
+            criterion, feature, direction, float(threshold), self.positive
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class SparseProbe:
+    """Logistic regression on ``k`` features, chosen one after the other.
+
+    The first is the feature whose standardised means differ most between the classes,
+    as in Gurnee et al. (2023). Each further one is the feature that correlates most
+    with what the probe so far gets wrong; then the probe is fitted again. This is
+    orthogonal matching pursuit for the logistic loss (Lozano, Świrszcz and Abe, 2011).
+    Choosing all k by the means alone picks features that tell the same thing.
+
+    Attributes:
+      k: number of features.
+    """
+
+    k: int
+
+    def fit(
+        self, x: Any, y: np.ndarray, folds: np.ndarray, *, n_classes: int
+    ) -> cross_validation.Fitted:
+        """Chooses features and fits."""
+        return _fit_path(x, y, folds, ks=(self.k,), n_classes=n_classes)[self.k]
+
+
+@dataclasses.dataclass(frozen=True)
+class FullProbe:
+    """Logistic regression on all features.
+
+    Penalty and scaling are those with the lowest log loss when each of the training
+    folds is predicted from the others.
+    """
+
+    def fit(
+        self, x: Any, y: np.ndarray, folds: np.ndarray, *, n_classes: int
+    ) -> cross_validation.Fitted:
+        """Chooses penalty and scaling, and fits."""
+        found = []
+        for scaling in logistic.SCALINGS:
+            for strength in _STRENGTHS:
+                losses = 0.0
+                for fold in np.unique(folds):
+                    left_out = folds == fold
+                    classifier = logistic.fit(
+                        x[~left_out],
+                        y[~left_out],
+                        n_classes=n_classes,
+                        strength=strength,
+                        scaling=scaling,
+                    )
+                    losses += np.sum(left_out) * logistic.log_loss(
+                        classifier.probabilities(x[left_out]), y[left_out]
+                    )
+                found.append((-losses / len(y), strength, scaling))
+        criterion, strength, scaling = max(found, key=lambda each: each[0])
+        classifier = logistic.fit(
+            x, y, n_classes=n_classes, strength=strength, scaling=scaling
+        )
+        return _FittedLogistic(
+            criterion, classifier, {"strength": strength, "scaling": scaling}
+        )
+
+
+def cross_validate_path(
+    x: Any, task: task_lib.Task, *, ks: Sequence[int] = KS
+) -> dict[int, cross_validation.Predictions]:
+    """Predicts every row by sparse probes of several sizes, in the time of the largest.
+
+    Args:
+      x: [rows, features], an array or a CSR matrix.
+      task: what to predict.
+      ks: numbers of features.
+
+    Returns:
+      For each of ``ks`` what `cross_validate` returns with a `SparseProbe`.
+
+    Raises:
+      InputError: as in `cross_validate`.
+    """
+
+    def fit(
+        x: Any, y: np.ndarray, folds: np.ndarray
+    ) -> dict[int, cross_validation.Fitted]:
+        return _fit_path(x, y, folds, ks=ks, n_classes=len(task.classes))
+
+    return cross_validation.cross_validate_all(x, task, fit)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _FittedMajority:
+    shares: np.ndarray
+    criterion: float = 0.0
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        return {"class": int(np.argmax(self.shares))}
+
+    def scores(self, x: Any) -> np.ndarray:
+        return np.tile(self.shares, (x.shape[0], 1))
+
+    def predict(self, x: Any) -> np.ndarray:
+        return np.full(x.shape[0], np.argmax(self.shares))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _FittedFeature:
+    criterion: float
+    feature: int
+    direction: int
+    threshold: float
+    positive: int
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        return {
+            "feature": self.feature,
+            "direction": self.direction,
+            "threshold": self.threshold,
+        }
+
+    def scores(self, x: Any) -> np.ndarray:
+        value = self._value(x)
+        columns = [-value, value] if self.positive else [value, -value]
+        return np.stack(columns, axis=1)
+
+    def predict(self, x: Any) -> np.ndarray:
+        is_found = self._value(x) > self.threshold
+        return np.where(is_found, self.positive, 1 - self.positive)
+
+    def _value(self, x: Any) -> np.ndarray:
+        column = logistic.dense(x[:, [self.feature]])[:, 0]
+        return self.direction * column.astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _FittedLogistic:
+    criterion: float
+    classifier: logistic.Classifier
+    chosen: dict[str, Any]
+
+    def scores(self, x: Any) -> np.ndarray:
+        return self.classifier.probabilities(x)
+
+    def predict(self, x: Any) -> np.ndarray:
+        return np.argmax(self.classifier.probabilities(x), axis=1)
+
+
+def _fit_path(
+    x: Any,
+    y: np.ndarray,
+    folds: np.ndarray,
+    *,
+    ks: Sequence[int],
+    n_classes: int,
+) -> dict[int, cross_validation.Fitted]:
+    """Fits sparse probes of several sizes, and measures each on left-out folds."""
+    losses = dict.fromkeys(ks, 0.0)
+    for fold in np.unique(folds):
+        left_out = folds == fold
+        path = _pursue(x[~left_out], y[~left_out], ks=ks, n_classes=n_classes)
+        for k, classifier in path.items():
+            losses[k] += np.sum(left_out) * logistic.log_loss(
+                classifier.probabilities(x[left_out]), y[left_out]
+            )
+    return {
+        k: _FittedLogistic(
+            -losses[k] / len(y), classifier, {"features": _numbers(classifier.columns)}
+        )
+        for k, classifier in _pursue(x, y, ks=ks, n_classes=n_classes).items()
+    }
+
+
+def _pursue(
+    x: Any, y: np.ndarray, *, ks: Sequence[int], n_classes: int
+) -> dict[int, logistic.Classifier]:
+    """Chooses features greedily and fits after each."""
+    standardised = logistic.standardise(x)
+    truth = np.eye(n_classes)[y]
+    probability = np.tile(truth.mean(axis=0), (len(y), 1))
+    columns: list[int] = []
+    found: dict[int, logistic.Classifier] = {}
+    classifier = None
+    for k in range(1, max(ks) + 1):
+        # Of the mean log loss with respect to the coefficients.
+        gradient = np.sum(
+            (standardised.T @ (truth - probability) / len(y)) ** 2, axis=1
+        )
+        gradient[columns] = 0
+        best = int(np.argmax(gradient))
+        if gradient[best] > _NO_GRADIENT:
+            columns.append(best)
+        if gradient[best] > _NO_GRADIENT or classifier is None:
+            classifier = logistic.fit(
+                x,
+                y,
+                n_classes=n_classes,
+                strength=_SPARSE_STRENGTH,
+                columns=np.array(columns or [best]),
+            )
+            probability = classifier.probabilities(x)
+        if k in ks:
+            found[k] = classifier
+    return found
+
+
+def _numbers(columns: np.ndarray | None) -> list[int]:
+    return [] if columns is None else columns.tolist()

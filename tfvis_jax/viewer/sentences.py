@@ -1,0 +1,97 @@
+"""A sentence as the page gets it: one record for its tokens, then one a layer.
+
+The live server streams these records, a line of JSON each, and an exported site holds
+recorded sentences as lists of them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfvis_jax.viewer import payload
+
+# Factors listed for a token; the record says how many more fire and their share.
+MOST_FACTORS = 64
+
+
+def header(
+    text: str,
+    *,
+    pieces: Sequence[str],
+    spans: Sequence[tuple[int, int]],
+    words: Sequence[int],
+    layers: Sequence[int],
+) -> dict[str, Any]:
+    """Returns the first record of a sentence.
+
+    Args:
+      text: The sentence.
+      pieces: [n_tokens] word pieces.
+      spans: [n_tokens] (start, end) character offsets of the pieces in the text.
+      words: [n_tokens] index of the word that each piece belongs to.
+      layers: The layers that follow, in this order.
+    """
+    return {
+        "layers": [int(layer) for layer in layers],
+        "pieces": list(pieces),
+        "spans": [[start, end] for start, end in spans],
+        "text": text,
+        # Scripts count UTF-16 units, not characters, so the page cannot cut the text.
+        "tokens": [text[start:end] for start, end in spans],
+        "words": list(words),
+    }
+
+
+def layer_record(
+    layer: int,
+    *,
+    x: np.ndarray,
+    codes: np.ndarray,
+    gap: np.ndarray,
+    factors: np.ndarray,
+) -> dict[str, Any]:
+    """Returns the record of one layer.
+
+    A factor's share of a hidden state is α φ·x / ‖x‖², that of the residual ε·x / ‖x‖².
+    Since x = Σ α φ + ε, the shares of all factors and of the residual add up to 1.
+
+    Args:
+      layer: Number of the layer.
+      x: [n_tokens, d_model] hidden states.
+      codes: [n_tokens, n_factors] α of each factor.
+      gap: [n_tokens] relative duality gap of each code.
+      factors: [n_factors, d_model].
+
+    Returns:
+      ``tokens`` lists for each token the strongest factors as [factor, α, share],
+      largest α first; ``l0``, the number of active factors; ``residual``, ‖ε‖ / ‖x‖;
+      ``residual_share``; and ``gap``.
+    """
+    return {
+        "layer": int(layer),
+        "tokens": [
+            _token(row, alpha, factors) | {"gap": payload.number(g, digits=2)}
+            for row, alpha, g in zip(x, codes, gap, strict=True)
+        ],
+    }
+
+
+def _token(x: np.ndarray, codes: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
+    active = np.flatnonzero(codes > 0)
+    active = active[np.argsort(-codes[active], kind="stable")]
+    alpha, directions = codes[active], factors[active]
+    residual = x - alpha @ directions
+    energy = max(float(x @ x), float(np.finfo(np.float32).tiny))
+    shares = alpha * (directions @ x) / energy
+    return {
+        "factors": [
+            [int(factor), payload.number(a), payload.number(share, digits=3)]
+            for factor, a, share in zip(
+                active[:MOST_FACTORS].tolist(), alpha, shares, strict=False
+            )
+        ],
+        "l0": len(active),
+        "residual": payload.number(float(np.sqrt(residual @ residual / energy))),
+        "residual_share": payload.number(float(residual @ x) / energy, digits=3),
+    }
