@@ -13,13 +13,13 @@ import tfvis_jax
 from tfvis_jax import cli
 from tfvis_jax.data import build_windows, hidden_states_folder, loader
 from tfvis_jax.description import labels
-from tfvis_jax.examples import gathering, parallel_encoding, token_tables, unfinished
+from tfvis_jax.examples import gathering, token_tables, unfinished
 from tfvis_jax.examples import stored as stored_lib
 from tfvis_jax.levels import context_shares, level_file
 from tfvis_jax.notebook import explanations_file
 from tfvis_jax.planning import plan
 from tfvis_jax.runs import directory as directory_lib
-from tfvis_jax.runs import setup, stored_hidden_states
+from tfvis_jax.runs import parallel_encoding, setup, stored_hidden_states
 from tfvis_jax.training import metrics_log
 from tfvis_jax.viewer import server
 
