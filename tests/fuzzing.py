@@ -89,7 +89,8 @@ class Fuzz:
                 counts[0] += 1
             except InputError as error:
                 counts[1] += 1
-                assert str(error)[:1].isupper() or str(error)[:1] in "/\"'`", error
+                first = str(error)[:1]
+                assert first.isupper() or first.isdigit() or first in "/\"'`", error
             except BaseException as error:
                 kept = pathlib.Path(tempfile.mkdtemp(prefix=f"fuzz-{self._name}-"))
                 for name in changed:

@@ -12,7 +12,7 @@ import pytest
 import tfvis_jax
 from tfvis_jax import cli
 from tfvis_jax.data import build_windows, hidden_states_folder, loader
-from tfvis_jax.description import labels
+from tfvis_jax.description import label_forms, labels
 from tfvis_jax.examples import gathering, token_tables, unfinished
 from tfvis_jax.examples import stored as stored_lib
 from tfvis_jax.levels import context_shares, level_file
@@ -75,7 +75,7 @@ def _unfinished_pass(run):
         codes *= batch.row_mask.reshape(-1, 1) * (rng.random(codes.shape) < 0.2)
         norms = np.ones(rows, np.float32)
         for index in range(len(run.trained.layers)):
-            encoded = parallel_encoding.EncodedLayer(batch, codes, norms)
+            encoded = parallel_encoding.EncodedLayer(batch, codes, norms, 0 * norms)
             collector.add(index, encoded)
     tokens.flush()
     state = unfinished.PassState(np.arange(2), tokens.names, collector.arrays())
@@ -227,7 +227,7 @@ def test_what_is_derived(fuzz, run_files):
             explanations_file.read(folder / "explanations.jsonl")
         if "labels.json" in changed:
             assert all(label.text for label in run.labels.values())
-            labels.read(folder / "labels.json", n_factors=24)
+            label_forms.read(folder / "labels.json", n_factors=24)
         if "report.json" in changed:
             assert run.report["fvu"]["all"] is None or run.report["fvu"]["all"] > -1e30
         if "levels.json" in changed:
@@ -281,7 +281,8 @@ def test_page(fuzz, run_files):
     path, files = run_files
 
     def read(folder, changed, rng):
-        server.make_server(folder / "site", port=0).server_close()
+        with server.make_server(folder / "site", port=0):
+            pass
 
     fuzz.run(_only(files, "site/data/manifest"), read, folder=path, others=files)
 
