@@ -15,6 +15,7 @@ from tfvis_jax.description import label_prompts
 from tfvis_jax.errors import InputError
 from tfvis_jax.levels import rule
 from tfvis_jax.pipeline import progress as progress_lib
+from tfvis_jax.pipeline import training
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.runs import setup
 from tfvis_jax.viewer import bundle
@@ -173,6 +174,20 @@ def test_a_directory_is_locked_while_it_is_written(run, settings):
         ):
             with pytest.raises(InputError, match="This process is writing"):
                 step()
+
+
+def test_a_text_with_fewer_rows_than_factors_is_said(settings, tmp_path):
+    said = []
+    opened, windows = pipeline.prepare(tmp_path / "run", settings)
+    n_tokens = int(windows.num_rows(windows.train).sum())
+    n_rows = int(3 * n_tokens * settings.row_fraction)
+    for n_factors in (n_rows, n_rows + 1):
+        dictionary = dataclasses.replace(settings.dictionary, n_factors=n_factors)
+        config = dataclasses.replace(settings, dictionary=dictionary, num_epochs=1)
+        with_factors = dataclasses.replace(opened, config=config)
+        training._note_few_rows(with_factors, windows, said.append)
+    [sentence] = said
+    assert f"{n_rows:,} hidden states" in sentence and f"{n_rows + 1:,} fac" in sentence
 
 
 def test_a_wrong_model_leaves_nothing_behind(settings, tmp_path):

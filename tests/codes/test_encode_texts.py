@@ -164,6 +164,14 @@ def test_blocks_and_devices_change_nothing(run, encoded, monkeypatch):
     assert told[-1][0] == told[-1][1] > 8
 
 
+def test_a_text_that_the_vocabulary_does_not_cover_is_said(run):
+    told = []
+    found = codes.encode_texts(*run, ["東京 ☃ ☃", "bank"], notify=told.append)
+    assert len(found.tokens) > 1 and len(told) == 1
+    # What training can do about it is no advice here.
+    assert "unknown to the model's vocabulary" in told[0] and "--" not in told[0]
+
+
 def test_a_run_offers_it(run):
     opened, _ = run
     loaded = run_lib.load_run(opened.run.path)

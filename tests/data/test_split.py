@@ -144,7 +144,7 @@ def test_a_section_begins_with_a_paragraph_if_one_is_near():
 def test_a_text_without_paragraphs_loses_few_windows():
     one = np.zeros(500, int)
     found = _choose([500], fraction=0.05, paragraphs=lambda _: (one, one))
-    assert 1 <= np.sum(found.sides == Side.NEITHER) <= 8
+    assert 1 <= np.sum(found.sides == Side.NEITHER) <= 2
 
 
 def test_sections_lie_anywhere_in_their_documents():

@@ -11,7 +11,7 @@ import pytest
 
 from tfvis_jax import config, errors, files
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import directory
+from tfvis_jax.runs import directory, lock
 
 SETTINGS = config.RunConfig(model="m", corpus=config.CorpusConfig(paths=("a",)))
 
@@ -109,13 +109,13 @@ def test_a_lock_leaves_nothing_where_nothing_was_written(tmp_path):
 
 def test_a_lock_that_its_owner_removes_meanwhile_locks_no_one_in(tmp_path, monkeypatch):
     run = directory.RunDirectory(tmp_path)
-    flock = directory.fcntl.flock
+    flock = lock.fcntl.flock
 
     def remove_first(file, operation):
         (tmp_path / ".lock").unlink()
         flock(file, operation)
 
-    monkeypatch.setattr(directory.fcntl, "flock", remove_first)
+    monkeypatch.setattr(lock.fcntl, "flock", remove_first)
     with pytest.raises(InputError, match="Another process"), run.lock():
         pass
 

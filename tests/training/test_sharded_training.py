@@ -30,7 +30,7 @@ def settings(toy_bert_folder, toy_corpus):
         ),
         windows_per_batch=64,
         rows_per_step=1024,
-        num_epochs=2,
+        num_epochs=3,
         checkpoint_every=3,
     )
 

@@ -122,7 +122,8 @@ def encode_texts(
       with_rows: If True, also return hidden states and residuals.
       devices: devices of this process; all if None.
       progress: called with (windows done, windows in all).
-      notify: told in a sentence what was left out of the files.
+      notify: told in a sentence what was left out of the files, and if many tokens are
+        unknown.
 
     Raises:
       InputError: neither or both of ``texts`` and ``files`` are given, there is no
@@ -229,7 +230,9 @@ def _windows(
         path = pathlib.Path(folder)
         corpus = opened.config.corpus
         if texts is not None:
-            yield text_windows.build(path, texts, corpus, tokenizer=opened.tokenizer)
+            yield text_windows.build(
+                path, texts, corpus, tokenizer=opened.tokenizer, notify=notify
+            )
         else:
             yield build_windows.build(
                 path / "tokens",

@@ -158,10 +158,15 @@ def build(
         notes=notes,
     )
     # Refused before the index is written, so that settings may still be changed.
-    for warning in unknown_tokens.check(
-        index["unknown_tokens"], allow=corpus_config.allow_unknown_tokens
-    ):
-        notify(warning)
+    if every_document:
+        # Nothing is learned from it, so nothing is refused.
+        if unknown := unknown_tokens.warning(index["unknown_tokens"]):
+            notify(f"{unknown}.")
+    else:
+        for warning in unknown_tokens.check(
+            index["unknown_tokens"], allow=corpus_config.allow_unknown_tokens
+        ):
+            notify(warning)
     files.write_json(folder / "index.json", index)
     if progress is not None:
         progress(num_bytes, num_bytes)

@@ -19,7 +19,7 @@ _MANY_DOCUMENTS, _MIN_HELD_OUT = 100, 20
 _LONG = 20
 # Windows by which a section may be moved to begin with a paragraph.
 _REACH = 4
-# Windows between a section and the training text, at most, on either side.
+# Windows between a section and the training text on either side, at most.
 _MAX_GAP = 4
 
 # First and last paragraph of each of a document's windows, [n] and [n].
@@ -62,10 +62,10 @@ def choose(
 
     Only the first document of each group of copies is used. Of 100 documents or more,
     ``fraction`` of them is held out, but at least 20. Of fewer, a section of each that
-    has at least 20 windows is held out, with windows on either side of it that are on
-    neither side, so that no paragraph is on both, unless it is longer than these
-    windows; of the shorter documents, ``fraction`` is held out whole. There are windows
-    on either side unless there is only one.
+    has at least 20 windows is held out. The window before it and the one after it are
+    on neither side; so are up to four, if only then no paragraph is on both. Of the
+    shorter documents, ``fraction`` is held out whole. Both sides have windows, unless
+    there is only one.
 
     Args:
       document_of_window: [num_windows] document indices, non-decreasing.
@@ -130,11 +130,14 @@ def _section(
     size = min(max(round(fraction * n), 2 if n >= _LONG else 1), max(n - 3, 1))
     begin = _nearest_paragraph(first, last, int(place * (n - size + 1)), n - size)
     end = begin + size
-    # Windows that share a paragraph with the section, at least one, at most _MAX_GAP.
-    before = int(np.searchsorted(last[:begin], first[begin]))
-    after = end + int(np.searchsorted(first[end:], last[end - 1], side="right"))
-    before = max(min(before, begin - 1), begin - _MAX_GAP, 0)
-    after = min(max(after, end + 1), end + _MAX_GAP, n)
+    # Windows that share a paragraph with the section, at least one. Where these are too
+    # many, one has to do: more would not keep the paragraph apart.
+    num_before = begin - int(np.searchsorted(last[:begin], first[begin]))
+    num_after = int(np.searchsorted(first[end:], last[end - 1], side="right"))
+    num_before, num_after = (
+        number if 1 <= number <= _MAX_GAP else 1 for number in (num_before, num_after)
+    )
+    before, after = max(begin - num_before, 0), min(end + num_after, n)
     if after - before == n:
         # Too short for both: the section is the document's end.
         before, begin, end, after = max(n - size - 1, 1), n - size, n, n

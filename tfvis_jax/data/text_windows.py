@@ -5,10 +5,18 @@ Nothing is cleaned, so that character offsets count in the texts as they were gi
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.data import build_windows, corpus, shards, windows_index
+from tfvis_jax import files
+from tfvis_jax.data import (
+    build_windows,
+    corpus,
+    shards,
+    unknown_tokens,
+    windows_index,
+)
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
@@ -21,6 +29,7 @@ def build(
     corpus_config: config_lib.CorpusConfig,
     *,
     tokenizer: tokenizer_lib.Tokenizer,
+    notify: Callable[[str], None] = warnings.warn,
 ) -> windows_lib.Windows:
     """Cuts texts into windows as those of a corpus are cut.
 
@@ -32,6 +41,7 @@ def build(
       texts: the texts; half a surrogate pair is read as "?".
       corpus_config: length of the windows and whether they have special tokens.
       tokenizer: the tokenizer of the BERT.
+      notify: told in a sentence if many tokens are unknown.
 
     Raises:
       InputError: a text is no string, or no text has a token.
@@ -55,13 +65,16 @@ def build(
         "inputs": [],
         "every_document": True,
     }
-    windows_index.finish(
+    index = windows_index.finish(
         folder,
         num_shards=num_shards,
         settings=settings,
         tokenizer=tokenizer,
         notes=notes_lib.Notes(),
     )
+    if unknown := unknown_tokens.warning(index["unknown_tokens"]):
+        notify(f"{unknown}.")
+    files.write_json(folder / "index.json", index)
     return windows_lib.open(folder)
 
 

@@ -56,6 +56,22 @@ def summary(
     }
 
 
+def warning(found: Mapping[str, Any]) -> str:
+    """Returns that a text is unfit for the vocabulary, as a sentence; "" if it is fit.
+
+    Args:
+      found: what `summary` returned.
+    """
+    if found["share"] <= WARNED:
+        return ""
+    documents = ", ".join(f"{d['name']} ({d['share']:.0%})" for d in found["documents"])
+    return (
+        f"{found['share']:.1%} of the tokens are unknown to the model's vocabulary "
+        f"([UNK]), most of them in {documents}. Probably the vocabulary does not cover "
+        "the script of these documents"
+    )
+
+
 def check(found: Mapping[str, Any], *, allow: bool) -> Iterator[str]:
     """Yields a warning if the text is unfit for the vocabulary.
 
@@ -66,14 +82,9 @@ def check(found: Mapping[str, Any], *, allow: bool) -> Iterator[str]:
     Raises:
       InputError: most tokens are unknown.
     """
-    if found["share"] <= WARNED:
+    sentence = warning(found)
+    if not sentence:
         return
-    documents = ", ".join(f"{d['name']} ({d['share']:.0%})" for d in found["documents"])
-    sentence = (
-        f"{found['share']:.1%} of the tokens are unknown to the model's vocabulary "
-        f"([UNK]), most of them in {documents}. Probably the vocabulary does not cover "
-        "the script of these documents"
-    )
     if found["share"] > REFUSED and not allow:
         raise InputError(
             f"{sentence}. Choose a model of their language, leave them out with "

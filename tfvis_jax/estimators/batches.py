@@ -201,6 +201,11 @@ def device_batches(
         raise InputError(
             f"Expected `scale` positive and finite in float32, got {scale!r}."
         )
+    least = 0.0
+    largest = float(np.max(np.abs(np.asarray(dictionary))))
+    if l1_penalty <= checks.most_correlation(dictionary.shape[1], largest):
+        least = checks.LEAST_ROW
+    non_negative = checks.is_true("non_negative", non_negative)
     size = _batch_size(len(rows), len(dictionary), batch_rows)
     chosen = registry.solver(
         solver,
@@ -211,6 +216,7 @@ def device_batches(
 
     def start(first: int) -> DeviceBatch:
         x = read(rows[first : first + size], first=first, scale=scale)
+        _check_range(x, first=first, least=least)
         n_rows = len(x)
         x = jnp.asarray(np.pad(x, ((0, size - n_rows), (0, 0))))
         encoding = _encode(
@@ -258,6 +264,21 @@ def read(rows: np.ndarray, *, first: int = 0, scale: float = 1.0) -> np.ndarray:
             f"{first + int(np.argmin(finite))}; leave such rows out."
         )
     return x
+
+
+def _check_range(x: np.ndarray, *, first: int, least: float) -> None:
+    """Refuses rows whose squares are too large or too small for float32."""
+    magnitude = np.maximum(x.max(axis=1), -x.min(axis=1))
+    bad = (magnitude > checks.LARGEST_ROW) | ((magnitude > 0) & (magnitude < least))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"Expected rows of zeros, or whose largest magnitude is between "
+            f"{checks.LEAST_ROW:g} and {checks.LARGEST_ROW:g}, got "
+            f"{magnitude[row]:.3g} in row {first + row}: their squares must be in the "
+            "range of float32. Divide rows by their scale (`scale`), and `l1_penalty` "
+            "too."
+        )
 
 
 @functools.partial(jax.jit, static_argnames=("solver", "max_steps", "non_negative"))

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse
 
 from tfvis_jax.errors import InputError
+from tfvis_jax.sparse_coding import checks
 
 _CONTAINERS = ("default", "pandas")
 
@@ -122,6 +123,7 @@ class Estimator:
                 f"Expected dense rows, got a sparse {type(rows).__name__}; convert it "
                 "with `.toarray()`."
             )
+        checks.check_not_masked("X", rows)
         try:
             array = np.asarray(rows)
             if array.dtype.kind == "O":

@@ -26,6 +26,7 @@ def as_real(name: str, array: Any) -> Any:
             f"Expected `{name}` with known values, got a traced array; inside `jit` "
             "call `sparse_coding.encode`."
         )
+    checks.check_not_masked(name, array)
     kind = getattr(array, "dtype", None)
     if not hasattr(array, "shape") or kind == np.dtype(object):
         try:

@@ -32,7 +32,7 @@ def hidden_states(
     """
     special = int(opened.config.corpus.special_tokens)
     length = opened.config.corpus.window_length
-    starts = _window_starts(opened.tokenizer, tokens, capacity=length - 2 * special)
+    starts = _window_starts(tokens, capacity=length - 2 * special)
     ends = np.append(starts[1:], len(tokens.ids))
     found = np.zeros(
         (len(trained.layers), len(tokens.ids), trained.factors.shape[1]), np.float32
@@ -64,9 +64,7 @@ def hidden_states(
     return found
 
 
-def _window_starts(
-    tokenizer: tokenizer_lib.Tokenizer, tokens: alignment.Tokens, *, capacity: int
-) -> np.ndarray:
+def _window_starts(tokens: alignment.Tokens, *, capacity: int) -> np.ndarray:
     """Returns the first token of every window, [n_windows] int64."""
     bounds = np.searchsorted(
         tokens.text_of, np.arange(tokens.text_of.max(initial=-1) + 2)
@@ -76,14 +74,11 @@ def _window_starts(
         if first == end:
             continue
         text = tokenizer_lib.TokenizedText(
-            tokens.ids[first:end], tokens.starts[first:end], tokens.ends[first:end]
+            ids=tokens.ids[first:end],
+            starts=tokens.starts[first:end],
+            ends=tokens.ends[first:end],
+            starts_word=tokens.starts_word[first:end],
         )
-        cuts = cutting.window_boundaries(
-            text,
-            starts_word=cutting.word_starts(
-                text, is_continuation=tokenizer.is_continuation
-            ),
-            capacity=capacity,
-        )
+        cuts = cutting.window_boundaries(text, capacity=capacity)
         starts.extend((first + cuts[:-1]).tolist())
     return np.array(starts, np.int64)

@@ -185,7 +185,7 @@ def _all_tokens(
         activations[layer] = {
             word.positive or "": codes[rows[is_positive]].tolist(),
             "other occurrences": codes[rows[~is_positive]].tolist(),
-            "other tokens": codes[others][codes[others] > 0].tolist(),
+            "other tokens where it fires": codes[others][codes[others] > 0].tolist(),
         }
     return asked.figures(), activations, fvu
 

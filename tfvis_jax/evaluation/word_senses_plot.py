@@ -66,19 +66,20 @@ def draw(
     figure.legend(loc="outside right upper")
     of_factors = word_senses_report.by_layer(study, representations.FACTORS)
     best = max(zip(layers, of_factors, strict=True), key=lambda each: each[1].value)[0]
-    classes = study.activations[best]
+    # A density needs values; a factor may fire at no other token.
+    classes = {name: codes for name, codes in study.activations[best].items() if codes}
     axes[0, 1].hist(
         list(classes.values()),
         bins=30,
         density=True,
         histtype="stepfilled",
         alpha=0.6,
-        color=[plot_style.BLUE, plot_style.ORANGE, plot_style.GREY],
+        color=[plot_style.BLUE, plot_style.ORANGE, plot_style.GREY][: len(classes)],
         label=list(classes),
     )
     axes[0, 1].legend()
     axes[0, 1].set_xlabel("activation α")
-    axes[0, 1].set_title(f"The factor at layer {best}; other tokens where it fires")
+    axes[0, 1].set_title(f"Its factor at layer {best}")
     note = f"{document['source']}; {tables.where(document)}"
     plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
     plot_style.save(figure, path)

@@ -6,6 +6,7 @@ hidden states already, and for comparisons on equal rows.
 
 import math
 import numbers
+import warnings
 from collections.abc import Callable, Iterator
 
 import jax
@@ -20,6 +21,8 @@ from tfvis_jax.sparse_coding import checks
 
 # Rows that first factors and first λ are chosen from, as a multiple of the factors.
 _SAMPLE = 8
+# Gradients have the size of squares of rows, and updates square them once more.
+_LARGEST = 1e8
 
 
 def learn(
@@ -64,6 +67,7 @@ def learn(
         raise InputError(
             f"Expected an array of real rows, of shape [rows, d_model], got {got}."
         )
+    checks.check_not_masked("x", x)
     checks.check_count("rows_per_step", rows_per_step)
     checks.check_count("num_passes", num_passes)
     if not isinstance(seed, numbers.Integral) or seed < 0:
@@ -75,6 +79,13 @@ def learn(
     rng = np.random.default_rng(seed)
     learnt = state
     if learnt is None:
+        if len(x) < dictionary.n_factors:
+            warnings.warn(
+                f"{len(x):,} rows for {dictionary.n_factors:,} factors: most factors "
+                "will be copies of single rows, or stay unused. Give more rows, or "
+                "learn fewer factors.",
+                stacklevel=2,
+            )
         sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
         rows = _finite(x, np.sort(sample), scale=scale)
         learnt = first_state.from_sample(
@@ -128,10 +139,19 @@ def _finite(x: np.ndarray, chosen: np.ndarray, *, scale: float) -> np.ndarray:
     """Returns the rows of these numbers, divided by the scale."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         rows = np.asarray(x[chosen], np.float32) / np.float32(scale)
-    finite = np.isfinite(rows).all(axis=1)
+    magnitude = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+    finite = np.isfinite(magnitude)
     if not finite.all():
         raise InputError(
             "Expected finite rows in the range of float32, got NaN or infinity in row "
             f"{chosen[np.argmin(finite)]}; leave such rows out."
+        )
+    if not (magnitude <= _LARGEST).all():
+        row = int(np.argmax(magnitude))
+        raise InputError(
+            f"Expected rows within ±{_LARGEST:g} when divided by `scale`, got "
+            f"{magnitude[row]:.3g} in row {chosen[row]}: gradients and their squares "
+            "must be in the range of float32. Give the rows' root-mean-square norm as "
+            "`scale`."
         )
     return rows

@@ -84,6 +84,8 @@ def train(
             mesh=mesh,
             notify=notify if first else _ignore,
         )
+        if first:
+            _note_few_rows(opened, windows, notify)
         stored = None
         if hidden_states is not None:
             folder = pathlib.Path(hidden_states)
@@ -171,6 +173,23 @@ def prepare_locked(
                 notify=notify,
             )
     return opened, windows
+
+
+def _note_few_rows(
+    opened: setup.Setup, windows: windows_lib.Windows, notify: Callable[[str], None]
+) -> None:
+    """Says where a text has fewer rows than the dictionary shall have factors."""
+    config = opened.config
+    n_factors = config.dictionary.n_factors
+    tokens = int(windows.num_rows(windows.train).sum()) * len(opened.layers)
+    rows = int(tokens * min(1.0, config.row_fraction * config.num_epochs))
+    if rows < n_factors:
+        notify(
+            f"The text has {rows:,} hidden states to train on, fewer than the "
+            f"{n_factors:,} factors: most of these will be copies of single hidden "
+            "states, or stay unused. Give more text, or ask for fewer factors "
+            "(--n_factors)."
+        )
 
 
 def _measure(

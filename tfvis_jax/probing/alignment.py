@@ -19,12 +19,14 @@ class Tokens(NamedTuple):
       ids: [n_tokens] int32.
       text_of: [n_tokens] int64, the index of each token's text.
       starts, ends: [n_tokens] int64, character offsets within the text.
+      starts_word: [n_tokens] bool, True for tokens that begin a word.
     """
 
     ids: np.ndarray
     text_of: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
+    starts_word: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,6 +79,9 @@ def tokenize(
         text_of=np.repeat(np.arange(len(found)), counts),
         starts=np.concatenate([empty, *(tokens.starts for tokens in found)]),
         ends=np.concatenate([empty, *(tokens.ends for tokens in found)]),
+        starts_word=np.concatenate(
+            [np.zeros(0, bool), *(tokens.starts_word for tokens in found)]
+        ),
     )
 
 

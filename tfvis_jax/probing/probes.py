@@ -110,7 +110,8 @@ class FullProbe:
     """Logistic regression on all features.
 
     Penalty and scaling are those with the lowest log loss when each of the training
-    folds is predicted from the others.
+    folds is predicted from the others. Penalties are tried from the strongest on, until
+    the loss rises.
     """
 
     def fit(
@@ -119,21 +120,16 @@ class FullProbe:
         """Chooses penalty and scaling, and fits."""
         found = []
         for scaling in logistic.SCALINGS:
+            lowest = np.inf
             for strength in _STRENGTHS:
-                losses = 0.0
-                for fold in np.unique(folds):
-                    left_out = folds == fold
-                    classifier = logistic.fit(
-                        x[~left_out],
-                        y[~left_out],
-                        n_classes=n_classes,
-                        strength=strength,
-                        scaling=scaling,
-                    )
-                    losses += np.sum(left_out) * logistic.log_loss(
-                        classifier.probabilities(x[left_out]), y[left_out]
-                    )
-                found.append((-losses / len(y), strength, scaling))
+                loss = _left_out_loss(
+                    x, y, folds, n_classes=n_classes, strength=strength, scaling=scaling
+                )
+                found.append((-loss, strength, scaling))
+                # A weaker penalty fits longer, and would be worse still.
+                if loss > lowest:
+                    break
+                lowest = loss
         criterion, strength, scaling = max(found, key=lambda each: each[0])
         classifier = logistic.fit(
             x, y, n_classes=n_classes, strength=strength, scaling=scaling
@@ -225,6 +221,32 @@ class _FittedLogistic:
 
     def predict(self, x: Any) -> np.ndarray:
         return np.argmax(self.classifier.probabilities(x), axis=1)
+
+
+def _left_out_loss(
+    x: Any,
+    y: np.ndarray,
+    folds: np.ndarray,
+    *,
+    n_classes: int,
+    strength: float,
+    scaling: str,
+) -> float:
+    """Returns the log loss of each fold predicted from the others."""
+    total = 0.0
+    for fold in np.unique(folds):
+        left_out = folds == fold
+        classifier = logistic.fit(
+            x[~left_out],
+            y[~left_out],
+            n_classes=n_classes,
+            strength=strength,
+            scaling=scaling,
+        )
+        total += np.sum(left_out) * logistic.log_loss(
+            classifier.probabilities(x[left_out]), y[left_out]
+        )
+    return float(total / len(y))
 
 
 def _fit_path(

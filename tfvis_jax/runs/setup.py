@@ -53,6 +53,7 @@ class Setup:
             self.config.corpus,
             paths=tuple(os.fspath(path) for path in paths),
             max_document_tokens=None,
+            max_unknown=None,
             max_tokens=None,
         )
 

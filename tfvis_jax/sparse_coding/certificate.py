@@ -94,9 +94,12 @@ def lasso_objective(
       l2_penalty: μ, a scalar.
 
     Raises:
-      InputError: shapes do not fit.
+      InputError: shapes do not fit, or values that are not traced are not finite or
+        too large or small for their squares to be float32.
     """
     checks.check_shapes(x, dictionary, codes=codes)
+    arrays = {"x": x, "dictionary": dictionary, "codes": codes}
+    checks.check_values(arrays)
     penalties = _penalties(l1_penalty, l2_penalty)
     return _lasso_objective(x, dictionary, codes, *penalties)
 
@@ -140,11 +143,20 @@ def duality_gap(
       non_negative: If True, the gap of the problem whose codes are >= 0.
 
     Raises:
-      InputError: shapes do not fit.
+      InputError: shapes do not fit, or values that are not traced are not finite or
+        too large or small for their squares to be float32.
     """
     checks.check_shapes(x, dictionary, codes=codes)
+    arrays = {"x": x, "dictionary": dictionary, "codes": codes}
+    checks.check_values(arrays, is_certified=True)
     penalties = _penalties(l1_penalty, l2_penalty)
-    return _duality_gap(x, dictionary, codes, *penalties, non_negative=non_negative)
+    return _duality_gap(
+        x,
+        dictionary,
+        codes,
+        *penalties,
+        non_negative=checks.is_true("non_negative", non_negative),
+    )
 
 
 @compiled("non_negative")
@@ -194,11 +206,20 @@ def kkt_residual(
       non_negative: If True, the conditions of the problem whose codes are >= 0.
 
     Raises:
-      InputError: shapes do not fit.
+      InputError: shapes do not fit, or values that are not traced are not finite or
+        too large or small for their squares to be float32.
     """
     checks.check_shapes(x, dictionary, codes=codes)
+    arrays = {"x": x, "dictionary": dictionary, "codes": codes}
+    checks.check_values(arrays)
     penalties = _penalties(l1_penalty, l2_penalty)
-    return _kkt_residual(x, dictionary, codes, *penalties, non_negative=non_negative)
+    return _kkt_residual(
+        x,
+        dictionary,
+        codes,
+        *penalties,
+        non_negative=checks.is_true("non_negative", non_negative),
+    )
 
 
 @compiled("non_negative")

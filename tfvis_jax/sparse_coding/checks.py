@@ -21,6 +21,13 @@ from tfvis_jax.errors import InputError
 
 # Far from where float32 ends.
 _SMALL = 1e30
+# Magnitudes for which squares, their sums over dimensions and rows, and the square of
+# the largest curvature are float32: within them no solver makes a NaN.
+LARGEST_ROW = 1e15
+_LARGEST_FACTOR, _LEAST_DICTIONARY = 1e5, 1e-6
+# Smaller rows have a ½‖x‖² that is too small for a certificate, unless λ is so large
+# that their codes are zero.
+LEAST_ROW = 1e-13
 
 
 class LassoNumbers(TypedDict):
@@ -68,7 +75,8 @@ def check_lasso(
         "lipschitz": None if lipschitz is None else in_float32("lipschitz", lipschitz),
     }
     check_numbers((x.shape[0], dictionary.shape[0]), numbers)
-    check_values({"x": x, "dictionary": dictionary, "codes0": codes0}, numbers)
+    arrays = {"x": x, "dictionary": dictionary, "codes0": codes0}
+    check_values(arrays, numbers, is_certified=True)
     return numbers
 
 
@@ -142,20 +150,55 @@ def check_count(name: str, value: Any, *, at_least: int = 1) -> None:
 def check_values(
     arrays: Mapping[str, Any],
     numbers: Mapping[str, Any] | None = None,
+    *,
+    is_certified: bool = False,
 ) -> None:
     """Raises InputError where known values make no problem.
 
     Args:
-      arrays: 2-D and to be finite, by name; None is left out.
+      arrays: 2-D and to be finite, by name; None is left out. Those called "x" and
+        "dictionary" have to be in the range in which float32 has their squares.
       numbers: those of a solve, float32, by name; None is left out.
+      is_certified: whether a duality gap is computed, which rows can be too small for;
+        where λ is among the numbers, those are not refused whose codes will be zero.
     """
     arrays, numbers = _known(arrays), _known(numbers or {})
-    finite, ranges = _survey(arrays, numbers)
-    for name, is_finite in finite.items():
-        if not is_finite:
-            raise _not_finite(name, arrays[name])
+    extents, ranges = _survey(arrays, numbers)
+    for name, (_, largest) in extents.items():
+        _check_extent(name, arrays[name], largest)
     for name, (least, largest) in ranges.items():
         _check_range(name, numbers[name], least, largest)
+    if is_certified and "x" in extents and extents["x"][0] < LEAST_ROW:
+        _, largest = extents.get("dictionary", (0.0, _LARGEST_FACTOR))
+        l1_penalty, _ = ranges.get("l1_penalty", (0.0, 0.0))
+        if l1_penalty <= most_correlation(arrays["x"].shape[1], largest):
+            raise too_small(extents["x"][0])
+
+
+def most_correlation(d_model: int, largest: float) -> float:
+    """Returns what ⟨d_f, x⟩ is at most for rows that no certificate can be given for.
+
+    Args:
+      d_model: size of a row.
+      largest: magnitude in the dictionary.
+    """
+    return LEAST_ROW * d_model * float(largest)
+
+
+def too_small(least: float) -> InputError:
+    """Returns what to say of rows whose squares are too small for float32."""
+    return InputError(
+        f"Expected rows of zeros, or whose largest magnitude is between {LEAST_ROW:g} "
+        f"and {LARGEST_ROW:g}, got {least:.3g}: their squares are too small for "
+        "float32. Divide the rows by their scale first, and `l1_penalty` too."
+    )
+
+
+def is_true(name: str, value: Any) -> bool:
+    """Returns a flag as Python's bool; InputError if it is none."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise InputError(f"Expected `{name}` to be True or False, got {value!r}.")
 
 
 def in_float32(name: str, value: Any) -> jax.Array:
@@ -202,19 +245,23 @@ def _is_known(value: Any) -> bool:
 
 def _survey(
     arrays: Mapping[str, Any], numbers: Mapping[str, Any]
-) -> tuple[dict[str, bool], dict[str, tuple[float, float]]]:
-    """Returns which arrays are finite, and the least and the largest of the numbers."""
-    finite = {n: _is_finite(a) for n, a in arrays.items() if _on_host(a)}
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]]]:
+    """Returns the extents of the arrays, and the least and the largest of the numbers.
+
+    An extent is the least and the largest of the rows' largest magnitudes, without rows
+    of zeros.
+    """
+    extents = {n: _extent(np.asarray(a), np) for n, a in arrays.items() if _on_host(a)}
     ranges = {n: _range(a, np) for n, a in numbers.items() if _on_host(a)}
-    far_arrays = {n: a for n, a in arrays.items() if n not in finite}
+    far_arrays = {n: a for n, a in arrays.items() if n not in extents}
     far_numbers = {n: a for n, a in numbers.items() if n not in ranges}
     if far_arrays or far_numbers:
         # Inside a caller's trace, what is known is still computed at once.
         with jax.ensure_compile_time_eval():
             answer = jax.device_get(_on_device(far_arrays, far_numbers))
-        finite |= {name: bool(answer[name]) for name in far_arrays}
+        extents |= {name: answer[name] for name in far_arrays}
         ranges |= {name: answer[name] for name in far_numbers}
-    return finite, ranges
+    return extents, ranges
 
 
 def _on_host(array: Any) -> bool:
@@ -225,12 +272,21 @@ def _on_host(array: Any) -> bool:
     return len(devices) == 1 and next(iter(devices)).platform == "cpu"
 
 
-def _is_finite(array: Any) -> bool:
-    array = np.asarray(array)
-    if array.dtype == np.float64:
-        # It will be computed with in float32, where more is infinite.
-        return bool(np.all(np.abs(array) <= np.finfo(np.float32).max))
-    return bool(np.isfinite(array).all())
+def _extent(array: Any, library: Any) -> tuple[Any, Any]:
+    """Returns the least and the largest of the rows' largest magnitudes.
+
+    Rows of zeros do not count for the least. NaN anywhere makes the largest one.
+    """
+    # What is float64 on the host will be float32, where more is infinite.
+    kind = np.float64 if library is np else np.float32
+    above, below = (
+        ends.astype(kind) for ends in (array.max(axis=1), array.min(axis=1))
+    )
+    magnitude = library.maximum(above, -below)
+    return (
+        library.min(library.where(magnitude > 0, magnitude, np.inf), initial=np.inf),
+        library.max(magnitude, initial=0),
+    )
 
 
 def _range(number: Any, library: Any) -> tuple[Any, Any]:
@@ -244,8 +300,28 @@ def _range(number: Any, library: Any) -> tuple[Any, Any]:
 
 @jax.jit
 def _on_device(arrays: dict[str, Any], numbers: dict[str, Any]) -> dict[str, Any]:
-    finite = {name: jnp.isfinite(array).all() for name, array in arrays.items()}
-    return finite | {name: _range(number, jnp) for name, number in numbers.items()}
+    extents = {name: _extent(array, jnp) for name, array in arrays.items()}
+    return extents | {name: _range(number, jnp) for name, number in numbers.items()}
+
+
+def _check_extent(name: str, array: Any, largest: float) -> None:
+    """Refuses what is not finite in float32, or out of the range of rows or factors."""
+    if not largest <= np.finfo(np.float32).max:
+        raise _not_finite(name, array)
+    if name == "x" and largest > LARGEST_ROW:
+        raise InputError(
+            f"Expected rows of `x` within ±{LARGEST_ROW:g}, got {largest:.3g}: their "
+            "squares are too large for float32. Divide the rows by their scale first, "
+            "and `l1_penalty` too."
+        )
+    if name == "dictionary" and not (
+        largest == 0 or _LEAST_DICTIONARY <= largest <= _LARGEST_FACTOR
+    ):
+        raise InputError(
+            f"Expected a `dictionary` whose largest magnitude is between "
+            f"{_LEAST_DICTIONARY:g} and {_LARGEST_FACTOR:g}, got {largest:.3g}; divide "
+            "factors by their norms."
+        )
 
 
 def _not_finite(name: str, array: Any) -> InputError:
@@ -291,7 +367,22 @@ def check_real(**arrays: Any) -> None:
         _check_real(name, array)
 
 
+def check_not_masked(name: str, array: Any) -> None:
+    """Raises InputError where an array, or one in a list, has masked numbers.
+
+    Computation would take the numbers below the mask for values.
+    """
+    parts = array if isinstance(array, list | tuple) else (array,)
+    masked = (part for part in parts if isinstance(part, np.ma.MaskedArray))
+    if any(np.ma.is_masked(part) for part in masked):
+        raise InputError(
+            f"Expected `{name}` without masked numbers; leave out the rows that have "
+            "some (`np.ma.compress_rows`), or give them values (`.filled(…)`)."
+        )
+
+
 def _check_real(name: str, array: Any) -> None:
+    check_not_masked(name, array)
     kind = getattr(array, "dtype", None)
     if kind is None or not _is_real(kind):
         what = type(array).__name__ if kind is None else f"one of {kind}"

@@ -74,7 +74,8 @@ def encode(
     Raises:
       InputError: if shapes do not fit, factors are split and the solver needs them
         whole, or values that are not traced make no problem: numbers in ``x``,
-        ``dictionary`` or ``codes0`` that are not finite, λ ≤ 0 or infinite, μ < 0, a
+        ``dictionary`` or ``codes0`` that are not finite or too large or small for their
+        squares to be float32, λ ≤ 0 or infinite, μ < 0, a
         tolerance < 0, or a ``lipschitz`` ≤ 0. Where they are traced, the gap of the
         rows concerned is NaN, they are not converged, and other rows are not affected.
     """
@@ -103,7 +104,7 @@ def encode(
         **numbers,
         solver=chosen,
         max_steps=max_steps,
-        non_negative=non_negative,
+        non_negative=checks.is_true("non_negative", non_negative),
     )
 
 

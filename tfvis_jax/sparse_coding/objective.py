@@ -181,9 +181,9 @@ def gap_from_residual(
       non_negative: whether the codes are.
 
     Returns:
-      [batch], (primal − dual) / (½‖x‖²); 0 for a row of zeros with codes of zero, NaN
-      for a row that is not finite, whose penalties are no penalties, or whose squares
-      are too small for float32 (norms below 1e-15; scale such rows first).
+      [batch], (primal − dual) / (½‖x‖²); 0 where codes of zero are optimal, NaN for a
+      row that is not finite, whose penalties are no penalties, or whose squares are too
+      small or too large for float32 (scale such rows first).
     """
     penalty = penalty_matrix(l1_penalty)
     penalty = jnp.where(penalty > 0, penalty, jnp.nan)
@@ -194,5 +194,7 @@ def gap_from_residual(
     rest = residual_energy(residual, codes, l2_penalty=l2_penalty)
     gap = 0.5 * (1 - scale) ** 2 * rest + jnp.sum(slack, axis=1)
     energy = 0.5 * jnp.sum(x**2, axis=1)
-    lost = (energy < _LEAST_ENERGY) & jnp.any(x != 0, axis=1)
+    # Codes of zero are optimal where all correlations allow it, however small the row.
+    optimal = (scale == 1) & ~jnp.any(codes != 0, axis=1)
+    lost = (energy < _LEAST_ENERGY) & jnp.any(x != 0, axis=1) & ~optimal
     return jnp.where(lost, jnp.nan, jnp.where(gap == 0, 0, gap / energy))

@@ -47,7 +47,13 @@ def pursue(
     pursuit = registry.pursuit(method)
     layout.check_whole(dictionary, needed_by="a pursuit")
     checks.check_values({"x": x, "dictionary": dictionary})
-    return _pursue(x, dictionary, pursuit=pursuit, k=int(k), non_negative=non_negative)
+    return _pursue(
+        x,
+        dictionary,
+        pursuit=pursuit,
+        k=int(k),
+        non_negative=checks.is_true("non_negative", non_negative),
+    )
 
 
 @compiled("pursuit", "k", "non_negative")

@@ -79,7 +79,14 @@ def refit(
     checks.check_values({"x": x, "dictionary": dictionary, "codes": codes}, numbers)
     if lipschitz is not None:
         lipschitz = checks.in_float32("lipschitz", lipschitz)
-    return _refit(x, dictionary, codes, lipschitz, k=k, non_negative=non_negative)
+    return _refit(
+        x,
+        dictionary,
+        codes,
+        lipschitz,
+        k=k,
+        non_negative=checks.is_true("non_negative", non_negative),
+    )
 
 
 @compiled("k", "non_negative")

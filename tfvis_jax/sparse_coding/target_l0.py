@@ -7,6 +7,7 @@ slow controller follows while the dictionary changes.
 
 import functools
 import numbers
+import warnings
 from collections.abc import Callable
 
 import jax
@@ -24,6 +25,8 @@ _CLOSE = 0.01
 # loose tolerance codes that are on their way to zero still count, not always fewer for
 # a larger λ, so that bisection may go astray: then it is done again, more exactly.
 _TOLERANCES = (1e-3, 1e-5)
+# A miss by more than this share is said.
+_MISSED = 0.05
 # A target that is missed by more than this share is out of reach.
 _FAR = 0.5
 # λ is sought below the largest correlation of any row, where all codes are zero.
@@ -49,6 +52,9 @@ def for_l0(
       x: [batch, d_model] sample of rows.
       dictionary: [n_factors, d_model].
       target_l0: mean number of non-zero codes in a row, > 0.
+
+    A warning says so where the nearest λ misses the target by more than 5 %, as with
+    few rows, whose L0 moves in jumps.
 
     Raises:
       InputError: no λ gives so many factors, ``target_l0`` is not positive, there are
@@ -77,6 +83,13 @@ def for_l0(
         )
         # L0 moves in jumps where there are few rows; the nearest is good enough then.
         if l0 >= (1 - _FAR) * target_l0:
+            if abs(l0 / target_l0 - 1) > _MISSED:
+                warnings.warn(
+                    f"Codes of these rows have {l0:.3g} factors on average, not the "
+                    f"{target_l0:g} asked for, at the λ that comes nearest, "
+                    f"{l1_penalty:.3g}. More rows, or others, may come nearer.",
+                    stacklevel=2,
+                )
             return jnp.float32(l1_penalty)
     raise InputError(
         f"Expected `target_l0` within reach of the dictionary, got {target_l0}: "
