@@ -114,6 +114,10 @@ def check(piece: Any) -> None:
             raise InputError(
                 f"Expected `{field.name}` to be a whole number, got {value!r}."
             )
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise InputError(
+                f"Expected `{field.name}` to be a number of at most 64 bits, got more."
+            )
 
 
 def check_storage(name: str, value: str | None) -> None:

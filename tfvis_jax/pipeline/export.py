@@ -6,8 +6,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import run as run_lib
@@ -102,7 +100,7 @@ def site_data(
         },
         importance=run.importance(),
         density=examples.density,
-        max_activation=np.asarray(examples.activation[:, :, 0]),
+        max_activation=examples.max_activation,
         levels=[level.name for level in run.levels],
         level_reasons=[level.reason for level in run.levels],
         featured=featured.choose(run, run.levels),
