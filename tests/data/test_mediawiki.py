@@ -197,6 +197,31 @@ def test_a_templates_value_stays_whole(markup, text):
 
 
 @pytest.mark.parametrize(
+    "template",
+    [
+        "{{formatnum:N}}",
+        "{{num|N}}",
+        "{{convert|N|m}}",
+        "{{convert|Nx|m}}",
+        "{{convert|N+N/Nx|m}}",
+        "{{birth date|N|N|N}}",
+        "{{as of|N|N|N}}",
+        "{{track gauge|N mm}}",
+        "{{us patent|N}}",
+        "{{unité|N|N|N}}",
+        "{{val|N|N|e=N}}",
+    ],
+)
+def test_numbers_of_any_length(template):
+    # Python refuses to read integers of so many digits.
+    text = "This sentence stays where it is. "
+    markup = text + f"So many of {template.replace('N', '9' * 50_000)} were there."
+    start = time.perf_counter()
+    assert _prose(markup)[0].startswith(text.strip())
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
     "lost",
     [
         "He was born on {{unknown|1}} in {{unknown}} and lived there.",

@@ -82,7 +82,8 @@ _PRONUNCIATION = re.compile(r"ipa(?:c?-.*)?|respell|pron.*")
 _DATE = re.compile(r"(?:birth|death|start|end)[ -]date(?: and (?:age|years ago))?|dob")
 # The numbers that {{convert}} takes: "-5", "1,234.5", "1+1/2", "1e-3".
 _NUMBER = re.compile(
-    r"[-−+]?(?:\d[\d,]*(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?(?:[ +-]?\d*(?:/|//|⁄)\d+)?"
+    r"[-−+]?(?:\d[\d,]*+(?:\.\d*+)?|\.\d++)(?:e[-+]?\d++)?"
+    r"(?:[ +-]?\d*+(?://?|⁄)\d++)?"
 )
 _JOINS = {
     **{word: f" {word} " for word in ("to", "and", "or", "by", "x", "×", "to about")},
@@ -299,7 +300,7 @@ def _as_of(call: _Call) -> str:
 
 def _date(numbers: list[str], *, day_first: bool) -> str:
     year, month, day = (*numbers, "", "")[:3]
-    if not month or not 1 <= int(month) <= len(_MONTHS):
+    if not month or len(month) > 2 or not 1 <= int(month) <= len(_MONTHS):
         return year
     name = _MONTHS[int(month) - 1]
     if not day:
@@ -308,12 +309,13 @@ def _date(numbers: list[str], *, day_first: bool) -> str:
 
 
 def _gauge(call: _Call) -> str:
-    match = re.fullmatch(r"(\d+)\s?mm", call.argument("1"))
+    match = re.fullmatch(r"(\d{1,9})\s?mm", call.argument("1"))
     return f"{int(match[1]):,} mm" if match else ""
 
 
 def _group_digits(number: str) -> str:
-    return f"{int(number):,}" if re.fullmatch(r"\d{5,}", number) else number
+    # Python refuses integers of thousands of digits.
+    return f"{int(number):,}" if re.fullmatch(r"\d{5,99}", number) else number
 
 
 def _power_of_ten(call: _Call) -> str:
