@@ -15,6 +15,7 @@ import pytest
 import zstandard
 from hypothesis import strategies as st
 
+from tfvis_jax import files
 from tfvis_jax.data import corpus, readers
 from tfvis_jax.errors import InputError
 
@@ -154,6 +155,24 @@ def test_links_that_are_not_followed_are_named(tmp_path):
     texts, notes = _read(folder)
     assert texts == ["the text"]
     assert "Links not read (to a folder, or to nothing): 2 (" in notes[0]
+
+
+def test_names_of_files_that_are_not_utf8(tmp_path):
+    for suffix, data in ((".txt", b"a"), (".jsonl", b'{"text": "a"}')):
+        try:
+            (tmp_path / f"\udcff{suffix}").write_bytes(data)
+        except OSError:
+            pytest.skip("the file system takes no such names")
+    np.save(tmp_path / "\udcff.npy", np.array(["a"]))
+    (tmp_path / "\udcff.pdf").write_bytes(b"")
+    notes: list[str] = []
+    documents = corpus.read_documents([str(tmp_path)], notify=notes.append)
+    names = [d.name for d in documents]
+    assert sorted(names) == ["\ufffd 1", "\ufffd.jsonl 1", "\ufffd.txt"]
+    # What is told can be printed, and a path can be stored and read back.
+    assert "\\udcff.pdf" in notes[0].encode().decode()
+    files.write_json(tmp_path / "paths.json", ["\udcff.txt"])
+    assert files.read_json(tmp_path / "paths.json") == ["\udcff.txt"]
 
 
 @pytest.mark.parametrize("name", ["", " "])
