@@ -9,6 +9,7 @@ import pytest
 
 from tfvis_jax import probing
 from tfvis_jax.errors import InputError
+from tfvis_jax.probing import corpora
 
 _CONLLU = """\
 # newdoc id = first
@@ -217,6 +218,36 @@ def test_what_is_missing_is_named(tmp_path):
     (tmp_path / "broken.zip").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"broken\.zip is damaged"):
         probing.read_word_tags(tmp_path / "broken.zip")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_SENSEVAL.replace("</context>", "", 1), "got 2 instances and 1 whole ones"),
+        (_SENSEVAL.replace('senseid="HARD1"', ""), "in the instance hard-a.sjm-274_1"),
+        (_SENSEVAL.replace(">harder<", "><"), "got no word"),
+    ],
+)
+def test_damaged_senses_are_not_left_out_in_silence(tmp_path, content, message):
+    (tmp_path / "hard.pos").write_text(content)
+    with pytest.raises(InputError, match=message):
+        probing.read_senseval(tmp_path, "hard")
+
+
+def test_damaged_and_huge_archives_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "en.conllu.xz"
+    path.write_bytes(lzma.compress(_CONLLU.encode())[:-20])
+    with pytest.raises(InputError, match=r"en\.conllu\.xz is damaged .*get it again"):
+        probing.read_conllu(path)
+    monkeypatch.setattr(corpora, "_MAX_BYTES", 2**20)
+    path.write_bytes(lzma.compress(b"\n" * 2**24))
+    with pytest.raises(InputError, match=r"at most 1 MiB .*en\.conllu\.xz; divide"):
+        probing.read_conllu(path)
+    path = tmp_path / "corpus.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ca01", b"\n" * 2**24)
+    with pytest.raises(InputError, match=r"at most 1 MiB .*16 MiB in .*corpus\.zip"):
+        probing.read_word_tags(path)
 
 
 def test_absent_words_and_labels_are_told_with_what_there_is(tmp_path):
