@@ -26,7 +26,7 @@ import safetensors.numpy
 from tfvis_jax.errors import InputError
 
 # Of one test, unless FUZZ_SECONDS says how long all take.
-_SECONDS = 2.5
+_SECONDS = 1.8
 # What one input may take.
 _MAX_SECONDS = 20
 _MAX_BYTES = 2 * 2**30
