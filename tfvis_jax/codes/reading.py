@@ -13,8 +13,10 @@ from tfvis_jax.codes import blocks, encoded_texts, stored, tables
 from tfvis_jax.errors import InputError
 
 _Small = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-_WHOLE = ("document", "window", "position", "token_id", "start", "end")
-_WHOLE += ("word_start", "word_end")
+_WHOLE = (
+    *("document", "window", "position", "token_id", "start", "end"),
+    *("word_start", "word_end"),
+)
 # The arrays of the files of a block.
 _CODES = ("data", "indices", "indptr")
 _TOKENS = (*_WHOLE, "gap", "word_utf8", "word_bytes")
