@@ -17,6 +17,8 @@ from numpy.lib import format as npy_format
 from tfvis_jax.errors import InputError
 
 _MAX_AXES = 32
+# What Deflate can make of a byte, at most.
+_MAX_INFLATION = 1032
 
 
 class NotAnArray(ValueError):
@@ -100,20 +102,21 @@ def check(
 
 
 def read_archive(
-    path: pathlib.Path, only: Collection[str] | None = None
+    path: pathlib.Path, only: Collection[str] | None = None, *, packed: bool = False
 ) -> dict[str, np.ndarray]:
     """Reads arrays of a file that `numpy.savez` wrote.
 
     Args:
       path: of the file.
       only: names of the arrays to read; all if None.
+      packed: If True, `numpy.savez_compressed` wrote it.
 
     Returns:
       The arrays by name; those that the file does not have are left out.
 
     Raises:
-      NotAnArray: the file is damaged, holds something else, or would grow when it is
-        unpacked, which `numpy.savez` does not compress.
+      NotAnArray: the file is damaged, holds something else, or would grow by more than
+        it can when it is unpacked.
       OSError: the file cannot be read.
     """
     arrays: dict[str, np.ndarray] = {}
@@ -122,7 +125,8 @@ def read_archive(
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            if sum(member.file_size for member in members) > size:
+            most = size * _MAX_INFLATION if packed else size
+            if sum(member.file_size for member in members) > most:
                 raise NotAnArray("it holds more bytes than it has")
             for member in members:
                 name = member.filename.removesuffix(".npy")

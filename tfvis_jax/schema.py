@@ -8,11 +8,13 @@ parses, so that a file read by its schema needs no check where it is used:
         names: list[str]
 """
 
+import codecs
 import json
 import pathlib
 import re
 import reprlib
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -58,6 +60,31 @@ def read_plain(path: pathlib.Path, kind: type[T], *, remedy: str) -> tuple[T, An
     value = decode(content, kind, where=str(path), remedy=remedy)
     # What the schema leaves out was skipped, and is parsed only here.
     return value, _decoded(content, Any, where=str(path), remedy=remedy)
+
+
+def read_lines(
+    path: pathlib.Path, kind: type[T], *, remedy: str
+) -> Iterator[tuple[int, T]]:
+    """Yields the lines of a file of which every line is JSON of a schema.
+
+    Args:
+      path: of the file.
+      kind: the schema of a line.
+      remedy: a sentence on what to do about a damaged file.
+
+    Yields:
+      The number of a line, from 1, and its value; empty lines are left out.
+
+    Raises:
+      InputError: the file cannot be read, or a line is not of the schema; names the
+        line. See `read`.
+    """
+    # Only \n ends a line: JSON may hold other line ends as they are.
+    lines = _content(path, remedy).removeprefix(codecs.BOM_UTF8).split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            where = f"Line {number} of {path}"
+            yield number, decode(line, kind, where=where, remedy=remedy)
 
 
 def decode(content: bytes, kind: type[T], *, where: str, remedy: str) -> T:

@@ -85,9 +85,9 @@ def learn(
     if learnt is None:
         if len(x) < dictionary.n_factors:
             warnings.warn(
-                f"{len(x):,} rows for {dictionary.n_factors:,} factors: most factors "
-                "will be copies of single rows, or stay unused. Give more rows, or "
-                "learn fewer factors.",
+                f"Got {len(x):,} rows for {dictionary.n_factors:,} factors: most "
+                "factors will be copies of single rows, or stay unused. Give more "
+                "rows, or learn fewer factors.",
                 stacklevel=2,
             )
         sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
