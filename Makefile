@@ -21,7 +21,7 @@ TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loa
 
 NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
 
-.PHONY: demo test test-optimised check check-js docs clean
+.PHONY: demo test test-optimised fuzz check check-js docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
@@ -34,6 +34,14 @@ test-optimised: export XLA_FLAGS += --xla_backend_optimization_level=3 \
   --xla_cpu_use_fusion_emitters=true
 test-optimised: $(VENV)/.test
 	$(TESTS)
+
+# Reads mutated files of every kind for an hour, others in each call. A failure names
+# the input, and how to read it again.
+fuzz: export FUZZ_SECONDS ?= 3600
+fuzz: export FUZZ_SEED ?= $(shell date +%s)
+fuzz: $(VENV)/.test
+	@echo "FUZZ_SEED=$(FUZZ_SEED)"
+	$(BIN)/python -m pytest -m fuzz -rP --numprocesses=auto --maxprocesses=4 --dist=load
 
 # What a change must pass: format, lint, types, the page's scripts, tests.
 check: $(VENV)/.dev check-js

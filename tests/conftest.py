@@ -17,6 +17,8 @@ import tokenizers.pre_tokenizers
 
 from tfvis_jax import cli
 
+pytest_plugins = ["fuzzing"]
+
 # Workers share the cores: threads of PyTorch and BLAS would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before any JAX call.

@@ -33,6 +33,7 @@ ORDER = (
     "config",
     "config_pieces",
     "config_fields",
+    "schema npy",
     "errors",
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
@@ -85,6 +86,8 @@ def test_settings_need_no_jax():
         "config_pieces",
         "config_fields",
         "files",
+        "npy",
+        "schema",
         "runs/directory",
         "errors",
     ):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfvis_jax import config as config_lib
+from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError
 
 SCHEMA = "tfvis-config/2"
@@ -30,18 +31,22 @@ def from_json(values: Mapping[str, Any]) -> config_lib.RunConfig:
     Raises:
       InputError: a newer version wrote them, or a setting is missing or unknown.
     """
+    what = "Expected the settings of a run as `tfvis train` writes them"
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what}, got {schema_lib.short(values)}.")
     try:
         values = _migrate(values)
-        pieces = {
-            name: piece(**_with_tuples(values[name])) for name, piece in _PIECES.items()
-        }
-        return config_lib.RunConfig(**_with_tuples(values | pieces))
-    except InputError:
-        raise
+        _check_names(values)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"Expected the settings of a run as `tfvis train` writes them: {error}."
-        ) from error
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{what}: {error}.") from error
+    return schema_lib.convert(
+        values,
+        config_lib.RunConfig,
+        where="The settings of a run",
+        remedy="Restore them, or make another run with `tfvis train`.",
+    )
 
 
 def differences(
@@ -86,11 +91,15 @@ def _migrate(values: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in values.items()
-    }
+def _check_names(values: Mapping[str, Any]) -> None:
+    """Raises KeyError if a piece is missing or a setting is unknown."""
+    for prefix, piece, found in (
+        ("", config_lib.RunConfig, values),
+        *((f"{name}.", piece, values[name]) for name, piece in _PIECES.items()),
+    ):
+        known = {field.name for field in dataclasses.fields(piece)}
+        if unknown := sorted(set(found) - known):
+            raise KeyError(f"unknown setting {prefix}{unknown[0]}")
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

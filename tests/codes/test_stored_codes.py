@@ -1,6 +1,8 @@
 """Codes in a folder: whole after an interruption, the same bytes, refused if others."""
 
+import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -21,6 +23,16 @@ def _small_blocks(monkeypatch):
 
 def _write(run, text, folder, **how):
     return pipeline.write_codes(run[0].run.path, [str(text)], folder, **how)
+
+
+@pytest.fixture(scope="module")
+def written(run, other_text, tmp_path_factory):
+    """Codes of one layer."""
+    folder = tmp_path_factory.mktemp("written") / "codes"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "_BLOCK_TOKENS", 200)
+        _write(run, other_text, folder, layers=[1])
+    return folder
 
 
 def _bytes(folder):
@@ -140,6 +152,95 @@ def test_folders_of_something_else_are_refused(run, other_text, tmp_path, toy_co
     (folder / "00001.layer-1.npz").write_bytes(b"PK damaged")
     with pytest.raises(InputError, match="damaged"):
         codes.load(folder)
+
+
+def _npz(content, **changes):
+    with np.load(io.BytesIO(content)) as archive:
+        arrays = dict(archive)
+    for name, change in changes.items():
+        arrays[name] = change(arrays[name])
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def _index(content, **changes):
+    return json.dumps(json.loads(content) | changes).encode()
+
+
+def _set(value, at=-1):
+    def change(array):
+        array[at] = value
+        return array
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            "index.json",
+            lambda c: _index(c, n_rows=10**15),
+            "as many rows as all blocks",
+        ),
+        ("index.json", lambda c: _index(c, n_blocks=-1), r">= 0 at `n_blocks`, got -1"),
+        (
+            "index.json",
+            lambda c: _index(c, n_documents=41),
+            "documents 0 to 40 in order",
+        ),
+        ("index.json", lambda c: _index(c, with_rows=True), "layer-1.x.npy is damaged"),
+        ("documents.jsonl", lambda c: c.replace(b'"text"', b'"t"', 1), "Line 1 of"),
+        (
+            "00001.tokens.npz",
+            lambda c: _npz(c, document=_set(99)),
+            "`document` ascending from 0 to 39",
+        ),
+        (
+            "00001.tokens.npz",
+            lambda c: _npz(c, end=_set(10**9)),
+            "within the .* in row",
+        ),
+        (
+            "00001.tokens.npz",
+            lambda c: _npz(c, word_bytes=_set(10**6)),
+            "Expected words of",
+        ),
+        (
+            "00001.tokens.npz",
+            lambda c: _npz(c, word_utf8=_set(0xFF)),
+            "its words are not UTF-8",
+        ),
+        (
+            "00001.layer-1.npz",
+            lambda c: _npz(c, indices=_set(24)),
+            "factors from 0 to 23",
+        ),
+        (
+            "00001.layer-1.npz",
+            lambda c: _npz(c, data=_set(np.nan)),
+            "finite activations",
+        ),
+        ("00001.layer-1.npz", lambda c: _npz(c, data=_set(-1.0)), "finite activations"),
+        ("00001.layer-1.npz", lambda c: _npz(c, indptr=_set(7, at=0)), "end in order"),
+        (
+            "00001.layer-1.npz",
+            lambda c: _npz(c, data=lambda data: data.astype(np.float64)),
+            r"array `data` of .* is damaged: Expected an array \[n\] of float32",
+        ),
+        ("00001.layer-1.npz", lambda c: c[:-30], "no archive of arrays"),
+    ],
+)
+def test_damage_is_named(written, tmp_path, name, change, message):
+    shutil.copytree(written, tmp_path / "codes")
+    path = tmp_path / "codes" / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(InputError, match=message) as caught:
+        codes.load(tmp_path / "codes")
+    said = str(caught.value)
+    assert str(tmp_path / "codes") in said and "writes it again" in said
+    assert "damaged" in said
 
 
 def test_parquet_has_a_line_for_each_token_and_layer(run, other_text, tmp_path):

@@ -99,6 +99,10 @@ def _is_unspaced(char):
     return any(name in unicodedata.name(char, "") for name in names)
 
 
+def _is_mark(char):
+    return char in MARKS or unicodedata.category(char) == "Cf"
+
+
 def _spans(encoded):
     first = np.flatnonzero(encoded.starts_word)
     last = np.append(first[1:], len(encoded.ids))[: len(first)] - 1
@@ -120,7 +124,7 @@ def _check_words(tokenizer, text):
     for place in np.flatnonzero(covered == 0).tolist():
         alone = text[:place].rstrip(MARKS)
         assert text[place].isspace() or (
-            text[place] in MARKS and (not alone or alone[-1].isspace())
+            _is_mark(text[place]) and (not alone or alone[-1].isspace())
         )
     return [words.composed(text[start:end]) for start, end in spans]
 
@@ -178,6 +182,66 @@ def test_a_cased_tokenizer_gives_spellings_other_tokens_but_the_same_words(cased
 def test_words_of_many_scripts(uncased, text, expected):
     for spelling in _spellings(text):
         assert _check_words(uncased, spelling) == (expected or text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "رفع البنك المركزي سعر الفائدة للمرة الثالثة هذا العام.",
+            "رفع البنك المركزي سعر الفائدة للمرة الثالثة هذا العام .",
+        ),
+        (
+            "Cafe\u0301 na\u0308ive e\u0301le\u0300ve Ho\u0302tel "
+            "Z\u0351\u036b\u0343\u036aA\u0317L\u0353G\u0316O\u031a",
+            "Caf\u00e9 n\u00e4ive \u00e9l\u00e8ve H\u00f4tel "
+            "Z\u0351\u036b\u0343\u036aA\u0317L\u0353G\u0316O\u031a",
+        ),
+        (
+            "बैंक ने इस वर्ष तीसरी बार ब्याज दर बढ़ाई।",
+            "बैंक ने इस वर्ष तीसरी बार ब्याज दर बढ़ाई ।",
+        ),
+        (
+            "중앙은행이 올해 세 번째로 금리를 인상했다.",
+            "중앙은행이 올해 세 번째로 금리를 인상했다 .",
+        ),
+        (
+            "\U0001f600 \U0001f469\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 "
+            "\u2764\ufe0f great day \U0001f44d\U0001f3fd",
+            None,
+        ),
+        (
+            "ba\u200bnk ra\u200dised inte\u00adrest\ufeff ra\u2060te "
+            "\u202egnirts desrever\u202c",
+            # What turns the text before a word belongs to no word.
+            "ba\u200bnk ra\u200dised inte\u00adrest\ufeff ra\u2060te "
+            "gnirts desrever\u202c",
+        ),
+    ],
+)
+def test_sentences_of_many_scripts_with_words_that_the_vocabulary_lacks(
+    uncased, text, expected
+):
+    expected = [
+        unicodedata.normalize("NFC", word) for word in (expected or text).split()
+    ]
+    for spelling in _spellings(text):
+        assert _check_words(uncased, spelling) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "银行在今年第三次提高了利率，以控制通货膨胀。人们担心房价会下跌。",
+        "銀行は今年三回目の利上げを行いました。バンク",
+        "ธนาคารแห่งประเทศไทยขึ้นอัตราดอกเบี้ยนโยบายเป็นครั้งที่สามในปีนี้ เพื่อควบคุมเงินเฟ้อ",
+    ],
+)
+def test_sentences_without_spaces_are_whole_however_they_are_spelled(uncased, text):
+    composed, decomposed = _spellings(text)
+    found = _check_words(uncased, composed)
+    assert found == _check_words(uncased, decomposed)
+    assert "".join(found) == words.composed("".join(text.split()))
 
 
 def test_a_continuation_after_white_space_begins_a_word():

@@ -6,6 +6,7 @@ import types
 import numpy as np
 
 from tfvis_jax.description import featured
+from tfvis_jax.examples import stored
 from tfvis_jax.levels import rule
 
 WORDS = ["School", "pizzz", "the"]
@@ -33,17 +34,18 @@ class _Windows:
 
 def _results():
     """Factor 0 fires at a word, 1 at a piece of a name, 2 at a frequent word."""
-    shape = (2, 3, 5)
+
+    def top(index, factor, stop=None):
+        del index
+        places = stored.Places(np.ones(5), np.full(5, factor), np.arange(5))
+        return stored.Places(*(array[:stop] for array in places))
+
     return types.SimpleNamespace(
         # The unreadable ones are stronger.
         importance=lambda: np.array([[0.0, 0.0, 0.0], [1.0, 3.0, 2.0]]),
         trained=types.SimpleNamespace(layers=(0, 6)),
         windows=_Windows(),
-        examples=types.SimpleNamespace(
-            activation=np.ones(shape),
-            window=np.broadcast_to(np.arange(3)[None, :, None], shape),
-            position=np.broadcast_to(np.arange(5), shape),
-        ),
+        examples=types.SimpleNamespace(top=top),
     )
 
 

@@ -60,7 +60,7 @@ BY_NEURONPEDIA = FactorLabel("schools", source="gpt-4o-mini", layer=6)
         ({"Φ101": "schools"}, "tfvis", SCHOOLS),
         (b'\xef\xbb\xbf{"101": "schools"}', "tfvis", SCHOOLS),
         ('{"101": "schools"}'.encode("utf-16"), "tfvis", SCHOOLS),
-        (gzip.compress(b'{"101": "schools"}'), "tfvis", SCHOOLS),
+        (gzip.compress(b'{"101": "schools"}', mtime=0), "tfvis", SCHOOLS),
         ({"101": {"label": "schools", "score": 1}}, "tfvis", FactorLabel("schools", 1)),
         (
             {"101": {"label": "schools", "score": "0.9"}},
@@ -92,7 +92,8 @@ BY_NEURONPEDIA = FactorLabel("schools", source="gpt-4o-mini", layer=6)
         ),
         (
             gzip.compress(
-                _lines(_neuronpedia(101, "schools"), _neuronpedia(3, None)).encode()
+                _lines(_neuronpedia(101, "schools"), _neuronpedia(3, None)).encode(),
+                mtime=0,
             ),
             "Neuronpedia",
             BY_NEURONPEDIA,
@@ -194,7 +195,9 @@ def test_results_of_delphi_with_their_scores(tmp_path):
 def test_a_folder_of_batches(tmp_path):
     for number, index in enumerate((7, 101)):
         lines = _lines(_neuronpedia(index, "text"), _neuronpedia(0, ""))
-        _write(tmp_path, gzip.compress(lines.encode()), f"batch-{number}.jsonl.gz")
+        _write(
+            tmp_path, gzip.compress(lines.encode(), mtime=0), f"batch-{number}.jsonl.gz"
+        )
     found = _read(tmp_path)
     assert found.form == "Neuronpedia" and set(found.labels) == {7, 101}
     _write(tmp_path, "factor,label\n3,x\n", "more.csv")
@@ -251,8 +254,8 @@ def test_labels_of_a_run_are_taken_by_the_same_dictionary_only(tmp_path):
         ({"schema": "tfvis-prompts/1", "factors": [{"factor": 3}]}, "Expected a label"),
         ({"3": {"label": "x", "at_layers": 5}}, '`at_layers` of "3" as a list'),
         ('{"index": "3", "description": "x"}\n{"index": ', "Line 2 of .* is not JSON"),
-        (gzip.compress(b'{"3": "x"}')[:-9], "damaged: it ends in the middle"),
-        (gzip.compress(b'{"3": "x"}')[:3], "damaged"),
+        (gzip.compress(b'{"3": "x"}', mtime=0)[:-9], "damaged: it ends in the middle"),
+        (gzip.compress(b'{"3": "x"}', mtime=0)[:3], "damaged"),
         (b"\x1f\x8b\x00\x00", "damaged"),
         (b"\xff\xfe\x00", "no text in UTF-8"),
     ],
@@ -263,7 +266,7 @@ def test_what_is_malformed_is_named_with_its_place(tmp_path, content, message):
 
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path):
-    bomb = gzip.compress(b" " * (65 * 2**20))
+    bomb = gzip.compress(b" " * (65 * 2**20), mtime=0)
     with pytest.raises(InputError, match="at most 64 MiB"):
         _read(_write(tmp_path, bomb))
 

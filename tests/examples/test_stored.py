@@ -259,7 +259,7 @@ def test_an_index_of_something_else_is_refused(run, tmp_path, change):
         stored_lib.load(folder, run.trained)
     for content in ("[]", "null", "[" * 100_000):
         (folder / "index.json").write_text(content)
-        with pytest.raises(InputError, match=r"got None|not JSON"):
+        with pytest.raises(InputError, match=r"got `(array|null)`|not JSON"):
             stored_lib.load(folder, run.trained)
 
 
@@ -277,7 +277,7 @@ def test_a_damaged_pass_is_named(tmp_path, name, content):
     pass_folder = unfinished.PassFolder(tmp_path / "run" / "examples-progress")
     pass_folder.begin({"n_batches": 3}, {"n": 2})
     arrays = {"state": np.arange(999)}
-    saved = unfinished.PassState(np.arange(2), ["0-1.tokens"], arrays)
+    saved = unfinished.PassState(np.arange(2), ["0-0-1.tokens"], arrays)
     pass_folder.save(0, saved)
     # Other files in the folder are not read.
     (pass_folder.folder / "photo.npz").write_bytes(b"x")
@@ -299,7 +299,7 @@ def test_old_examples_are_refused_with_what_to_do(run, tmp_path):
     stored_lib.save(folder, run.examples)
     index = json.loads((folder / "index.json").read_text())
     files.write_json(folder / "index.json", index | {"schema": "tfvis-examples/1"})
-    with pytest.raises(InputError, match=r"examples/2.*examples/1; .tfvis examples"):
+    with pytest.raises(InputError, match=r"examples/2.*examples/1'; .tfvis examples"):
         stored_lib.load(folder, run.trained)
 
 
@@ -324,10 +324,12 @@ def test_examples_that_are_there_are_not_computed_again(run, monkeypatch):
 def test_saved_examples_come_back(run, tmp_path):
     stored_lib.save(tmp_path / "examples", run.examples)
     loaded = stored_lib.load(tmp_path / "examples", run.trained)
+    assert loaded.folder == tmp_path / "examples"
     for field in dataclasses.fields(loaded):
-        np.testing.assert_array_equal(
-            getattr(loaded, field.name), getattr(run.examples, field.name)
-        )
+        if field.name not in ("folder", "num_windows"):
+            np.testing.assert_array_equal(
+                getattr(loaded, field.name), getattr(run.examples, field.name)
+            )
 
 
 def test_the_report_has_what_it_promises(run):

@@ -188,7 +188,7 @@ def test_what_belongs_to_something_else_is_refused(tmp_path):
         level_file.load(path, _examples(n_factors=4))
     for text, message in (
         ('{"schema": "other"}', "schema"),
-        ("[]", "schema"),
+        ("[]", "damaged: Expected `object`, got `array`"),
         ("{", "not JSON"),
         (path.read_text().replace('"radii"', '"rings"'), "damaged"),
     ):

@@ -153,7 +153,7 @@ def test_a_sentence_shows_its_factors(run):
     assert "unknown" not in text
     strange = run.encode("the 東京 ☃ river")
     assert [strange.tokens[i] for i in strange.unknown] == ["[UNK]"] * 3
-    assert "3 of 5 tokens are unknown" in _text(strange._repr_html_())
+    assert "Of 5 tokens, 3 are unknown" in _text(strange._repr_html_())
     assert "3 of them unknown" in repr(strange)
     assert strange.notice.endswith("東, 京, ☃.")
     shortened = html_lib.sentence(["a"], strongest={0: [[]]}, n_tokens=5)

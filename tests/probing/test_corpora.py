@@ -9,6 +9,7 @@ import pytest
 
 from tfvis_jax import probing
 from tfvis_jax.errors import InputError
+from tfvis_jax.probing import corpora
 
 _CONLLU = """\
 # newdoc id = first
@@ -143,7 +144,9 @@ def test_conllu(tmp_path, suffix):
     with pytest.raises(InputError, match="lemma, upos, xpos, deprel as label, got 'p'"):
         probing.read_conllu(path, label="p")
     path.with_suffix("").with_suffix(".conllu").write_text("1\tI\tPRON\n")
-    with pytest.raises(InputError, match=r"en.conllu:1: Expected 10 columns .* got 3"):
+    with pytest.raises(
+        InputError, match=r"^Line 1 of .*/en.conllu .* 10 columns .* got 3"
+    ):
         probing.read_conllu(tmp_path / "en.conllu")
 
 
@@ -173,19 +176,26 @@ def test_json_lines(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "mine.jsonl:2 is no JSON"),
-        ("[]", "mine.jsonl:2: Expected .*got \\[\\]"),
+        ("{", "it is not JSON"),
+        ("[]", "Expected `object`, got `array`"),
         ('{"text": "a", "span": [0, 2], "label": "x"}', "within the 1 characters"),
         ('{"text": "a", "span": [1, 1], "label": "x"}', "within the 1 characters"),
-        ('{"text": "a", "span": [0, true], "label": "x"}', "mine.jsonl:2: Expected"),
-        ('{"text": "a", "label": "x"}', "mine.jsonl:2: Expected"),
+        ('{"text": "a", "span": [0, true], "label": "x"}', "`int`, got `bool`"),
+        (
+            '{"text": "a", "span": [-1, 1], "label": "x"}',
+            r">= 0 at `span\[0\]`, got -1",
+        ),
+        ('{"text": "a", "span": [0], "label": "x"}', "length 2"),
+        ('{"text": "a", "span": [0, 1], "label": ""}', "labels of 1 to 1,000"),
+        ('{"text": "a", "label": "x"}', "missing required field `span`"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, message):
     path = tmp_path / "mine.jsonl"
     path.write_text('{"text": "a", "span": [0, 1], "label": "x"}\n' + line)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         probing.read_json_lines(path)
+    assert "labels of" in message or f"Line 2 of {path}" in str(caught.value)
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -203,11 +213,41 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match=r"\.conllu\.xz files in .*found none"):
         probing.read_conllu(tmp_path)
     (tmp_path / "ca01").write_text("He/pps left/vbd\nfor home/nn\n")
-    with pytest.raises(InputError, match="ca01:2: Expected word/TAG, got 'for'"):
+    with pytest.raises(InputError, match=r"^Line 2 of ca01 in .*word/TAG, got 'for'"):
         probing.read_word_tags(tmp_path)
     (tmp_path / "broken.zip").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"broken\.zip is damaged"):
         probing.read_word_tags(tmp_path / "broken.zip")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_SENSEVAL.replace("</context>", "", 1), "got 2 instances and 1 whole ones"),
+        (_SENSEVAL.replace('senseid="HARD1"', ""), "in the instance hard-a.sjm-274_1"),
+        (_SENSEVAL.replace(">harder<", "><"), "got no word"),
+    ],
+)
+def test_damaged_senses_are_not_left_out_in_silence(tmp_path, content, message):
+    (tmp_path / "hard.pos").write_text(content)
+    with pytest.raises(InputError, match=message):
+        probing.read_senseval(tmp_path, "hard")
+
+
+def test_damaged_and_huge_archives_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "en.conllu.xz"
+    path.write_bytes(lzma.compress(_CONLLU.encode())[:-20])
+    with pytest.raises(InputError, match=r"en\.conllu\.xz is damaged .*get it again"):
+        probing.read_conllu(path)
+    monkeypatch.setattr(corpora, "_MAX_BYTES", 2**20)
+    path.write_bytes(lzma.compress(b"\n" * 2**24))
+    with pytest.raises(InputError, match=r"at most 1 MiB .*en\.conllu\.xz; divide"):
+        probing.read_conllu(path)
+    path = tmp_path / "corpus.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ca01", b"\n" * 2**24)
+    with pytest.raises(InputError, match=r"at most 1 MiB .*16 MiB in .*corpus\.zip"):
+        probing.read_word_tags(path)
 
 
 def test_absent_words_and_labels_are_told_with_what_there_is(tmp_path):

@@ -129,7 +129,7 @@ def test_learning_refuses_what_its_gradients_cannot_hold(problem):
 def test_fewer_rows_than_factors_are_said():
     rows = np.random.default_rng(0).standard_normal((51, 16)).astype(np.float32)
     many = config.DictionaryConfig(n_factors=64)
-    with pytest.warns(UserWarning, match="51 rows for 64 factors"):
+    with pytest.warns(UserWarning, match="^Got 51 rows for 64 factors"):
         learn(rows, solver=SOLVER, dictionary=many)
 
 

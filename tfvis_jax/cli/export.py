@@ -1,13 +1,13 @@
 """`tfvis export`: the page of a run, as files."""
 
-import pathlib
 from collections.abc import Sequence
 
 from absl import flags
 
 from tfvis_jax import pipeline
 from tfvis_jax.cli import command, devices
-from tfvis_jax.errors import InputError, command_line
+from tfvis_jax.errors import command_line
+from tfvis_jax.viewer import sentences as sentences_lib
 
 FLAGS = command.new_flags()
 _CONTEXTS = flags.DEFINE_integer(
@@ -26,28 +26,17 @@ _SENTENCES = flags.DEFINE_string(
 def main(arguments: Sequence[str]) -> None:
     """Writes the site of a run."""
     path = command.run_argument(arguments)
+    sentences = _SENTENCES.value and sentences_lib.read_texts(_SENTENCES.value)
     devices.check()
     with pipeline.bars() as progress:
         folder = pipeline.export_site(
             path,
             contexts=_CONTEXTS.value,
-            sentences=_sentences(_SENTENCES.value),
+            sentences=sentences or (),
             progress=progress,
         )
     print(f"page     {folder / 'index.html'}")
     print(f"next     {command_line('view', path)}")
-
-
-def _sentences(path: str | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"Expected sentences in UTF-8, got other bytes in {path}: {error}."
-        ) from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 COMMAND = command.Command(

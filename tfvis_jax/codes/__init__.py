@@ -4,7 +4,7 @@
 """
 
 from tfvis_jax.codes.encoded_texts import DocumentTable, EncodedTexts, encode_texts
-from tfvis_jax.codes.stored import load
+from tfvis_jax.codes.reading import load
 from tfvis_jax.codes.tables import TokenTable
 
 __all__ = ["DocumentTable", "EncodedTexts", "TokenTable", "encode_texts", "load"]

@@ -15,8 +15,6 @@ the text, the run and the settings alone, not on interruptions, processes or dev
 
 import json
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,13 +22,15 @@ import numpy as np
 import scipy.sparse
 
 from tfvis_jax import files
-from tfvis_jax.codes import blocks, encoded_texts, parquet, tables
+from tfvis_jax import schema as schema_lib
+from tfvis_jax.codes import blocks, parquet, tables
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import lock
 
 SCHEMA = "tfvis-codes/1"
 FORMATS = ("npz", "parquet")
+_REMEDY = "Remove its folder, or choose another."
 
 
 class CodesFolder:
@@ -60,8 +60,8 @@ class CodesFolder:
         """
         path = self.folder / "settings.json"
         if path.is_file():
-            found = files.read_json(path)
-            if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            found = schema_lib.read(path, dict[str, Any], remedy=_REMEDY)
+            if found.get("schema") != SCHEMA:
                 raise InputError(
                     f"{self.folder} holds no codes. Choose another folder."
                 )
@@ -164,94 +164,6 @@ class CodesFolder:
         return self.folder / f"{number:05d}.{suffix}"
 
 
-def load(
-    folder: pathlib.Path | str, *, layers: Sequence[int] | None = None
-) -> encoded_texts.EncodedTexts:
-    """Reads codes that `tfvis codes` wrote.
-
-    Args:
-      folder: where they are.
-      layers: layers to read; all if None.
-
-    Raises:
-      InputError: the folder holds no codes, they are unfinished, damaged or Parquet,
-        or there is no such layer.
-    """
-    folder = pathlib.Path(folder)
-    if not (folder / "index.json").is_file():
-        raise InputError(
-            f"{folder} holds no finished codes (no index.json); `tfvis codes` writes "
-            "them, and the same command resumes."
-        )
-    index = files.read_json(folder / "index.json")
-    if index.get("schema") != SCHEMA or index.get("format") != "npz":
-        raise InputError(
-            f"Expected codes in the format npz, got {index.get('format')!r} in "
-            f"{folder}; read Parquet files with pandas or pyarrow."
-        )
-    available = tuple(index["layers"])
-    chosen = available if layers is None else tuple(sorted(set(layers)))
-    if not chosen or not set(chosen) <= set(available):
-        raise InputError(
-            f"Expected layers out of {list(available)}, got {list(layers or ())}."
-        )
-    rows = [available.index(layer) for layer in chosen]
-    try:
-        return encoded_texts.collect(
-            (
-                _read_block(folder, number, layers=chosen, places=rows)
-                for number in range(index["n_blocks"])
-            ),
-            chosen,
-            output="sparse",
-            shape=(index["n_rows"], index["n_factors"]),
-            documents=_read_documents(folder),
-        )
-    except (
-        *(OSError, EOFError, ValueError, KeyError, TypeError),
-        *(zipfile.BadZipFile, zlib.error),
-    ) as error:
-        raise InputError(
-            f"The codes in {folder} are damaged ({error}). Remove the folder; `tfvis "
-            "codes` writes it again."
-        ) from error
-
-
-def _read_block(
-    folder: pathlib.Path, number: int, *, layers: Sequence[int], places: list[int]
-) -> blocks.Block:
-    name = f"{number:05d}"
-    with np.load(folder / f"{name}.tokens.npz", allow_pickle=False) as content:
-        arrays = dict(content)
-    gap = arrays.pop("gap")[places]
-
-    def rows(kind: str) -> np.ndarray | None:
-        paths = [folder / f"{name}.layer-{layer}.{kind}.npy" for layer in layers]
-        return np.stack([np.load(p) for p in paths]) if paths[0].is_file() else None
-
-    return blocks.Block(
-        number=number,
-        tokens=_with_strings(arrays),
-        codes=[
-            scipy.sparse.csr_array(
-                scipy.sparse.load_npz(folder / f"{name}.layer-{layer}.npz")
-            )
-            for layer in layers
-        ],
-        gap=gap,
-        x=rows("x"),
-        residual=rows("residual"),
-    )
-
-
-def _read_documents(folder: pathlib.Path) -> encoded_texts.DocumentTable:
-    with (folder / "documents.jsonl").open(encoding="utf-8", newline="\n") as file:
-        lines = [json.loads(line) for line in file]
-    return encoded_texts.DocumentTable(
-        tuple(line["name"] for line in lines), tuple(line["text"] for line in lines)
-    )
-
-
 def _without_strings(tokens: tables.TokenTable) -> dict[str, np.ndarray]:
     """Returns the columns, with the words as UTF-8, one after the other."""
     columns = {name: getattr(tokens, name) for name in tables.COLUMNS}
@@ -260,11 +172,3 @@ def _without_strings(tokens: tables.TokenTable) -> dict[str, np.ndarray]:
         "word_utf8": np.frombuffer(b"".join(words), np.uint8),
         "word_bytes": np.array([len(word) for word in words], np.int32),
     }
-
-
-def _with_strings(columns: dict[str, np.ndarray]) -> tables.TokenTable:
-    text, sizes = columns.pop("word_utf8").tobytes(), columns.pop("word_bytes")
-    ends = np.cumsum(sizes).tolist()
-    starts = [0, *ends[:-1]]
-    words = [text[a:b].decode() for a, b in zip(starts, ends, strict=False)]
-    return tables.TokenTable(**columns, word=np.array(words, tables.STRING))

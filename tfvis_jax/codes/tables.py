@@ -53,7 +53,8 @@ class TokenTable:
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(TokenTable))
-_TYPES: dict[str, Any] = dict.fromkeys(COLUMNS, np.int32) | {
+# Of the columns.
+TYPES: dict[str, Any] = dict.fromkeys(COLUMNS, np.int32) | {
     "start": np.int64,
     "end": np.int64,
     "word": STRING,
@@ -77,7 +78,7 @@ def joined(tables: Sequence[TokenTable]) -> TokenTable:
     return TokenTable(
         *(
             np.concatenate(
-                [np.zeros(0, _TYPES[name]), *(getattr(t, name) for t in tables)]
+                [np.zeros(0, TYPES[name]), *(getattr(t, name) for t in tables)]
             )
             for name in COLUMNS
         )
@@ -103,4 +104,4 @@ def _of_window(windows: windows_lib.Windows, window: int) -> TokenTable:
         "word_start": start[first],
         "word_end": end[last],
     }
-    return TokenTable(**{n: c.astype(_TYPES[n]) for n, c in columns.items()})
+    return TokenTable(**{n: c.astype(TYPES[n]) for n, c in columns.items()})

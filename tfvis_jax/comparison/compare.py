@@ -6,9 +6,11 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from tfvis_jax import files
+import msgspec
+
+from tfvis_jax import schema
 from tfvis_jax.comparison import data as data_lib
 from tfvis_jax.comparison import methods, report
 from tfvis_jax.errors import InputError
@@ -16,6 +18,36 @@ from tfvis_jax.evaluation import loss_recovered
 from tfvis_jax.reporting import outputs
 
 Row = dict[str, Any]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class _Row(msgspec.Struct):
+    """A row of an earlier table."""
+
+    method: str
+    seed: schema.Count
+    target_l0: schema.Positive
+    l0: schema.NotNegative
+    fvu: schema.NotNegative
+    fvu_debiased: schema.NotNegative | None
+    alive: _Share
+    seconds: schema.NotNegative
+    rows_seen: schema.Count
+    learning_rate: schema.AboveZero | None
+    agreement: schema.Finite | None
+    loss_recovered: schema.Finite | None
+    loss_recovered_per_layer: list[schema.Finite | None] | None
+
+
+class _Document(msgspec.Struct):
+    """An earlier comparison."""
+
+    source: str
+    config: dict[str, Any]
+    n_rows: schema.Count
+    n_held_out_rows: schema.Count
+    loss_windows: schema.Count | None
+    rows: list[_Row]
 
 
 def compare(
@@ -129,14 +161,38 @@ def _finished_rows(
     """Returns the rows of a comparison that was stopped."""
     if not out.is_file():
         return []
-    older = files.read_json(out)
+    remedy = "Name another --out, or remove it."
+    found, older = schema.read_plain(out, _Document, remedy=remedy)
     if _settings(older) != _settings(document):
         raise InputError(
-            f"{out} holds a comparison of other rows or settings; name another --out, "
-            "or remove it."
+            f"{out} holds a comparison of other rows or settings. {remedy}"
         )
+    _check_rows(out, found.rows, remedy=remedy)
     progress(f"{len(older['rows'])} rows are in {out} already")
     return older["rows"]
+
+
+def _check_rows(out: pathlib.Path, rows: list[_Row], *, remedy: str) -> None:
+    """Refuses rows that no comparison has."""
+    for row in rows:
+        needs_rate = row.method in methods.SAE_METHODS
+        if needs_rate and row.learning_rate is None:
+            why = f"Expected a `learning_rate` of {row.method}, got null"
+            raise schema.damaged(out, why, remedy=remedy)
+        # Codes of either sign are not refitted.
+        if row.fvu_debiased is None and row.method != "pca":
+            why = f"Expected a `fvu_debiased` of {row.method}, got null"
+            raise schema.damaged(out, why, remedy=remedy)
+    keys = {(row.method, row.target_l0, row.seed) for row in rows}
+    sizes = {len(row.loss_recovered_per_layer or ()) for row in rows} - {0}
+    if len(keys) < len(rows) or len(sizes) > 1:
+        raise schema.damaged(
+            out,
+            "Expected one row for each method, L0 and seed, with the losses of the "
+            f"same layers, got {len(rows)} rows of {len(keys)}, with losses of "
+            f"{sorted(sizes)} layers",
+            remedy=remedy,
+        )
 
 
 def _settings(document: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfvis_jax import models
+from tfvis_jax import models, npy
 from tfvis_jax.comparison import methods
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError, command_line
@@ -157,8 +157,8 @@ def _loss(
 
 def _read(path: str) -> np.ndarray:
     try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        rows = npy.open_array(pathlib.Path(path))
+    except (OSError, npy.NotAnArray) as error:
         raise InputError(f"{path} cannot be read as .npy: {error}.") from error
     if rows.ndim != 2 or len(rows) < 2 or rows.dtype.kind != "f":
         raise InputError(

@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files
+from tfvis_jax import files, schema
 from tfvis_jax.data import (
     corpus,
     readers,
+    shard_reading,
     shard_workers,
     shards,
     unknown_tokens,
+    windows_files,
     windows_index,
 )
 from tfvis_jax.data import notes as notes_lib
@@ -85,11 +87,22 @@ def build(
     finished = (folder / "index.json").is_file()
     notes = notes_lib.Notes()
     inputs = _find_inputs(corpus_config.paths, notes=notes, may_be_gone=finished)
+    # A run says in JSON what it was made from.
+    for name in map(str, (*corpus_config.paths, *inputs)):
+        if any("\ud800" <= char <= "\udfff" for char in name):
+            raise InputError(
+                f"Expected names of files in UTF-8, got {name!r}; rename the file."
+            )
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
     if every_document:
         settings["every_document"] = True
     if (folder / "settings.json").is_file():
-        _check_same(folder, files.read_json(folder / "settings.json"), settings)
+        before = schema.read(
+            folder / "settings.json",
+            dict[str, Any],
+            remedy=f"Remove {folder}, and run the same command again.",
+        )
+        _check_same(folder, before, settings)
     if finished:
         return windows_lib.open(folder)
     folder.mkdir(exist_ok=True)
@@ -125,7 +138,12 @@ def build(
         if progress is not None:
             progress(min(position, num_bytes), num_bytes)
         if corpus_config.max_tokens is not None:
-            kept.add(shards.Paths(folder, num_shards - 1))
+            shard = shards.Paths(folder, num_shards - 1)
+            kept.add(
+                shard_reading.Shard(
+                    shard, capacity=capacity, vocab_size=tokenizer.vocab_size
+                )
+            )
             if kept.num_tokens >= corpus_config.max_tokens:
                 break
     else:
@@ -133,7 +151,7 @@ def build(
     # Stops the workers, which may be ahead of ``max_tokens``.
     results.close()
     for number in range(num_shards):
-        notes.add_all(shards.read_notes(shards.Paths(folder, number)))
+        notes.add_all(shard_reading.read_notes(shards.Paths(folder, number)))
     for sentence in notes.sentences():
         notify(sentence)
     if not num_tokens:
@@ -186,7 +204,7 @@ def _settings(
     # It decides whether text is refused, not what is made of it.
     del values["paths"], values["allow_unknown_tokens"]
     return {
-        "schema_version": windows_lib.SCHEMA_VERSION,
+        "schema_version": windows_files.SCHEMA_VERSION,
         **values,
         "tokenizer_hash": tokenizer.content_hash,
         "shard_chars": SHARD_CHARS,
@@ -210,7 +228,7 @@ def _check_same(folder: pathlib.Path, old: dict[str, Any], new: dict[str, Any]) 
     # Settings that there were not when the folder was built have their defaults, and a
     # folder of an earlier version is used with the split that it has.
     defaults = {f.name: f.default for f in dataclasses.fields(config_lib.CorpusConfig)}
-    if old.get("schema_version") in windows_lib.READABLE_VERSIONS:
+    if old.get("schema_version") in windows_files.READABLE_VERSIONS:
         old = old | {"schema_version": new["schema_version"]}
         defaults["fold_near_copies"] = new["fold_near_copies"]
     old = {name: defaults.get(name) for name in new} | old

@@ -10,18 +10,37 @@ every window, so any window can be read alone and damage is detected.
 import math
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import tensorstore
 
 from tfvis_jax import files
+from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError
 
 DTYPES = ("float32", "bfloat16")
 WINDOWS_PER_FILE = 128
 # The schema keeps the name under which the first folders were written.
 _SCHEMA = "tfvis-activations/1"
+
+
+class _Schema(msgspec.Struct):
+    schema: Any = None
+
+
+class _About(msgspec.Struct):
+    """What `describe` returns."""
+
+    shape: Annotated[
+        list[Annotated[int, msgspec.Meta(ge=1, lt=2**40)]],
+        msgspec.Meta(min_length=4, max_length=4),
+    ]
+    layers: Annotated[list[schema_lib.Count], msgspec.Meta(min_length=1)]
+    dtype: Literal["float32", "bfloat16"]
+    model: schema_lib.Hash
+    tokens: schema_lib.Hash
 
 
 class StoredHiddenStates:
@@ -34,13 +53,13 @@ class StoredHiddenStates:
       shape: [num_windows, n_layers, window_length, d_model].
     """
 
-    def __init__(self, folder: pathlib.Path, about: dict[str, Any]) -> None:
+    def __init__(self, folder: pathlib.Path, about: _About) -> None:
         """Use `open`, which checks the folder."""
         self.folder = folder
-        self.layers = tuple(about["layers"])
-        self.dtype: str = about["dtype"]
-        self.shape = tuple(about["shape"])
-        self._array = _open_array(folder, about, create=False)
+        self.layers = tuple(about.layers)
+        self.dtype: str = about.dtype
+        self.shape = tuple(about.shape)
+        self._array = _open_array(folder, msgspec.structs.asdict(about), create=False)
 
     def read(self, windows: np.ndarray) -> np.ndarray:
         """Returns the hidden states of n windows.
@@ -57,7 +76,7 @@ class StoredHiddenStates:
         windows = np.asarray(windows)
         try:
             states = self._array[windows].read().result()
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             # tensorstore does not say which file is damaged.
             numbers = np.unique(windows // WINDOWS_PER_FILE)
             bad = (n for n in numbers if not _is_whole(self._array, n))
@@ -181,17 +200,23 @@ def open(folder: pathlib.Path, *, model: str, tokens: str) -> StoredHiddenStates
             f"{folder} holds no complete hidden states; `tfvis hidden_states RUN` "
             "writes them, or resumes."
         )
-    about = files.read_json(folder / "about.json")
-    schema = about.get("schema") if isinstance(about, dict) else None
+    path = folder / "about.json"
+    remedy = "`tfvis hidden_states RUN` writes it again and keeps the others."
+    schema = schema_lib.read(path, _Schema, remedy=remedy).schema
     if schema != _SCHEMA:
         raise InputError(
-            f"Expected hidden states of schema {_SCHEMA} in {folder}, got {schema!r}; "
-            "remove the folder and write them again."
+            f"Expected hidden states of schema {_SCHEMA} in {folder}, got "
+            f"{schema_lib.short(schema)}; remove the folder and write them again."
         )
-    if {"shape", "layers", "dtype", "model", "tokens"} - set(about):
-        raise _damaged(folder / "about.json")
+    about = schema_lib.read(path, _About, remedy=remedy)
+    if about.shape[1] != len(about.layers):
+        raise schema_lib.damaged(
+            path,
+            f"Expected {about.shape[1]} layers, as in its shape, got {about.layers}",
+            remedy=remedy,
+        )
     for name, ours in (("model", model), ("tokens", tokens)):
-        if about[name] != ours:
+        if getattr(about, name) != ours:
             what = {
                 "model": "another model, or one with another --dtype",
                 "tokens": "other text or windows",
@@ -234,11 +259,21 @@ def _open_array(
             ],
         }
     try:
-        return tensorstore.open(spec, create=create, open=True).result()
-    except ValueError as error:
+        array = tensorstore.open(spec, create=create, open=True).result()
+    # Damage of the description ends in more than one kind of error.
+    except Exception as error:
         if files.is_disk_full(error):
             raise files.no_space(folder) from error
         raise _damaged(_zarr(folder)) from error
+    grid = _grid(WINDOWS_PER_FILE, shape)["configuration"]["chunk_shape"]
+    found = (
+        list(array.shape),
+        array.dtype.name,
+        list(array.chunk_layout.write_chunk.shape or ()),
+    )
+    if found != (list(shape), about["dtype"], grid):
+        raise _damaged(_zarr(folder))
+    return array
 
 
 def _is_whole(array: tensorstore.TensorStore, number: int) -> bool:
@@ -246,7 +281,7 @@ def _is_whole(array: tensorstore.TensorStore, number: int) -> bool:
     first = int(number) * WINDOWS_PER_FILE
     try:
         array[first : min(first + WINDOWS_PER_FILE, array.shape[0])].read().result()
-    except ValueError:
+    except (ValueError, OSError):
         return False
     return True
 

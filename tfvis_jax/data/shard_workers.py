@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import process
 from typing import NamedTuple
 
-from tfvis_jax.data import corpus, readers, shards
+from tfvis_jax.data import corpus, readers, shard_reading, shards
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
@@ -65,7 +65,7 @@ def build(
 
     if num_workers == 1:
         for paths, group in numbered():
-            size = shards.read_size(paths)
+            size = shard_reading.read_size(paths)
             if size is None:
                 size = _build_shard(
                     paths,
@@ -95,7 +95,7 @@ def build(
     waiting: collections.deque[tuple[_Pending, int]] = collections.deque()
     try:
         for paths, group in numbered():
-            done = shards.read_size(paths)
+            done = shard_reading.read_size(paths)
             pending = pool.submit(task, paths, group) if done is None else done
             waiting.append((pending, group.documents[-1].position))
             # One shard more than workers keeps them busy; more would only take memory.

@@ -1,4 +1,4 @@
-"""Writes and reads shards: the windows of some consecutive documents, as five files.
+"""Writes shards: the windows of some consecutive documents, as five files.
 
 ``00000.tokens.npy``    [num_tokens] records (id, start, end), without padding or
                         special tokens; start and end are character offsets from the
@@ -15,17 +15,17 @@ document 141 bytes; the text is stored uncompressed.
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from tfvis_jax import files
+from tfvis_jax import files, schema
 from tfvis_jax.data import copies, corpus, cutting, unknown_tokens
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 
 # Documents of a shard and characters of a document fit 32 bits, tokens of a window 16.
-_WINDOW = np.dtype([("document", "<u4"), ("first_char", "<u4"), ("num_tokens", "<u2")])
+WINDOW = np.dtype([("document", "<u4"), ("first_char", "<u4"), ("num_tokens", "<u2")])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Size:
       num_tokens: tokens, special ones and padding left out.
     """
 
-    num_documents: int
-    num_windows: int
-    num_tokens: int
+    num_documents: schema.Count
+    num_windows: schema.Count
+    num_tokens: schema.Count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,19 +73,6 @@ class Paths:
     def documents(self) -> pathlib.Path:
         return self._path("json")
 
-    def read_text(self, document: int, byte_starts: Sequence[int] = ()) -> str:
-        """Returns the text of a document.
-
-        Args:
-          document: its number in the shard.
-          byte_starts: where the texts begin; read from the file if not given.
-        """
-        byte_starts = byte_starts or files.read_json(self.documents)["byte_starts"]
-        first, last = byte_starts[document : document + 2]
-        with self.text.open("rb") as file:
-            file.seek(first)
-            return file.read(last - first).decode()
-
 
 def write(
     paths: Paths,
@@ -115,7 +102,7 @@ def write(
     """
     notes = notes or notes_lib.Notes()
     token_type = token_dtype(tokenizer.vocab_size)
-    tokens, windows = [np.empty(0, token_type)], [np.empty(0, _WINDOW)]
+    tokens, windows = [np.empty(0, token_type)], [np.empty(0, WINDOW)]
     names, texts, continues = [], [], []
     for document in documents:
         if document.continues and max_document_tokens is not None:
@@ -167,20 +154,6 @@ def write(
     return size
 
 
-def read_size(paths: Paths) -> Size | None:
-    """Returns the size of a shard, or None if it is absent or incomplete."""
-    # Earlier versions wrote no fingerprints.
-    if not (paths.documents.is_file() and paths.copies.is_file()):
-        return None
-    values = files.read_json(paths.documents)
-    return Size(*(values[field.name] for field in dataclasses.fields(Size)))
-
-
-def read_notes(paths: Paths) -> notes_lib.Notes:
-    """Returns what was left out when a shard was built."""
-    return notes_lib.Notes.of(files.read_json(paths.documents).get("notes", {}))
-
-
 def token_dtype(vocab_size: int) -> np.dtype:
     """Returns the record type of a token, with as small an id as the ids allow."""
     id_type = "<u2" if vocab_size <= 2**16 else "<u4"
@@ -199,7 +172,7 @@ def _cut(
     if max_tokens is not None:
         boundaries = boundaries[: np.searchsorted(boundaries, max_tokens) + 1]
     n = boundaries[-1]
-    windows = np.empty(len(boundaries) - 1, _WINDOW)
+    windows = np.empty(len(boundaries) - 1, WINDOW)
     windows["first_char"] = tokenized.starts[boundaries[:-1]]
     windows["num_tokens"] = np.diff(boundaries)
     first_char = np.repeat(windows["first_char"], windows["num_tokens"]).astype(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tfvis_jax import npy
 from tfvis_jax.errors import InputError
 
 _BLOCK = 1024
@@ -18,22 +19,19 @@ def open_array(path: pathlib.Path) -> np.ndarray:
       InputError: the file is damaged, or holds something else.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    # A mangled header ends in whatever NumPy's parser of it meets.
-    except Exception as error:
+        array = npy.open_array(path)
+    except (OSError, npy.NotAnArray) as error:
         raise InputError(
-            f"{path} cannot be read as an array of strings: {error} If it is an array "
+            f"{path} cannot be read as an array of strings: {error}. If it is an array "
             "of Python objects that you trust, save it again as text with "
             "`numpy.save(path, numpy.array(list_of_strings, dtype=str))`."
         ) from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "US":
-        kind = array.dtype if isinstance(array, np.ndarray) else "an archive"
+    if array.dtype.kind not in "US":
         raise InputError(
-            f"{path}: Expected an array of strings (dtype U or S), got {kind}; "
+            f"{path}: Expected an array of strings (dtype U or S), got {array.dtype}; "
             "convert it, or leave the file out."
         )
-    # A header may claim any number of strings that take no bytes.
-    return array.reshape(-1) if array.dtype.itemsize else array.reshape(-1)[:0]
+    return array.reshape(-1)
 
 
 def texts(

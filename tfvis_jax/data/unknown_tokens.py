@@ -66,7 +66,7 @@ def warning(found: Mapping[str, Any]) -> str:
         return ""
     documents = ", ".join(f"{d['name']} ({d['share']:.0%})" for d in found["documents"])
     return (
-        f"{found['share']:.1%} of the tokens are unknown to the model's vocabulary "
+        f"Of the tokens, {found['share']:.1%} are unknown to the model's vocabulary "
         f"([UNK]), most of them in {documents}. Probably the vocabulary does not cover "
         "the script of these documents"
     )

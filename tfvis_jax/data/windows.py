@@ -10,19 +10,22 @@ import itertools
 import pathlib
 import unicodedata
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from tfvis_jax import files
-from tfvis_jax.data import characters, copies, shards, split
+from tfvis_jax import schema
+from tfvis_jax.data import (
+    characters,
+    copies,
+    shard_reading,
+    shards,
+    split,
+    windows_files,
+)
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.errors import InputError, command_line
 
-SCHEMA_VERSION = 2
-# Version 1 split documents by their position and kept copies.
-READABLE_VERSIONS = (1, SCHEMA_VERSION)
 # Held-out tokens that metrics are measured on. Of 39,000 in 20 documents, they give FVU
 # with a standard error of 0.6 %; which documents are held out adds 0.7 to 1.2 %.
 _MEASURED_TOKENS = 8192
@@ -83,21 +86,7 @@ def open(folder: pathlib.Path | str) -> "Windows":
             f"{folder} holds no token windows (no index.json); "
             f"`{command_line('train', folder.parent)}` writes them."
         )
-    index = files.read_json(folder / "index.json")
-    if index.get("schema_version") not in READABLE_VERSIONS:
-        raise InputError(
-            f"Expected version {SCHEMA_VERSION} of the window files in {folder}, got "
-            f"{index.get('schema_version')}; build the windows again with this version."
-        )
-    try:
-        windows = Windows(folder, index)
-        windows.check_files()
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(
-            f"The token windows in {folder} are damaged ({error}). Remove that folder; "
-            f"`{command_line('train', folder.parent)}` writes it again."
-        ) from error
-    return windows
+    return Windows(folder)
 
 
 class Windows:
@@ -125,24 +114,36 @@ class Windows:
         counting special tokens.
     """
 
-    def __init__(self, folder: pathlib.Path, index: dict[str, Any]) -> None:
-        """Use `open`, which checks the folder."""
-        self.folder, self.index = folder, index
-        self.window_length: int = index["settings"]["window_length"]
-        self.special_tokens: bool = index["settings"]["special_tokens"]
-        self.vocab_size: int = index["tokenizer"]["vocab_size"]
-        self.pad_id: int = index["tokenizer"]["pad_id"]
-        self._ids = index["tokenizer"]
+    def __init__(self, folder: pathlib.Path) -> None:
+        """Opens a folder that has an index. See `open`.
+
+        Raises:
+          InputError: a file is damaged, or disagrees with the others.
+        """
+        self.folder = folder
+        index, self.index = windows_files.read_index(folder)
+        self.window_length = index.settings.window_length
+        self.special_tokens = index.settings.special_tokens
+        self.vocab_size = index.tokenizer.vocab_size
+        self.pad_id = index.tokenizer.pad_id
+        self._ids = index.tokenizer
         # Special tokens before the text of a window, and as many after it.
         self._offset = int(self.special_tokens)
-        counts = [shard["num_windows"] for shard in index["shards"]]
-        self._shards = [shards.Paths(folder, i) for i in range(len(counts))]
+        counts = [size.num_windows for size in index.shards]
+        self._shards = [
+            shard_reading.Shard(
+                shards.Paths(folder, number),
+                capacity=self.window_length - 2 * self._offset,
+                vocab_size=self.vocab_size,
+            )
+            for number in range(len(counts))
+        ]
         tables = [
             # With ``max_tokens`` the last shard holds more windows than the corpus.
-            np.load(paths.windows)[:count]
-            for paths, count in zip(self._shards, counts, strict=True)
+            _cut(shard.windows, size, folder=folder)
+            for shard, size in zip(self._shards, index.shards, strict=True)
         ]
-        sides = _read_sides(folder, index, num_windows=sum(counts))
+        sides = windows_files.read_sides(folder, index)
         is_used = sides != split.Side.COPY
         sides = sides[is_used]
         shard_of = np.repeat(np.arange(len(counts)), counts)[is_used]
@@ -157,27 +158,17 @@ class Windows:
                 for t in tables
             ]
         )[is_used]
-        self.documents = self._number_documents(shard_of)
+        self.documents = self._number_documents(index, shard_of)
         self.train = np.flatnonzero(sides == split.Side.TRAIN)
         self.held_out = np.flatnonzero(sides == split.Side.HELD_OUT)
         self.measured = self._sample(self.held_out, num_tokens=_MEASURED_TOKENS)
-        self.token_counts: np.ndarray = np.load(folder / "token_counts.npy")
-        self._is_continuation = np.load(folder / "is_continuation.npy")
+        self.token_counts = windows_files.read_token_counts(folder, index)
+        self._is_continuation = windows_files.read_is_continuation(folder, index)
         # Cached per instance: a cached method would keep the instance alive.
-        self._tokens = functools.lru_cache(maxsize=None)(self._map_tokens)
-        self._documents = functools.lru_cache(maxsize=None)(self._read_documents)
         self._text = functools.lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read_text)
 
     def __len__(self) -> int:
         return int(self._first_window[-1])
-
-    def check_files(self) -> None:
-        """Raises ValueError or OSError if a file of a shard is truncated."""
-        for number, paths in enumerate(self._shards):
-            self._tokens(number)
-            expected = self._documents(number)["byte_starts"][-1]
-            if paths.text.stat().st_size != expected:
-                raise ValueError(f"{paths.text.name} does not have {expected} bytes")
 
     def token_ids(self, rows: np.ndarray) -> np.ndarray:
         """Returns the token ids of n windows, [n, window_length] int32."""
@@ -188,15 +179,15 @@ class Windows:
         inner = ids[:, self._offset : self._offset + len(positions)]
         for number in np.unique(shard_of):
             chosen = np.flatnonzero(shard_of == number)
-            tokens = self._tokens(int(number))
+            tokens = self._shards[int(number)].tokens
             places = self._first_token[rows[chosen], None] + positions
             real = positions < self._table["num_tokens"][rows[chosen], None]
             # Places beyond the window are read, and then replaced by padding.
             found = tokens["id"][np.minimum(places, len(tokens) - 1)]
             inner[chosen] = np.where(real, found, self.pad_id)
         if self.special_tokens:
-            ids[:, 0] = self._ids["cls_id"]
-            ids[np.arange(len(rows)), self.lengths[rows] - 1] = self._ids["sep_id"]
+            ids[:, 0] = self._ids.cls_id
+            ids[np.arange(len(rows)), self.lengths[rows] - 1] = self._ids.sep_id
         return ids
 
     def token_mask(self, rows: np.ndarray) -> np.ndarray:
@@ -221,8 +212,8 @@ class Windows:
     def document_name(self, window: int) -> str:
         """Returns the title of a window's document, or its file name and number."""
         window = self._checked_window(window)
-        documents = self._documents(self._shard_of_window(window))
-        return documents["names"][self._table["document"][window]]
+        shard = self._shards[self._shard_of_window(window)]
+        return shard.documents.names[self._table["document"][window]]
 
     def document_texts(self) -> Iterator[tuple[str, str]]:
         """Yields the name and the text of each document of `documents`.
@@ -339,12 +330,18 @@ class Windows:
     def _window(self, window: int) -> tuple[str, tokenizer_lib.TokenizedText]:
         """Returns the text of a window's document, and the window's tokens in it."""
         window = self._checked_window(window)
-        shard = self._shard_of_window(window)
-        record = self._table[window]
+        number = self._shard_of_window(window)
+        record, shard = self._table[window], self._shards[number]
         first = int(self._first_token[window])
-        tokens = self._tokens(shard)[first : first + int(record["num_tokens"])]
-        text = self._text(shard, int(record["document"]))
+        tokens = shard.tokens[first : first + int(record["num_tokens"])]
+        text = self._text(number, int(record["document"]))
         begin = int(record["first_char"])
+        size = len(text) - begin
+        if np.any(tokens["start"] > tokens["end"]) or tokens["end"].max() > size:
+            raise shard.damaged_tokens(
+                f"Expected the tokens of window {window} in {size:,} characters, got "
+                f"some up to {tokens['end'].max():,}"
+            )
         # Windows of older versions end before the accents of their last character.
         end = characters.cluster_end(text, begin + int(tokens["end"].max(initial=0)))
         ids = tokens["id"].astype(np.int32)
@@ -396,11 +393,13 @@ class Windows:
             self._shard_of_window(window), int(self._table["document"][window])
         )
 
-    def _number_documents(self, shard_of: np.ndarray) -> np.ndarray:
+    def _number_documents(
+        self, index: windows_files.Index, shard_of: np.ndarray
+    ) -> np.ndarray:
         """Returns the document of each window, parts of a long one taken together."""
-        sizes = [shard["num_documents"] for shard in self.index["shards"]]
+        sizes = [size.num_documents for size in index.shards]
         continues = np.zeros(sum(sizes), bool)
-        continues[self.index.get("continuing_documents", [])] = True
+        continues[index.continuing_documents] = True
         part = self._table["document"] + np.cumsum([0, *sizes])[shard_of]
         first = copies.first_parts(continues)[part]
         # Those that have no window are not counted.
@@ -433,27 +432,23 @@ class Windows:
     def _shard_of_window(self, window: int) -> int:
         return int(self._shard_of(np.asarray(window)))
 
-    def _map_tokens(self, shard: int) -> np.ndarray:
-        # A plain array on the same map, since indexing a memmap object is far slower.
-        return np.asarray(np.load(self._shards[shard].tokens, mmap_mode="r"))
-
-    def _read_documents(self, shard: int) -> dict[str, Any]:
-        return files.read_json(self._shards[shard].documents)
-
     def _read_text(self, shard: int, document: int) -> str:
-        starts = self._documents(shard)["byte_starts"]
-        return self._shards[shard].read_text(document, starts)
+        return self._shards[shard].text(document)
 
 
-def _read_sides(
-    folder: pathlib.Path, index: dict[str, Any], *, num_windows: int
-) -> np.ndarray:
-    """Returns the `split.Side` of each window; earlier versions had two sides."""
-    is_first_version = index["schema_version"] == 1
-    sides = np.load(folder / f"{'held_out' if is_first_version else 'sides'}.npy")
-    if sides.shape != (num_windows,):
-        raise ValueError(f"expected the sides of {num_windows} windows")
-    return sides.astype(np.uint8)
+def _cut(table: np.ndarray, size: shards.Size, *, folder: pathlib.Path) -> np.ndarray:
+    """Returns the windows of a shard that belong to the corpus."""
+    kept = table[: size.num_windows]
+    # Every document of a shard has a window.
+    num_documents = int(kept["document"][-1]) + 1 if len(kept) else 0
+    if (len(kept), num_documents) != (size.num_windows, size.num_documents):
+        raise schema.damaged(
+            folder / "index.json",
+            f"Expected a shard of {len(kept)} windows of {num_documents} documents, "
+            f"got {size.num_windows} of {size.num_documents}",
+            remedy=windows_files.remedy(folder),
+        )
+    return kept
 
 
 def _words(

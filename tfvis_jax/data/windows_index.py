@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 
 from tfvis_jax import files
-from tfvis_jax.data import copies, shards, split, unknown_tokens
+from tfvis_jax.data import (
+    copies,
+    shard_reading,
+    shards,
+    split,
+    unknown_tokens,
+    windows_files,
+)
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
-from tfvis_jax.data import windows as windows_lib
 
 
 class KeptTokens:
@@ -28,9 +34,9 @@ class KeptTokens:
         self.num_tokens = 0
         self._seen: set[int] = set()
 
-    def add(self, paths: shards.Paths) -> None:
+    def add(self, shard: shard_reading.Shard) -> None:
         """Adds the next shard."""
-        table, prints = np.load(paths.windows), np.load(paths.copies)
+        table, prints = shard.windows, shard.prints()
         for text, tokens in zip(
             prints["text"].tolist(),
             np.bincount(table["document"], table["num_tokens"], len(prints)).tolist(),
@@ -67,9 +73,17 @@ def finish(
     for path in folder.glob("[0-9]*.*"):
         if int(path.name.split(".")[0]) >= num_shards:
             path.unlink()
-    paths = [shards.Paths(folder, number) for number in range(num_shards)]
-    tables = [np.load(each.windows) for each in paths]
-    all_prints = [np.load(each.copies) for each in paths]
+    # They may have been written by an earlier call, and damaged since.
+    opened = [
+        shard_reading.Shard(
+            shards.Paths(folder, number),
+            capacity=settings["window_length"] - 2 * settings["special_tokens"],
+            vocab_size=tokenizer.vocab_size,
+        )
+        for number in range(num_shards)
+    ]
+    tables = [shard.windows for shard in opened]
+    all_prints = [shard.prints() for shard in opened]
     tables[-1] = _up_to(tables, all_prints, max_tokens=settings["max_tokens"])
     # Every document of a shard has a window, so the last index gives their number.
     kept = [
@@ -100,13 +114,13 @@ def finish(
             fraction=settings["held_out_fraction"],
             paragraphs=functools.partial(
                 _paragraphs,
-                paths,
+                opened,
                 tables,
                 first_document=np.cumsum([0, *(size.num_documents for size in kept)]),
             ),
         )
     token_counts = _count(
-        paths, tables, found.sides == split.Side.TRAIN, vocab_size=tokenizer.vocab_size
+        opened, tables, found.sides == split.Side.TRAIN, vocab_size=tokenizer.vocab_size
     )
     for name, array in (
         ("is_continuation", tokenizer.is_continuation),
@@ -118,7 +132,7 @@ def finish(
     num_tokens = np.concatenate([table["num_tokens"] for table in tables])
     is_used = found.sides != split.Side.COPY
     return {
-        "schema_version": windows_lib.SCHEMA_VERSION,
+        "schema_version": windows_files.SCHEMA_VERSION,
         "settings": settings,
         "tokenizer": {
             "hash": tokenizer.content_hash,
@@ -143,13 +157,13 @@ def finish(
         # Parts of long documents, numbered among all parts and documents.
         "continuing_documents": np.flatnonzero(prints["continues"]).tolist(),
         "shards": [dataclasses.asdict(size) for size in kept],
-        "unknown_tokens": _unknown(paths, tables, is_used, unk_id=tokenizer.unk_id),
+        "unknown_tokens": _unknown(opened, tables, is_used, unk_id=tokenizer.unk_id),
         "notes": notes.as_json(),
     }
 
 
 def _unknown(
-    paths: Sequence[shards.Paths],
+    opened: Sequence[shard_reading.Shard],
     tables: Sequence[np.ndarray],
     is_used: np.ndarray,
     *,
@@ -158,17 +172,17 @@ def _unknown(
     """Returns the `unknown_tokens.summary` of the documents that are used."""
     num_tokens, num_unknown, names = [], [], []
     first = 0
-    for each, table in zip(paths, tables, strict=True):
+    for shard, table in zip(opened, tables, strict=True):
         if not len(table):
             continue
         counts = np.where(is_used[first : first + len(table)], table["num_tokens"], 0)
         first += len(table)
         document = np.repeat(table["document"], table["num_tokens"])
         used = np.repeat(counts > 0, table["num_tokens"])
-        ids = np.load(each.tokens, mmap_mode="r")["id"][: len(document)]
+        ids = shard.tokens["id"][: len(document)]
         num_tokens.append(np.bincount(document, used))
         num_unknown.append(np.bincount(document, used & (ids == unk_id)))
-        names += files.read_json(each.documents)["names"][: len(num_tokens[-1])]
+        names += shard.documents.names[: len(num_tokens[-1])]
     return unknown_tokens.summary(
         np.concatenate(num_tokens), np.concatenate(num_unknown), names=names
     )
@@ -207,7 +221,7 @@ def _numbered(tables: list[np.ndarray], prints: list[np.ndarray]) -> np.ndarray:
 
 
 def _paragraphs(
-    paths: list[shards.Paths],
+    opened: list[shard_reading.Shard],
     tables: list[np.ndarray],
     document: int,
     *,
@@ -216,7 +230,7 @@ def _paragraphs(
     """Returns the paragraphs of a document's windows; see `split.choose`."""
     shard = int(np.searchsorted(first_document, document, side="right")) - 1
     number = document - int(first_document[shard])
-    text, table = paths[shard].read_text(number), tables[shard]
+    text, table = opened[shard].text(number), tables[shard]
     own = table["first_char"][table["document"] == number].astype(np.int64)
     # Blank lines divide a text that has some; otherwise every line is a paragraph.
     blank = re.compile(r"\n[^\S\n]*\n\s*")
@@ -228,7 +242,7 @@ def _paragraphs(
 
 
 def _count(
-    paths: list[shards.Paths],
+    opened: list[shard_reading.Shard],
     tables: list[np.ndarray],
     train: np.ndarray,
     *,
@@ -237,12 +251,11 @@ def _count(
     """Returns the occurrences in the training windows, [vocab_size] int64."""
     counts = np.zeros(vocab_size, np.int64)
     first = 0
-    for each, table in zip(paths, tables, strict=True):
+    for shard, table in zip(opened, tables, strict=True):
         chosen = train[first : first + len(table)]
         first += len(table)
-        tokens = np.load(each.tokens, mmap_mode="r")
         # The table of the last shard may have been cut, so its tokens are cut alike.
         counted = np.repeat(chosen, table["num_tokens"])
-        ids = np.asarray(tokens["id"][: len(counted)])[counted]
+        ids = np.asarray(shard.tokens["id"][: len(counted)])[counted]
         counts += np.bincount(ids, minlength=vocab_size)
     return counts

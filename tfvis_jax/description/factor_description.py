@@ -205,7 +205,7 @@ def _profile(results: results_lib.Results, factor: int) -> tuple[LayerProfile, .
             layer=layer,
             importance=float(importance[index, factor]),
             density=float(examples.density[index, factor]),
-            max_activation=float(examples.activation[index, factor, 0]),
+            max_activation=examples.largest(index, factor),
         )
         for index, layer in enumerate(results.trained.layers)
     )

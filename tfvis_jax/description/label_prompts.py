@@ -28,6 +28,7 @@ import numpy as np
 
 from tfvis_jax import files
 from tfvis_jax.examples import results as results_lib
+from tfvis_jax.examples import stored
 from tfvis_jax.runs import encoding
 
 SCHEMA = "tfvis-prompts/1"
@@ -136,7 +137,7 @@ def records(
             "layer": at,
             "factor": factor,
             "density": _rounded(examples.density[index, factor]),
-            "max_activation": _rounded(examples.activation[index, factor, 0]),
+            "max_activation": _rounded(examples.largest(index, factor)),
             "examples": [
                 *_firing(results, index, factor, counts=counts, seed=seed),
                 *(
@@ -180,17 +181,9 @@ def _firing(
     found = results.examples
     n = found.context_activation.shape[2]
     top = _in_windows(
-        found.window[index, factor, :n],
-        found.position[index, factor, :n],
-        found.activation[index, factor, :n],
-        found.context_activation[index, factor],
+        found.top(index, factor, stop=n), found.top_contexts(index, factor)
     )[: counts.top]
-    drawn = _in_windows(
-        found.random_window[index, factor],
-        found.random_position[index, factor],
-        found.random_activation[index, factor],
-        found.random_context_activation[index, factor],
-    )
+    drawn = _in_windows(found.drawn(index, factor), found.drawn_contexts(index, factor))
     # Contexts are ranked by their largest activation, not by that of the token drawn.
     drawn.sort(key=lambda context: -context[2].max())
     used = {window for window, _, _ in top}
@@ -209,17 +202,15 @@ def _firing(
 
 
 def _in_windows(
-    window: np.ndarray,
-    position: np.ndarray,
-    activation: np.ndarray,
-    contexts: np.ndarray,
+    places: stored.Places, contexts: np.ndarray
 ) -> list[tuple[int, int, np.ndarray]]:
     """Returns (window, position, α of its context) of the first token per window."""
     first: dict[int, tuple[int, int, np.ndarray]] = {}
-    for place in np.flatnonzero(np.asarray(activation) > 0).tolist():
-        at = int(window[place])
-        if at not in first:
-            first[at] = (at, int(position[place]), np.asarray(contexts[place]))
+    for window, position, context in zip(
+        places.window.tolist(), places.position.tolist(), contexts, strict=False
+    ):
+        if window not in first:
+            first[window] = (window, position, context)
     return list(first.values())
 
 

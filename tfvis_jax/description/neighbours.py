@@ -53,7 +53,6 @@ def by_firing(
       k: maximum number of factors.
     """
     index = found.layers.index(layer)
-    partner = found.partner[index, factor].tolist()
-    score = found.partner_score[index, factor].tolist()
-    pairs = zip(partner, score, strict=True)
-    return tuple(Neighbour(f, s) for f, s in pairs if f >= 0 and s > 0)[:k]
+    partner, score = found.partners(index, factor)
+    pairs = zip(partner[:k].tolist(), score[:k].tolist(), strict=True)
+    return tuple(Neighbour(f, s) for f, s in pairs)

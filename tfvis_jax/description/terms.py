@@ -118,15 +118,13 @@ def contexts(
     """
     found = results.examples
     index = results.trained.layers.index(layer)
-    firing = found.activation[index, factor] > 0
+    top = found.top(index, factor)
     windows = results.windows
     document_of = windows.document if by_document(windows) else int
     seen: set[tuple[int, tuple[str, ...]]] = set()
     kept = []
     for window, position in zip(
-        found.window[index, factor][firing].tolist(),
-        found.position[index, factor][firing].tolist(),
-        strict=True,
+        top.window.tolist(), top.position.tolist(), strict=True
     ):
         words = windows.words(window)
         context = FiringContext(

@@ -3,6 +3,7 @@
 import pathlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -106,7 +107,7 @@ def collect(
     )
     batches = np.zeros(0, np.int64)
     if saved is not None:
-        gathered.add_arrays(saved.arrays)
+        add_state(gathered, saved, pass_folder, process)
         batches = saved.batches
         del saved
 
@@ -170,9 +171,22 @@ def _merged(
     for process in pass_folder.processes():
         other = None if process == own else pass_folder.load(process)
         if other is not None:
-            gathered.add_arrays(other.arrays)
+            add_state(gathered, other, pass_folder, process)
             names += other.names
     return gathered.finish([pass_folder.folder / name for name in names])
+
+
+def add_state(
+    gathered: "Collector",
+    saved: unfinished.PassState,
+    pass_folder: unfinished.PassFolder,
+    process: int,
+) -> None:
+    """Adds what a process has saved; InputError if it is of other sizes or types."""
+    try:
+        gathered.add_arrays(saved.arrays)
+    except ValueError as error:
+        raise pass_folder.damaged(process, str(error)) from error
 
 
 def _windows_of(batches: np.ndarray, *, batch_size: int, n_windows: int) -> np.ndarray:
@@ -273,16 +287,16 @@ class Collector:
             self._layer(self._layers.pop(), token_paths, row=row)
             for row in range(len(self._layers))
         ]
+        arrays: dict[str, Any] = {
+            name: np.stack([each.pop(name) for each in found]) for name in stored.ARRAYS
+        }
         return stored.Examples(
             layers=self._trained.layers,
             n_tokens=n_tokens,
             window_length=self._windows.window_length,
             seed=self._sizes.seed,
             dictionary_hash=self._trained.content_hash,
-            **{
-                name: np.stack([each.pop(name) for each in found])
-                for name in stored.ARRAYS
-            },
+            **arrays,
         )
 
     def _layer(

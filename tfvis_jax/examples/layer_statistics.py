@@ -134,7 +134,12 @@ class LayerStatistics:
         return result
 
     def add_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Adds the state of the same layer over other tokens."""
+        """Adds the state of the same layer over other tokens.
+
+        Raises:
+          ValueError: the state is of other sizes or types.
+        """
+        self._check(arrays)
         for name, lists in self._lists.items():
             parts = ranked_lists.Entries._fields
             lists.add(
@@ -148,6 +153,22 @@ class LayerStatistics:
                 n_tokens=arrays["counts.n_tokens"],
             )
         )
+
+    def _check(self, arrays: dict[str, np.ndarray]) -> None:
+        for name, own in self.arrays().items():
+            # Lists have any number of entries; counts have one shape.
+            first = 0 if name.startswith("counts.") else 1
+            found = arrays.get(name, np.zeros(0, np.str_))
+            shape = own.shape[first:]
+            if (found.dtype, found.shape[first:]) != (own.dtype, shape) or (
+                found.ndim != own.ndim
+            ):
+                raise ValueError(f"{name} is {found.dtype} of shape {found.shape}")
+        for name in self._lists:
+            parts = [arrays[f"{name}.{part}"] for part in ranked_lists.Entries._fields]
+            factor = int(parts[0].max(initial=0)) >> ranked_lists.RANK_BITS
+            if len(set(map(len, parts))) > 1 or factor >= self._sizes.n_factors:
+                raise ValueError(f"the list {name} is of another dictionary")
 
 
 def _positive(

@@ -45,7 +45,7 @@ def strongest(
       factor: index of the factor.
       stop: maximum number of examples; all that are stored if None.
     """
-    return _references(found, "", index, factor, stop=stop)
+    return _references(found, index, factor, stop=stop)
 
 
 def drawn(
@@ -56,7 +56,7 @@ def drawn(
     The first k of them are a uniform sample of size k. Arguments are those of
     `strongest`.
     """
-    return _references(found, "random_", index, factor, stop=stop)
+    return _references(found, index, factor, stop=stop, drawn=True)
 
 
 def in_band(
@@ -93,8 +93,8 @@ def in_band(
             f"Expected a band of rising quantiles such as (0.9, 0.99), got {band}."
         )
     where, places = sampling.in_band(
-        found.activation[index, factor],
-        found.random_activation[index, factor],
+        found.top(index, factor).activation,
+        found.drawn(index, factor).activation,
         firing=int(found.firing[index, factor]),
         band=band,
     )
@@ -140,14 +140,13 @@ def fold(
 
 
 def _references(
-    found: stored.Examples, prefix: str, index: int, factor: int, *, stop: int | None
+    found: stored.Examples,
+    index: int,
+    factor: int,
+    *,
+    stop: int | None,
+    drawn: bool = False,
 ) -> References:
-    activation, window, position = (
-        np.asarray(getattr(found, prefix + name)[index, factor, :stop])
-        for name in ("activation", "window", "position")
-    )
-    # Lists are padded with 0 at their end, and stored activations are positive.
-    n = np.count_nonzero(activation)
-    return References(activation, window, position, np.zeros(n, np.int64)).take(
-        slice(0, n)
-    )
+    read = found.drawn if drawn else found.top
+    chosen = read(index, factor, stop=stop)
+    return References(*chosen, np.zeros(len(chosen.window), np.int64))

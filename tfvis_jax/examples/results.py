@@ -40,12 +40,15 @@ class Results:
     @functools.cached_property
     def windows(self) -> windows_lib.Windows:
         """The corpus as token windows."""
-        return windows_lib.open(self.directory.tokens)
+        return setup.open_windows(self.directory, self.config)
 
     @functools.cached_property
     def opened(self) -> setup.Setup:
         """The model, its tokeniser and the settings of the run."""
-        return setup.open_model(self.directory, self.config)
+        opened = setup.open_model(self.directory, self.config)
+        if self.directory.dictionary.is_file():
+            dictionary_file.check_fits(self.trained, opened)
+        return opened
 
     def importance(
         self, *, n: int | None = None, norm_free: bool = False
@@ -78,8 +81,12 @@ class Results:
     # Levels, descriptions and pages ask for the same scores, factor by factor.
     @functools.cached_property
     def _importance(self) -> np.ndarray:
-        activation = self.examples.activation
-        return importance.importance_scores(activation, n=activation.shape[2])
+        found = self.examples
+        scores = importance.importance_scores(
+            found.activation, n=found.activation.shape[2]
+        )
+        found.check_activations(scores)
+        return scores
 
     def check_layer(self, layer: int) -> None:
         """Raises InputError unless ``layer`` is a layer of the dictionary."""
@@ -105,7 +112,7 @@ class Results:
         self._check_alive(factor)
         self.check_layer(layer)
         layers, examples = self.trained.layers, self.examples
-        if not np.any(examples.activation[layers.index(layer), factor] > 0):
+        if not len(examples.top(layers.index(layer), factor).window):
             firing = [
                 number
                 for number, times in zip(

@@ -6,16 +6,45 @@ token windows when they are shown. `gathering.collect` gathers everything in one
 
 import dataclasses
 import pathlib
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
-from tfvis_jax import files
+from tfvis_jax import files, npy, schema
+from tfvis_jax.data import windows_files
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import layer_statistics, unfinished
 from tfvis_jax.runs import dictionary_file
 
 SCHEMA = "tfvis-examples/2"
+
+
+class _Schema(msgspec.Struct):
+    schema: Any = None
+    dictionary_hash: Any = None
+
+
+class _Index(msgspec.Struct):
+    layers: tuple[schema.Count, ...]
+    n_tokens: schema.Count
+    window_length: Annotated[int, msgspec.Meta(ge=1, le=2**17)]
+    seed: schema.Count
+    dictionary_hash: schema.Hash
+
+
+class Places(NamedTuple):
+    """Tokens of the corpus at which a factor fires.
+
+    Attributes:
+      activation: [m] float32, α > 0.
+      window: [m] int32, index of the window.
+      position: [m] int32, index of the token in the window.
+    """
+
+    activation: np.ndarray
+    window: np.ndarray
+    position: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +89,8 @@ class Examples:
       partner_score: [n_layers, n_factors, k] float32, their Jaccard index: tokens that
         fire both, divided by tokens that fire either.
       mean_norm: [n_layers] float64, mean ‖x‖ of the scaled hidden states.
+      folder: where they are stored; None if they are not.
+      num_windows: number of windows of the corpus; None if it is not known.
     """
 
     layers: tuple[int, ...]
@@ -86,6 +117,99 @@ class Examples:
     partner: np.ndarray
     partner_score: np.ndarray
     mean_norm: np.ndarray
+    folder: pathlib.Path | None = None
+    num_windows: int | None = None
+
+    def top(self, index: int, factor: int, *, stop: int | None = None) -> Places:
+        """Returns the top-activating examples of a factor, strongest first.
+
+        What is memory-mapped is checked when it is read, here and in the other methods.
+
+        Args:
+          index: index into the layers.
+          factor: index of the factor.
+          stop: maximum number of examples; all that are stored if None.
+
+        Raises:
+          InputError: the files of the examples are damaged.
+        """
+        return self._places("", index, factor, stop)
+
+    def drawn(self, index: int, factor: int, *, stop: int | None = None) -> Places:
+        """Returns the random examples of a factor; otherwise like `top`."""
+        return self._places("random_", index, factor, stop)
+
+    def largest(self, index: int, factor: int) -> float:
+        """Returns the largest α of a factor at a layer; 0 where it never fires."""
+        return float(self.top(index, factor, stop=1).activation.max(initial=0))
+
+    def top_contexts(self, index: int, factor: int) -> np.ndarray:
+        """Returns ``context_activation`` of a factor, [n, context_length]."""
+        return self._contexts("", index, factor)
+
+    def drawn_contexts(self, index: int, factor: int) -> np.ndarray:
+        """Returns ``random_context_activation`` of a factor."""
+        return self._contexts("random_", index, factor)
+
+    def partners(self, index: int, factor: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the co-firing factors of a factor and their scores, [m] each."""
+        partner = np.asarray(self.partner[index, factor])
+        score = np.asarray(self.partner_score[index, factor])
+        n_factors = self.partner.shape[1]
+        if np.any((partner < -1) | (partner >= n_factors)):
+            raise self._damaged("partner", partner, f"-1 to {n_factors - 1}")
+        if not np.all((score >= 0) & (score <= 1)):
+            raise self._damaged("partner_score", score, "0 to 1")
+        found = (partner >= 0) & (score > 0)
+        return partner[found], score[found]
+
+    @property
+    def max_activation(self) -> np.ndarray:
+        """Largest α, [n_layers, n_factors]; 0 where a factor never fires."""
+        largest = np.asarray(self.activation[:, :, 0])
+        self.check_activations(largest)
+        return largest
+
+    def check_activations(self, values: np.ndarray) -> None:
+        """Refuses activations, or means of them, that are no finite numbers >= 0."""
+        if not np.all((values >= 0) & (values < np.inf)):
+            raise self._damaged("activation", values, "0 to any finite number")
+
+    def _places(self, prefix: str, index: int, factor: int, stop: int | None) -> Places:
+        activation, window, position = (
+            np.asarray(getattr(self, prefix + name)[index, factor, :stop])
+            for name in ("activation", "window", "position")
+        )
+        # Lists are padded with 0 at their end, and stored activations are positive.
+        n = int(np.count_nonzero(activation))
+        found = Places(activation[:n], window[:n], position[:n])
+        if not np.all((found.activation > 0) & (found.activation < np.inf)):
+            raise self._damaged(f"{prefix}activation", activation, "0, at the end, up")
+        num_windows = 2**31 if self.num_windows is None else self.num_windows
+        for name, values, limit in (
+            ("window", found.window, num_windows),
+            ("position", found.position, self.window_length),
+        ):
+            if np.any((values < 0) | (values >= limit)):
+                raise self._damaged(prefix + name, values, f"0 to {limit - 1}")
+        return found
+
+    def _contexts(self, prefix: str, index: int, factor: int) -> np.ndarray:
+        name = f"{prefix}context_activation"
+        found = np.asarray(getattr(self, name)[index, factor])
+        if not np.all((found >= 0) & (found < np.inf)):
+            raise self._damaged(name, found, "0 to any finite number")
+        return found
+
+    def _damaged(self, name: str, values: np.ndarray, expected: str) -> InputError:
+        folder = pathlib.Path() if self.folder is None else self.folder
+        again = command_line("examples", folder.parent)
+        return schema.damaged(
+            folder / f"{name}.npy",
+            f"Expected numbers from {expected}, got some from {values.min()} to "
+            f"{values.max()}",
+            remedy=f"`{again}` computes the examples again.",
+        )
 
     @property
     def density(self) -> np.ndarray:
@@ -109,7 +233,7 @@ class Examples:
 # The class defines the files: one per array, and the rest in the index.
 _FIELDS = dataclasses.fields(Examples)
 ARRAYS = tuple(field.name for field in _FIELDS if field.type is np.ndarray)
-_REST = tuple(field.name for field in _FIELDS if field.type is not np.ndarray)
+_REST = _Index.__struct_fields__
 # Arrays whose names share one of these prefixes have last axes of one length.
 _GROUPS = ("random", "histogram", "token", "strong_token", "partner")
 # Arrays whose names end in one of these hold floating-point numbers.
@@ -144,46 +268,55 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
         if sentence := unfinished.partly_computed(begun):
             raise InputError(sentence)
         raise InputError(f"There are no examples in {folder} yet; {again}.")
-    index = files.read_json(folder / "index.json")
-    # The index may be any JSON value, if another program wrote it.
-    schema = index.get("schema") if isinstance(index, dict) else None
-    if schema != SCHEMA:
+    path = folder / "index.json"
+    known = schema.read(path, _Schema, remedy=f"{again} again.")
+    if known.schema != SCHEMA:
         raise InputError(
-            f"Expected examples of schema {SCHEMA} in {folder}, got {schema}; {again} "
-            "again."
+            f"Expected examples of schema {SCHEMA} in {folder}, got "
+            f"{schema.short(known.schema)}; {again} again."
         )
-    if index.get("dictionary_hash") != trained.content_hash:
+    if known.dictionary_hash != trained.content_hash:
         raise InputError(
             f"The examples in {folder} belong to another dictionary; {again} again."
         )
+    index = schema.read(path, _Index, remedy=f"{again} again.")
+    tokens = folder.with_name("tokens")
+    num_windows = None
+    if (tokens / "index.json").is_file():
+        windows, _ = windows_files.read_index(tokens)
+        num_windows = windows.num_windows
+        if windows.settings.window_length != index.window_length:
+            raise schema.damaged(
+                path,
+                f"Expected examples in windows of {windows.settings.window_length} "
+                f"tokens, got {index.window_length}",
+                remedy=f"{again} again.",
+            )
     try:
         # Memory-mapped: a page or a notebook reads few of the factors.
-        arrays = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ARRAYS
+        arrays: dict[str, Any] = {
+            name: npy.open_array(folder / f"{name}.npy") for name in ARRAYS
         }
-        rest = {name: index[name] for name in _REST}
-        rest["layers"] = tuple(rest["layers"])
-        _check(arrays, rest, trained)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        _check(arrays, index, trained)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"The examples in {folder} are damaged ({error}); {again} again."
         ) from error
-    return Examples(**rest, **arrays)
+    rest: dict[str, Any] = {name: getattr(index, name) for name in _REST}
+    return Examples(**rest, **arrays, folder=folder, num_windows=num_windows)
 
 
 def _check(
     arrays: dict[str, np.ndarray],
-    rest: dict[str, Any],
+    index: _Index,
     trained: dictionary_file.TrainedDictionary,
 ) -> None:
-    """Raises ValueError unless shapes and types fit each other and the dictionary."""
-    if rest["layers"] != tuple(trained.layers):
-        raise ValueError(f"layers {rest['layers']} of {trained.layers}")
-    for name in ("n_tokens", "window_length", "seed"):
-        # Not isinstance, which would accept true and false.
-        if type(rest[name]) is not int or rest[name] < 0:
-            raise ValueError(f"{name} {rest[name]!r}")
+    """Raises ValueError unless shapes and types fit each other and the dictionary.
+
+    The arrays are not read: `Examples` checks what it returns of them.
+    """
+    if index.layers != tuple(trained.layers):
+        raise ValueError(f"layers {index.layers} of {trained.layers}")
     sizes = {"layer": len(trained.layers), "factor": len(trained.factors)}
     for name, array in arrays.items():
         axes = _axes(name)
@@ -197,6 +330,13 @@ def _check(
         kind = "f" if name.endswith(_FRACTIONS) else "i"
         if array.dtype.kind != kind:
             raise ValueError(f"{name} of type {array.dtype}")
+        # An importance score is a mean over at least one.
+        if name == "activation" and not array.shape[2]:
+            raise ValueError(f"{name} of shape {array.shape}")
+    for name, limit in (("firing", index.n_tokens), ("mean_norm", np.inf)):
+        values = arrays[name]
+        if not np.all((values >= 0) & (values <= limit) & (values < np.inf)):
+            raise ValueError(f"{name} outside 0 to {limit}")
 
 
 def _axes(name: str) -> tuple[str, ...]:

@@ -214,17 +214,25 @@ def _between(path: pathlib.Path, first: int, stop: int) -> np.ndarray:
     """Reads the records with first ≤ key < stop."""
     # The map serves the binary search alone: reading is faster, and frees its pages.
     low, high = np.searchsorted(_map(path)["key"], [first, stop]).tolist()
-    return np.fromfile(path, RECORD, high - low, offset=low * RECORD.itemsize)
+    found = np.fromfile(path, RECORD, max(high - low, 0), offset=low * RECORD.itemsize)
+    # They are sorted, unless the file is damaged.
+    if not np.all((found["key"] >= first) & (found["key"] < stop)):
+        raise _damaged(path, "its keys are not sorted")
+    return found
 
 
 def _map(path: pathlib.Path) -> np.ndarray:
     try:
         return np.memmap(path, RECORD, mode="r")
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}). Remove {path.parent}; "
-            f"`{command_line('examples', path.parent.parent)}` then starts again."
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: pathlib.Path, why: object) -> InputError:
+    return InputError(
+        f"{path} is damaged ({why}). Remove {path.parent}; "
+        f"`{command_line('examples', path.parent.parent)}` then starts again."
+    )
 
 
 def _level(name: str) -> int:

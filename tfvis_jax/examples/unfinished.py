@@ -10,17 +10,32 @@ not depend on interruptions or on the number of processes.
 
 import dataclasses
 import pathlib
+import re
 import shutil
-import zipfile
-import zlib
+from collections.abc import Collection
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from tfvis_jax import files
+from tfvis_jax import files, npy
+from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError, command_line
 
 _SCHEMA = "tfvis-examples-progress/2"
+
+
+# Names of files in the folder, and no others.
+_NAME = re.compile(r"[0-9]+-[0-9]+-[0-9]+\.tokens")
+
+
+class _About(msgspec.Struct):
+    n_batches: schema_lib.Count = 0
+
+
+class _Settings(msgspec.Struct):
+    about: _About
+    settings: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,14 +74,14 @@ class PassFolder:
         path = self.folder / "settings.json"
         wanted = {"schema": _SCHEMA, "about": about, "settings": settings}
         if path.is_file():
-            found = self._settings()
+            known, found = self._settings()
             if found == wanted:
                 return
             same = all(found.get(name) == wanted[name] for name in ("schema", "about"))
             # Work is never thrown away silently if it could still be used. A pass over
             # other inputs is useless, and one without a saved state has done no work.
             if same and any(self.folder.glob("*.npz")):
-                raise InputError(self._other_settings(found["settings"], settings))
+                raise InputError(self._other_settings(known.settings, settings))
         self.remove()
         self.folder.mkdir(parents=True)
         files.write_json(path, wanted)
@@ -85,12 +100,14 @@ class PassFolder:
 
     def fraction(self) -> float:
         """Returns the fraction of batches completed."""
-        n_batches = self._settings()["about"].get("n_batches", 0)
-        return len(self.done()) / max(n_batches, 1)
+        n_batches = self._settings()[0].about.n_batches
+        return min(len(self.done()) / max(n_batches, 1), 1.0)
 
     def done(self) -> np.ndarray:
         """Returns the indices of the batches that any process has done, ascending."""
-        found = [self._read(path, "batches")["batches"] for path in self._states()]
+        found = [
+            self._read(path, ("batches", "names"))["batches"] for path in self._states()
+        ]
         return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
     def processes(self) -> list[int]:
@@ -124,45 +141,54 @@ class PassFolder:
     def remove_if_for(self, settings: dict[str, Any]) -> None:
         """Removes the folder if its pass had these settings."""
         path = self.folder / "settings.json"
-        if path.is_file() and self._settings()["settings"] == settings:
+        if path.is_file() and self._settings()[0].settings == settings:
             self.remove()
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> tuple[_Settings, dict[str, Any]]:
         path = self.folder / "settings.json"
-        found = files.read_json(path)
-        # Check what is used of it: the file may be any JSON value.
-        try:
-            found["settings"].items()
-            int(found["about"].get("n_batches", 0))
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise self._damaged(path, error) from error
-        return found
+        return schema_lib.read_plain(path, _Settings, remedy=self._remedy)
 
     def _states(self) -> list[pathlib.Path]:
         # Other files in the folder are ignored.
         return [p for p in self.folder.glob("*.npz") if p.stem.isdecimal()]
 
-    def _read(self, path: pathlib.Path, *names: str) -> dict[str, np.ndarray]:
-        """Returns the named arrays of a state, or all if none are named."""
-        needed = {"batches", *names} if names else {"batches", "names"}
-        # Damage shows as many kinds of error, depending on the bytes that it hit.
+    def _read(
+        self, path: pathlib.Path, only: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Returns the arrays of a state, or some of them."""
         try:
-            with np.load(path, allow_pickle=False) as content:
-                found = {name: content[name] for name in names or content.files}
-            if not needed <= found.keys() or found["batches"].ndim != 1:
-                raise ValueError("not the state of a pass")
-        except (
-            *(OSError, EOFError, ValueError, KeyError, AttributeError, TypeError),
-            *(zipfile.BadZipFile, zlib.error),
-        ) as error:
-            raise self._damaged(path, error) from error
+            found = npy.read_archive(path, only)
+        except (OSError, npy.NotAnArray) as error:
+            raise self.damaged(path.stem, str(error)) from error
+        batches, names = found.get("batches"), found.get("names")
+        if batches is None or batches.dtype != np.int64 or batches.ndim != 1:
+            raise self.damaged(path.stem, "Expected `batches` [n] of int64")
+        n_batches = self._settings()[0].about.n_batches
+        if np.any((batches < 0) | (batches >= n_batches)):
+            raise self.damaged(path.stem, f"Expected batches of 0 to {n_batches - 1}")
+        # An empty list has no strings to give it a type.
+        if names is None or names.ndim != 1 or (len(names) and names.dtype.kind != "U"):
+            raise self.damaged(path.stem, "Expected `names` [n] of strings")
+        for name in names.tolist():
+            if not _NAME.fullmatch(name):
+                why = f"Expected names of its files, got {schema_lib.short(name)}"
+                raise self.damaged(path.stem, why)
         return found
 
-    def _damaged(self, path: pathlib.Path, error: Exception) -> InputError:
-        return InputError(
-            f"{path} is damaged ({error}). Remove {self.folder}; "
-            f"`{command_line('examples', self.folder.parent)}` then starts again."
-        )
+    def damaged(self, process: int | str, why: str) -> InputError:
+        """Returns the error of a state that cannot be used.
+
+        Args:
+          process: that saved it.
+          why: what was expected and what came.
+        """
+        path = self.folder / f"{process}.npz"
+        return schema_lib.damaged(path, why, remedy=self._remedy)
+
+    @property
+    def _remedy(self) -> str:
+        again = command_line("examples", self.folder.parent)
+        return f"Remove {self.folder}; `{again}` then starts again."
 
 
 def partly_computed(folder: pathlib.Path) -> str | None:

@@ -100,13 +100,10 @@ def _chosen(
     n: int,
 ) -> list[tuple[int, int]]:
     """Returns (window, position) of n strong tokens, from n documents if possible."""
-    alpha = examples.activation[layer, factor, : CANDIDATES * n]
-    count = int(np.count_nonzero(alpha > 0))
-    window = examples.window[layer, factor, :count]
-    position = examples.position[layer, factor, :count]
+    top = examples.top(layer, factor, stop=CANDIDATES * n)
     # The first token of each document comes before the second of any.
     seen, first, rest = set(), [], []
-    for place in zip(window.tolist(), position.tolist(), strict=True):
+    for place in zip(top.window.tolist(), top.position.tolist(), strict=True):
         document = windows.document(place[0])
         (rest if document in seen else first).append(place)
         seen.add(document)

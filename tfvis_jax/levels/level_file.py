@@ -3,15 +3,37 @@
 import dataclasses
 import hashlib
 import pathlib
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from tfvis_jax import files
+from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import stored
 from tfvis_jax.levels import context_shares
 
 SCHEMA = "tfvis-levels/1"
+
+
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class _Schema(msgspec.Struct):
+    schema: Any = None
+    dictionary_hash: Any = None
+
+
+class _Levels(msgspec.Struct):
+    examples_hash: schema_lib.Hash
+    per_factor: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    radii: list[int]
+    shares: list[list[_Share] | None]
+
+
+class NotMeasured(InputError):
+    """There are no context shares that belong to the examples, and none are damaged."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,41 +83,42 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
       examples: examples of the run.
 
     Raises:
-      InputError: if they are missing, damaged or of another schema, or if they were
-        measured for another dictionary or on other examples.
+      NotMeasured: they are missing, or were measured for another dictionary or on other
+        examples.
+      InputError: they are damaged or of another schema.
     """
     again = f"`{command_line('levels', path.parent)}` measures them"
     if not path.is_file():
-        raise InputError(f"There are no context shares in {path} yet; {again}.")
-    content = files.read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise InputError(f"Expected schema {SCHEMA} in {path}; {again} again.")
-    if content.get("dictionary_hash") != examples.dictionary_hash:
+        raise NotMeasured(f"There are no context shares in {path} yet; {again}.")
+    remedy = f"Remove it; {again} again."
+    known = schema_lib.read(path, _Schema, remedy=remedy)
+    if known.schema != SCHEMA:
         raise InputError(
+            f"Expected schema {SCHEMA} in {path}, got "
+            f"{schema_lib.short(known.schema)}. {remedy}"
+        )
+    if known.dictionary_hash != examples.dictionary_hash:
+        raise NotMeasured(
             f"The context shares in {path} belong to another dictionary; {again} again."
         )
-    # The file may hold any JSON value under these names, of any shape.
-    try:
-        shares = np.array(
-            [
-                [np.nan] * len(context_shares.RADII) if row is None else row
-                for row in content["shares"]
-            ],
-            np.float64,
+    found = schema_lib.read(path, _Levels, remedy=remedy)
+    radii, n_factors = list(context_shares.RADII), examples.firing.shape[1]
+    sizes = {len(row) for row in found.shares if row is not None} - {len(radii)}
+    if found.radii != radii or len(found.shares) != n_factors or sizes:
+        raise schema_lib.damaged(
+            path,
+            f"Expected `shares` of {n_factors} factors within the radii {radii}, got "
+            f"{len(found.shares)} within {schema_lib.short(found.radii)}",
+            remedy=remedy,
         )
-        expected = (examples.firing.shape[1], len(context_shares.RADII))
-        if shares.shape != expected or content["radii"] != list(context_shares.RADII):
-            raise ValueError(f"shares of shape {shares.shape}, expected {expected}")
-        per_factor = int(content["per_factor"])
-        same_examples = content["examples_hash"] == _hash(examples, per_factor)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{path} is damaged ({error}); {again} again.") from error
-    if not same_examples:
-        raise InputError(
+    if found.examples_hash != _hash(examples, found.per_factor):
+        raise NotMeasured(
             f"The context shares in {path} were measured on other examples; {again} "
             "again."
         )
-    return Measured(shares, per_factor)
+    none = [np.nan] * len(radii)
+    rows = [none if row is None else row for row in found.shares]
+    return Measured(np.array(rows, np.float64), found.per_factor)
 
 
 def _hash(examples: stored.Examples, per_factor: int) -> str:

@@ -23,7 +23,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfvis_jax.errors import InputError
 from tfvis_jax.examples import results as results_lib
 from tfvis_jax.levels import context_shares, level_file, word_forms
 
@@ -104,12 +103,15 @@ def of_results(results: results_lib.Results) -> list[Level]:
 
     Args:
       results: results of the run, with examples.
+
+    Raises:
+      InputError: the file of context shares is damaged, or there are no examples.
     """
     importance, examples = results.importance(), results.examples
     firing = np.asarray(examples.firing)
     try:
         shares = level_file.load(results.directory.levels, examples).shares
-    except InputError:
+    except level_file.NotMeasured:
         shares = None
     return classify(
         importance,

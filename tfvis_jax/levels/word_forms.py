@@ -66,23 +66,23 @@ def of_examples(
     Returns:
       [n_factors]; None for factors that never fire.
     """
-    factors = np.arange(len(peaks))
-    window = np.asarray(examples.window[peaks, factors, :NUM_STRONGEST])
-    position = np.asarray(examples.position[peaks, factors, :NUM_STRONGEST])
-    fires = np.asarray(examples.activation[peaks, factors, :NUM_STRONGEST]) > 0
+    strongest = [
+        examples.top(peak, factor, stop=NUM_STRONGEST)
+        for factor, peak in enumerate(peaks.tolist())
+    ]
     # Each window and document is looked up once for all factors.
-    used = np.unique(window[fires])
+    none = np.zeros(0, np.int32)
+    used = np.unique(np.concatenate([none, *(top.window for top in strongest)]))
     token_ids = windows.token_ids(used)
     document = np.array([windows.document(number) for number in used.tolist()])
     found: list[WordForms | None] = []
-    for row in factors:
-        chosen = window[row, fires[row]], position[row, fires[row]]
-        if not len(chosen[0]):
+    for top in strongest:
+        if not len(top.window):
             found.append(None)
             continue
-        place = np.searchsorted(used, chosen[0])
-        forms = of_tokens(token_ids[place, chosen[1]], document[place])
+        place = np.searchsorted(used, top.window)
+        forms = of_tokens(token_ids[place, top.position], document[place])
         first = forms.commonest
-        texts = windows.token_texts(int(chosen[0][first]))
-        found.append(dataclasses.replace(forms, word=texts[int(chosen[1][first])]))
+        texts = windows.token_texts(int(top.window[first]))
+        found.append(dataclasses.replace(forms, word=texts[int(top.position[first])]))
     return found

@@ -5,10 +5,11 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from tfvis_jax import codes, files, saliency
+from tfvis_jax import codes, saliency
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import findings, html, sentence
+from tfvis_jax.runs import report_file
 
 
 class Run(findings.Findings):
@@ -27,7 +28,8 @@ class Run(findings.Findings):
                 f"{self.directory.report} does not exist, because training is not "
                 f"finished. `{command_line('train', self.directory)}` resumes it."
             )
-        return files.read_json(self.directory.report)
+        layers = self.trained.layers
+        return report_file.read(self.directory.report, layers=layers)
 
     def factor(self, number: int) -> factor_lib.Factor:
         """Returns one factor; raises InputError if there is no factor ``number``."""

@@ -98,7 +98,7 @@ class EncodedSentence:
         words = [self.text[slice(*self.spans[i])] for i in self.unknown[:_NUM_NAMED]]
         more = ", ..." if len(self.unknown) > _NUM_NAMED else ""
         return (
-            f"{len(self.unknown)} of {len(self.tokens)} tokens are unknown to the "
+            f"Of {len(self.tokens)} tokens, {len(self.unknown)} are unknown to the "
             f"model's vocabulary, which sees no difference between them: "
             f"{', '.join(words)}{more}."
         )

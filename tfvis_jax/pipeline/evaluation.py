@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from tfvis_jax import files
+from tfvis_jax import files, schema
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError
+from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, report
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
@@ -69,6 +70,7 @@ def evaluate(
         trained = dictionary_file.load(run.dictionary)
         with stages.stage("model"):
             opened = setup.with_masked_lm_head(setup.open_model(run, run.read_config()))
+            dictionary_file.check_fits(trained, opened)
         windows = opened.windows()
         if not (len(windows.held_out) or text):
             raise InputError(
@@ -97,15 +99,25 @@ def evaluate(
     return found
 
 
+class _Earlier(msgspec.Struct):
+    schema: Any = None
+    dictionary: Any = None
+    texts: dict[str, dict[str, Any]] = {}
+
+
 def _earlier(
     path: pathlib.Path, trained: dictionary_file.TrainedDictionary
 ) -> dict[str, Any]:
     """Returns what the file says of the same dictionary; nothing if it is of others."""
-    found: Any = files.read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return {}
+    again = command_line("evaluate", path.parent)
+    known, found = schema.read_plain(
+        path, _Earlier, remedy=f"Remove it; `{again}` writes it again."
+    )
     is_ours = (
-        isinstance(found, dict)
-        and found.get("schema") == _SCHEMA
-        and found.get("dictionary") == trained.content_hash
+        known.schema == _SCHEMA
+        and known.dictionary == trained.content_hash
         # Files of earlier versions do not say how many documents were measured.
         and "n_documents" in found
     )

@@ -121,7 +121,7 @@ def site_data(
         },
         importance=run.importance(),
         density=examples.density,
-        max_activation=np.asarray(examples.activation[:, :, 0]),
+        max_activation=examples.max_activation,
         levels=[level.name for level in run.levels],
         level_reasons=[level.reason for level in run.levels],
         featured=featured.choose(run, run.levels),
@@ -204,7 +204,7 @@ def _firings(
 def _levels_are_measured(run: run_lib.Run) -> bool:
     try:
         level_file.load(run.directory.levels, run.examples)
-    except InputError:
+    except level_file.NotMeasured:
         return False
     return True
 

@@ -9,14 +9,14 @@ from typing import Any
 import jax
 
 import tfvis_jax
-from tfvis_jax import files, sharding
+from tfvis_jax import sharding
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import unknown_tokens
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
 from tfvis_jax.reporting import devices
-from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, report_file, setup
 from tfvis_jax.training import metrics_log
 
 
@@ -41,6 +41,8 @@ def of_training(
         longer, since work that is done is not done again.
     """
     config, log = opened.config, metrics_log.read(opened.run.metrics)
+    earlier = report_file.read_if_any(opened.run.report)
+    before = {} if earlier is None else earlier.seconds
     lasso, refitted = result.lasso, result.debiased
     return {
         "schema": "tfvis-report/1",
@@ -65,7 +67,9 @@ def of_training(
         "gap": evaluation_report.plain(
             {"mean": result.gap_mean, "max": result.gap_max}
         ),
-        "seconds": _longest(opened.run.report, seconds)
+        "seconds": {
+            name: max(before.get(name, 0), now) for name, now in seconds.items()
+        }
         | {"train": log[-1]["seconds"] if log else 0.0},
         "devices": devices.find().as_json(),
         "mesh": {name: mesh.shape[name] for name in (sharding.DATA, sharding.FACTOR)},
@@ -120,11 +124,6 @@ def model_name(model: str) -> str:
 def text(value: float | None, spec: str) -> str:
     """Returns a metric as text; "n/a" where there was nothing to measure."""
     return "n/a" if value is None else format(value, spec)
-
-
-def _longest(report: pathlib.Path, now: dict[str, float]) -> dict[str, float]:
-    before = files.read_json(report)["seconds"] if report.is_file() else {}
-    return {name: max(before.get(name, 0), now[name]) for name in now}
 
 
 def _versions() -> dict[str, str]:

@@ -21,7 +21,7 @@ from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
 from tfvis_jax.pipeline.writing import writing
 from tfvis_jax.planning import plan
-from tfvis_jax.runs import dictionary_file, setup, stored_hidden_states
+from tfvis_jax.runs import dictionary_file, report_file, setup, stored_hidden_states
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import checks
 from tfvis_jax.training import calibration, checkpoint_storage, loop
@@ -74,6 +74,8 @@ def train(
     mesh = sharding.one_device() if mesh is None else mesh
     stages = progress_lib.Stages(progress)
     with writing(directory, new=True) as run:
+        # What the last step adds to is read first: it may be damaged.
+        report_file.read_if_any(run.report)
         opened, windows = prepare_locked(
             run,
             config,

@@ -174,7 +174,7 @@ def measured_rate(log: Sequence[Mapping[str, Any]]) -> Rate | None:
     # The first batch is left out, because its time includes compilation.
     rows = sum(line["rows"] for line in log[1:])
     steps = sum(line["rows"] * line.get("solver_steps", 0.0) for line in log[1:])
-    return Rate(rows, log[-1]["seconds"] - log[0]["seconds"], steps / rows)
+    return Rate(rows, log[-1]["seconds"] - log[0]["seconds"], steps / max(rows, 1))
 
 
 def _most_rows(

@@ -7,14 +7,15 @@ differs is not in those formulae, or the difference is large, there is no time.
 
 import dataclasses
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import config_json, files, models
+from tfvis_jax import config_json, models
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import bert_config
 from tfvis_jax.planning import compiled, costs, plan
 from tfvis_jax.runs import directory as directory_lib
+from tfvis_jax.runs import report_file
 from tfvis_jax.training import metrics_log
 
 # What the time of a row does not depend on.
@@ -172,18 +173,12 @@ def _devices_of(
     directory: directory_lib.RunDirectory,
 ) -> tuple[costs.Mesh | None, str | None]:
     """Returns mesh and kind of device from the report; None if it does not say."""
-    if not directory.report.is_file():
-        return None, None
-    report: Any = files.read_json(directory.report)
-    try:
-        platform, kind = (report["devices"][name] for name in ("platform", "kind"))
-        mesh = costs.Mesh(
-            int(report["mesh"]["data"]), int(report["mesh"]["factor"]), str(platform)
-        )
+    report = report_file.read_if_any(directory.report)
     # Reports of older versions have neither.
-    except (KeyError, TypeError, ValueError):
+    if report is None or report.devices is None or report.mesh is None:
         return None, None
-    return mesh, str(kind)
+    found, mesh = report.devices, report.mesh
+    return costs.Mesh(mesh.data, mesh.factor, found.platform), found.kind
 
 
 def _differing(there: config_lib.RunConfig, here: config_lib.RunConfig) -> list[str]:

@@ -1,12 +1,16 @@
 """Readers of labelled corpora: word/TAG files, CoNLL-U, Senseval-2."""
 
 import html
+import io
 import lzma
 import pathlib
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 
+from tfvis_jax import schema
 from tfvis_jax.errors import InputError
 from tfvis_jax.probing import labelled
 
@@ -14,6 +18,8 @@ from tfvis_jax.probing import labelled
 CONLLU_COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "deprel": 7}
 _FORM = 1
 _COLUMNS = 10
+# No labelled corpus is larger; a damaged archive may claim to be.
+_MAX_BYTES = 2**30
 # Headline, title and cited words are what they would be elsewhere.
 _BROWN_SUFFIX = re.compile(r"-(?:hl|tl|nc)")
 # Beginnings of the tags of each part of speech; the first that fits counts.
@@ -93,7 +99,7 @@ def read_word_tags(path: pathlib.Path | str) -> labelled.LabelledText:
             continue
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                where = f"{name}:{number}"
+                where = _place(path, name, number)
                 records.append((name, *_tagged_line(line, where=where)))
     if not records:
         raise InputError(f"Expected lines of word/TAG in {path}, found none.")
@@ -154,12 +160,13 @@ def read_conllu(
                     columns = line.split("\t")
                     if len(columns) != _COLUMNS:
                         raise InputError(
-                            f"{name}:{number + offset}: Expected {_COLUMNS} columns "
-                            f"between tabs, got {len(columns)}."
+                            f"{_place(path, name, number + offset)} is damaged: "
+                            f"Expected {_COLUMNS} columns between tabs, got "
+                            f"{len(columns)}. Correct the line, or leave the file out."
                         )
                     # "3-4" is what the words 3 and 4 look like together, "3.1" is no
                     # word of the text.
-                    if columns[0].isdigit():
+                    if columns[0].isdigit() and columns[_FORM]:
                         words.append((columns[_FORM], columns[CONLLU_COLUMNS[label]]))
             if text is None:
                 text = " ".join(form for form, _ in words)
@@ -195,11 +202,23 @@ def read_senseval(path: pathlib.Path | str, word: str) -> labelled.LabelledText:
             f"{', '.join(sorted(contents)) or 'no .pos file'}."
         )
     records = []
-    for name, answers, context in _INSTANCE.findall(contents[word]):
+    found = _INSTANCE.findall(contents[word])
+    if len(found) != (begun := contents[word].count("<instance ")):
+        raise InputError(
+            f"{path} is damaged: Expected an answer and a context in each instance of "
+            f"{word}, got {begun} instances and {len(found)} whole ones; get it again."
+        )
+    for name, answers, context in found:
         senses = _SENSE.findall(answers)
         parts, spans, length = [], [], 0
         for is_head, form, _ in _WORD.findall(context):
             form = html.unescape(form).strip()
+            if is_head and not (form and senses):
+                raise InputError(
+                    f"{path} is damaged: Expected a word and a senseid in the instance "
+                    f"{name} of {word}, got {'no senseid' if form else 'no word'}; get "
+                    "it again."
+                )
             if is_head:
                 spans.append((length, length + len(form), senses[0]))
             parts.append(form)
@@ -222,13 +241,21 @@ def _tagged_line(line: str, *, where: str) -> tuple[str, list[tuple[int, int, st
     for token in line.split():
         word, slash, tag = token.rpartition("/")
         if not (word and slash and tag):
-            raise InputError(f"{where}: Expected word/TAG, got {token!r}.")
+            raise InputError(
+                f"{where} is damaged: Expected word/TAG, got {schema.short(token)}. "
+                "Correct the line, or leave the file out."
+            )
         if word in ("``", "''"):
             word = '"'
         spans.append((length, length + len(word), tag))
         parts.append(word)
         length += len(word) + 1
     return " ".join(parts), spans
+
+
+def _place(path: pathlib.Path, name: str, line: int) -> str:
+    """Returns where a line stands, also in a folder or an archive."""
+    return f"Line {line} of {path if path.name == name else f'{name} in {path}'}"
 
 
 def _find(words: Sequence[tuple[str, str]], text: str) -> list[tuple[int, int, str]]:
@@ -276,27 +303,66 @@ def _members(
         if not plain and archives:
             yield from _members(archives[0], suffixes=suffixes)
         for file in plain:
-            yield file.name, _decoded(file.read_bytes(), file)
+            yield file.name, _decoded(_content(file), file)
         return
     if path.suffix != ".zip":
-        yield path.name, _decoded(path.read_bytes(), path)
+        yield path.name, _decoded(_content(path), path)
         return
+    # A damaged archive ends in as many kinds of error as it has parts.
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
-                if not name.endswith("/") and name.endswith(suffixes):
-                    member = pathlib.PurePath(name)
-                    yield member.name, _decoded(archive.read(name), member)
-    except zipfile.BadZipFile as error:
+            for member in sorted(archive.infolist(), key=lambda info: info.filename):
+                name = pathlib.PurePath(member.filename)
+                if member.is_dir() or not member.filename.endswith(suffixes):
+                    continue
+                _check_size(path, member.file_size)
+                yield name.name, _decoded(archive.read(member), name)
+    except InputError:
+        raise
+    except (
+        *(OSError, ValueError, EOFError, KeyError, IndexError, OverflowError),
+        *(RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+        *(lzma.LZMAError, struct.error),
+    ) as error:
         raise InputError(f"{path} is damaged ({error}); get it again.") from error
+
+
+def _content(path: pathlib.Path) -> bytes:
+    try:
+        _check_size(path, path.stat().st_size)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); check its permissions."
+        ) from error
+
+
+def _check_size(path: pathlib.PurePath, n_bytes: int) -> None:
+    if n_bytes > _MAX_BYTES:
+        raise InputError(
+            f"Expected at most {_MAX_BYTES // 2**20} MiB of text in a file, got "
+            f"{n_bytes / 2**20:.0f} MiB in {path}; divide it."
+        )
 
 
 def _decoded(content: bytes, path: pathlib.PurePath) -> str:
+    if path.suffix == ".xz":
+        content = _unpacked(content, path)
     try:
-        if path.suffix == ".xz":
-            content = lzma.decompress(content)
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
-    except lzma.LZMAError as error:
+
+
+def _unpacked(content: bytes, path: pathlib.PurePath) -> bytes:
+    parts, size = [], 0
+    try:
+        with lzma.open(io.BytesIO(content)) as file:
+            while part := file.read(2**20):
+                parts.append(part)
+                size += len(part)
+                _check_size(path, size)
+    # Its header may ask for any amount of memory.
+    except (lzma.LZMAError, EOFError, MemoryError) as error:
         raise InputError(f"{path} is damaged ({error}); get it again.") from error
+    return b"".join(parts)

@@ -4,16 +4,21 @@ import collections
 import dataclasses
 import difflib
 import functools
-import json
 import pathlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated
 
+import msgspec
 import numpy as np
 
+from tfvis_jax import schema
 from tfvis_jax.errors import InputError
 
+# An array of labels is as wide as the longest; it drops NULs at the end.
+MAX_LABEL = 1_000
 # Labels or words that a message lists at most.
 _LISTED = 40
+_Number = Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -156,6 +161,21 @@ class LabelledText:
         return self.select(np.sort(rng.permutation(len(self.spans))[:n]))
 
 
+class _Record(msgspec.Struct):
+    """A line of labels of one's own."""
+
+    text: str
+    span: tuple[schema.Count, schema.Count]
+    label: str | _Number
+    document: str | _Number | None = None
+
+
+_REMEDY = (
+    'Write lines such as {"text": "He left.", "span": [3, 7], "label": "verb"}, the '
+    "last of the span being the character after it."
+)
+
+
 def build(
     source: str,
     records: Sequence[tuple[str, str, Sequence[tuple[int, int, str]]]],
@@ -171,7 +191,8 @@ def build(
       n_not_found: labelled words that are not among the spans.
 
     Raises:
-      InputError: there is no labelled span.
+      InputError: there is no labelled span, a span is not within its text, or a label
+        is empty or longer than `MAX_LABEL`.
     """
     numbers: dict[str, int] = {}
     document_of = [numbers.setdefault(name, len(numbers)) for name, _, _ in records]
@@ -180,6 +201,17 @@ def build(
     ]
     if not flat:
         raise InputError(f"Expected labelled text, got no label in {source}.")
+    for text, start, end, label in flat:
+        if not 0 <= start < end <= len(records[text][1]):
+            raise InputError(
+                f"Expected spans within the {len(records[text][1])} characters of a "
+                f"text of {source}, got [{start}, {end}]."
+            )
+        if not label.rstrip("\0") or len(label) > MAX_LABEL:
+            raise InputError(
+                f"Expected labels of 1 to {MAX_LABEL:,} characters in {source}, got "
+                f"{schema.short(label)}."
+            )
     text_of, starts, ends, labels = zip(*flat, strict=True)
     return LabelledText(
         source=source,
@@ -215,38 +247,19 @@ def read_json_lines(path: pathlib.Path | str) -> LabelledText:
     spans: dict[tuple[str, str], list[tuple[int, int, str]]] = collections.defaultdict(
         list
     )
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                document, text, span = _json_record(line, where=f"{path}:{number}")
-                spans[document, text].append(span)
+    for number, record in schema.read_lines(path, _Record, remedy=_REMEDY):
+        start, end = record.span
+        if not start < end <= len(record.text):
+            raise schema.damaged(
+                f"Line {number} of {path}",
+                f"Expected a span within the {len(record.text)} characters of the "
+                f"text, got {schema.short(list(record.span))}",
+                remedy=_REMEDY,
+            )
+        document = record.text if record.document is None else str(record.document)
+        spans[document, record.text].append((start, end, str(record.label)))
     records = [(name, text, found) for (name, text), found in spans.items()]
     return build(path.name, records)
-
-
-def _json_record(line: str, *, where: str) -> tuple[str, str, tuple[int, int, str]]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{where} is no JSON ({error}).") from error
-    fields = record if isinstance(record, dict) else {}
-    text, span, label = (fields.get(name) for name in ("text", "span", "label"))
-    if not (isinstance(text, str) and isinstance(label, str | int)) or not (
-        isinstance(span, list)
-        and len(span) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) for n in span)
-    ):
-        raise InputError(
-            f'{where}: Expected {{"text": "…", "span": [first, end], "label": "…"}}, '
-            f"got {line.strip()[:80]}."
-        )
-    start, end = span
-    if not 0 <= start < end <= len(text):
-        raise InputError(
-            f"{where}: Expected a span within the {len(text)} characters of the text, "
-            f"got {span}."
-        )
-    return str(fields.get("document", text)), text, (start, end, str(label))
 
 
 def _similar(word: str, words: Sequence[str]) -> str:

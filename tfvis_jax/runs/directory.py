@@ -25,9 +25,10 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import config_json, files
+from tfvis_jax import config_json, files, schema
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.runs import lock
 
@@ -121,7 +122,15 @@ class RunDirectory:
                 f"{self.path} is not a run directory: it has no config.json. "
                 f"`{command_line('train', self)} …` makes one."
             )
-        return config_json.from_json(files.read_json(self.config_path))
+        values = schema.read(
+            self.config_path,
+            dict[str, Any],
+            remedy="Restore it, or make another run with `tfvis train`.",
+        )
+        try:
+            return config_json.from_json(values)
+        except InputError as error:
+            raise InputError(f"{self.config_path}: {error}") from error
 
     def open_or_create(self, config: config_lib.RunConfig) -> None:
         """Makes the directory for these settings, or checks that it has the same ones.

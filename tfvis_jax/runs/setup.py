@@ -8,14 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import msgspec
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import config_json, files, models
+from tfvis_jax import config_json, files, models, schema
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.runs import directory
+
+
+class _Identity(msgspec.Struct):
+    sha256: schema.Hash
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Setup:
 
     def windows(self) -> windows_lib.Windows:
         """Opens the token windows of the run."""
-        return windows_lib.open(self.run.tokens)
+        return open_windows(self.run, self.config)
 
     def other_text(
         self, paths: Sequence[str | os.PathLike[str]]
@@ -51,6 +56,26 @@ class Setup:
             max_unknown=None,
             max_tokens=None,
         )
+
+
+def open_windows(
+    run: directory.RunDirectory, config: config_lib.RunConfig
+) -> windows_lib.Windows:
+    """Opens the token windows of a run.
+
+    Raises:
+      InputError: they are missing or damaged, or were cut with other settings.
+    """
+    windows = windows_lib.open(run.tokens)
+    wanted = config.corpus.window_length, config.corpus.special_tokens
+    found = windows.window_length, windows.special_tokens
+    if found != wanted:
+        raise InputError(
+            f"Expected windows with (window_length, special_tokens) of {wanted} in "
+            f"{run.tokens}, as {run.config_path} has it; got {found}. Restore what "
+            "belongs together."
+        )
+    return windows
 
 
 def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Setup:
@@ -141,7 +166,12 @@ def _check_same_weights(
 ) -> None:
     if not run.model_identity.is_file():
         return
-    if files.read_json(run.model_identity)["sha256"] != weights_hash(pretrained):
+    known = schema.read(
+        run.model_identity,
+        _Identity,
+        remedy="Remove it if the weights are those that the run was made with.",
+    )
+    if known.sha256 != weights_hash(pretrained):
         raise InputError(
             f"The weights in {pretrained.folder} are not those that {run.path} was "
             "made with. Restore them, or make a new run."

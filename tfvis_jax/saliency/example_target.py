@@ -1,7 +1,5 @@
 """Turn the top-activating examples of a run into targets of saliency maps."""
 
-import numpy as np
-
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import results as results_lib
 from tfvis_jax.saliency import target as target_lib
@@ -23,9 +21,8 @@ def of_example(
         does not fire at this layer, or if the run has no examples.
     """
     results.check_fires(factor, layer=layer)
-    examples = results.examples
-    index = results.trained.layers.index(layer)
-    count = int(np.count_nonzero(examples.activation[index, factor] > 0))
+    top = results.examples.top(results.trained.layers.index(layer), factor)
+    count = len(top.window)
     if not 1 <= rank <= count:
         raise InputError(
             f"Expected an example in 1 … {count}, the stored ones of factor {factor} "
@@ -33,7 +30,7 @@ def of_example(
         )
     return target_lib.of_window(
         results.windows,
-        window=int(examples.window[index, factor, rank - 1]),
-        position=int(examples.position[index, factor, rank - 1]),
+        window=int(top.window[rank - 1]),
+        position=int(top.position[rank - 1]),
         factor=factor,
     )

@@ -1,17 +1,17 @@
 """Saves and restores training states with Orbax, which only this module imports."""
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from tfvis_jax import sharding
+from tfvis_jax import schema, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.runs import setup
@@ -21,6 +21,10 @@ from tfvis_jax.training import checkpoint_storage
 _NEWEST = 2
 # A file that Orbax writes into every checkpoint.
 _MARK = "_CHECKPOINT_METADATA"
+
+
+class _Score(msgspec.Struct):
+    fvu: schema.Finite
 
 
 class _Damaged(Exception):
@@ -227,11 +231,10 @@ def _drop_damaged_scores(folder: epath.Path) -> None:
     if sharding.is_first_process():
         for score in folder.glob("*/metrics/metrics"):
             try:
-                readable = isinstance(json.loads(score.read_text()).get("fvu"), float)
-            except (ValueError, AttributeError):
-                readable = False
-            if readable:
+                msgspec.json.decode(score.read_bytes(), type=_Score)
                 continue
+            except (msgspec.DecodeError, RecursionError):
+                pass
             if not (score.parent.parent / _MARK).exists():
                 raise InputError(
                     f"{score} belongs to no checkpoint. Choose another folder with "

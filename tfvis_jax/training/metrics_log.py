@@ -6,11 +6,27 @@ import time
 from typing import Any, NamedTuple
 
 import jax
+import msgspec
 import numpy as np
 
-from tfvis_jax import files, sharding
+from tfvis_jax import files, schema, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import step
+
+
+class _Line(msgspec.Struct):
+    """What is read of a line; its other metrics are for people."""
+
+    batch: schema.Positive
+    seconds: schema.NotNegative
+    rows: schema.Count
+    solver_steps: float = 0.0
+    held_out_fvu: float = 0.0
+
+
+_REMEDY = (
+    "Remove that line, or the file: training resumes from its checkpoints without it."
+)
 
 
 class _Held(NamedTuple):
@@ -129,18 +145,31 @@ def check_hidden_states(
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the lines of a log, up to the first incomplete line."""
+    """Returns the lines of a log; a last line that was cut off is left out.
+
+    Raises:
+      InputError: another line is damaged; the message gives its number.
+    """
+    if not path.exists():
+        return []
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    # A killed process leaves a line without its end.
+    whole = content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]
     lines = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for number, line in enumerate(whole, start=1):
+        where = f"Line {number} of {path}"
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if not isinstance(values, dict) or not {"batch", "seconds", "rows"} <= set(
-            values
-        ):
-            break
-        lines.append(values)
+            lines.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            why = f"it is not JSON ({error})"
+            raise schema.damaged(where, why, remedy=_REMEDY) from error
+        schema.convert(lines[-1], _Line, where=where, remedy=_REMEDY)
+        if number > 1 and lines[-1]["batch"] <= lines[-2]["batch"]:
+            why = f"Expected a batch after {lines[-2]['batch']}"
+            raise schema.damaged(where, why, remedy=_REMEDY)
     return lines
 
 

@@ -45,7 +45,10 @@ def loads(text: str) -> tuple[str, Any]:
     match = _FRAME.fullmatch(text)
     if match is None:
         raise ValueError("Expected one `tfvis.receive(…);` script, got other text.")
-    return json.loads(match[1]), json.loads(match[2])
+    try:
+        return json.loads(match[1]), json.loads(match[2])
+    except RecursionError:
+        raise ValueError("Expected a plain value, got one nested too deeply.") from None
 
 
 def number(value: float, *, digits: int = 4) -> int | float | None:

@@ -4,15 +4,55 @@ The live server streams these records, a line of JSON each, and an exported site
 recorded sentences as lists of them.
 """
 
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tfvis_jax.errors import InputError
 from tfvis_jax.viewer import payload
 
 # Factors listed for a token; the record says how many more fire and their share.
 MOST_FACTORS = 64
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_texts(path: pathlib.Path | str) -> list[str]:
+    """Reads the sentences to record: a text file with one a line.
+
+    Args:
+      path: of the file, in UTF-8, or in UTF-16 with a mark of the byte order.
+
+    Raises:
+      InputError: it cannot be read, is no text, or has no sentence.
+    """
+    path = pathlib.Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}). Name a text file with "
+            "one sentence a line."
+        ) from error
+    try:
+        text = content.decode("utf-16" if content[:2] in _UTF_16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"Expected sentences in UTF-8, got other bytes in {path}: {error}. Save it "
+            "as UTF-8."
+        ) from error
+    if "\0" in text:
+        raise InputError(
+            f"Expected sentences in {path}, got NUL characters. Save it as UTF-8."
+        )
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise InputError(
+            f"Expected a sentence a line in {path}, got none. Write some, or leave "
+            "--sentences out."
+        )
+    return found
 
 
 def header(

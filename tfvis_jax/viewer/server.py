@@ -28,6 +28,7 @@ from starlette import (
 )
 from starlette import types as asgi
 
+from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.viewer import bundle, live, payload
 
@@ -307,7 +308,7 @@ def _check_site(folder: pathlib.Path) -> None:
             f"Expected a site in {folder}, got none; create it with "
             f"`{command_line('export', run)}`."
         ) from None
-    except ValueError:
+    except (ValueError, OSError):
         raise InputError(
             f"Expected a complete site in {folder}, got a damaged manifest; export it "
             f"again with `{command_line('export', run)}`."
@@ -315,8 +316,9 @@ def _check_site(folder: pathlib.Path) -> None:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != bundle.SCHEMA:
         raise InputError(
-            f"Expected a site of format {bundle.SCHEMA} in {folder}, got {schema}; "
-            f"export it again with `{command_line('export', run)}`."
+            f"Expected a site of format {bundle.SCHEMA} in {folder}, got "
+            f"{schema_lib.short(schema)}; export it again with "
+            f"`{command_line('export', run)}`."
         )
 
 
