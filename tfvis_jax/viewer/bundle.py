@@ -25,7 +25,7 @@ import numpy as np
 
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
-from tfvis_jax.viewer import payload, site
+from tfvis_jax.viewer import factor_record, payload, site
 
 SCHEMA = "tfvis-site/1"
 SHARD_SIZE = 16
@@ -33,7 +33,6 @@ WINDOW_SHARD = 64
 # A factor is narrow if its strongest tokens are from so few documents.
 _NARROW = 2
 _LIST_WORDS = 8
-_LAYER_WORDS = 6
 
 
 def write(
@@ -72,7 +71,7 @@ def write(
                 words.append(site.top_words(telling, limit=_LIST_WORDS))
                 terms.append(data.terms(factor))
                 firings = _firings(data, factor)
-                entry = _factor(data, factor, contexts, words[-1], firings)
+                entry = factor_record.record(data, factor, contexts, words[-1], firings)
                 windows.update(
                     text[4] for text in entry["texts"] if text[4] is not None
                 )
@@ -198,74 +197,6 @@ def _where_it_lives(
     ]
 
 
-def _factor(
-    data: site.SiteData,
-    factor: int,
-    contexts: list[list[site.Context]],
-    words: list[tuple[str, int]],
-    firings: list[site.Firings],
-) -> dict[str, Any]:
-    texts: dict[tuple[str, str, str, str, int | None, int], int] = {}
-
-    def entries(found: Sequence[site.Context]) -> list[tuple[Any, ...]]:
-        return [_entry(context, texts) for context in found]
-
-    return {
-        "activation": _numbers(data.max_activation[:, factor]),
-        "contexts": [entries(layer) for layer in contexts],
-        "density": _numbers(data.density[:, factor]),
-        "factor": factor,
-        "firings": [
-            {
-                "bands": [entries(band) for band in (at.upper, at.middle, at.random)],
-                "documents": (at.documents, at.strongest),
-                "explained": _shares(at.explained([word for word, _ in words])),
-                "histogram": _trimmed(at.histogram),
-                "quantiles": [
-                    q if q is None else payload.number(q) for q in at.quantiles
-                ],
-            }
-            for at in firings
-        ],
-        "importance": _numbers(data.importance[:, factor]),
-        "label_remarks": data.labels[factor].remarks if factor in data.labels else "",
-        "layer_words": [site.top_words(c, limit=_LAYER_WORDS) for c in contexts],
-        "reason": data.level_reasons[factor],
-        "texts": list(texts),
-        "words": words,
-    }
-
-
-def _entry(
-    context: site.Context, texts: dict[tuple[str, str, str, str, int | None, int], int]
-) -> tuple[Any, ...]:
-    """Returns place of the text, α, the other words in one list, and copies."""
-    key = (
-        *(context.before, context.word, context.after, context.document),
-        *(context.window, context.start),
-    )
-    others = [
-        value
-        for start, length, activation in context.others
-        for value in (start, length, payload.number(activation, digits=2))
-    ]
-    place = texts.setdefault(key, len(texts))
-    return place, payload.number(context.activation), others, context.copies
-
-
-def _shares(shares: tuple[float, float] | None) -> list[float | None] | None:
-    return None if shares is None else _numbers(shares, digits=3)
-
-
-def _trimmed(histogram: Sequence[int]) -> list[int]:
-    """Returns the first bin that is not empty, and the counts up to the last one."""
-    filled = np.flatnonzero(histogram)
-    if not len(filled):
-        return []
-    first, last = int(filled[0]), int(filled[-1])
-    return [first, *map(int, histogram[first : last + 1])]
-
-
 def _index(
     data: site.SiteData,
     words: Sequence[list[tuple[str, int]]],
@@ -278,8 +209,8 @@ def _index(
     peak = np.argmax(np.nan_to_num(data.importance, nan=-1.0), axis=0)
     density = np.take_along_axis(data.density, peak[None], axis=0)[0]
     return {
-        "activation": _numbers(np.nan_to_num(data.max_activation).max(axis=0)),
-        "density": _numbers(density, digits=3),
+        "activation": payload.numbers(np.nan_to_num(data.max_activation).max(axis=0)),
+        "density": payload.numbers(density, digits=3),
         "fires": [
             [
                 (places[word], payload.number(weight, digits=2))
@@ -287,10 +218,10 @@ def _index(
             ]
             for found in terms
         ],
-        "importance": [_numbers(layer, digits=3) for layer in data.importance],
+        "importance": [payload.numbers(layer, digits=3) for layer in data.importance],
         # Pairs, like the report's.
         "labels": [(f, data.labels[f].text) for f in sorted(data.labels)],
-        "level_scores": _numbers(data.level_scores, digits=3),
+        "level_scores": payload.numbers(data.level_scores, digits=3),
         "levels": [site.LEVELS.index(level) for level in data.levels],
         "phrases": [
             [
@@ -320,7 +251,7 @@ def _manifest(data: site.SiteData, *, n_contexts: int, narrow: int) -> dict[str,
             "shards": math.ceil(data.n_factors / SHARD_SIZE),
         },
         "featured": [int(factor) for factor in data.featured],
-        "histogram_edges": _numbers(data.histogram_edges),
+        "histogram_edges": payload.numbers(data.histogram_edges),
         "l1_penalty": payload.number(data.l1_penalty),
         "layers": [int(layer) for layer in data.layers],
         "level_names": site.LEVELS,
@@ -345,8 +276,4 @@ def _report(entry: float | str | Sequence[float]) -> object:
         return int(entry)
     if isinstance(entry, int | float | numbers.Real):
         return payload.number(float(entry))
-    return _numbers(entry)
-
-
-def _numbers(values: Iterable[float], *, digits: int = 4) -> list[float | None]:
-    return [payload.number(value, digits=digits) for value in np.asarray(values)]
+    return payload.numbers(entry)

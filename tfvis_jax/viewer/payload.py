@@ -8,7 +8,10 @@ is canonical (sorted keys, no spaces, few digits): equal data gives equal bytes.
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 _FRAME = re.compile(r'tfvis\.receive\(("(?:[^"\\]|\\.)*"), (.*)\);\n', re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -58,6 +61,11 @@ def number(value: float, *, digits: int = 4) -> int | float | None:
         return None
     rounded = float(f"{value:.{digits}g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
+
+
+def numbers(values: Iterable[float], *, digits: int = 4) -> list[float | None]:
+    """Rounds each value like ``number``."""
+    return [number(value, digits=digits) for value in np.asarray(values)]
 
 
 def _json(value: object) -> str:
