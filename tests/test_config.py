@@ -40,6 +40,7 @@ def test_settings_are_hashable():
         (config.SparsityConfig, {"l1_warmup": float("inf")}, "l1_warmup"),
         (config.DictionaryConfig, {"revive_after": 0}, "revive_after"),
         (config.DictionaryConfig, {"n_factors": 0}, "n_factors"),
+        (config.DictionaryConfig, {"n_factors": True}, "n_factors.* whole number"),
         (config.DictionaryConfig, {"initialisation": "zeros"}, "initialisation"),
         (config.CorpusConfig, {"paths": ()}, "at least one"),
         (config.CorpusConfig, {"paths": ("a",), "window_length": 2}, "window_length"),

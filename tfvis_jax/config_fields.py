@@ -109,7 +109,10 @@ def check(piece: Any) -> None:
         known.check(name, getattr(piece, name))
     for field in dataclasses.fields(piece):
         value = getattr(piece, field.name)
-        whole = value is None or isinstance(value, numbers.Integral)
+        # True is an integer to Python, and would be 1.
+        whole = value is None or (
+            isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        )
         if field.type in (int, int | None) and not whole:
             raise InputError(
                 f"Expected `{field.name}` to be a whole number, got {value!r}."

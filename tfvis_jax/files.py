@@ -127,7 +127,8 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes a value as indented JSON, atomically; NaN is refused as not JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with write_atomically(path) as file:
-        file.write(text.encode() + b"\n")
+        # Names of files may hold halves of surrogate pairs, which JSON has to escape.
+        file.write(text.encode(errors="backslashreplace") + b"\n")
 
 
 def read_json(path: pathlib.Path) -> Any:

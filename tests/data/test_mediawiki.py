@@ -163,6 +163,28 @@ def _prose(text: str) -> list[str]:
         ("{{formatnum:{{val|12345}}}}", "12,345"),
         ("<ce>2H2O -> O2</ce>", "2H2O → O2"),
         ("{{unité|5|km}}", "5 km"),
+        ("{{unité|12345|m|s|-1}}", "12,345 m s-1"),
+        ("{{unité|10|km|2}}", "10 km2"),
+        ("{{convert|6|ft|2|in|m|2|abbr=on}}", "6 ft 2 in"),
+        ("{{convert|2|lb|3|oz}}", "2 lb 3 oz"),
+        ("{{convert|6|ft|m|2}}", "6 ft"),
+        ("{{convert|6|ft|2}}", "6 ft"),
+        ("{{convert|1|x|2|x|3|m}}", "1 x 2 x 3 m"),
+        ("{{convert|5|±|0.1|km}}", "5 ± 0.1 km"),
+        ("{{convert|5|,|6|and|7|m}}", "5, 6 and 7 m"),
+        ("{{convert|1+1/2|mi|km}}", "1+1/2 mi"),
+        ("{{convert|-40|°C|°F}}", "-40 °C"),
+        ("{{convert|2.5|e6km2|sqmi}}", "2.5 million km2"),
+        ("{{gaps|1|234|567}}", "1234567"),
+        ("{{circa|1500|1510}} or {{floruit|1500}}", "c. 1500 – c. 1510 or fl. 1500"),
+        ("{{ill|Name|de|Titel|lt=Shown}}", "Shown"),
+        ("-{zh-hans:计算机; zh-hant:電腦;}-", "计算机"),
+        ("-{A|zh-cn:程序;zh-tw:程式}-", "程序"),
+        ("-{H|zh-cn:程序;zh-tw:程式}-it", "it"),
+        ("-{[[a|b]]}-", "b"),
+        ("-{word}-", "word"),
+        ("[[Bild:a b.JPG|mini|hochkant|Ein Bild]] a", "a"),
+        ("[[Star Wars: Episode IV]]", "Star Wars: Episode IV"),
         ("{{OldStyleDate|February 2|1905|January 20}}", "February 2, 1905"),
         ("a word ... of", "a word ... of"),
         ("[[A&ndash;B]]", "A–B"),
@@ -175,10 +197,39 @@ def test_a_templates_value_stays_whole(markup, text):
 
 
 @pytest.mark.parametrize(
+    "template",
+    [
+        "{{formatnum:N}}",
+        "{{num|N}}",
+        "{{convert|N|m}}",
+        "{{convert|Nx|m}}",
+        "{{convert|N+N/Nx|m}}",
+        "{{birth date|N|N|N}}",
+        "{{as of|N|N|N}}",
+        "{{track gauge|N mm}}",
+        "{{us patent|N}}",
+        "{{unité|N|N|N}}",
+        "{{val|N|N|e=N}}",
+    ],
+)
+def test_numbers_of_any_length(template):
+    # Python refuses to read integers of so many digits.
+    text = "This sentence stays where it is. "
+    markup = text + f"So many of {template.replace('N', '9' * 50_000)} were there."
+    start = time.perf_counter()
+    assert _prose(markup)[0].startswith(text.strip())
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
     "lost",
     [
         "He was born on {{unknown|1}} in {{unknown}} and lived there.",
         "It weighs {{val|1|p=x}} kg in all.",
+        "It weighs {{convert|1|or even|2|kg}} in all.",
+        "It weighs {{convert|input=P2067}} in all.",
+        "It weighs {{unité|1|à=2|kg}} in all.",
+        "The name is pronounced {{IPA|de|x}} by all of them.",
         "The unclosed one {{cite web|title=x and the rest.",
         "There were 5{{unknown|3}} of them.",
         "It stands at {{coord|1|N|2|E}} by the sea.",

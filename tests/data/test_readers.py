@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import lzma
+import re
 import time
 
 import hypothesis
@@ -14,6 +15,7 @@ import pytest
 import zstandard
 from hypothesis import strategies as st
 
+from tfvis_jax import files
 from tfvis_jax.data import corpus, readers
 from tfvis_jax.errors import InputError
 
@@ -85,6 +87,106 @@ def test_zstandard_with_a_long_window(tmp_path):
     stream = compressor.compressobj()
     (tmp_path / "a.txt.zst").write_bytes(stream.compress(b"text") + stream.flush())
     assert _read(tmp_path)[0] == ["text"]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2", ".zst"])
+def test_a_later_member_that_is_damaged_is_no_end(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    first, second = COMPRESS[suffix](b"one. "), COMPRESS[suffix](b"two." * 100)
+    path.write_bytes(first + second)
+    assert _read(path)[0] == ["one. " + "two." * 100]
+    for rest in (b"XX" + second[2:], second[:10], b"junk"):
+        path.write_bytes(first + rest)
+        with pytest.raises(InputError, match=r"damaged"):
+            _read(path)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_archives_padded_with_zeros(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr("tfvis_jax.data.formats.CHUNK_BYTES", 16)
+    path = tmp_path / f"a.txt{suffix}"
+    path.write_bytes(COMPRESS[suffix](b"one.") + bytes(64))
+    assert _read(path)[0] == ["one."]
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (gzip.compress(b"text"), "add .gz"),
+        (bz2.compress(b"text"), "add .bz2"),
+        (lzma.compress(b"text"), "add .xz"),
+        (zstandard.compress(b"text"), "add .zst"),
+        (b"PK\x03\x04 text", "unpack"),
+        (b"%PDF-1.4 text", "convert"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a"])
+def test_content_that_is_no_text_is_told_as_what_it_is(tmp_path, name, content, advice):
+    (tmp_path / name).write_bytes(content)
+    # U+FFFD in place of all that is no text would be trained on.
+    with pytest.raises(InputError, match=re.escape(advice)):
+        _read(tmp_path / name, replace_undecodable=True)
+
+
+def test_a_folder_without_text_says_why(tmp_path):
+    (tmp_path / "settings.json").write_bytes(b'{"a": 1}')
+    (tmp_path / "packed").write_bytes(gzip.compress(b"text"))
+    with pytest.raises(InputError, match=r"array or JSON lines\): 1") as told:
+        _read(tmp_path)
+    assert "content that is not text): 1 (" in str(told.value)
+
+
+def test_json_lines_in_a_folder_may_be_called_json(tmp_path):
+    lines = b'{"text": "' + b"a b " * 5000 + b'"}\n\n{"text": "second"}\n'
+    (tmp_path / "c4-train.00000.json.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "settings.json").write_bytes(b'{"a": 1}')
+    (tmp_path / "pretty.json").write_bytes(b'{\n  "a": 1\n}\n')
+    texts, notes = _read(tmp_path)
+    assert texts == ["a b " * 4999 + "a b", "second"]
+    assert "without an array or JSON lines): 2 (" in "\n".join(notes)
+
+
+def test_links_that_are_not_followed_are_named(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("the text")
+    (folder / "more").symlink_to(tmp_path)
+    (folder / "b.txt").symlink_to(tmp_path / "missing")
+    texts, notes = _read(folder)
+    assert texts == ["the text"]
+    assert "Links not read (to a folder, or to nothing): 2 (" in notes[0]
+
+
+def test_names_of_files_that_are_not_utf8(tmp_path):
+    for suffix, data in ((".txt", b"a"), (".jsonl", b'{"text": "a"}')):
+        try:
+            (tmp_path / f"\udcff{suffix}").write_bytes(data)
+        except OSError:
+            pytest.skip("the file system takes no such names")
+    np.save(tmp_path / "\udcff.npy", np.array(["a"]))
+    (tmp_path / "\udcff.pdf").write_bytes(b"")
+    notes: list[str] = []
+    documents = corpus.read_documents([str(tmp_path)], notify=notes.append)
+    names = [d.name for d in documents]
+    assert sorted(names) == ["\ufffd 1", "\ufffd.jsonl 1", "\ufffd.txt"]
+    # What is told can be printed, and a path can be stored and read back.
+    assert "\\udcff.pdf" in notes[0].encode().decode()
+    files.write_json(tmp_path / "paths.json", ["\udcff.txt"])
+    assert files.read_json(tmp_path / "paths.json") == ["\udcff.txt"]
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_current_folder(name):
+    with pytest.raises(InputError, match="empty name"):
+        _read(name)
+
+
+def test_a_user_that_does_not_exist(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="no file or folder ~nobody-here"):
+        _read("~nobody-here/a.txt")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~nobody-here.txt").write_text("the text")
+    assert _read("~nobody-here.txt")[0] == ["the text"]
 
 
 def test_what_is_left_out_is_named_and_counted(tmp_path):

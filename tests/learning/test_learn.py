@@ -1,5 +1,7 @@
 """Learning from rows in memory."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,8 @@ def test_bad_rows_are_refused():
     [
         ({"x": [[1.0, 2.0]]}, "array of real rows.*got list"),
         ({"x": np.ones((4, 3), complex)}, "array of real rows.*got complex128"),
+        ({"x": np.ones((4, 3)).astype(str)}, "array of real rows.*got <U"),
+        ({"x": np.ones((4, 3), object)}, "array of real rows.*got object"),
         ({"rows_per_step": 0}, "`rows_per_step` to be a whole number"),
         ({"num_passes": 0}, "`num_passes` to be a whole number"),
         ({"seed": -1}, "`seed` a whole number"),
@@ -111,3 +115,12 @@ def test_a_bad_row_is_named_by_its_place_in_the_file():
     x[271, 2] = np.nan
     with pytest.raises(InputError, match=r"in row 271;"):
         learn(x, solver=SOLVER, dictionary=DICTIONARY, rows_per_step=100)
+
+
+def test_rows_that_no_factor_fires_on_are_told():
+    x, _ = _planted(300)
+    with pytest.warns(UserWarning, match="No factor fired on any row"):
+        learn(x * np.float32(1e-10), solver=SOLVER, dictionary=DICTIONARY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learn(x, solver=SOLVER, dictionary=DICTIONARY)

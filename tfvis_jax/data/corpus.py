@@ -47,7 +47,13 @@ def find_inputs(
     # A dict, as a set that keeps the order.
     found: dict[pathlib.Path | str, None] = {}
     notes = notes or notes_lib.Notes()
-    for path in _joined_at_commas([str(path) for path in paths]):
+    names = [str(path) for path in paths]
+    if not all(name.strip() for name in names):
+        raise InputError(
+            "Expected the names of files or folders, got an empty name; if it comes "
+            "from a variable of the shell, check its value."
+        )
+    for path in _joined_at_commas(names):
         if path.startswith("hf://"):
             found[path] = None
         else:
@@ -200,29 +206,43 @@ def _joined_at_commas(paths: Sequence[str]) -> Iterator[str]:
 def _exists(name: str) -> bool:
     return (
         name.startswith("hf://")
-        or pathlib.Path(name).expanduser().exists()
-        or bool(glob.glob(str(pathlib.Path(name).expanduser()), recursive=True))
+        or _expanded(name).exists()
+        or bool(glob.glob(str(_expanded(name)), recursive=True))
     )
 
 
+def _expanded(name: str) -> pathlib.Path:
+    try:
+        return pathlib.Path(name).expanduser()
+    # There is no such user: the name is taken as it stands, as a shell does.
+    except RuntimeError:
+        return pathlib.Path(name)
+
+
 def _find_files(name: str, *, notes: notes_lib.Notes) -> list[pathlib.Path]:
-    path = pathlib.Path(name).expanduser()
+    path = _expanded(name)
     if path.is_dir():
-        files = []
+        files, left_out = [], notes_lib.Notes()
         for file in sorted(path.rglob("*")):
             if not file.is_file():
+                if file.is_symlink():
+                    left_out.add(
+                        "Links not read (to a folder, or to nothing)", place=str(file)
+                    )
                 continue
             if any(p.startswith(".") for p in file.relative_to(path).parts):
-                notes.add("Files not read (hidden)", place=str(file))
+                left_out.add("Files not read (hidden)", place=str(file))
             elif reason := formats.why_no_text(file):
-                notes.add(f"Files not read ({reason})", place=str(file))
+                left_out.add(f"Files not read ({reason})", place=str(file))
             else:
                 files.append(file)
         if not files:
+            why = "".join(f" {sentence}" for sentence in left_out.sentences())
             raise InputError(
                 f"The folder {path} has no file of a supported format; expected "
-                f"{formats.KNOWN_SUFFIXES}."
+                f"{formats.KNOWN_SUFFIXES}.{why}"
             )
+        notes.add_all(left_out)
         return files
     if path.is_file():
         files = [path]

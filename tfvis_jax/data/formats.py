@@ -5,11 +5,12 @@ import codecs
 import enum
 import gzip
 import io
+import json
 import lzma
 import pathlib
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import zstandard
 
@@ -51,6 +52,16 @@ _COMPANIONS = (
     (re.compile(r"[0-9a-fA-F]{32,128} [ *]?\S"), "checksums"),
     (re.compile(r"\w+ ?\(.+\) = [0-9a-fA-F]{32,128}$"), "checksums"),
 )
+# How other files begin than their names may say.
+_SIGNATURES = (
+    (b"\x1f\x8b", "compressed by gzip; add .gz to its name"),
+    (b"BZh", "compressed by bzip2; add .bz2 to its name"),
+    (b"\xfd7zXZ\0", "compressed by xz; add .xz to its name"),
+    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard; add .zst to its name"),
+    (b"PK\x03\x04", "a ZIP archive; unpack it"),
+    (b"%PDF-", "a PDF; convert it to text"),
+    (b"PAR1", "a Parquet file; read it as an hf:// dataset or convert it"),
+)
 # The longest first, because that of UTF-32 begins with that of UTF-16.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -61,6 +72,7 @@ _BYTE_ORDER_MARKS = (
 )
 # From this share of NULs on, text is UTF-16 or UTF-32 rather than a slip.
 _NUL_SHARE = 0.2
+_Member = bz2.BZ2Decompressor | lzma.LZMADecompressor
 _DAMAGED = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError)
 
 
@@ -98,9 +110,13 @@ def why_no_text(path: pathlib.Path) -> str | None:
         return "no suffix, and content that is not text"
     start = data.decode(encoding, "ignore").lstrip("\ufeff \t\r\n")
     if found is Format.JSON_LINES:
-        is_single = _content_suffix(path)[0] == ".json" and start[:1] != "["
         # The settings of some program are no corpus.
-        return "a .json file without an array" if is_single else None
+        is_corpus = (
+            _content_suffix(path)[0] != ".json"
+            or start[:1] == "["
+            or _has_json_lines(path)
+        )
+        return None if is_corpus else "a .json file without an array or JSON lines"
     # The last line may be cut.
     lines = start.splitlines()
     lines = lines[:-1] if len(data) >= _SNIFFED_BYTES else lines
@@ -108,6 +124,23 @@ def why_no_text(path: pathlib.Path) -> str | None:
         if lines and all(pattern.match(line) for line in lines if line):
             return what
     return None
+
+
+def _has_json_lines(path: pathlib.Path) -> bool:
+    """Returns whether the first line of a file is a JSON object, and another begins."""
+    with InputStream(path) as stream:
+        try:
+            chunks = read_text(stream, path=path, replace_undecodable=True)
+            text = next((t for t in chunks if t.strip()), "").lstrip()
+        # Reading the file will say how it is damaged.
+        except InputError:
+            return True
+    line, _, rest = text.partition("\n")
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and rest.lstrip()[:1] == "{"
 
 
 def _content_suffix(path: pathlib.Path) -> tuple[str, bool]:
@@ -183,6 +216,9 @@ def read_text(
     # A compressed stream may give less than the longest mark.
     while len(data) < 4 and (more := stream.read()):
         data += more
+    for signature, what in _SIGNATURES:
+        if data.startswith(signature):
+            raise InputError(f"{path} is no text, but {what}.")
     encoding = _encoding(data)
     if encoding == "utf-8" and data.count(0) > _NUL_SHARE * len(data):
         raise InputError(
@@ -218,6 +254,42 @@ def read_text(
 def _encoding(start: bytes) -> str:
     """Returns the encoding that a file's byte order mark names, else UTF-8."""
     return next((e for mark, e in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
+
+
+class _MemberStream:
+    """Reads .bz2 or .xz, and raises an error if anything but a member follows.
+
+    A file may hold several members, one after the other. The readers of the standard
+    library end in silence at one whose beginning is damaged.
+    """
+
+    def __init__(self, file: io.BufferedReader, new: Callable[[], _Member]) -> None:
+        self._file, self._new = file, new
+        self._member: _Member | None = None
+
+    def read(self, size: int) -> bytes:
+        while True:
+            given = b""
+            if self._member is None or self._member.eof:
+                given = self._next_member()
+                if not given:
+                    return b""
+                self._member = self._new()
+            elif self._member.needs_input:
+                given = self._file.read(CHUNK_BYTES)
+                if not given:
+                    raise EOFError("the compressed data is truncated")
+            if data := self._member.decompress(given, size):
+                return data
+
+    def _next_member(self) -> bytes:
+        if self._member is None:
+            return self._file.read(CHUNK_BYTES)
+        # There may be zeros between members and after the last.
+        given = self._member.unused_data.lstrip(b"\0")
+        while not given and (more := self._file.read(CHUNK_BYTES)):
+            given = more.lstrip(b"\0")
+        return given
 
 
 class _ZstandardStream:
@@ -258,7 +330,7 @@ class _ZstandardStream:
 
 _OPENERS = {
     ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
+    ".bz2": lambda file: _MemberStream(file, bz2.BZ2Decompressor),
+    ".xz": lambda file: _MemberStream(file, lzma.LZMADecompressor),
     ".zst": _ZstandardStream,
 }

@@ -83,6 +83,9 @@ def text_of(record: Record, *, field: str) -> tuple[str, str | None]:
 
 def _lines(chunks: Iterable[str], *, path: pathlib.Path) -> Iterator[Record]:
     for number, line in enumerate(_split(chunks), start=1):
+        # There may be millions of blank lines.
+        if not line:
+            continue
         place, start = f"{path} line {number}", _skip_space(line, 0)
         for part in itertools.count(1):
             if start == len(line):

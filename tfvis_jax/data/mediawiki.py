@@ -27,6 +27,8 @@ _MARKS = re.compile(r"[\x00-\x08]")
 # What may begin markup; text without any of these is what it says.
 _SPECIAL = re.compile(r"[\[\]{}<>&'*#:;=|_-]")
 _HEADING_LINE = re.compile(r"^(={1,6})([^=\n]+)=+[^\S\n]*$", re.MULTILINE)
+# Chinese, Serbian and others write a word for each of their scripts.
+_VARIANTS = re.compile(r"-\{([^{}]*)\}-")
 _ITEM_LINE = re.compile(r"^[*#:;]+", re.MULTILINE)
 
 
@@ -48,9 +50,22 @@ def prose(markup: str) -> Prose:
     The time is linear in the length of the markup. Blocks of it that the parser would
     need too long for are cleaned in a simpler way: their templates are all dropped.
     """
-    rendered, is_simplified = _render(wiki_blocks.drop_unread(_MARKS.sub("", markup)))
+    markup = _VARIANTS.sub(_first_variant, _MARKS.sub("", markup))
+    rendered, is_simplified = _render(wiki_blocks.drop_unread(markup))
     text = wiki_prose.readable(rendered).replace(wiki_marks.LESS_THAN, "<")
     return Prose(text, is_simplified)
+
+
+def _first_variant(match: re.Match[str]) -> str:
+    """Returns what is read in the first script; "" for rules that print nothing."""
+    flags, bar, text = match[1].rpartition("|")
+    if bar and not re.fullmatch(r"[\sA-Za-z;-]*", flags):
+        # The bar belongs to a link.
+        flags, text = "", match[1]
+    if {flag.strip() for flag in flags.split(";")} & {"H", "T", "-"}:
+        return ""
+    variants = re.findall(r"(?:^|;)\s*[a-z]{2,3}(?:-[a-z]+)?\s*:([^;]*)", text)
+    return next((v.strip() for v in variants if v.strip()), "" if variants else text)
 
 
 def _render(markup: str) -> tuple[str, bool]:

@@ -23,7 +23,9 @@ class Notes:
 
     def add(self, what: str, *, place: str, count: int = 1) -> None:
         """Notes that ``what`` ("Files not read") happened at a place."""
-        self._add(what, places=[place], count=count)
+        # A name of a file that is not UTF-8 could be neither printed nor stored.
+        printed = place.encode(errors="backslashreplace").decode()
+        self._add(what, places=[printed], count=count)
 
     def add_all(self, other: "Notes") -> None:
         """Adds what was noted elsewhere, such as by another process."""

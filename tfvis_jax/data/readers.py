@@ -82,7 +82,9 @@ def read_file(
                     stream, path=path, replace_undecodable=replace_undecodable
                 )
                 yield from _read_text(
-                    _pieces(chunks), name=path.name, position=lambda: stream.position
+                    _pieces(chunks),
+                    name=_file_name(path.name),
+                    position=lambda: stream.position,
                 )
         case None:
             raise InputError(
@@ -292,6 +294,11 @@ def _whole(text: str, *, place: str, replace_undecodable: bool) -> str:
     return whole
 
 
+def _file_name(name: str) -> str:
+    # Python keeps bytes of a name that are not UTF-8 as halves of surrogate pairs.
+    return _whole(name, place=name, replace_undecodable=True)
+
+
 def _with_style(
     entries: Iterator[tuple[str, str]], position: Callable[[], int]
 ) -> Iterator[RawDocument]:
@@ -319,7 +326,7 @@ def _read_array(
                 place=f"{path} string {read}",
                 replace_undecodable=replace_undecodable,
             )
-            yield f"{path.stem} {read}", whole
+            yield f"{_file_name(path.stem)} {read}", whole
 
     yield from _with_style(entries(), lambda: num_bytes * read // max(array.size, 1))
 

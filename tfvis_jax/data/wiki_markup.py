@@ -26,6 +26,12 @@ _MATH_WORDS = {
 # fmt: on
 
 
+# Media, whatever the wiki calls its files: dumps do not list the older names.
+_MEDIA = re.compile(
+    r"[^:|\[\]]+:.+\.(?:djvu|flac|gif|jpe?g|midi?|mp[34]|oga|ogg|ogv|opus|pdf|png|stl"
+    r"|svg|tiff?|wav|webm|webp|xcf)",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"[-−+–]?\d")
 _JOINTS = {"sup": "^", "sub": "_", "frac": " ", "sfrac": " ", "fraction": " "}
 
@@ -83,6 +89,7 @@ def _render_link(link: nodes.Wikilink) -> str:
     if colon and (
         prefix.strip().lower() in {"file", "image", "category", "media"}
         or re.fullmatch(r"[a-z]{2,3}(-[a-z]+)?|simple", prefix)
+        or _MEDIA.fullmatch(target)
     ):
         # An image stands between two sentences without a space.
         return " "

@@ -39,7 +39,7 @@ _SHIPS = frozenset({
 _FIRST_ARGUMENT = frozenset({
     "abbr", "abbrlink", "allcaps", "angbr", "angle bracket", "as written", "big",
     "blockquote", "bold", "bquote", "center", "code", "cquote", "em", "flag",
-    "flagcountry", "flagu", "gaps", "grapheme", "hms", "i", "ill", "illm",
+    "flagcountry", "flagu", "grapheme", "hms", "i", "ill", "illm",
     "interlanguage link", "italic", "j", "kbd", "keypress", "large", "larger",
     "linktext", "math", "midsize", "mono", "mvar", "nastaliq", "nobold", "nobr",
     "normal", "not a typo", "nowrap", "overline", "polytonic", "proper name",
@@ -51,11 +51,8 @@ _LAST_ARGUMENT = frozenset({
     "color", "colour", "font color", "lang", "langx", "resize", "rtl-lang", "script",
     "sort", "transl", "transliteration", "wikt-lang",
 })
-# In several languages: "{{unité|5|km}}", "{{date|14|juillet|1789}}".
-_ALL_ARGUMENTS = frozenset({
-    "bibleref", "bibleverse", "date", "date-", "nb", "nombre", "sortname", "unidad",
-    "unité", "unità",
-})
+# In several languages: "{{date|14|juillet|1789}}".
+_ALL_ARGUMENTS = frozenset({"bibleref", "bibleverse", "date", "date-", "sortname"})
 # Templates that print no words of the sentence they are in: notes, marks, layout.
 _NO_WORDS = re.compile(
     r"(?:#tag:ref.*|about.*|according to whom.*|anchors?|attribution needed|"
@@ -83,6 +80,17 @@ _MONTHS = (
 # fmt: on
 _PRONUNCIATION = re.compile(r"ipa(?:c?-.*)?|respell|pron.*")
 _DATE = re.compile(r"(?:birth|death|start|end)[ -]date(?: and (?:age|years ago))?|dob")
+# The numbers that {{convert}} takes: "-5", "1,234.5", "1+1/2", "1e-3".
+_NUMBER = re.compile(
+    r"[-−+]?(?:\d[\d,]*+(?:\.\d*+)?|\.\d++)(?:e[-+]?\d++)?"
+    r"(?:[ +-]?\d*+(?://?|⁄)\d++)?"
+)
+_JOINS = {
+    **{word: f" {word} " for word in ("to", "and", "or", "by", "x", "×", "to about")},
+    **{"xx": " x ", "*": " × ", "+/-": " +/- ", "±": " ± ", "+": " + ", "&": " & "},
+    **{"-": "-", "–": "–", ",": ", ", "to(-)": " to ", "and(-)": " and "},
+}
+_POWERS = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}
 _VALUE_ARGUMENTS = frozenset({"1", "2", "e", "u", "ul", "up", "upl", "fmt", "sortable"})
 
 
@@ -168,6 +176,8 @@ def _words(call: _Call) -> str | None:
 
 
 def _first(call: _Call) -> str:
+    if call.name in {"ill", "illm", "interlanguage link"} and call.argument("lt"):
+        return call.argument("lt")
     value = call.argument("1") or call.argument("text") or call.argument("quote")
     # "{{ill|de|title|...}}" has the language first.
     if call.name == "ill" and len(value) <= 3:
@@ -208,15 +218,61 @@ def _value(call: _Call) -> str:
 
 
 def _convert(call: _Call) -> str:
-    arguments = [_group_digits(a) for a in call.positional()]
+    """Returns {{convert}}'s quantity, such as "2 to 3 km" or "6 ft 2 in", or ""."""
+    found = call.positional()
+    if not found or not _NUMBER.fullmatch(found[0]):
+        return ""
     # In {{convert|2|to|3|km|mi}} the word between the numbers belongs to the quantity.
-    if len(arguments) >= 4 and re.fullmatch(
-        r"to|and|or|-|–|by|x|\+/-|to\(-\)|and\(-\)", arguments[1]
+    text, place = _group_digits(found[0]), 1
+    while (
+        (join := _JOINS.get("".join(found[place : place + 1])))
+        and len(found) > place + 1
+        and _NUMBER.fullmatch(found[place + 1])
     ):
-        join = re.sub(r"\(.*\)", "", arguments[1])
-        space = "" if join in {"-", "–"} else " "
-        return f"{arguments[0]}{space}{join}{space}{arguments[2]} {arguments[3]}"
-    return " ".join(arguments[:2])
+        text += join + _group_digits(found[place + 1])
+        place += 2
+    unit = "".join(found[place : place + 1])
+    # A join that is not known stands where the unit is expected.
+    if not unit or unit in _JOINS or " " in unit or _NUMBER.fullmatch(unit):
+        return ""
+    if not any(char.isalpha() or char in "%°" for char in unit):
+        return ""
+    text += f" {_unit(unit)}"
+    # {{convert|6|ft|2|in|m}} goes on after its unit, {{convert|6|ft|2}} does not.
+    for number, smaller in zip(
+        found[place + 1 :: 2], found[place + 2 :: 2], strict=False
+    ):
+        if not _NUMBER.fullmatch(number) or _NUMBER.fullmatch(smaller):
+            break
+        text += f" {number} {smaller}"
+    return text
+
+
+def _unit(unit: str) -> str:
+    """Returns a unit; "e6km2" is that of millions."""
+    match = re.fullmatch(r"e(\d+)(\D.*)", unit)
+    if match is None:
+        return unit
+    power, unit = match.groups()
+    return f"{_POWERS.get(power, f'×10^{power}')} {unit}"
+
+
+def _with_units(call: _Call) -> str:
+    """Returns {{unité|5|m|s|-1}} as "5 m s-1", or ""."""
+    if call.names() - {"1", "2", "3", "4", "5", "6", "7"}:
+        return ""
+    value, *units = call.positional() or [""]
+    text = _group_digits(value)
+    for unit in units:
+        # An exponent follows its unit.
+        text += unit if re.fullmatch(r"[-−]?\d+", unit) else f" {unit}"
+    return text.rstrip()
+
+
+def _about(call: _Call, mark: str) -> str:
+    """Returns one year or a range of them: "c. 1500 – c. 1510"."""
+    years = [f"{mark} {year}" for year in call.positional()[:2] if year]
+    return " – ".join(years)
 
 
 def _date_of(call: _Call) -> str:
@@ -244,7 +300,7 @@ def _as_of(call: _Call) -> str:
 
 def _date(numbers: list[str], *, day_first: bool) -> str:
     year, month, day = (*numbers, "", "")[:3]
-    if not month or not 1 <= int(month) <= len(_MONTHS):
+    if not month or len(month) > 2 or not 1 <= int(month) <= len(_MONTHS):
         return year
     name = _MONTHS[int(month) - 1]
     if not day:
@@ -253,12 +309,13 @@ def _date(numbers: list[str], *, day_first: bool) -> str:
 
 
 def _gauge(call: _Call) -> str:
-    match = re.fullmatch(r"(\d+)\s?mm", call.argument("1"))
+    match = re.fullmatch(r"(\d{1,9})\s?mm", call.argument("1"))
     return f"{int(match[1]):,} mm" if match else ""
 
 
 def _group_digits(number: str) -> str:
-    return f"{int(number):,}" if re.fullmatch(r"\d{5,}", number) else number
+    # Python refuses integers of thousands of digits.
+    return f"{int(number):,}" if re.fullmatch(r"\d{5,99}", number) else number
 
 
 def _power_of_ten(call: _Call) -> str:
@@ -268,10 +325,9 @@ def _power_of_ten(call: _Call) -> str:
 _WRITERS: dict[str, Callable[[_Call], str]] = {
     **dict.fromkeys(("convert", "cvt"), _convert),
     **dict.fromkeys(("as of", "asof"), _as_of),
-    **dict.fromkeys(
-        ("circa", "c.", "ca."), lambda call: f"c. {call.argument('1')}".rstrip()
-    ),
-    **dict.fromkeys(("floruit", "fl."), lambda call: f"fl. {call.argument('1')}"),
+    **dict.fromkeys(("circa", "c.", "ca."), lambda call: _about(call, "c.")),
+    **dict.fromkeys(("floruit", "fl."), lambda call: _about(call, "fl.")),
+    **dict.fromkeys(("nb", "nombre", "unidad", "unité", "unità"), _with_units),
     **dict.fromkeys(("frac", "sfrac", "fraction"), _fraction),
     **dict.fromkeys(("chem", "chem2"), lambda call: "".join(call.positional())),
     **dict.fromkeys(("e", "esp"), _power_of_ten),
@@ -283,6 +339,7 @@ _WRITERS: dict[str, Callable[[_Call], str]] = {
     **dict.fromkeys(
         ("s-", "s2-"), lambda call: f"{call.argument('1')}{call.argument('2')} siècle"
     ),
+    "gaps": lambda call: "".join(call.positional()),
     "hlist": lambda call: ", ".join(p for p in call.positional() if p),
     "music": lambda call: _ACCIDENTALS.get(call.argument("1"), ""),
     "nihongo": lambda call: call.argument("1") or call.argument("3"),

@@ -9,6 +9,8 @@ _BRACKET = re.compile(rf" ?\(([^()\n]*[{_G}{_A}][^()\n]*)\)")
 
 # What a template that was dropped leaves behind, where no sentence misses it.
 _GAPS = [
+    # "It is pronounced [pronunciation] there" misses it; a bracket is dropped anyway.
+    (re.compile(rf"(\bpronounced(?: as| like)?\s){_A}"), rf"\1{_G}"),
     # A line of gaps alone, or a note at the end of a word or sentence.
     (re.compile(rf"^[\s{_G}]+$"), ""),
     (re.compile(rf"(?<=[^\W\d]){_G}+(?=[\s.,;:!?]|$)"), ""),

@@ -23,6 +23,9 @@ from tfvis_jax.sparse_coding import checks
 _SAMPLE = 8
 # Gradients have the size of squares of rows, and updates square them once more.
 _LARGEST = 1e8
+# Kinds of NumPy types that hold no real numbers: NumPy would read text and objects as
+# numbers where it can.
+_NOT_REAL = frozenset("cOSUMm")
 
 
 def learn(
@@ -59,10 +62,11 @@ def learn(
       learnt.
 
     Raises:
-      InputError: there are no rows, or some are not finite.
+      InputError: there are no rows, they are no real numbers, or some are not finite.
     """
     shape = getattr(x, "shape", None)
-    if shape is None or len(shape) != 2 or not len(x) or np.iscomplexobj(x):
+    kind = getattr(getattr(x, "dtype", None), "kind", "f")
+    if shape is None or len(shape) != 2 or not len(x) or kind in _NOT_REAL:
         got = type(x).__name__ if shape is None else f"{x.dtype} of shape {shape}"
         raise InputError(
             f"Expected an array of real rows, of shape [rows, d_model], got {got}."
@@ -113,6 +117,13 @@ def learn(
             sparsity=sparsity,
         )
         progress(done + 1, total)
+    if int(learnt.idle.min()) >= total:
+        warnings.warn(
+            f"No factor fired on any row, so nothing was learnt: λ = "
+            f"{float(learnt.l1_penalty):.3g} is above what these rows reach. Give "
+            "their root-mean-square norm as `scale`, or a smaller λ.",
+            stacklevel=2,
+        )
     return learnt
 
 
