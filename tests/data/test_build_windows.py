@@ -646,3 +646,16 @@ def test_an_unfinished_folder_of_the_first_version_is_begun_again(
         (old.folder / name).unlink()
     _build(old.folder, path, tokenizer=small_tokenizer)
     assert _contents(old.folder) == _contents(new.folder)
+
+
+def test_a_file_name_that_is_not_utf8_is_refused(tmp_path, small_tokenizer_folder):
+    try:
+        (tmp_path / "\udcff.txt").write_text("the lobster")
+    except OSError:
+        pytest.skip("the file system takes no such names")
+    with pytest.raises(InputError, match=r"in UTF-8, got .*udcff.txt'; rename"):
+        build_windows.build(
+            tmp_path / "windows",
+            config.CorpusConfig(paths=(str(tmp_path),)),
+            tokenizer=tokenizer.load(small_tokenizer_folder),
+        )

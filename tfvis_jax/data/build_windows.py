@@ -87,6 +87,12 @@ def build(
     finished = (folder / "index.json").is_file()
     notes = notes_lib.Notes()
     inputs = _find_inputs(corpus_config.paths, notes=notes, may_be_gone=finished)
+    # A run says in JSON what it was made from.
+    for name in map(str, (*corpus_config.paths, *inputs)):
+        if any("\ud800" <= char <= "\udfff" for char in name):
+            raise InputError(
+                f"Expected names of files in UTF-8, got {name!r}; rename the file."
+            )
     settings = _settings(corpus_config, inputs=inputs, tokenizer=tokenizer)
     if every_document:
         settings["every_document"] = True
