@@ -26,13 +26,14 @@ _SENTENCES = flags.DEFINE_string(
 def main(arguments: Sequence[str]) -> None:
     """Writes the site of a run."""
     path = command.run_argument(arguments)
-    sentences = _SENTENCES.value and sentences_lib.read_texts(_SENTENCES.value)
+    name = _SENTENCES.value
+    sentences = sentences_lib.read_texts(name) if name else []
     devices.check()
     with pipeline.bars() as progress:
         folder = pipeline.export_site(
             path,
             contexts=_CONTEXTS.value,
-            sentences=sentences or (),
+            sentences=sentences,
             progress=progress,
         )
     print(f"page     {folder / 'index.html'}")

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,7 +42,9 @@ class _Document(msgspec.Struct):
     text: str
 
 
-class _Tokens(msgspec.Struct):
+class _Tokens(NamedTuple):
+    """The tokens of a block and their gaps, [n_layers, rows]."""
+
     table: tables.TokenTable
     gap: np.ndarray
 
