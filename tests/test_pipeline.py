@@ -228,9 +228,9 @@ def test_prompts_and_labels_of_a_run(run, tmp_path):
         pipeline.export_prompts(path, prompts, factors=[24])
     labels = tmp_path / "labels.json"
     labels.write_text('{"3": "river", "5": "bank"}')
-    assert pipeline.import_labels(path, labels) == (2, 0, 2)
+    assert pipeline.import_labels(path, labels) == ("tfvis", 2, 0, 2, 0, 0)
     labels.write_text('{"3": "money"}')
-    assert pipeline.import_labels(path, labels) == (1, 1, 2)
+    assert pipeline.import_labels(path, labels) == ("tfvis", 1, 1, 2, 0, 0)
     assert tfvis_jax.load_run(path).labels[3].text == "money"
 
 

@@ -77,6 +77,7 @@ def test_a_platform_that_cannot_be_used_is_a_sentence(
         ["train", str(tmp_path / "new"), *new],
         ["hidden_states", str(tmp_path / "new"), *new],
         ["evaluate", str(run)],
+        ["codes", str(run), f"--text={toy_corpus}", f"--out={tmp_path / 'codes'}"],
         ["examples", str(run)],
         ["levels", str(run)],
         ["export", str(run)],

@@ -55,14 +55,29 @@ def measured(toy_bert_folder, tmp_path):
     return make
 
 
+_REPORT = {
+    "model": "m",
+    "corpus": ["t"],
+    "n_tokens": 10,
+    "n_held_out_rows": 1,
+    "n_factors": 1024,
+    "layers": [0],
+    "fvu": {"all": 0.3, "per_layer": [0.3]},
+    "l0": {"all": 9.0, "per_layer": [9.0]},
+    "alive": 1.0,
+    "gap": {"mean": 0.0, "max": 0.0},
+    "seconds": {},
+}
+
+
 def _report(*, platform="cpu", kind="cpu", data=8, factor=1):
-    return {
+    return _REPORT | {
         "devices": {"platform": platform, "kind": kind, "number": data * factor},
         "mesh": {"data": data, "factor": factor},
     }
 
 
-@pytest.mark.parametrize("report", [None, {"seconds": {}}, _report()])
+@pytest.mark.parametrize("report", [None, _REPORT, _report()])
 def test_a_run_tells_its_rows_and_its_rate(capsys, measured, report):
     directory = measured(report)
     code, out, err = _plan(capsys, directory.path, "--total_rows=180000", "--json")

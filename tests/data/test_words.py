@@ -287,7 +287,11 @@ def _build(folder, texts, tokenizer, **settings):
     return build_windows.build(
         pathlib.Path(folder) / "tokens",
         config.CorpusConfig(
-            paths=(str(path),), clean=False, fold_near_copies=False, **settings
+            paths=(str(path),),
+            clean=False,
+            fold_near_copies=False,
+            allow_unknown_tokens=True,
+            **settings,
         ),
         tokenizer=tokenizer,
     )

@@ -137,6 +137,7 @@ def test_spellings_of_a_word_are_one_form_with_one_name(tmp_path):
     for order in (np.arange(3), np.arange(3)[::-1]):
         examples = dataclasses.replace(
             _examples(),
+            window_length=built.window_length,
             window=order[None, None],
             position=position[order][None, None],
             activation=np.ones((1, 1, 3)),
