@@ -62,6 +62,9 @@ def start(progress: Callable[[str], None]) -> Iterator[Processes]:
                 initializer=_be_quiet,
             )
             processes[library] = stack.enter_context(executor)
+        if "sklearn" in processes:
+            # Before its own end, for which the executor waits.
+            stack.callback(processes["sklearn"].submit, competitors.end_workers)
         yield processes
 
 

@@ -136,6 +136,16 @@ def sklearn_lasso(
     return timing.Solved(codes, None, seconds, None)
 
 
+def end_workers() -> None:
+    """Ends the processes that scikit-learn keeps for further calls.
+
+    The process that started them would wait five minutes for them at its end.
+    """
+    from joblib.externals import loky
+
+    loky.get_reusable_executor().shutdown(kill_workers=True)
+
+
 def _clock(function: Callable):
     """Returns the result, the seconds, and by how many MB the process grew at most."""
     before = _memory_mb("VmRSS") if _forget_peak() else None

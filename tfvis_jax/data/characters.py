@@ -100,6 +100,11 @@ def classify(text: str) -> Characters | None:
     )
 
 
+def is_unspaced(character: str) -> bool:
+    """Returns whether a character's script sets no spaces between words."""
+    return bool(_kinds()[ord(character)] & _IS_UNSPACED)
+
+
 def cluster_end(text: str, place: int) -> int:
     """Returns where the cluster ends that ``text[place - 1]`` belongs to."""
     # Most characters are followed by one of ASCII, none of which extends a cluster.

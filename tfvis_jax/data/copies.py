@@ -20,6 +20,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from tfvis_jax.data import characters
+
 _SHINGLE = 5  # Words.
 # A document of fewer runs is compared as a whole only: one changed word makes five runs
 # differ, and an estimate of so few is coarse.
@@ -157,24 +159,9 @@ def _cleaned(character: str) -> str | None:
         return None  # Soft hyphens, joiners, variation selectors.
     if category[0] not in "LNM":
         return " "
-    return f" {character} " if _has_no_spaces(character) else character
+    return f" {character} " if characters.is_unspaced(character) else character
 
 
-def _has_no_spaces(character: str) -> bool:
-    """Returns whether a character's script has no spaces between words."""
-    return any(first <= character <= last for first, last in _WITHOUT_SPACES)
-
-
-# Thai and Lao, Myanmar, Khmer, kana, ideographs.
-_WITHOUT_SPACES = (
-    ("\u0e00", "\u0eff"),
-    ("\u1000", "\u109f"),
-    ("\u1780", "\u17ff"),
-    ("\u3040", "\u30ff"),
-    ("\u3400", "\u9fff"),
-    ("\uf900", "\ufaff"),
-    ("\U00020000", "\U0003ffff"),
-)
 _CLEANED = _Cleaned()
 
 
