@@ -2,7 +2,9 @@
 
 import html.parser
 import re
+import types
 
+import many_scripts
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ import tfvis_jax
 from tfvis_jax import markup
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import html as html_lib
+from tfvis_jax.notebook import sentence as sentence_lib
 
 EVIL = "</td><script>alert(1)</script><img src=x onerror=alert(1)> & \u202e\"'"
 _TAGS = {
@@ -158,3 +161,17 @@ def test_a_sentence_shows_its_factors(run):
     assert strange.notice.endswith("東, 京, ☃.")
     shortened = html_lib.sentence(["a"], strongest={0: [[]]}, n_tokens=5)
     assert "and 4 more tokens" in _text(shortened)
+
+
+def test_words_of_a_sentence_are_those_of_windows(tmp_path):
+    opened = types.SimpleNamespace(
+        tokenizer=many_scripts.save_tokenizer(tmp_path / "tokenizer"),
+        config=types.SimpleNamespace(corpus=types.SimpleNamespace(special_tokens=True)),
+        pretrained=types.SimpleNamespace(
+            config=types.SimpleNamespace(max_positions=64)
+        ),
+    )
+    # Continuations are words of their own where a script sets no spaces.
+    found = sentence_lib.tokenize_sentence(opened, "\u0e19\u0e01 ba")
+    assert found.tokens == ["\u0e19", "##\u0e01", "b", "##a"]
+    assert found.words == [0, 1, 2, 2]

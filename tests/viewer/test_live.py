@@ -1,7 +1,6 @@
 """Sentences on demand: the queue, refusals, cancellation, and who may ask."""
 
 import concurrent.futures
-import contextlib
 import http.client
 import json
 import socket
@@ -11,6 +10,7 @@ import pytest
 
 from tfvis_jax import errors
 from tfvis_jax.viewer import bundle, live, payload, server
+from viewer import serving
 
 
 class _Encoder:
@@ -21,6 +21,9 @@ class _Encoder:
         self.gate.set()
         self.done = []
         self.reached = threading.Semaphore(0)
+
+    def release(self):
+        self.gate.set()
 
     def warm_up(self):
         yield
@@ -37,20 +40,6 @@ class _Encoder:
         self.done.append(text)
 
 
-@contextlib.contextmanager
-def _running(folder, encoder, **settings):
-    worker = live.Worker(lambda: encoder, **settings)
-    with server.make_server(folder, port=0, worker=worker) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        try:
-            yield running.server_port
-        finally:
-            encoder.gate.set()
-            running.shutdown()
-            thread.join()
-
-
 @pytest.fixture(scope="module")
 def encoder():
     return _Encoder()
@@ -58,7 +47,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def port(folder, encoder):
-    with _running(folder, encoder) as port:
+    with serving.running(folder, encoder) as port:
         yield port
 
 
@@ -91,7 +80,7 @@ def test_the_first_record_comes_before_the_last_is_made(folder):
             yield from super().encode(text, masked=masked)
 
     encoder = Slow()
-    with _running(folder, encoder) as port:
+    with serving.running(folder, encoder) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request(
             "POST", "/api/encode", '{"text": "a"}', {"Content-Type": "application/json"}
@@ -159,7 +148,7 @@ def test_fifty_at_once_are_each_answered_or_told_to_wait(folder):
     encoder = _Encoder()
     encoder.gate.clear()
     pool = concurrent.futures.ThreadPoolExecutor(50)
-    with _running(folder, encoder) as port, pool:
+    with serving.running(folder, encoder) as port, pool:
         answers = [pool.submit(_post, port, {"text": f"s{i}"}) for i in range(50)]
         done, _ = concurrent.futures.wait(
             answers, timeout=30, return_when=concurrent.futures.FIRST_COMPLETED
@@ -188,7 +177,7 @@ def test_a_closed_tab_ends_its_sentence_whether_it_waits_or_runs(folder, monkeyp
     monkeypatch.setattr(
         live.Worker, "submit", lambda self, job: jobs.append(job) or submit(self, job)
     )
-    with _running(folder, encoder) as port:
+    with serving.running(folder, encoder) as port:
         streaming = _send(port, "first")
         assert streaming.recv(100).startswith(b"HTTP/1.1 200")
         encoder.gate.clear()
@@ -225,7 +214,7 @@ def test_a_model_that_cannot_be_opened_is_named_and_the_page_still_served(folder
 
 
 def test_a_sentence_that_takes_too_long_is_stopped(folder):
-    with _running(folder, _Encoder(), time_limit=0) as port:
+    with serving.running(folder, _Encoder(), time_limit=0) as port:
         _, lines = _post(port, {"text": "a"})
         assert len(lines) == 2
         assert "longer than 0 seconds" in lines[1]["error"]

@@ -1,14 +1,13 @@
 """The page of a sentence in a real browser, served with an encoder, and from files."""
 
-import contextlib
 import threading
 import urllib.parse
 
 import pytest
 
 from tfvis_jax import errors
-from tfvis_jax.viewer import bundle, live, server
-from viewer import browsing, spoken
+from tfvis_jax.viewer import bundle
+from viewer import browsing, serving, spoken
 
 TEXT = "He left the bank."
 OTHER = "They sat on the left bank of the river."
@@ -22,6 +21,10 @@ class _Encoder:
         self.gate.set()
         self.free = threading.Semaphore(0)
         self.asked = []
+
+    def release(self):
+        self.gate.set()
+        self.free.release(50)
 
     def warm_up(self):
         yield
@@ -38,21 +41,6 @@ class _Encoder:
             yield record
 
 
-@contextlib.contextmanager
-def _running(folder, encoder):
-    worker = live.Worker(lambda: encoder)
-    with server.make_server(folder, port=0, worker=worker) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}/"
-        finally:
-            encoder.gate.set()
-            encoder.free.release(50)
-            running.shutdown()
-            thread.join()
-
-
 @pytest.fixture(scope="module")
 def encoder():
     return _Encoder()
@@ -60,8 +48,12 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def url(folder, encoder):
-    with _running(folder, encoder) as url:
-        yield url
+    with serving.running(folder, encoder) as port:
+        yield _at(port)
+
+
+def _at(port):
+    return f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture
@@ -182,8 +174,8 @@ def test_layers_are_painted_as_they_come(browser, folder):
     encoder.gate.clear()
     tab = browser.new_page()
     done = "document.querySelectorAll('.grid td:not(.waiting)').length == {}"
-    with _running(folder, encoder) as url:
-        tab.goto(f"{url}{_address(TEXT)}")
+    with serving.running(folder, encoder) as port:
+        tab.goto(f"{_at(port)}{_address(TEXT)}")
         tab.wait_for_selector("td.waiting")
         for layers in (1, 2, 3, 4):
             encoder.free.release()
@@ -309,8 +301,8 @@ def test_what_cannot_be_encoded_is_said_and_tried_again(browser, url, encoder):
 
 def test_a_server_that_has_stopped_is_named(browser, folder):
     tab = browser.new_page()
-    with _running(folder, _Encoder()) as url:
-        _open(tab, url)
+    with serving.running(folder, _Encoder()) as port:
+        _open(tab, _at(port))
     tab.evaluate(f"location.hash = '{_address('Another one.')}'")
     tab.wait_for_selector("[role=alert]")
     assert "tfvis view" in tab.inner_text("[role=alert]")

@@ -238,13 +238,11 @@ def tokenize_sentence(
     multiple = -(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP
     enough = next((length for length in lengths if length >= len(ids)), multiple)
     length = min(enough, max_positions)
-    starts = ~tokenizer.is_continuation[encoded.ids]
-    starts[0] = True
     return TokenizedSentence(
         text=text,
         tokens=tokens,
         spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
-        words=(np.cumsum(starts) - 1).tolist(),
+        words=(np.cumsum(encoded.starts_word) - 1).tolist(),
         unknown=tuple(np.flatnonzero(encoded.ids == tokenizer.unk_id).tolist()),
         token_ids=np.array([ids + [tokenizer.pad_id] * (length - len(ids))], np.int32),
         token_mask=np.arange(length)[None] < len(ids),
