@@ -195,6 +195,6 @@ def gap_from_residual(
     gap = 0.5 * (1 - scale) ** 2 * rest + jnp.sum(slack, axis=1)
     energy = 0.5 * jnp.sum(x**2, axis=1)
     # Codes of zero are optimal where all correlations allow it, however small the row.
-    optimal = (scale == 1) & ~jnp.any(codes != 0, axis=1)
+    optimal = (scale == 1) & (jnp.sum(jnp.abs(codes), axis=1) == 0)
     lost = (energy < _LEAST_ENERGY) & jnp.any(x != 0, axis=1) & ~optimal
     return jnp.where(lost, jnp.nan, jnp.where(gap == 0, 0, gap / energy))
