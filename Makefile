@@ -21,10 +21,74 @@ TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loa
 
 NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
 
-.PHONY: demo test test-optimised fuzz check check-js docs clean
+.PHONY: demo paper paper-full test test-optimised fuzz check check-js docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
+
+# Each claim of the paper, measured on the demo's run, and the page of all of them. Another
+# call goes on where one was stopped. DATA has brown, ud, senseval2, perceptron_tagger,
+# wiki2015 and a BERT with a masked-LM head (bert-tiny-mlm); RUN is any finished run.
+DATA ?= ../shared/data
+RUN ?= runs/demo
+RESULTS ?= runs/paper
+PAPER_TEXT := $(DATA)/wiki2015/valid-00.txt.xz
+ASK = $(BIN)/python -m experiments.
+TO = --out=$@
+MEASURED := $(addprefix $(RESULTS)/,$(addsuffix .json,left left_gum ambiguous senses \
+  patterns adversarial levels layers windows stability steering))
+
+paper: docs/paper.md
+
+# More words, factors, seeds and rows: hours on two cores.
+paper-full: SIZES := full
+paper-full: docs/paper.md
+
+docs/paper.md: $(MEASURED)
+	$(ASK)claims_page --results=$(RESULTS) --out=$@
+
+$(RUN)/levels.json: | $(VENV)/.paper
+	test -f $(RUN)/report.json || $(BIN)/tfvis demo $(RUN)
+	$(BIN)/tfvis levels $(RUN)
+
+$(RESULTS)/left.json: $(RUN)/levels.json
+	$(ASK)word_senses --run=$(RUN) --brown=$(DATA)/brown/brown.zip \
+	  --tagger=$(DATA)/perceptron_tagger --sae=batchtopk \
+	  $(if $(SIZES),,--layers=0,2,4,6) $(TO)
+
+$(RESULTS)/left_gum.json: $(RUN)/levels.json
+	$(ASK)word_senses --run=$(RUN) --conllu=$(DATA)/ud/gum \
+	  --tagger=$(DATA)/perceptron_tagger $(if $(SIZES),,--layers=2,4) $(TO)
+
+$(RESULTS)/ambiguous.json: $(RUN)/levels.json
+	$(ASK)word_senses --run=$(RUN) --brown=$(DATA)/brown/brown.zip --ambiguous=30 \
+	  --sae=batchtopk $(if $(SIZES),,--layers=2 --occurrences=250) $(TO)
+
+$(RESULTS)/senses.json: $(RUN)/levels.json
+	$(ASK)word_senses --run=$(RUN) --senseval=$(DATA)/senseval2/senseval.zip \
+	  $(if $(SIZES),,--layers=4 --occurrences=1500) $(TO)
+
+$(RESULTS)/patterns.json: $(RUN)/levels.json
+	$(ASK)patterns --run=$(RUN) --text=$(PAPER_TEXT) \
+	  --tagger=$(DATA)/perceptron_tagger $(TO)
+
+$(RESULTS)/adversarial.json: $(RUN)/levels.json
+	$(ASK)adversarial --run=$(RUN) --text=$(PAPER_TEXT) \
+	  --tagger=$(DATA)/perceptron_tagger $(TO)
+
+$(RESULTS)/levels.json $(RESULTS)/layers.json $(RESULTS)/windows.json: $(RUN)/levels.json
+	$(ASK)$(notdir $(basename $@)) --run=$(RUN) $(TO)
+
+$(RESULTS)/stability.json: $(RUN)/levels.json
+	$(ASK)stability --run=$(RUN) $(if $(SIZES),--seeds=5 --least=3 --rows=300000) $(TO)
+
+# The demo's model has no masked-LM head.
+$(RESULTS)/tiny/report.json: $(RUN)/levels.json
+	$(BIN)/tfvis train $(RESULTS)/tiny --model=$(DATA)/bert-tiny-mlm \
+	  --text=$(PAPER_TEXT) --n_factors=512 --until=train
+
+$(RESULTS)/steering.json: $(RESULTS)/tiny/report.json
+	$(ASK)steering --run=$(RESULTS)/tiny --brown=$(DATA)/brown/brown.zip $(TO)
 
 test: $(VENV)/.test
 	$(TESTS)
@@ -60,7 +124,7 @@ docs/notebooks/%.md: docs/notebooks/%.ipynb | $(VENV)/.docs
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter nbconvert --execute --CoalesceStreamsPreprocessor.enabled=True --to markdown --log-level=ERROR $<
 
 # The page's scripts: types, format, lint. Node.js is for this check alone: the page is
-# shipped as it is written.
+# shipped as it is written, and shrunk as it is exported.
 check-js:
 	@if command -v npm >/dev/null && node --eval 'process.exit(+(parseInt(process.versions.node) < 20))'; then \
 	  $(MAKE) --silent node_modules/.installed && \
@@ -88,6 +152,10 @@ $(VENV)/.base: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 $(VENV)/.test: $(VENV)/.base
 	$(INSTALL) --editable '.[test]'
+	touch $@
+
+$(VENV)/.paper: $(VENV)/.base
+	$(INSTALL) --editable '.[plots,pos]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test

@@ -22,6 +22,7 @@ from absl import flags
 from experiments import script
 from tfvis_jax.comparison import compare, data, methods, report, train_sae
 from tfvis_jax.errors import InputError
+from tfvis_jax.interop import foreign, saelens
 from tfvis_jax.reporting import environment, outputs
 
 FLAGS = flags.FlagValues()
@@ -79,6 +80,13 @@ _LOSS_WINDOWS = flags.DEFINE_integer(
     "Windows to measure the model's loss on; 0 leaves it out.",
     flag_values=FLAGS,
 )
+_SAELENS = flags.DEFINE_list(
+    "saelens",
+    [],
+    "Folders of sparse autoencoders of SAELens, to measure beside the others as they "
+    "are; they need --run, and decide --layer.",
+    flag_values=FLAGS,
+)
 _QUICK = flags.DEFINE_bool(
     "quick",
     False,
@@ -111,12 +119,17 @@ def main() -> None:
         num_passes=_setting(_PASSES),
         learning_rates=script.numbers("learning_rates", _setting(_RATES)),
     )
+    imported = {
+        pathlib.Path(name).resolve().name: saelens.read(name) for name in _SAELENS.value
+    }
+    load = functools.partial(_load, layer=_layer(imported))
     document = compare.compare(
-        _load(),
+        load(),
         config,
         out=out,
         header=environment.describe("experiments.compare_dictionaries"),
-        untrained=functools.partial(_load, untrained=True) if _RUN.value else None,
+        untrained=functools.partial(load, untrained=True) if _RUN.value else None,
+        imported=imported,
         progress=outputs.say,
     )
     text = report.table(document)
@@ -131,7 +144,22 @@ def _setting(flag: flags.FlagHolder) -> Any:
     return flag.value
 
 
-def _load(*, untrained: bool = False) -> data.Data:
+def _layer(imported: dict[str, foreign.ForeignEncoder]) -> int | None:
+    """Returns the layer whose rows are compared; all of the run if None."""
+    if len(imported) < len(_SAELENS.value):
+        raise InputError("Expected folders of different names in --saelens.")
+    places = (read.place for read in imported.values())
+    known = {place.layer for place in places if place is not None}
+    if _LAYER.value is not None:
+        known.add(_LAYER.value)
+    if len(known) > 1:
+        raise InputError(
+            f"Expected autoencoders of one layer, that of --layer, got {sorted(known)}."
+        )
+    return next(iter(known), None)
+
+
+def _load(*, layer: int | None, untrained: bool = False) -> data.Data:
     if (_RUN.value is None) == (_ACTIVATIONS.value is None):
         raise InputError("Expected either --run or --activations.")
     if _ACTIVATIONS.value is not None:
@@ -141,7 +169,7 @@ def _load(*, untrained: bool = False) -> data.Data:
     return data.from_run(
         pathlib.Path(_RUN.value or ""),
         num_rows=_setting(_ROWS),
-        layer=_LAYER.value,
+        layer=layer,
         loss_windows=_setting(_LOSS_WINDOWS),
         untrained=untrained,
     )

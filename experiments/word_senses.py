@@ -7,8 +7,8 @@
         --out=senses.json
 
 By default it asks of "left" whether it is a verb, at every layer of the run. JSON, the
-tables as Markdown and a plot are written. It needs scikit-learn:
-pip install 'tfvis_jax[probe]'.
+tables as Markdown and a plot are written. --ambiguous asks about words of the Brown
+corpus, or of --conllu where there is no --brown.
 """
 
 import dataclasses
@@ -21,15 +21,16 @@ from tfvis_jax import load_run, probing
 from tfvis_jax.comparison import sae
 from tfvis_jax.description import tagging
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import (
-    representations,
+from tfvis_jax.evaluation import representations
+from tfvis_jax.reporting import environment, outputs
+from tfvis_jax.studies.words import (
+    word_claims,
     word_probes,
     word_senses,
     word_senses_plot,
     word_senses_report,
     word_sets,
 )
-from tfvis_jax.reporting import environment, outputs
 
 FLAGS = flags.FlagValues()
 _RUN = flags.DEFINE_string(
@@ -101,8 +102,8 @@ _SAE = flags.DEFINE_enum(
 )
 _OCCURRENCES = flags.DEFINE_integer(
     "occurrences",
-    500,
-    "Occurrences of a word, at most.",
+    200,
+    "Occurrences of a word, at most; all of --word.",
     lower_bound=2,
     flag_values=FLAGS,
 )
@@ -127,6 +128,7 @@ def main() -> None:
     header = environment.describe("experiments.word_senses")
     header["source"] = probed.source
     header["config"] = dataclasses.asdict(config)
+    header["compared_with"] = probed.settings
     out = pathlib.Path(_OUT.value)
     studies = []
     for word in words:
@@ -135,7 +137,10 @@ def main() -> None:
                 run.opened, run.trained, probed, word, config, progress=outputs.say
             )
         )
-        document = header | {"words": word_senses_report.to_json(studies)}
+        document = header | {
+            "words": word_senses_report.to_json(studies),
+            "claims": [claim.to_json() for claim in word_claims.claims(studies)],
+        }
         text = word_senses_report.table(studies, document)
         outputs.write(out, document, text, announce=False)
     print(text)
@@ -149,7 +154,6 @@ def main() -> None:
 
 def _words() -> list[word_sets.Word]:
     tagger = tagging.load(pathlib.Path(_TAGGER.value)) if _TAGGER.value else None
-    settings = {"max_occurrences": _OCCURRENCES.value, "seed": _SEED.value}
     words = []
     for path, read, tagset in (
         (_BROWN.value, probing.read_word_tags, "brown"),
@@ -161,13 +165,20 @@ def _words() -> list[word_sets.Word]:
                 _WORD.value,
                 positive=_POSITIVE.value,
                 tagset=tagset,
-                ambiguous=_AMBIGUOUS.value,
-                sentences=_PARTS_OF_SPEECH.value,
+                # Of one corpus.
+                ambiguous=0 if words else _AMBIGUOUS.value,
+                sentences=0 if words else _PARTS_OF_SPEECH.value,
+                max_of_ambiguous=_OCCURRENCES.value,
                 tagger=tagger,
-                **settings,
+                seed=_SEED.value,
             )
     if _SENSEVAL.value is not None:
-        words += word_sets.senses(_SENSEVAL.value, _SENSES.value, **settings)
+        words += word_sets.senses(
+            _SENSEVAL.value,
+            _SENSES.value,
+            max_occurrences=_OCCURRENCES.value,
+            seed=_SEED.value,
+        )
     if _LABELS.value is not None:
         labelled = probing.read_json_lines(_LABELS.value)
         words.append(word_sets.Word(labelled.source, labelled))

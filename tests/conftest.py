@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shutil
 
 import compiling
 import jax
@@ -139,6 +140,75 @@ def toy_corpus(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def masked_lm_folder(toy_bert_folder, tmp_path_factory):
+    """The toy BERT with a masked language model head."""
+    folder = tmp_path_factory.mktemp("head") / "bert"
+    shutil.copytree(toy_bert_folder, folder)
+    tensors = {
+        f"bert.{name}": tensor
+        for name, tensor in safetensors.numpy.load_file(
+            folder / "model.safetensors"
+        ).items()
+    }
+    rng = np.random.default_rng(5)
+    n_words, d_model = tensors["bert.embeddings.word_embeddings.weight"].shape
+    for name, shape in {
+        "transform.dense.weight": (d_model, d_model),
+        "transform.dense.bias": (d_model,),
+        "transform.LayerNorm.weight": (d_model,),
+        "transform.LayerNorm.bias": (d_model,),
+        "bias": (n_words,),
+    }.items():
+        tensors[f"cls.predictions.{name}"] = np.float32(rng.normal(size=shape))
+    safetensors.numpy.save_file(tensors, folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    config["architectures"] = ["BertForMaskedLM"]
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def speaking_run(masked_lm_folder, toy_corpus, tmp_path_factory) -> pathlib.Path:
+    """A small run of the toy BERT with a masked-LM head, without examples.
+
+    Its hidden states are whitened: factors are directions of any norm then.
+    """
+    path = tmp_path_factory.mktemp("speaking") / "run"
+    train = [
+        *("train", str(path), f"--model={masked_lm_folder}", f"--text={toy_corpus}"),
+        *("--window_length=16", "--l1_penalty=0.1", "--held_out_fraction=0.3"),
+        *("--whitening=0.5", "--until=train"),
+        *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8"),
+    ]
+    assert cli.main(train) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def light_labels(tmp_path_factory):
+    """Ten documents: "light" before "bulb" is a noun, before "blue" an adjective."""
+    rng = np.random.default_rng(0)
+    found = []
+    for document in range(10):
+        for number in range(6):
+            before = " ".join(rng.choice(["the", "river", "bank", "red"], 3))
+            label, after = (("noun", "bulb"), ("adjective", "blue"))[number % 2]
+            text = f"{before} light {after} {' '.join(['green'] * number)} house"
+            start = len(before) + 1
+            found.append(
+                {
+                    "text": text,
+                    "span": [start, start + 5],
+                    "label": label,
+                    "document": document,
+                }
+            )
+    path = tmp_path_factory.mktemp("labels") / "light.jsonl"
+    path.write_text("\n".join(map(json.dumps, found)))
+    return path
+
+
+@pytest.fixture(scope="session")
 def toy_run(toy_bert_folder, toy_corpus, tmp_path_factory) -> pathlib.Path:
     """A small run with examples; factor 0 is dead, 1 silent at layer 2.
 
@@ -148,6 +218,7 @@ def toy_run(toy_bert_folder, toy_corpus, tmp_path_factory) -> pathlib.Path:
     train = [
         *("train", str(path), f"--model={toy_bert_folder}", f"--text={toy_corpus}"),
         *("--window_length=16", "--l1_penalty=0.1", "--max_tokens=1500"),
+        "--until=train",
         *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=64"),
     ]
     assert cli.main(train) == 0

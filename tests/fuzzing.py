@@ -67,7 +67,8 @@ class Fuzz:
             random numbers. It may raise InputError, and nothing else.
           folder: of the files; a new one if None.
           others: files of another folder, which may take the place of ours.
-          at_least: inputs that must be tried in time.
+          at_least: inputs that are tried on the busiest machine: each is limited, all
+            of them are not.
           may_remove: If True, files may also be missing.
         """
         folder = self._folder / "input" if folder is None else folder
@@ -77,7 +78,7 @@ class Fuzz:
         numbers = iter([int(self._only)]) if self._only else iter(range(10**9))
         counts = [0, 0]
         for number in numbers:
-            if time.monotonic() > ends:
+            if time.monotonic() > ends and number >= at_least:
                 break
             rng = random.Random(f"{self._seed} {self._name} {number}")
             changed = mutate(
@@ -105,7 +106,6 @@ class Fuzz:
                 for name in changed:
                     _write(folder / name, originals[name])
         print(f"{self._name}: {counts[0]} inputs read, {counts[1]} refused")
-        assert self._only or sum(counts) >= at_least
 
 
 @pytest.fixture(name="fuzz")

@@ -52,6 +52,25 @@ def test_bad_settings_are_refused_by_name(piece, values, message):
         piece(**values)
 
 
+def test_layer_0_is_of_hidden_states_alone():
+    with pytest.raises(InputError, match=r"from 1 at `site` mlp_out.*leave it out"):
+        config.RunConfig(model="m", corpus=CORPUS, layers=(0, 2), site="mlp_out")
+    with pytest.raises(InputError, match="`site` to be one of hidden"):
+        config.RunConfig(model="m", corpus=CORPUS, site="attention")
+    settings = config.RunConfig(model="m", corpus=CORPUS)
+    assert settings.layers_of(3) == (0, 1, 2, 3)
+    settings = dataclasses.replace(settings, site="attention_out")
+    assert settings.layers_of(3) == (1, 2, 3)
+    with pytest.raises(InputError, match="between 1 and 3 of m, got 4"):
+        dataclasses.replace(settings, layers=(1, 4)).layers_of(3)
+
+
+def test_settings_without_a_site_are_of_hidden_states():
+    values = config_json.to_json(config.RunConfig(model="m", corpus=CORPUS))
+    assert values.pop("site") == "hidden"
+    assert config_json.from_json(values).site == "hidden"
+
+
 @pytest.mark.parametrize("layers", [(), (2, 1), (1, 1), (-1, 0)])
 def test_layers_must_increase_from_zero(layers):
     with pytest.raises(InputError, match="layers"):
@@ -151,6 +170,10 @@ def test_unknown_settings_are_refused():
 def test_the_paper_preset_has_the_published_constants():
     settings = config.RunConfig.paper(model="m", paths=("a",), n_layers=12)
     assert settings.layers == (0, 2, 4, 6, 8, 10)
+    within = config.RunConfig.paper(
+        model="m", paths=("a",), n_layers=12, site="mlp_out"
+    )
+    assert within.layers == (1, 3, 5, 7, 9, 11) and within.site == "mlp_out"
     assert settings.solver.l1_penalty == 0.3
     assert settings.solver.max_steps == 500
     assert settings.dictionary.n_factors == 2000

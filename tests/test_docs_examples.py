@@ -62,6 +62,11 @@ def test_probing(folder, toy_run):
     assert names["accuracy"]["hidden state", 5].value == 1
 
 
+def test_ratings(folder):
+    names = _run_blocks(_ROOT / "docs" / "viewer.md")
+    assert names["share"].value == 0.9
+
+
 def test_run_in_python(folder, toy_bert_folder, toy_corpus):
     (folder / "models").mkdir()
     (folder / "models" / "bert").symlink_to(toy_bert_folder)
@@ -71,6 +76,13 @@ def test_run_in_python(folder, toy_bert_folder, toy_corpus):
     # The next page goes on with this run.
     names = _run_blocks(_ROOT / "docs" / "how-to" / "codes-of-any-text.md")
     assert names["encoded"].layers == (2,)
+
+
+def test_models(folder, toy_bert_folder):
+    (folder / "models").mkdir()
+    (folder / "models" / "mine").symlink_to(toy_bert_folder)
+    names = _run_blocks(_ROOT / "docs" / "models.md")
+    assert names["model"].language_model is None and names["model"].ignored == ()
 
 
 @pytest.mark.parametrize("page", ["solver-library", "scikit-learn"])
@@ -87,10 +99,12 @@ def test_every_page_with_python_is_run():
         "codes-of-any-text",
         "examples",
         "index",
+        "models",
         "probing",
         "run-in-python",
         "scikit-learn",
         "solver-library",
+        "viewer",
     }
 
 

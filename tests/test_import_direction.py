@@ -9,9 +9,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Each may import what stands to its right, and itself.
 ORDER = (
     "__main__ cli",
-    "pipeline",
+    "pipeline studies",
     "notebook",
-    "viewer interop comparison evaluation",
+    "labelling publishing",
+    "viewer figures interop comparison evaluation",
     "probing",
     "description",
     "levels",
@@ -34,6 +35,7 @@ ORDER = (
     "config_pieces",
     "config_fields",
     "schema npy",
+    "sites",
     "errors",
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names.split()}
@@ -42,7 +44,8 @@ ONLY_IN = {
     "orbax": ("training/checkpoint.py",),
     "transformers": ("data/", "models/"),
     "absl": ("cli/",),
-    "torch": (),
+    "torch": ("interop/saelens_plugin.py",),
+    "sae_lens": ("interop/saelens_plugin.py",),
     "matplotlib": ("reporting/plot_style.py",),
 }
 FILES = sorted((ROOT / "tfvis_jax").rglob("*.py"))

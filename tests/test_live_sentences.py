@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tfvis_jax
-from tfvis_jax import cli, config, errors, pipeline
+from tfvis_jax import cli, config, errors, pipeline, saliency
 from tfvis_jax.data import tokenizer
 from tfvis_jax.notebook import sentence
 from tfvis_jax.pipeline import live as live_lib
@@ -199,3 +199,104 @@ def test_a_lost_model_is_named(tmp_path, toy_run):
     assert worker.ready.wait(60)
     worker.stop()
     assert str(tmp_path / "none") in said[0]
+
+
+def test_a_cell_is_explained_as_the_explain_call_does(run):
+    text = "the bank of a river"
+    encoder = live_lib.RunEncoder(run)
+    encoded = run.encode(text)
+    [(factor, alpha)] = encoded.strongest(2, 1, n=1)
+    found = list(encoder.explain(text, cell=live.Cell(1, 2, factor)))
+    target = saliency.target_of_text(run.opened, text, position=1, factor=factor)
+    expected = run.explain_target(target, layer=2, methods=("lime",)).maps["lime"]
+    last = found[-1]
+    assert last["samples"] == expected.facts["n_samples"]
+    # Three digits are kept.
+    np.testing.assert_allclose(
+        last["weights"], expected.weights[target.places], rtol=6e-3
+    )
+    assert last["r2"] == pytest.approx(expected.facts["r2"], rel=6e-3)
+    # Codes of sentences have another tolerance, of 1e-5 in the objective.
+    assert last["activation"] == pytest.approx(alpha, rel=1e-2)
+    samples = [record["samples"] for record in found]
+    assert samples == sorted(set(samples))
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (live.Cell(9, 2, 3), "0 … 4, got 9"),
+        (live.Cell(1, 7, 3), "got 7"),
+        (live.Cell(1, 2, 24), "0 … 23, got 24"),
+    ],
+)
+def test_what_cannot_be_explained_is_said(run, cell, message):
+    with pytest.raises(errors.InputError, match=message):
+        next(live_lib.RunEncoder(run).explain("the bank of a river", cell=cell))
+
+
+def test_a_factor_that_does_not_fire_is_not_explained(run):
+    text = "the bank of a river"
+    silent = int(np.flatnonzero(run.encode(text).codes[2, 1] == 0)[0])
+    encoder = live_lib.RunEncoder(run)
+    with pytest.raises(errors.InputError, match="does not fire"):
+        next(encoder.explain(text, cell=live.Cell(1, 2, silent)))
+
+
+def test_unknown_tokens_are_in_the_first_record(run):
+    head = next(live_lib.RunEncoder(run).encode("the 東京 river"))
+    assert [head["tokens"][i] for i in head["unknown"]] == ["東", "京"]
+
+
+@pytest.mark.parametrize("change", [(None, None), (0.7, 1)], ids=["out", "add"])
+def test_a_factor_is_steered_as_the_steer_call_does(speaking_run, change):
+    by, token = change
+    run, text = tfvis_jax.load_run(speaking_run), "the bank of a river"
+    [(factor, _)] = run.encode(text).strongest(1, 1, n=1)
+    encoder = live_lib.RunEncoder(run)
+    asked = live.Change(1, factor, by, token)
+    first, *_, last = encoder.steer(text, masked=[3], change=asked)
+    expected = run.steer(
+        text,
+        factor=factor,
+        layer=1,
+        by=by,
+        ablate=by is None,
+        tokens=None if token is None else [token],
+        masked=[3],
+    )
+    assert first["controls"] == [] and first["objective"] == "masked_lm"
+    # Four digits are kept, and the window is padded to another length.
+    tolerance = {"rtol": 2e-3, "atol": 1e-5}
+    np.testing.assert_allclose(last["effect"], expected.predictions.kl, **tolerance)
+    np.testing.assert_allclose(
+        last["controls"], expected.predictions.control_kl, **tolerance
+    )
+    assert [words[0][0] for words in last["after"]] == [
+        words[0][0] for words in expected.predictions.after
+    ]
+
+
+def test_a_change_of_a_sentence_without_a_head_is_a_distance(run):
+    [(factor, _)] = run.encode("the bank").strongest(1, 1, n=1)
+    change = live.Change(1, factor, 1.0)
+    *_, last = live_lib.RunEncoder(run).steer("the bank", change=change)
+    expected = run.steer("the bank", factor=factor, layer=1, by=1.0)
+    assert last["objective"] is None and last["before"] == []
+    effect, others = expected.effects()
+    np.testing.assert_allclose(last["effect"], [effect], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(np.ravel(last["controls"]), others, 1e-3, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (live.Change(1, 24, 1.0), "to 23, got 24"),
+        (live.Change(7, 3, 1.0), "Expected layers out of"),
+        (live.Change(1, 3, 1.0, 9), "got 9"),
+        (live.Change(1, 3, 0.0), "fires at none"),
+    ],
+)
+def test_what_cannot_be_steered_is_said(run, change, message):
+    with pytest.raises(errors.InputError, match=message):
+        next(live_lib.RunEncoder(run).steer("the bank", change=change))

@@ -23,6 +23,7 @@ from tfvis_jax.config_pieces import (
     SparsityConfig,
 )
 from tfvis_jax.errors import InputError
+from tfvis_jax.sites import HIDDEN, SITES, every_layer, first_layer
 
 __all__ = [
     "DTYPES",
@@ -47,7 +48,7 @@ class RunConfig:
 
     model: str = setting(
         dataclasses.MISSING,
-        "Folder or Hugging Face Hub name of a BERT (safetensors or PyTorch weights).",
+        "Folder or Hugging Face Hub name of a model (safetensors or PyTorch weights).",
     )
     corpus: CorpusConfig
     solver: SolverConfig = dataclasses.field(default_factory=SolverConfig)
@@ -58,6 +59,12 @@ class RunConfig:
         "Hidden states to learn from, such as 0,2,4; 0 is the embedding output.",
         unset="all",
     )
+    site: str = setting(
+        HIDDEN,
+        "What of these layers to learn from: their hidden states, or what attention or "
+        "the feed-forward part (MLP) adds to them; these have no layer 0.",
+        choices=SITES,
+    )
     dtype: str = setting(
         "float32",
         "Precision of the encoder; codes and dictionary are always float32.",
@@ -67,6 +74,16 @@ class RunConfig:
         True,
         "If True, divide each layer by the root-mean-square norm of its rows.",
         flag=None,
+    )
+    # A dictionary of one layer tells more at 0.5; one of all layers does not.
+    whitening: float = setting(
+        0.0,
+        "How far the variance of the hidden states is evened out over directions "
+        "before codes are inferred: 0 leaves them as they are, above 0 subtracts each "
+        "layer's mean, 1 gives every direction the same variance. For a dictionary of "
+        "one layer try 0.5.",
+        at_least=0,
+        at_most=1,
     )
     # It costs explained variance, since frequent tokens are most of the text.
     token_weights: bool = setting(
@@ -111,6 +128,12 @@ class RunConfig:
                 "Expected `layers` as increasing numbers from 0, such as 0,2,4; "
                 f"got {self.layers}."
             )
+        if self.layers is not None and self.layers[0] < first_layer(self.site):
+            raise InputError(
+                f"Expected `layers` from 1 at `site` {self.site}, got {self.layers}: "
+                "layer 0 is the embedding output, before any attention or MLP; leave "
+                "it out."
+            )
         if self.sparsity.equal_l0 and not self.layer_scale:
             raise InputError(
                 "Expected `equal_l0` with scaled layers, got `layer_scale` off."
@@ -123,6 +146,25 @@ class RunConfig:
             )
         check_storage("checkpoints", self.checkpoints)
 
+    def layers_of(self, n_layers: int) -> tuple[int, ...]:
+        """Returns the layers to learn from of a model, all of the site if none is set.
+
+        Args:
+          n_layers: depth of the model.
+
+        Raises:
+          InputError: the model has no such layer.
+        """
+        layers = self.layers or every_layer(self.site, n_layers=n_layers)
+        if layers[-1] > n_layers:
+            first = first_layer(self.site)
+            which = "" if first else ", 0 being the embedding output"
+            raise InputError(
+                f"Expected layers between {first} and {n_layers} of {self.model}"
+                f"{which}, got {layers[-1]}."
+            )
+        return layers
+
     @classmethod
     def paper(
         cls,
@@ -131,16 +173,20 @@ class RunConfig:
         paths: tuple[str, ...],
         n_layers: int,
         max_tokens: int | None = None,
+        site: str = HIDDEN,
     ) -> "RunConfig":
         """Returns the settings of Yun et al. (2021), as their code has them.
 
         Args:
-          model: folder or hub name of a BERT.
+          model: folder or hub name of a model, see docs/models.md.
           paths: text files, folders or globs.
           n_layers: depth of the model; every other hidden state below the last layer
-            is used, as the authors do (0, 2, …, 10 of 12).
+            is used, as the authors do (0, 2, …, 10 of 12). At another site every other
+            layer is (1, 3, …, 11), since there is no layer 0.
           max_tokens: tokens of the text to read; None reads everything.
+          site: what is used of these layers; the authors use hidden states.
         """
+        first = first_layer(site)
         return cls(
             model=model,
             corpus=CorpusConfig(
@@ -164,8 +210,10 @@ class RunConfig:
                 bias_correction=False,
                 weigh_energy=False,
             ),
-            layers=tuple(range(0, n_layers, 2)),
+            layers=tuple(range(first, first + n_layers, 2)),
+            site=site,
             layer_scale=False,
+            whitening=0.0,
             token_weights=True,
             rows_per_step=100,
             num_epochs=2,

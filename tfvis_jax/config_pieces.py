@@ -68,7 +68,9 @@ class CorpusConfig:
         64, "Tokens in a window, special tokens included.", at_least=3
     )
     special_tokens: bool = setting(
-        True, "Put [CLS] before and [SEP] after every window, as BERT was trained."
+        True,
+        "Put the tokenizer's special tokens, such as [CLS] and [SEP], around every "
+        "window.",
     )
     held_out_fraction: float = setting(
         0.05,
@@ -122,6 +124,13 @@ class SolverConfig:
         "`target_l0` is given.",
         above=0,
     )
+    l2_penalty: float = setting(
+        0.0,
+        "μ, the weight of the L2 term of an elastic net, which shares a code among "
+        "factors that are alike; 0 is the lasso. Factors are learned by the lasso; μ "
+        "counts once they are.",
+        at_least=0,
+    )
     tolerance: float = setting(
         1e-3,
         "Relative duality gap at which a code has converged; 0 runs every step.",
@@ -138,6 +147,11 @@ class SolverConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def of_training(self) -> "SolverConfig":
+        """The solver that factors are learned with."""
+        return dataclasses.replace(self, l2_penalty=0.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.models import bert_config
+from tfvis_jax.models import bert
 from tfvis_jax.planning import costs
 
-BERT_BASE = bert_config.BertConfig(
+BERT_BASE = bert.BertConfig(
     vocab_size=30522, d_model=768, n_layers=12, n_heads=12, d_hidden=3072
 )
 # From so many factors on, their codes are too large for a chip of 16 GiB.

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
+from tfvis_jax.evaluation import matching
 from tfvis_jax.sparse_coding import metrics
 
 
@@ -78,12 +79,7 @@ def absolute_cosines(
       dictionary: [n_factors, d_model], any norms; a zero row has the cosine 0.
       features: [n_true, d_model].
     """
-    return np.abs(_unit(np.asarray(dictionary)) @ _unit(np.asarray(features)).T)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1)
+    return np.abs(matching.cosines(np.asarray(dictionary), np.asarray(features)))
 
 
 def mean_matched_cosine(cosines: np.ndarray) -> float:

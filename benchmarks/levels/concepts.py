@@ -142,7 +142,8 @@ class Concept:
 
     Attributes:
       name: in words.
-      level: "mid" or "high"; the words of class "low" are the token ids themselves.
+      level: "mid", "high" or "topic"; the words of class "low" are the token ids
+        themselves.
       rows: [n] numbers of tokens, increasing.
     """
 
@@ -230,4 +231,4 @@ def _documents(tokens: Tokens) -> Iterator[Concept]:
     numbers, count = np.unique(tokens.document, return_counts=True)
     for number in numbers[count >= _MIN_DOCUMENT]:
         rows = np.flatnonzero(tokens.document == number)
-        yield Concept(f"document {number}", "high", rows)
+        yield Concept(f"document {number}", "topic", rows)

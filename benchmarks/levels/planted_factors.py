@@ -12,7 +12,8 @@ import numpy as np
 import scipy.sparse
 
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.examples import stored
+from tfvis_jax.runs import encoding, setup, trained_dictionary
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,7 +22,7 @@ class Plant:
 
     Attributes:
       name: in words.
-      level: "low", "mid" or "high".
+      level: "low", "mid", "high" or "topic".
       rows: [n] numbers of the tokens that it holds.
       layer: index of the layer that its direction is taken from.
     """
@@ -32,24 +33,14 @@ class Plant:
     layer: int
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Strongest:
-    """What fires each factor most: those fields of `examples.Examples`."""
-
-    activation: np.ndarray
-    window: np.ndarray
-    position: np.ndarray
-    firing: np.ndarray
-
-
 def dictionary(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
     form: np.ndarray,
     plants: Sequence[Plant],
-) -> dictionary_file.TrainedDictionary:
+) -> trained_dictionary.TrainedDictionary:
     """Returns the plants' directions in place of a run's factors.
 
     Args:
@@ -94,43 +85,89 @@ def dictionary(
     return dataclasses.replace(trained, factors=np.array(factors, np.float32))
 
 
-def strongest(
+def examples(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
     n: int,
-) -> Strongest:
-    """Returns the n tokens that fire each factor most, at every layer.
+    n_random: int = 100,
+    seed: int = 0,
+) -> stored.Examples:
+    """Returns where each factor fires, at every layer: the strongest, and a sample.
 
     Args:
       opened: model and settings of the run.
       trained: any dictionary on its layers.
       windows: the tokens.
-      n: tokens of each factor.
+      n: strongest firings of each factor.
+      n_random: size of the uniform sample of its firings.
+      seed: of the sample.
+
+    Returns:
+      Examples with these fields alone; the others are None.
     """
     n_layers, n_factors = len(trained.layers), len(trained.factors)
-    activation = np.zeros((n_layers, n, n_factors), np.float32)
-    place = np.full((n_layers, n, n_factors), -1, np.int64)
+    rng = np.random.default_rng(seed)
+    strongest = [_Kept(n, n_factors) for _ in range(n_layers)]
+    drawn = [_Kept(n_random, n_factors) for _ in range(n_layers)]
     firing = np.zeros((n_layers, n_factors), np.int64)
+    n_tokens = 0
     everything = np.arange(len(windows))
     for batch, layers in encoding.encode_windows(opened, trained, windows, everything):
         window, position = np.nonzero(batch.row_mask)
         places = batch.window_ids[window].astype(np.int64) * windows.window_length
+        n_tokens += len(places)
         for index, rows in enumerate(layers):
             codes = np.asarray(rows.codes)[batch.row_mask.reshape(-1)]
             firing[index] += np.count_nonzero(codes, axis=0)
-            new = np.broadcast_to((places + position)[:, None], codes.shape)
-            found = np.concatenate([activation[index], codes])
-            found_at = np.concatenate([place[index], np.where(codes > 0, new, -1)])
-            # Stable: of equal ones the first in the text.
-            order = np.argsort(-found, axis=0, kind="stable")[:n]
-            activation[index] = np.take_along_axis(found, order, axis=0)
-            place[index] = np.take_along_axis(found_at, order, axis=0)
-    activation, place = (np.swapaxes(a, 1, 2) for a in (activation, place))
-    return Strongest(
-        activation=activation,
-        window=np.where(place < 0, -1, place // windows.window_length),
-        position=np.where(place < 0, -1, place % windows.window_length),
-        firing=firing,
+            strongest[index].add(codes, codes, places + position)
+            rank = np.where(codes > 0, rng.random(codes.shape, np.float32), 0)
+            drawn[index].add(rank, codes, places + position)
+    return stored.Examples(
+        **{
+            **dict.fromkeys(stored.Examples.__dataclass_fields__),
+            **_arrays("", strongest, windows.window_length),
+            **_arrays("random_", drawn, windows.window_length),
+            "firing": firing,
+            "layers": trained.layers,
+            "n_tokens": n_tokens,
+            "window_length": windows.window_length,
+        }
     )
+
+
+class _Kept:
+    """The n firings of each factor that rank highest."""
+
+    def __init__(self, n: int, n_factors: int):
+        self._n = n
+        self._rank = np.zeros((n, n_factors), np.float32)
+        self.activation = np.zeros((n, n_factors), np.float32)
+        self.place = np.full((n, n_factors), -1, np.int64)
+
+    def add(self, rank: np.ndarray, codes: np.ndarray, place: np.ndarray) -> None:
+        """Takes in the codes of more tokens, [rows, n_factors]."""
+        ranks = np.concatenate([self._rank, rank])
+        # Stable: of equal ones the first in the text.
+        order = np.argsort(-ranks, axis=0, kind="stable")[: self._n]
+        place = np.where(codes > 0, place[:, None], -1)
+        self._rank, self.activation, self.place = (
+            np.take_along_axis(np.concatenate([old, new]), order, axis=0)
+            for old, new in (
+                (self._rank, rank),
+                (self.activation, codes),
+                (self.place, place),
+            )
+        )
+
+
+def _arrays(
+    prefix: str, kept: Sequence[_Kept], window_length: int
+) -> dict[str, np.ndarray]:
+    place = np.stack([each.place.T for each in kept])
+    return {
+        f"{prefix}activation": np.stack([each.activation.T for each in kept]),
+        f"{prefix}window": np.where(place < 0, -1, place // window_length),
+        f"{prefix}position": np.where(place < 0, -1, place % window_length),
+    }

@@ -31,7 +31,7 @@ def choose(
 
     Args:
       tokens: the corpus.
-      concepts: of the classes mid and high.
+      concepts: of the classes mid, high and topic.
       form: [n_tokens] number of each token's word family.
       per_class: concepts of a class, at most.
       n_layers: layers of the dictionary.
@@ -46,15 +46,14 @@ def choose(
         for concept in concepts
         if concept.level == "mid" and len(concept.rows) >= _MIN_TEMPLATE
     ]
-    # Domains first: they are more than one document's own.
-    documents = [concept for concept in concepts if concept.level == "high"]
-    domains = [c for c in documents if c.name.startswith("domain")]
-    others = [c for c in documents if not c.name.startswith("domain")]
-    others.sort(key=lambda concept: -len(concept.rows))
+    domains = [concept for concept in concepts if concept.level == "high"]
+    documents = [concept for concept in concepts if concept.level == "topic"]
+    documents.sort(key=lambda concept: -len(concept.rows))
     drawn = [
         _draw(rng, words, per_class),
         _draw(rng, templates, per_class),
-        (domains + others)[:per_class],
+        domains[:per_class],
+        documents[:per_class],
     ]
     layers = [round(depth * (n_layers - 1)) for depth in _DEPTHS]
     return [

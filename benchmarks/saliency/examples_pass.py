@@ -22,7 +22,7 @@ from tfvis_jax.examples import (
     token_tables,
     unfinished,
 )
-from tfvis_jax.runs import dictionary_file, encoding, parallel_encoding, setup
+from tfvis_jax.runs import encoding, parallel_encoding, setup, trained_dictionary
 
 # Batches that each of the two takes in its turn.
 _TURN = 2
@@ -30,7 +30,7 @@ _TURN = 2
 
 def measure(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
     n: int,

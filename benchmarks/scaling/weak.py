@@ -17,7 +17,7 @@ from benchmarks.compiled import tables
 from experiments import script
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
-from tfvis_jax.models import bert_config
+from tfvis_jax.models import bert
 from tfvis_jax.planning import compiled
 from tfvis_jax.reporting import environment, outputs
 
@@ -35,7 +35,7 @@ _DEVICES = flags.DEFINE_list(
 _ROWS = config_lib.RunConfig.rows_per_step
 _WINDOWS = config_lib.RunConfig.windows_per_batch
 _N_FACTORS = 1024
-_BERT = bert_config.BertConfig(
+_BERT = bert.BertConfig(
     vocab_size=1000, d_model=256, n_layers=2, n_heads=4, d_hidden=1024
 )
 

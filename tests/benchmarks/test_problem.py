@@ -9,7 +9,7 @@ import tfvis_jax
 from benchmarks import problem
 from tfvis_jax import config, errors, models
 from tfvis_jax.data import build_windows
-from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup, trained_dictionary
 from tfvis_jax.runs import directory as directory_lib
 
 
@@ -63,7 +63,7 @@ def finished_run(toy_bert_folder, toy_corpus, tmp_path):
     build_windows.build(directory.tokens, settings.corpus, tokenizer=opened.tokenizer)
     dictionary_file.save(
         directory.dictionary,
-        dictionary_file.TrainedDictionary(
+        trained_dictionary.TrainedDictionary(
             factors=np.eye(24, 16, dtype=np.float32),
             layer_scale=np.float32([2, 3, 5]),
             layers=(0, 1, 2),

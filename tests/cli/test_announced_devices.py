@@ -75,19 +75,32 @@ def test_a_platform_that_cannot_be_used_is_a_sentence(
         ["plan", str(run)],
         ["train", str(run)],
         ["train", str(tmp_path / "new"), *new],
+        [
+            *("import", str(tmp_path / "new"), "--dictionary=none.npy"),
+            *("--l1_penalty=0.2", *new),
+        ],
         ["hidden_states", str(tmp_path / "new"), *new],
         ["evaluate", str(run)],
         ["codes", str(run), f"--text={toy_corpus}", f"--out={tmp_path / 'codes'}"],
         ["examples", str(run)],
         ["levels", str(run)],
         ["export", str(run)],
+        ["export", str(run), "--format=csv", f"--out={tmp_path / 'tables'}"],
+        ["figures", str(run), "--sentence=the bank"],
         ["encode", str(run), "the bank"],
         ["explain", str(run), "--factor=3"],
+        ["steer", str(run), "the bank", "--factor=3", "--layer=1", "--by=1"],
         ["describe", str(run), "--factor=3"],
         ["labels", str(run), f"--import={labels}"],
         ["labels", str(run), f"--export={tmp_path / 'prompts.json'}"],
+        ["label", str(run)],
     ]
-    assert {name for name, *_ in commands} == set(dispatch._COMMANDS) - {"view"}
+    assert {name for name, *_ in commands} == set(dispatch._COMMANDS) - {
+        "view",
+        "verify",
+        "publish",
+        "cache",
+    }
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, json.dumps(commands)],
         env=os.environ | {"JAX_PLATFORMS": platform},

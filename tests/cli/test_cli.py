@@ -37,6 +37,7 @@ def train(toy_bert_folder, toy_corpus, tmp_path, capsys):
             "rows_per_step": 64,
             "windows_per_batch": 8,
             "l1_penalty": 0.1,
+            "until": "train",
         } | flags
         return _run(capsys, "train", path, *(f"--{k}={v}" for k, v in flags.items()))
 
@@ -72,7 +73,7 @@ def test_the_same_command_again_needs_no_flags_and_changes_nothing(
 ):
     assert train()[0] == 0
     before = (tmp_path / "run" / "dictionary.safetensors").read_bytes()
-    assert _run(capsys, "train", tmp_path / "run")[0] == 0
+    assert _run(capsys, "train", tmp_path / "run", "--until=train")[0] == 0
     assert (tmp_path / "run" / "dictionary.safetensors").read_bytes() == before
     code, _, err = _run(capsys, "train", tmp_path / "run", "--n_factors=25")
     assert code == 1 and "dictionary.n_factors: 24 there, 25 requested" in err
@@ -104,7 +105,8 @@ def test_help_fits_a_terminal(capsys, name):
     ("arguments", "message"),
     [
         ([], "usage"),
-        (["trian"], "There is no command 'trian'"),
+        (["trian"], "There is no command 'trian'. Did you mean `tfvis train`?"),
+        (["zzz"], "There is no command 'zzz'.\n\ntfvis shows"),
         (["train"], "run directory"),
         (["train", "r"], "--model"),
         (["train", "r", "--model=m"], "--text"),
@@ -114,6 +116,11 @@ def test_help_fits_a_terminal(capsys, name):
         (["train", "r", "--model=m", "--text=t", "--n_factors=0"], "n_factors"),
         (["train", "r", "--model=m", "--text=t", "--layers=1,x"], "layers"),
         (["train", "r", "--model=m", "--text=t", "--layers=2,1"], "layers"),
+        (["train", "r", "--model=m", "--text=t", "--site=mlp"], "attention_out"),
+        (
+            ["train", "r", "--model=m", "--text=t", "--site=mlp_out", "--layers=0,1"],
+            "layer 0 is the embedding output",
+        ),
         (["encode", "r"], "one sentence"),
         (["examples", "r", "--top_n=0"], "top_n"),
     ],
@@ -132,6 +139,7 @@ def test_wrong_usage_is_code_2(capsys, tmp_path, monkeypatch, arguments, message
         ({"model": "/nowhere"}, "/nowhere"),
         ({"text": "/nowhere.txt"}, "/nowhere.txt"),
         ({"layers": "0,9"}, "between 0 and 2"),
+        ({"layers": "1,9", "site": "attention_out"}, "between 1 and 2"),
         ({"window_length": 70}, "64 tokens"),
     ],
 )
@@ -152,9 +160,9 @@ def test_damaged_models_and_texts_are_named(train, toy_bert_folder, tmp_path, ca
     weights.write_bytes(whole)
 
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "t5"}))
     code, _, err = train(model=folder)
-    assert code == 1 and "gpt2" in err and "bert" in err
+    assert code == 1 and "t5" in err and "bert, roberta" in err
     smaller = config | {"vocab_size": 20}
     (folder / "config.json").write_text(json.dumps(smaller))
     code, _, err = train(model=folder)
@@ -199,7 +207,7 @@ def test_a_model_that_moved_can_be_followed(train, toy_bert_folder, tmp_path, ca
     old.rename(new)
     code, _, err = _run(capsys, "examples", run)
     assert code == 1 and f"tfvis train {run} --model=FOLDER" in err
-    assert _run(capsys, "train", run, f"--model={new}")[0] == 0
+    assert _run(capsys, "train", run, f"--model={new}", "--until=train")[0] == 0
     assert _run(capsys, "examples", run)[0] == 0
     tensors = "dictionary", "layer_scale"
     after = (run / "dictionary.safetensors").read_bytes()
@@ -305,7 +313,7 @@ def test_steps_out_of_order_say_what_is_missing(train, tmp_path, capsys):
     code, _, err = _run(capsys, "export", run)
     assert code == 1 and f"tfvis train {run}" in err
     code, _, err = _run(capsys, "view", run, "--nobrowser")
-    assert code == 1 and "tfvis export" in err
+    assert code == 1 and f"tfvis train {run}" in err
 
 
 def test_hidden_states_that_are_not_finite_are_named_after_training_too(

@@ -20,6 +20,7 @@ def train(toy_bert_folder, toy_corpus, tmp_path_factory):
             *("train", path, f"--model={model}", f"--text={text}"),
             *("--window_length=12", "--held_out_fraction=0.2", "--l1_penalty=0.1"),
             *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8", *flags),
+            "--until=train",
         ]
         assert cli.main([str(argument) for argument in arguments]) == 0
         return path
@@ -136,7 +137,7 @@ def test_a_head_that_does_not_fit_is_said_and_not_used(
     code, _, err = _evaluate(capsys, run, "--k=4", "--loss_windows=2")
     assert code == 0, err
     said = f"cls.predictions.bias has the shape [{n_words + 6}] instead of [{n_words}]"
-    assert "note: The model's masked language model head is not used." in err
+    assert "note: The model's language model head is not used." in err
     assert said in err and "UserWarning" not in err
     found = json.loads((run / "evaluation.json").read_text())
     assert found["loss"]["name"] == "squared error of the last hidden state"

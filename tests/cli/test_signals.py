@@ -19,7 +19,7 @@ def _arguments(name, run, model, text):
     return [
         *(name, str(run), f"--model={model}", f"--text={text}"),
         *("--window_length=12", "--n_factors=24", "--windows_per_batch=64"),
-        "--rows_per_step=1024",
+        *("--rows_per_step=1024", *["--until=train"] * (name == "train")),
     ]
 
 

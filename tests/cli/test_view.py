@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from tfvis_jax import cli
+from tfvis_jax import cli, pipeline
+from tfvis_jax.cli import view
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +45,19 @@ def test_it_serves_the_page_encodes_sentences_and_stops_on_ctrl_c(run):
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 0
     assert process.stderr.read() == ""
+
+
+def test_a_page_that_is_older_than_the_labels_says_so(run, tmp_path, capsys):
+    path = tmp_path / "aged"
+    shutil.copytree(run, path)
+    assert pipeline.changed_since_page(path) == []
+    labels = tmp_path / "labels.csv"
+    labels.write_text("factor,label\n3,rivers\n")
+    assert cli.main(["labels", str(path), f"--import={labels}"]) == 0
+    assert pipeline.changed_since_page(path) == ["labels.json"]
+    said = view._outdated(path)
+    assert said.startswith("labels.json changed after") and "tfvis export" in said
+    assert cli.main(["export", str(path), "--contexts=2"]) == 0
+    assert view._outdated(path) == ""
+    (path / "labels.json").unlink()
+    assert pipeline.changed_since_page(path) == ["labels.json"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import toy_runs
 
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import dictionary_file, trained_dictionary
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +13,7 @@ def run(toy_bert_folder, toy_corpus, tmp_path_factory):
     settings = toy_runs.settings(toy_bert_folder, toy_corpus, windows_per_batch=8)
     opened, _ = toy_runs.open_run(tmp_path_factory.mktemp("codes") / "run", settings)
     factors = np.random.default_rng(0).normal(size=(24, 16)).astype(np.float32)
-    trained = dictionary_file.TrainedDictionary(
+    trained = trained_dictionary.TrainedDictionary(
         factors=factors / np.linalg.norm(factors, axis=1, keepdims=True),
         layer_scale=np.float32([2, 5, 5]),
         layers=opened.layers,

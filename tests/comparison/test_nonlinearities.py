@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from tfvis_jax.comparison import nonlinearities
+from tfvis_jax.sparse_coding import selection
 
 
 @pytest.mark.parametrize("k", [1, 5, 30])
 def test_top_k_keeps_the_k_largest_of_a_row(k):
     p = np.float32(np.random.default_rng(0).normal(size=(40, 30)))
-    mask = np.asarray(nonlinearities.top_k_mask(p, k=k))
+    mask = np.asarray(selection.top_k_mask(p, k=k))
     expected = np.argsort(-p, axis=1)[:, :k]
     np.testing.assert_array_equal(mask.sum(axis=1), k)
     assert np.take_along_axis(mask, expected, axis=1).all()
 
 
 def test_top_k_keeps_exactly_k_of_equal_values():
-    mask = nonlinearities.top_k_mask(jnp.ones((3, 9)), k=4)
+    mask = selection.top_k_mask(jnp.ones((3, 9)), k=4)
     np.testing.assert_array_equal(np.sum(mask, axis=1), 4)
 
 

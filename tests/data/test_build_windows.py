@@ -120,9 +120,9 @@ def test_windows_put_together_are_the_document(
     assert ids.dtype == np.int32 and ids.shape == (len(built), window_length)
     np.testing.assert_array_equal(ids[~token_mask], small_tokenizer.pad_id)
     if special_tokens:
-        assert (ids[:, 0] == small_tokenizer.cls_id).all()
+        assert (ids[:, 0] == small_tokenizer.prefix[0]).all()
         last = token_mask.sum(1) - 1
-        assert (ids[rows, last] == small_tokenizer.sep_id).all()
+        assert (ids[rows, last] == small_tokenizer.suffix[0]).all()
         np.testing.assert_array_equal(token_mask.sum(1), row_mask.sum(1) + 2)
     else:
         np.testing.assert_array_equal(token_mask, row_mask)
@@ -610,8 +610,38 @@ def _as_version_1(folder: pathlib.Path) -> None:
         del index["settings"][name]
     for name in ("num_folded_documents", "held_out"):
         del index[name]
+    _with_the_ids_of_bert(index)
     (folder / "index.json").write_text(json.dumps(index))
     (folder / "settings.json").write_text(json.dumps(index["settings"]))
+
+
+def _with_the_ids_of_bert(index):
+    """Writes the special tokens as versions 1 and 2 had them."""
+    special = index["tokenizer"]
+    [special["cls_id"]] = special.pop("prefix")
+    [special["sep_id"]] = special.pop("suffix")
+    del special["marks_continuations"]
+
+
+def test_a_folder_of_the_second_version_is_the_same(small_tokenizer, tmp_path):
+    path = _write(tmp_path, _texts(12))
+    new = _build(tmp_path / "tokens", path, tokenizer=small_tokenizer)
+    index = json.loads((new.folder / "index.json").read_text())
+    index["schema_version"] = index["settings"]["schema_version"] = 2
+    _with_the_ids_of_bert(index)
+    (new.folder / "index.json").write_text(json.dumps(index))
+    (new.folder / "settings.json").write_text(json.dumps(index["settings"]))
+    old = _build(new.folder, path, tokenizer=small_tokenizer)
+    rows = np.arange(len(new))
+    assert (old.prefix, old.suffix) == (new.prefix, new.suffix) == ((2,), (3,))
+    np.testing.assert_array_equal(old.token_ids(rows), new.token_ids(rows))
+    assert [old.words(row).texts for row in rows] == [
+        new.words(row).texts for row in rows
+    ]
+    del index["tokenizer"]["cls_id"]
+    (new.folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="Expected `cls_id` and `sep_id`"):
+        windows.open(new.folder)
 
 
 def test_a_folder_of_the_first_version_keeps_its_split(small_tokenizer, tmp_path):

@@ -69,6 +69,8 @@ def test_notes_are_told_and_kept(small_tokenizer, tmp_path, small_shards):
     sentences = list(notes.Notes.of(built.index["notes"]).sentences())
     assert sentences == told
     assert "Records without text, skipped: 6 (" in "\n".join(told)
+    # They are published with a page: not where the text was.
+    assert str(tmp_path) not in json.dumps(built.index["notes"])
     # However far ahead the readers of several processes are.
     _build(tmp_path / "b", path, tokenizer=small_tokenizer, num_workers=2)
     assert files.read_json(tmp_path / "b" / "index.json") == built.index

@@ -7,11 +7,11 @@ import gzip
 import json
 import lzma
 import re
-import time
 
 import hypothesis
 import numpy as np
 import pytest
+import timing
 import zstandard
 from hypothesis import strategies as st
 
@@ -119,6 +119,8 @@ def test_archives_padded_with_zeros(tmp_path, monkeypatch, suffix):
         (b"PK\x03\x04 text", "unpack"),
         (b"%PDF-1.4 text", "convert"),
     ],
+    # gzip's header has the time, and every worker must find the same tests.
+    ids=["gz", "bz2", "xz", "zst", "zip", "pdf"],
 )
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a"])
 def test_content_that_is_no_text_is_told_as_what_it_is(tmp_path, name, content, advice):
@@ -409,7 +411,6 @@ def test_time_is_linear(tmp_path, monkeypatch, unit, suffix):
         record = json.dumps({"text": text})
         contents = {"txt": text, "jsonl": record, "json": f"[{record}]"}
         path.write_text(contents[suffix])
-    start = time.process_time()
-    texts, _ = _read(path)
-    assert time.process_time() - start < 4
+    with timing.at_most(4):
+        texts, _ = _read(path)
     assert "".join(texts).split()[-1].endswith("end")

@@ -38,8 +38,8 @@ def test_ids_equal_those_of_transformers(shared_data, name):
         (ours.pad_id, theirs.pad_token_id),
         (ours.unk_id, theirs.unk_token_id),
         (ours.mask_id, theirs.mask_token_id),
-        (ours.cls_id, theirs.cls_token_id),
-        (ours.sep_id, theirs.sep_token_id),
+        (ours.prefix, (theirs.cls_token_id,)),
+        (ours.suffix, (theirs.sep_token_id,)),
     ):
         assert ours_id == theirs_id
     assert list(ours.pieces) == theirs.convert_ids_to_tokens(range(30522))
@@ -60,7 +60,7 @@ def test_a_vocabulary_without_tokenizer_json_gives_the_same(shared_data, tmp_pat
     np.testing.assert_array_equal(first.ids, second.ids)
     np.testing.assert_array_equal(first.starts, second.starts)
     np.testing.assert_array_equal(first.ends, second.ends)
-    assert from_vocabulary.cls_id == from_file.cls_id == 101
+    assert from_vocabulary.prefix == from_file.prefix == (101,)
 
 
 def test_offsets_are_characters_of_the_original(small_tokenizer):
@@ -82,7 +82,7 @@ def test_nothing_is_cut_or_padded(small_tokenizer):
 
 def test_special_tokens_in_the_text_are_text(small_tokenizer):
     ids = set(small_tokenizer.encode("the [SEP] [MASK]").ids.tolist())
-    assert not ids & {small_tokenizer.sep_id, small_tokenizer.mask_id}
+    assert not ids & {*small_tokenizer.suffix, small_tokenizer.mask_id}
 
 
 def test_continuations(small_tokenizer):

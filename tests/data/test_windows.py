@@ -118,7 +118,7 @@ def test_other_folders_are_named(built, tmp_path):
         windows.open(tmp_path / "nothing")
     path = built.folder / "index.json"
     path.write_text(json.dumps(built.index | {"schema_version": 99}))
-    with pytest.raises(InputError, match=r"Expected version 2 .*got 99"):
+    with pytest.raises(InputError, match=r"Expected version 3 .*got 99"):
         windows.open(built.folder)
     path.unlink()
     with pytest.raises(InputError, match=r"unfinished"):

@@ -373,3 +373,18 @@ def test_spellings_of_a_word_fold_together():
     assert {words.fold(word) for word in spellings} == {"caf\u00e9"}
     assert words.fold("The") == "the" and words.fold("\u00ad") == "\u00ad"
     assert words.fold("\u0390") == words.fold("\u03b9\u0308\u0301")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], ""),
+        (["left", "bank"], "left, bank"),
+        ([",", "in"], "‘,’, in"),
+        ([",", ".", ","], "‘,’, ‘.’"),
+        (["x²", "½", "--", "'s"], "x², ½, ‘--’, 's"),
+        (["한국어", "…"], "한국어, ‘…’"),
+    ],
+)
+def test_listed_words_show_which_commas_are_theirs(given, expected):
+    assert words.listed(given) == expected

@@ -1,4 +1,4 @@
-"""Test the choice of featured factors: readable ones of each level first."""
+"""Test the choice of featured factors: clear levels, words that say something."""
 
 import itertools
 import types
@@ -49,13 +49,27 @@ def _results():
     )
 
 
-LEVELS = [rule.Level("high", "")] * 3
+def test_words_that_say_nothing_are_left_out():
+    levels = [rule.Level("high", "", probability=p) for p in (0.6, 0.9, 0.8)]
+    assert featured.choose(_results(), levels) == [0]
+    # A level may have none.
+    levels[0] = rule.Level("unclear", "")
+    assert featured.choose(_results(), levels) == []
 
 
-def test_whole_and_rare_words_come_first():
-    assert featured.choose(_results(), LEVELS, per_level=1) == [0]
-    assert sorted(featured.choose(_results(), LEVELS, per_level=9)) == [0, 1, 2]
+def test_the_most_probable_level_comes_first_then_the_strongest():
+    results = _results()
+    results.windows.token_ids = lambda windows: np.zeros((len(windows), 5), int)
+    results.windows.token_texts = lambda window: [WORDS[window]] * 5
+    for p, expected in (((0.7, 0.6, 0.9), [2, 0, 1]), ((0.8, 0.8, 0.8), [1, 2, 0])):
+        levels = [rule.Level("mid", "", probability=each) for each in p]
+        assert featured.choose(results, levels) == expected
+        assert featured.choose(results, levels, per_level=1) == expected[:1]
 
 
-def test_top_words_are_counted_at_the_peak_without_case():
-    assert featured.top_words(_results(), 0, n=3) == ["school"]
+def test_levels_have_one_order():
+    results = _results()
+    results.windows.token_ids = lambda windows: np.zeros((len(windows), 5), int)
+    results.windows.token_texts = lambda window: [WORDS[window]] * 5
+    levels = [rule.Level(name, "") for name in ("high", "unclear", "low")]
+    assert featured.choose(results, levels) == [2, 0]

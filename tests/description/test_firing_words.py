@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.description import firing_words, word_counts
+from tfvis_jax.description import firing_words, word_counts, word_table
 
 _FORMS = ["The", "the", "of", "Of", "end", "bank", "river", "left"]
 _ROWS = [[_FORMS[i * j % 8] for j in range(i, i + 8)] for i in range(40)]
@@ -35,7 +35,7 @@ class _Windows:
 
 
 def _table(rows):
-    return firing_words.WordTable(_Windows(rows), word_counts.of_texts(rows))
+    return word_table.WordTable(_Windows(rows), word_counts.of_texts(rows))
 
 
 def _examples(*, n_top, n_random, seed=0):
@@ -132,3 +132,50 @@ def test_phrases_hold_the_word_and_count_each_window_once():
         }
     )
     assert got[0][0] == "the end"
+
+
+def test_a_word_of_few_sampled_tokens_is_not_sure():
+    found, _ = _examples(n_top=20, n_random=12)
+    table = _table(_ROWS)
+    words = firing_words.of_layer(found, table, index=0, factor=0)
+    top, sampled = collections.Counter(), collections.Counter()
+    for alpha, window, position in zip(
+        *(found.activation[0, 0], found.window[0, 0], found.position[0, 0]), strict=True
+    ):
+        top[_ROWS[window][position // 2].casefold()] += float(alpha)
+    weakest = found.activation[0, 0, -1]
+    for alpha, window, position in zip(
+        *(array[0, 0] for array in (found.random_activation, found.random_window)),
+        found.random_position[0, 0],
+        strict=True,
+    ):
+        if alpha < weakest:
+            sampled[_ROWS[window][position // 2].casefold()] += 1
+    assert 0 < sum(n < 3 for n in sampled.values()) < len(sampled)
+    for number, estimate, sure in zip(
+        words.word, words.mass, words.sure_mass, strict=True
+    ):
+        word = table.folded[number]
+        if sampled[word] < 3:
+            assert sure == pytest.approx(top[word])
+        else:
+            assert sure == pytest.approx(estimate)
+
+
+def test_the_place_of_a_word_is_that_of_its_strongest_stored_token():
+    found, _ = _examples(n_top=300, n_random=5)
+    table = _table(_ROWS)
+    words = firing_words.of_layer(found, table, index=0, factor=0)
+    for number, window, position, alpha in zip(
+        words.word, words.window, words.position, words.alpha, strict=True
+    ):
+        assert _ROWS[window][position // 2].casefold() == table.folded[number]
+        same = [
+            a
+            for a, w, p in zip(
+                *(found.activation[0, 0], found.window[0, 0], found.position[0, 0]),
+                strict=True,
+            )
+            if _ROWS[w][p // 2].casefold() == table.folded[number]
+        ]
+        assert alpha == max(same)

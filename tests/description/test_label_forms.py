@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tfvis_jax.description import label_forms, labels
 from tfvis_jax.description.factor_label import FactorLabel
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import trained_dictionary
 
 N_FACTORS = 120
 LAYERS = range(7)
@@ -206,7 +206,7 @@ def test_a_folder_of_batches(tmp_path):
 
 
 def test_labels_of_a_run_are_taken_by_the_same_dictionary_only(tmp_path):
-    trained = dictionary_file.TrainedDictionary(
+    trained = trained_dictionary.TrainedDictionary(
         factors=np.eye(N_FACTORS, dtype=np.float32),
         layer_scale=np.ones(7, np.float32),
         layers=tuple(LAYERS),
@@ -272,7 +272,10 @@ def test_what_unpacks_to_too_much_is_refused(tmp_path):
 
 
 TEXTS = st.text(
-    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf")), min_size=1
+    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf")),
+    min_size=1,
+    # What a source may have at most.
+    max_size=200,
 ).map(lambda text: " ".join(text.split()))
 RECORDS = st.dictionaries(
     st.tuples(st.integers(0, N_FACTORS - 1), st.none() | st.integers(0, 6)),

@@ -8,11 +8,11 @@ import pytest
 from tfvis_jax.description import label_forms, label_records, labels
 from tfvis_jax.description.factor_label import FactorLabel
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import trained_dictionary
 
 
 def _trained(n_factors=20):
-    return dictionary_file.TrainedDictionary(
+    return trained_dictionary.TrainedDictionary(
         factors=np.eye(n_factors, dtype=np.float32),
         layer_scale=np.ones(1, np.float32),
         layers=(0,),

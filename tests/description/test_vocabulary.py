@@ -11,14 +11,14 @@ from tfvis_jax import config, models
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.description import vocabulary
-from tfvis_jax.models import bert_config, masked_lm
+from tfvis_jax.models import bert, blocks, registry
 from tfvis_jax.runs import setup
 
 _VOCABULARY = 24
 
 
 def _head(state):
-    shape = bert_config.BertConfig(
+    shape = bert.BertConfig(
         vocab_size=_VOCABULARY,
         d_model=8,
         d_hidden=16,
@@ -27,12 +27,13 @@ def _head(state):
         max_positions=16,
         n_token_types=2,
     )
-    model = masked_lm.BertForMaskedLM(shape, rngs=nnx.Rngs(0))
+    make = blocks.Maker(rngs=nnx.Rngs(0))
+    model = registry.ARCHITECTURES["bert"].with_head(shape, make)
     rng = np.random.default_rng(0)
     head = model.head
     for parameter in (head.bias, head.transform.bias, head.norm.bias, head.norm.scale):
         parameter[...] = np.float32(rng.normal(size=parameter[...].shape))
-    model.bert.embeddings.word[...] = np.float32(rng.normal(size=(_VOCABULARY, 8)))
+    model.encoder.embeddings.word[...] = np.float32(rng.normal(size=(_VOCABULARY, 8)))
     return vocabulary.Head(model, None, np.float32(state))
 
 
@@ -47,7 +48,9 @@ def _logits(model, hidden):
     x = np.array([v / 2 * (1 + math.erf(v / math.sqrt(2))) for v in x])
     x = (x - x.mean()) / math.sqrt(x.var() + 1e-12)
     x = x * np.float64(head.norm.scale[...]) + np.float64(head.norm.bias[...])
-    return np.float64(model.bert.embeddings.word[...]) @ x + np.float64(head.bias[...])
+    return np.float64(model.encoder.embeddings.word[...]) @ x + np.float64(
+        head.bias[...]
+    )
 
 
 def test_changes_equal_the_formula():
@@ -65,7 +68,9 @@ def test_changes_equal_the_formula():
 
 def test_the_extremes_are_sorted_and_words_only():
     pieces = ("[PAD]", "", "the", "##ing", "[unused1]", "[", "bank", "left")
-    tokenizer = types.SimpleNamespace(pieces=pieces)
+    tokenizer = types.SimpleNamespace(
+        pieces=pieces, special_ids=frozenset({0}), spelled=pieces.__getitem__
+    )
     change = np.array([9.0, 8.0, 1.0, -4.0, 7.0, 0.5, 3.0, -1.0, 99.0])
     found = vocabulary.extremes(change, tokenizer, k=3)
     assert found.raised == (("bank", 3.0), ("the", 1.0), ("[", 0.5))
@@ -102,5 +107,5 @@ def test_the_head_is_evaluated_at_the_mean_hidden_state(
     assert found.raised[0][1] > 0 > found.lowered[0][1]
     without, _ = opened(toy_bert_folder)
     assert vocabulary.open_head(without, windows) is None
-    assert models.has_masked_lm_head(tiny_bert_folder)
-    assert not models.has_masked_lm_head(toy_bert_folder)
+    assert models.head_of(tiny_bert_folder) == "masked_lm"
+    assert models.head_of(toy_bert_folder) is None

@@ -5,7 +5,7 @@ import pytest
 
 from tfvis_jax import config
 from tfvis_jax.data import build_windows
-from tfvis_jax.runs import dictionary_file, directory, setup
+from tfvis_jax.runs import directory, setup, trained_dictionary
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def windows(opened, tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(opened):
     factors = np.random.default_rng(0).normal(size=(20, 16)).astype(np.float32)
-    return dictionary_file.TrainedDictionary(
+    return trained_dictionary.TrainedDictionary(
         factors=factors / np.linalg.norm(factors, axis=1, keepdims=True),
         layer_scale=np.array([3.0, 4.0, 5.0], np.float32),
         layers=(0, 1, 2),

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tfvis_jax import config, errors, models
+from tfvis_jax import config, errors, models, sites
 from tfvis_jax.data import build_windows, loader, tokenizer
 from tfvis_jax.evaluation import loss_recovered, masking, refitted
 
@@ -16,7 +16,7 @@ SCALES = np.array([2.0, 3.0, 5.0], np.float32)
 def _subject(folder, **changes):
     words = tokenizer.load(folder)
     # The toy has no head; the other does.
-    pretrained = models.load(folder, masked_lm="toy" not in folder.name)
+    pretrained = models.load(folder, head=models.head_of(folder))
     return loss_recovered.Subject(
         **{
             "pretrained": pretrained,
@@ -78,15 +78,28 @@ def test_rows_as_they_are_recover_one_and_the_mean_recovers_nothing(subject, tex
 _LOSSES = ("original", "reconstructed", "mean_ablated")
 
 
-def test_losses_are_those_of_torch_with_a_hook(subject, text):
+@pytest.mark.parametrize("site", sites.SITES)
+def test_losses_are_those_of_torch_with_a_hook(subject, text, site):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     transformers = pytest.importorskip("transformers")
-    head = subject.pretrained.masked_lm is not None
+    head = subject.pretrained.language_model is not None
     cls = transformers.BertForMaskedLM if head else transformers.BertModel
     options = {} if head else {"add_pooling_layer": False}
     oracle = cls.from_pretrained(subject.pretrained.folder, **options).double().eval()
     bert = oracle.bert if head else oracle
-    places = [bert.embeddings, *bert.encoder.layer]
+    within = {
+        sites.HIDDEN: [bert.embeddings, *bert.encoder.layer],
+        sites.ATTENTION_OUT: [e.attention.output.dense for e in bert.encoder.layer],
+        sites.MLP_OUT: [e.output.dense for e in bert.encoder.layer],
+    }
+    places = within[site]
+    scales = SCALES[-len(places) :]
+    subject = dataclasses.replace(
+        subject,
+        pretrained=subject.pretrained.at(site),
+        layers=sites.every_layer(site, n_layers=2),
+        layer_scale=scales,
+    )
 
     def read(chosen):
         """What the model reads: ids, mask, rows, hidden tokens."""
@@ -118,7 +131,14 @@ def test_losses_are_those_of_torch_with_a_hook(subject, text):
 
     inputs, rows, hidden = read(text.held_out[:21])
     held_in, held_in_rows, _ = read(text.train[:30])
-    means = [states[held_in_rows].mean(0) for states in run(held_in).hidden_states]
+    means = []
+
+    def keep_mean(states):
+        means.append(states[held_in_rows].mean(0))
+        return states
+
+    for place in places:
+        run(held_in, place, keep_mean)
     original = run(inputs)
 
     def loss(result):
@@ -137,7 +157,7 @@ def test_losses_are_those_of_torch_with_a_hook(subject, text):
         loss_recovered.MASKED_LM if head else loss_recovered.LAST_HIDDEN_STATE
     )
     keep = ~rows[:, :, None]
-    for index, scale in enumerate(SCALES.tolist()):
+    for index, scale in enumerate(scales.tolist()):
         mean = means[index]
         distorted = run(
             inputs,
@@ -164,7 +184,7 @@ def test_batches_change_nothing_and_seeds_change_what_is_hidden(subject, text):
     )
     seeded = dataclasses.replace(subject, seed=1)
     moved = _measure(seeded, text, reconstruct).reconstructed != whole.reconstructed
-    assert moved == (subject.pretrained.masked_lm is not None)
+    assert moved == (subject.pretrained.language_model is not None)
 
 
 def test_codes_of_a_run_can_be_measured(opened, windows, trained):
@@ -182,7 +202,7 @@ def test_codes_of_a_run_can_be_measured(opened, windows, trained):
         loss_recovered.spread(windows.held_out, n=10),
         refitted.reconstructor(
             trained,
-            solver=opened.config.solver,
+            coder=trained.coder(opened.config.solver),
             windows_per_batch=opened.config.windows_per_batch,
             k=2,
         ),
@@ -211,3 +231,66 @@ def test_nothing_to_measure_on_is_the_users_mistake(subject, text):
         loss_recovered.measure(
             subject, text, text.held_out[:0], lambda i, x: x, mean_windows=text.train
         )
+
+
+def test_losses_of_a_decoder_are_those_of_torch(toy_bert_folder, toy_corpus, tmp_path):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    transformers = pytest.importorskip("transformers")
+    words = tokenizer.load(toy_bert_folder)
+    torch.manual_seed(0)
+    oracle = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(
+            vocab_size=words.vocab_size,
+            n_positions=16,
+            n_embd=16,
+            n_layer=2,
+            n_head=2,
+            initializer_range=0.3,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    ).eval()
+    oracle.save_pretrained(tmp_path / "gpt2")
+    (tmp_path / "gpt2" / "vocab.txt").write_text("[PAD]\n")
+    settings = config.CorpusConfig(
+        paths=(str(toy_corpus),), window_length=12, held_out_fraction=0.3
+    )
+    text = build_windows.build(tmp_path / "tokens", settings, tokenizer=words)
+    subject = _subject(
+        toy_bert_folder, pretrained=models.load(tmp_path / "gpt2", head="causal_lm")
+    )
+    found = _measure(subject, text, lambda index, x: _distort(x))
+    assert found.loss == loss_recovered.CAUSAL_LM
+    batch = next(loader.batches(text, text.held_out[:21], batch_size=21, shuffle=False))
+    rows = torch.tensor(batch.row_mask)
+    inputs = {
+        "input_ids": torch.tensor(batch.token_ids).long(),
+        "attention_mask": torch.tensor(batch.token_mask).long(),
+    }
+
+    def loss():
+        with torch.inference_mode():
+            logits = oracle(**inputs).logits
+        shares = torch.log_softmax(logits[:, :-1], -1)
+        of_next = shares.gather(2, inputs["input_ids"][:, 1:, None])[..., 0]
+        return -float(of_next[rows[:, 1:]].mean())
+
+    def distorted(module, arguments, output):
+        states = output[0] if isinstance(output, tuple) else output
+        other = 0.7 * states + 0.05 * SCALES[1].item()
+        changed = torch.where(rows[:, :, None], other, states)
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
+
+    assert found.n_tokens == rows[:, 1:].sum()
+    np.testing.assert_allclose(found.original, loss(), rtol=1e-5)
+    handle = oracle.transformer.h[0].register_forward_hook(distorted)
+    np.testing.assert_allclose(found.reconstructed[1], loss(), rtol=1e-5)
+    handle.remove()
+    # The last hidden state, after the final norm, has no block of its own.
+    handle = oracle.transformer.ln_f.register_forward_hook(
+        lambda *a: torch.where(
+            rows[:, :, None], 0.7 * a[2] + 0.05 * SCALES[2].item(), a[2]
+        )
+    )
+    np.testing.assert_allclose(found.reconstructed[2], loss(), rtol=1e-5)
+    handle.remove()

@@ -1,5 +1,7 @@
 """What is hidden: how much, of which tokens, and always the same."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -21,8 +23,8 @@ def _batch(words, *, n_windows=400, length=62, first=0):
     place = np.arange(length + 2)
     row_mask = (place > 0) & (place <= lengths)
     ids = np.where(row_mask, ids, words.pad_id)
-    ids[:, 0] = words.cls_id
-    np.put_along_axis(ids, lengths + 1, words.sep_id, axis=1)
+    ids[:, 0] = words.prefix[0]
+    np.put_along_axis(ids, lengths + 1, words.suffix[0], axis=1)
     return loader.Batch(
         np.arange(first, first + n_windows, dtype=np.int32),
         ids.astype(np.int32),
@@ -56,7 +58,7 @@ def test_a_share_of_each_window_is_hidden_and_nothing_special(words):
     # Three standard deviations; a random token is at times the true one.
     assert abs(hidden - 0.8) < 3 * np.sqrt(0.16 / n)
     assert 0 <= kept - 0.1 - 0.1 / (words.vocab_size - 5) + 3 * np.sqrt(0.09 / n) < 0.05
-    special = [words.pad_id, words.unk_id, words.cls_id, words.sep_id]
+    special = [words.pad_id, words.unk_id, *words.prefix, *words.suffix]
     assert not np.isin(read, special).any()
 
 
@@ -84,3 +86,19 @@ def test_empty_windows_hide_nothing(words):
     masked = masking.mask_tokens(batch, tokenizer=words, seed=0)
     assert masked.counted.any(axis=1).tolist() == [True, True, False]
     np.testing.assert_array_equal(masked.token_ids[2], batch.token_ids[2])
+
+
+def test_every_token_after_another_is_predicted_from_the_place_before_it(words):
+    batch = _batch(words, n_windows=40)
+    found = masking.next_tokens(batch)
+    np.testing.assert_array_equal(found.token_ids, batch.token_ids)
+    # Of windows with [CLS] in front, that is every ordinary token.
+    np.testing.assert_array_equal(found.counted.sum(1), batch.row_mask.sum(1))
+    for row in range(40):
+        places = found.positions[row][found.counted[row]]
+        np.testing.assert_array_equal(places + 1, np.flatnonzero(batch.row_mask[row]))
+        np.testing.assert_array_equal(
+            found.labels[row][found.counted[row]], batch.token_ids[row, places + 1]
+        )
+    bare = dataclasses.replace(batch, token_mask=batch.row_mask)
+    assert (masking.next_tokens(bare).counted.sum(1) == batch.row_mask.sum(1) - 1).all()

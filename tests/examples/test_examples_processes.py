@@ -13,7 +13,7 @@ import toy_runs
 
 import tfvis_jax
 from tfvis_jax import config
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import dictionary_file, trained_dictionary
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Stops in the middle of the pass after a save, like a killed process.
@@ -81,7 +81,7 @@ def test_processes_share_the_pass_and_each_other_s_progress(
     factors /= np.linalg.norm(factors, axis=1, keepdims=True)
     dictionary_file.save(
         opened.run.dictionary,
-        dictionary_file.TrainedDictionary(
+        trained_dictionary.TrainedDictionary(
             factors=factors,
             layer_scale=np.float32([2, 5, 5]),
             layers=opened.layers,

@@ -19,7 +19,12 @@ from tfvis_jax.examples import (
     token_tables,
     unfinished,
 )
-from tfvis_jax.runs import dictionary_file, encoding, parallel_encoding
+from tfvis_jax.runs import (
+    dictionary_file,
+    encoding,
+    parallel_encoding,
+    trained_dictionary,
+)
 
 N, N_RANDOM = 40, 12
 DEAD = 3
@@ -40,7 +45,7 @@ def world(toy_bert_folder, toy_corpus, tmp_path_factory):
     factors = rng.normal(size=(24, 16)).astype(np.float32)
     factors /= np.linalg.norm(factors, axis=1, keepdims=True)
     factors[DEAD] = 0
-    trained = dictionary_file.TrainedDictionary(
+    trained = trained_dictionary.TrainedDictionary(
         factors=factors,
         layer_scale=np.float32([2, 5, 5]),
         layers=opened.layers,

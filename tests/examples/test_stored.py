@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfvis_jax
-from tfvis_jax import cli, files
+from tfvis_jax import cli, files, levels
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import gathering, unfinished
 from tfvis_jax.examples import stored as stored_lib
@@ -23,6 +23,7 @@ def run(toy_bert_folder, toy_corpus, tmp_path_factory):
         *("train", str(path), f"--model={toy_bert_folder}", f"--text={toy_corpus}"),
         *("--window_length=12", "--held_out_fraction=0.2", "--l1_penalty=0.1"),
         *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8"),
+        "--until=train",
     ]
     assert cli.main(train) == 0
     assert cli.main(["examples", str(path), "--top_n=30", "--random_n=50"]) == 0
@@ -70,7 +71,7 @@ def test_a_factor_in_a_notebook(run):
     text = run.windows.token_texts(best[0].window)[best[0].position]
     assert text in best[0].word
     assert f"[{best[0].word}]" in str(best[0])
-    assert factor.level.name in ("low", "mid", "high", "unclear")
+    assert factor.level.name in levels.LEVELS
     np.testing.assert_allclose(np.linalg.norm(factor.vector), 1, atol=1e-5)
     curve = run.importance()[:, factor.number]
     np.testing.assert_allclose(list(factor.importance().values()), curve)
@@ -178,9 +179,9 @@ def test_a_sentence_is_its_factors_plus_the_residual(run):
     opened = run.opened
     ids = np.array(
         [
-            opened.tokenizer.cls_id,
+            *opened.tokenizer.prefix,
             *opened.tokenizer.encode(encoded.text).ids,
-            opened.tokenizer.sep_id,
+            *opened.tokenizer.suffix,
         ]
     )[None].astype(np.int32)
     x = opened.pretrained.encoder(ids, np.ones(ids.shape, bool), layers=(0, 1, 2))

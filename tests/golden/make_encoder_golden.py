@@ -1,11 +1,12 @@
-"""Writes the hidden states and logits that torch computes, for tests without torch.
+"""Writes the states, outputs and logits that torch computes, for tests without torch.
 
     python tests/golden/make_encoder_golden.py MODEL_FOLDER OUTPUT.npz
 
 Needs torch and transformers. All layers are kept, of a few windows, with 48 of the
 dimensions (and, where the checkpoint has a masked language model head, 60 words'
-logits), so that the file stays small. `random_bert/` is a BertForMaskedLM of 2 layers
-with random weights, so that one such test needs no model from elsewhere:
+logits), so that the file stays small; so is what attention and MLP add, which the older
+files of published models lack. `random_bert/` is a BertForMaskedLM of 2 layers with
+random weights, so that one such test needs no model from elsewhere:
 
     python tests/golden/make_encoder_golden.py --random tests/golden/random_bert
 """
@@ -39,6 +40,14 @@ def main(folder: str, output: str) -> None:
     cls = transformers.BertForMaskedLM if has_head else transformers.BertModel
     model = cls.from_pretrained(folder, attn_implementation="eager").eval()
     token_ids, attention_mask = windows(config.vocab_size)
+    outputs: dict[str, list[torch.Tensor]] = {"attention_out": [], "mlp_out": []}
+    for layer in model.base_model.encoder.layer:
+        for name, part in zip(
+            outputs, (layer.attention.output, layer.output), strict=True
+        ):
+            part.dense.register_forward_hook(
+                lambda module, inputs, output, name=name: outputs[name].append(output)
+            )
     with torch.inference_mode():
         result = model(
             torch.tensor(token_ids).long(),
@@ -51,6 +60,7 @@ def main(folder: str, output: str) -> None:
         "attention_mask": attention_mask,
         "dimensions": dimensions,
         "hidden_states": torch.stack(result.hidden_states)[..., dimensions],
+        **{n: torch.stack(each)[..., dimensions] for n, each in outputs.items()},
     }
     if has_head:
         arrays["words"] = every_nth(config.vocab_size, wanted=60)

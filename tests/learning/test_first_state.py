@@ -10,7 +10,7 @@ import pytest
 from tfvis_jax import config, sharding
 from tfvis_jax.learning import first_state
 from tfvis_jax.learning import state as state_lib
-from tfvis_jax.models import bert_config
+from tfvis_jax.models import bert
 from tfvis_jax.planning import costs
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 
@@ -80,7 +80,7 @@ def test_no_device_makes_more_than_its_share(kind):
         corpus=config.CorpusConfig(paths=("x",)),
         dictionary=config.DictionaryConfig(n_factors=2**20, initialisation=kind),
     )
-    model = bert_config.BertConfig(
+    model = bert.BertConfig(
         vocab_size=50, d_model=64, n_layers=1, n_heads=2, d_hidden=64
     )
     shape = (2**20, model.d_model)

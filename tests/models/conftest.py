@@ -1,6 +1,7 @@
 """A small random BERT as a Hugging Face folder, written without torch."""
 
 import json
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -87,19 +88,33 @@ def write_folder(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(tiny_bert_folder: pathlib.Path) -> models.PretrainedBert:
+def tiny_bert(tiny_bert_folder: pathlib.Path) -> models.Pretrained:
     """The 2-layer BERT with its masked language model head."""
-    return models.load(tiny_bert_folder, masked_lm=True)
+    return models.load(tiny_bert_folder, head="masked_lm")
 
 
 @pytest.fixture(scope="session")
-def minilm(minilm_folder: pathlib.Path) -> models.PretrainedBert:
+def minilm(minilm_folder: pathlib.Path) -> models.Pretrained:
     """all-MiniLM-L6-v2."""
     return models.load(minilm_folder)
 
 
 @pytest.fixture(scope="session")
-def random_bert() -> models.PretrainedBert:
+def random_bert() -> models.Pretrained:
     """A 2-layer BERT of random weights that is stored with the tests."""
     folder = pathlib.Path(__file__).parents[1] / "golden" / "random_bert"
-    return models.load(folder, masked_lm=True)
+    return models.load(folder, head="masked_lm")
+
+
+@pytest.fixture(scope="session")
+def mpnet_folder(request: pytest.FixtureRequest) -> pathlib.Path:
+    """all-mpnet-base-v2 as a Hugging Face folder: $ALL_MPNET_BASE_V2, or real data."""
+    named = os.environ.get("ALL_MPNET_BASE_V2")
+    if named is None:
+        shared = request.getfixturevalue("shared_data")
+        folder = shared / "all-mpnet-base-v2"
+    else:
+        folder = pathlib.Path(named)
+    if not folder.is_dir():
+        pytest.skip(f"all-mpnet-base-v2 not found at {folder}")
+    return folder

@@ -9,9 +9,9 @@ import pytest
 from flax import nnx
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import bert, bert_config, masked_lm
+from tfvis_jax.models import bert, blocks, registry
 
-_CONFIG = bert_config.BertConfig(
+_CONFIG = bert.BertConfig(
     vocab_size=101, d_model=32, n_layers=3, n_heads=4, d_hidden=64, max_positions=20
 )
 _ALL = (0, 1, 2, 3)
@@ -22,7 +22,9 @@ def _model(dtype=jnp.float32) -> bert.Bert:
     """Weights large enough for attention to be far from uniform."""
     rng = np.random.default_rng(1)
     graph, state = nnx.split(
-        nnx.eval_shape(lambda: bert.Bert(_CONFIG, dtype=dtype, rngs=nnx.Rngs(0)))
+        nnx.eval_shape(
+            lambda: bert.Bert(_CONFIG, blocks.Maker(rngs=nnx.Rngs(0), dtype=dtype))
+        )
     )
     state = jax.tree.map(
         lambda leaf: jnp.array(0.3 * rng.standard_normal(leaf.shape, np.float32)), state
@@ -175,12 +177,13 @@ def test_it_runs_inside_shard_map_and_vmap():
 
 
 def test_logits_are_a_product_with_the_word_embedding():
-    model = masked_lm.BertForMaskedLM(_CONFIG, rngs=nnx.Rngs(0))
+    make = blocks.Maker(rngs=nnx.Rngs(0))
+    model = registry.ARCHITECTURES["bert"].with_head(_CONFIG, make)
     hidden = jax.random.normal(jax.random.key(0), (2, 5, 32))
     logits = jax.jit(lambda model, hidden: model.logits(hidden))(model, hidden)
     assert logits.shape == (2, 5, 101)
     graph, state = nnx.split(model)
-    words = state.bert.embeddings.word
+    words = state.encoder.embeddings.word
     words[...] = words[...].at[7].multiply(3.0)
     state.head.bias[...] = state.head.bias[...].at[9].set(5.0)
     changed = nnx.merge(graph, state).logits(hidden)

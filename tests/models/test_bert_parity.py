@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tfvis_jax import sites
+
 _GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 # Float32 sums of 384 to 1,536 terms in another order, six layers deep; hidden states
 # reach 10 in single dimensions. The largest difference measured is 7e-6.
@@ -36,13 +38,27 @@ def test_hidden_states_match_stored_torch(name, request):
     assert difference.max(axis=(1, 2)).max() <= _HIDDEN_TOLERANCE
 
 
+def test_outputs_match_stored_torch(random_bert):
+    model = random_bert
+    golden = np.load(_GOLDEN / "encoder_random_bert.npz")
+    mask = golden["attention_mask"]
+    layers = tuple(range(1, model.config.n_layers + 1))
+    run = jax.jit(lambda encoder, ids, mask: encoder(ids, mask, layers=layers))
+    for site in (sites.ATTENTION_OUT, sites.MLP_OUT):
+        encoder = model.encoder.at(site)
+        ours = run(encoder, jnp.array(golden["token_ids"]), jnp.array(mask))
+        difference = np.abs(np.array(ours)[..., golden["dimensions"]] - golden[site])
+        assert len(ours) == model.config.n_layers
+        assert difference[:, mask].max() <= _HIDDEN_TOLERANCE
+
+
 @pytest.mark.parametrize("name", ["random_bert", "tiny_bert"])
 def test_logits_match_stored_torch(name, request):
     model = request.getfixturevalue(name)
     golden = np.load(_GOLDEN / f"encoder_{name}.npz")
     mask = golden["attention_mask"]
     hidden = _hidden_states(model, golden["token_ids"], mask)[-1]
-    logits = np.array(model.masked_lm.logits(jnp.array(hidden)))
+    logits = np.array(model.language_model.logits(jnp.array(hidden)))
     ours = logits[..., golden["words"]]
     np.testing.assert_allclose(
         ours[mask], golden["logits"][mask], rtol=0, atol=_LOGIT_TOLERANCE
@@ -96,6 +112,6 @@ def test_hidden_states_match_live_torch(name, special_tokens, request):
         difference = np.abs(ours[layer] - theirs.numpy())[mask].max()
         assert difference <= _HIDDEN_TOLERANCE, f"layer {layer}: {difference}"
     if name == "tiny_bert":
-        logits = np.array(model.masked_lm.logits(jnp.array(ours[-1])))
+        logits = np.array(model.language_model.logits(jnp.array(ours[-1])))
         difference = np.abs(logits - result.logits.numpy())[mask].max()
         assert difference <= _LOGIT_TOLERANCE, f"logits: {difference}"

@@ -1,15 +1,18 @@
 """Mutated model files load, or are refused by an InputError and nothing else."""
 
 import json
+import pathlib
 
+import architectures
 import pytest
 import tokenizers
+import transformers
 from safetensors import numpy as safetensors_numpy
 from test_torch_zip import tensor_pickle, write_archive
 from tokenizers import normalizers, pre_tokenizers
 
 from tfvis_jax.data import tokenizer
-from tfvis_jax.models import bert_config, checkpoint_files, pretrained, torch_zip
+from tfvis_jax.models import checkpoint_files, encoder_config, pretrained, torch_zip
 
 pytestmark = pytest.mark.fuzz
 
@@ -50,6 +53,8 @@ def test_tokenizers(fuzz, tokenizer_files):
 
 
 def test_tokenizers_of_a_vocabulary_alone(fuzz, tokenizer_files):
+    # Imported before the time is taken.
+    assert transformers.BertTokenizer and transformers.AutoTokenizer
     del tokenizer_files["tokenizer.json"]
     tokenizer_files["vocab.txt"] = "\n".join((*_PIECES, "The")).encode()
 
@@ -65,7 +70,20 @@ def test_configurations(fuzz, write_folder, tiny_tensors):
 
     def read(folder, changed, rng):
         config = pretrained.read_config(folder)
-        assert isinstance(config, bert_config.BertConfig)
+        assert isinstance(config, encoder_config.EncoderConfig)
+
+    fuzz.run(originals, read, folder=folder)
+
+
+@pytest.mark.parametrize("name", architectures.STORED)
+def test_configurations_of_other_architectures(fuzz, write_folder, tiny_tensors, name):
+    folder = write_folder(tiny_tensors)
+    stored = pathlib.Path(__file__).parents[1] / "golden" / "architectures" / name
+    originals = {"config.json": (stored / "config.json").read_bytes()}
+
+    def read(folder, changed, rng):
+        config = pretrained.read_config(folder)
+        assert isinstance(config, encoder_config.EncoderConfig)
 
     fuzz.run(originals, read, folder=folder)
 

@@ -110,7 +110,7 @@ def test_it_reads_what_torch_saves(tmp_path):
 def test_a_torch_checkpoint_loads_as_safetensors_does(tiny_tensors, write_folder):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     folder = write_folder(tiny_tensors)
-    expected = models.load(folder, masked_lm=True).masked_lm
+    expected = models.load(folder, head="masked_lm").language_model
     (folder / "model.safetensors").unlink()
     # A state dict carries its modules' versions as an attribute of the dictionary.
     state = torch.nn.Linear(1, 1).state_dict()
@@ -118,7 +118,7 @@ def test_a_torch_checkpoint_loads_as_safetensors_does(tiny_tensors, write_folder
     state.update((name, torch.tensor(x)) for name, x in tiny_tensors.items())
     assert state._metadata is not None
     torch.save(state, folder / "pytorch_model.bin")
-    loaded = models.load(folder, masked_lm=True).masked_lm
+    loaded = models.load(folder, head="masked_lm").language_model
     hidden = jnp.ones((1, 2, 16))
     np.testing.assert_array_equal(loaded.logits(hidden), expected.logits(hidden))
 

@@ -34,8 +34,8 @@ def _bare(tensors):
 def test_kernels_are_transposed_and_every_name_finds_its_place(
     tiny_tensors, write_folder
 ):
-    model = models.load(write_folder(tiny_tensors), masked_lm=True)
-    layer = model.encoder.layers[1]
+    model = models.load(write_folder(tiny_tensors), head="masked_lm")
+    layer, head = model.encoder.layers[1], model.language_model.head
     stored = {
         "bert.embeddings.word_embeddings.weight": model.encoder.embeddings.word,
         "bert.embeddings.position_embeddings.weight": model.encoder.embeddings.position,
@@ -45,8 +45,8 @@ def test_kernels_are_transposed_and_every_name_finds_its_place(
             layer.attention_norm.bias
         ),
         "bert.encoder.layer.1.output.LayerNorm.weight": layer.output_norm.scale,
-        "cls.predictions.bias": model.masked_lm.head.bias,
-        "cls.predictions.transform.LayerNorm.weight": model.masked_lm.head.norm.scale,
+        "cls.predictions.bias": head.bias,
+        "cls.predictions.transform.LayerNorm.weight": head.norm.scale,
     }
     for name, parameter in stored.items():
         np.testing.assert_array_equal(parameter[...], tiny_tensors[name])
@@ -54,11 +54,11 @@ def test_kernels_are_transposed_and_every_name_finds_its_place(
         "bert.encoder.layer.1.attention.self.query.weight": layer.attention.query,
         "bert.encoder.layer.1.intermediate.dense.weight": layer.expand,
         "bert.encoder.layer.1.output.dense.weight": layer.contract,
-        "cls.predictions.transform.dense.weight": model.masked_lm.head.transform,
+        "cls.predictions.transform.dense.weight": head.transform,
     }
     for name, linear in kernels.items():
         np.testing.assert_array_equal(linear.kernel[...], tiny_tensors[name].T)
-    assert model.encoder is model.masked_lm.bert
+    assert model.encoder is model.language_model.encoder
 
 
 def test_random_hugging_face_model_gives_the_same_states(tmp_path, write_folder):
@@ -71,7 +71,7 @@ def test_random_hugging_face_model_gives_the_same_states(tmp_path, write_folder)
     ).eval()
     oracle.save_pretrained(tmp_path / "saved")
     (tmp_path / "saved" / "vocab.txt").write_text("[PAD]\n")
-    model = models.load(tmp_path / "saved", masked_lm=True)
+    model = models.load(tmp_path / "saved", head="masked_lm")
     token_ids = torch.randint(0, 53, (3, 12))
     mask = torch.arange(12)[None, :] < torch.tensor([12, 5, 1])[:, None]
     with torch.inference_mode():
@@ -79,7 +79,7 @@ def test_random_hugging_face_model_gives_the_same_states(tmp_path, write_folder)
     ours = jax.jit(lambda encoder, ids, mask: encoder(ids, mask, layers=(0, 1, 2, 3)))(
         model.encoder, jnp.array(token_ids.numpy(), jnp.int32), jnp.array(mask)
     )
-    logits = np.array(model.masked_lm.logits(ours[-1]))
+    logits = np.array(model.language_model.logits(ours[-1]))
     for layer, theirs in enumerate(result.hidden_states):
         difference = np.abs(np.array(ours[layer]) - theirs.numpy())[mask.numpy()]
         # Weights drawn 25 times as large as BERT's own: scores are large.
@@ -180,9 +180,9 @@ def test_one_error_names_everything_that_does_not_fit(tiny_tensors, write_folder
 
 def test_the_head_must_be_there_when_asked_for(tiny_tensors, write_folder):
     folder = write_folder(_bare(tiny_tensors))
-    assert models.load(folder).masked_lm is None
+    assert models.load(folder).language_model is None
     with pytest.raises(InputError, match=r"missing: cls\.predictions\.bias"):
-        models.load(folder, masked_lm=True)
+        models.load(folder, head="masked_lm")
 
 
 def test_the_decoder_must_be_the_word_embedding(tiny_tensors, write_folder):
@@ -190,15 +190,16 @@ def test_the_decoder_must_be_the_word_embedding(tiny_tensors, write_folder):
     tiny_tensors["cls.predictions.decoder.weight"] = words.copy()
     tiny_tensors["cls.predictions.decoder.bias"] = tiny_tensors["cls.predictions.bias"]
     del tiny_tensors["cls.predictions.bias"]
-    model = models.load(write_folder(tiny_tensors), masked_lm=True)
+    model = models.load(write_folder(tiny_tensors), head="masked_lm")
     np.testing.assert_array_equal(
-        model.masked_lm.head.bias[...], tiny_tensors["cls.predictions.decoder.bias"]
+        model.language_model.head.bias[...],
+        tiny_tensors["cls.predictions.decoder.bias"],
     )
     tiny_tensors["cls.predictions.decoder.weight"] = words + 1
     folder = write_folder(tiny_tensors)
     with pytest.raises(InputError, match="a decoder of its own"):
-        models.load(folder, masked_lm=True)
-    assert models.load(folder).masked_lm is None
+        models.load(folder, head="masked_lm")
+    assert models.load(folder).language_model is None
 
 
 @pytest.mark.parametrize("more", [1, -1])
@@ -214,9 +215,9 @@ def test_a_head_of_another_size_is_said(tiny_tensors, write_folder, name, more):
         del tiny_tensors["cls.predictions.bias"]
     folder = write_folder(tiny_tensors | {f"cls.predictions.{name}": wrong[name]})
     with pytest.raises(InputError, match=r"head in .* of another size .* instead of"):
-        models.load(folder, masked_lm=True)
-    assert models.has_masked_lm_head(folder)
-    assert models.load(folder).masked_lm is None
+        models.load(folder, head="masked_lm")
+    assert models.head_of(folder)
+    assert models.load(folder).language_model is None
 
 
 def test_a_head_with_a_part_missing_is_said(tiny_tensors, write_folder):
@@ -224,9 +225,9 @@ def test_a_head_with_a_part_missing_is_said(tiny_tensors, write_folder):
         tensors = dict(tiny_tensors)
         del tensors[f"cls.predictions.{name}"]
         folder = write_folder(tensors)
-        assert models.has_masked_lm_head(folder)
+        assert models.head_of(folder)
         with pytest.raises(InputError, match=f"missing: cls.predictions.{name}"):
-            models.load(folder, masked_lm=True)
+            models.load(folder, head="masked_lm")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -241,7 +242,7 @@ def test_a_broken_number_is_refused_by_the_name_of_its_tensor(
 
 def test_another_model_is_refused(write_folder):
     folder = write_folder({"wte.weight": np.zeros((3, 3), np.float32)})
-    with pytest.raises(InputError, match=r"one BERT encoder in .*got 0 tensors"):
+    with pytest.raises(InputError, match=r"one encoder in .*got 0 tensors"):
         models.load(folder)
 
 

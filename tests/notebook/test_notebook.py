@@ -10,8 +10,10 @@ import pytest
 
 import tfvis_jax
 from tfvis_jax import markup
+from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import factor as factor_lib
 from tfvis_jax.notebook import html as html_lib
+from tfvis_jax.notebook import panels
 from tfvis_jax.notebook import sentence as sentence_lib
 
 EVIL = "</td><script>alert(1)</script><img src=x onerror=alert(1)> & \u202e\"'"
@@ -149,7 +151,7 @@ def test_a_sentence_shows_its_factors(run):
     text = _text(encoded._repr_html_())
     [(number, alpha), *_] = encoded.strongest(2, 4, n=1)
     assert encoded.text[slice(*encoded.spans[4])] in text
-    assert f"Φ{number} {alpha:.3f}" in text
+    assert f"Φ{number} {run.name(number)} {alpha:.3f}" in text
     assert len(repr(encoded)) < 100 and encoded.text in repr(encoded)
     assert "layer 0" in text and "more tokens" not in text
     assert not encoded.unknown and not encoded.notice
@@ -175,3 +177,90 @@ def test_words_of_a_sentence_are_those_of_windows(tmp_path):
     found = sentence_lib.tokenize_sentence(opened, "\u0e19\u0e01 ba")
     assert found.tokens == ["\u0e19", "##\u0e01", "b", "##a"]
     assert found.words == [0, 1, 2, 2]
+
+
+def test_a_sentence_is_shown_in_words_and_as_a_sum(run):
+    text = "the bank of a river"
+    encoded, panel = run.encode(text), run.show(text, token=1)
+    shown = " ".join(_text(panel._repr_html_()).split())
+    for token in text.split():
+        assert token in shown
+    layer = encoded.layers[-1]
+    (best, alpha), *_ = encoded.strongest(layer, 1, n=1)
+    assert f"“bank” at layer {layer}" in shown
+    assert f"x = {alpha:.3g} Φ{best} “" in shown
+    # Shares of the terms, of the rest and of the residual are those of the codes.
+    x, codes = encoded.x[-1, 1], encoded.codes[-1, 1]
+    share = alpha * (run.trained.factors[best] @ x) / (x @ x)
+    assert f"” {100 * share:.2g} %" in shown
+    assert (encoded.l0[-1, 1] > 6) == (f"{encoded.l0[-1, 1] - 6} more" in shown)
+    assert codes[best] == max(codes)
+    # The first of the longest tokens is written out if none is named.
+    assert "“river” at layer" in " ".join(_text(run.show(text).html).split())
+    with pytest.raises(InputError, match="from 0 to 4"):
+        run.show(text, token=5)
+
+
+def test_a_factor_is_shown_with_contexts_of_every_band(run, factor):
+    panel = factor.show(n=2)
+    shown = " ".join(_text(panel._repr_html_()).split())
+    for heading in ("Strongest", "90–99 % of α", "50–90 % of α", "Random"):
+        assert heading in shown
+    best = factor.examples(n=1)[0]
+    assert f"Contexts at layer {factor.importance().peak}" in shown
+    assert best.word in shown and factor.level.name in shown
+    assert repr(panel).startswith(f"Φ{factor.number} ")
+
+
+def test_panels_escape_what_comes_from_outside():
+    token = {"factors": [[3, 0.5, 0.2]], "l0": 9, "residual_share": None}
+    records = [
+        {"tokens": [EVIL, ""], "pieces": ["x", EVIL]},
+        {"layer": 0, "tokens": [token, token | {"factors": [], "l0": 0}]},
+    ]
+    panel = panels.sentence(records, name=lambda _: EVIL, token=0, notice=EVIL)
+    # The name of the cell and of the term, two tokens and the title, and the notice.
+    assert _text(panel.html).count(EVIL) == 6
+    panel = panels.factor(
+        3,
+        name=EVIL,
+        level="low",
+        reason=EVIL,
+        importance={0: 1.0},
+        layer=0,
+        bands={"Strongest": [(1.0, EVIL, EVIL, EVIL, EVIL)], "Random": []},
+        largest=0.0,
+    )
+    assert _text(panel.html).count(EVIL) == 6
+    assert "None is stored." in panel.html
+
+
+def test_panels_load_and_run_nothing(run, factor):
+    for panel in (run.show("the bank of a river"), factor.show()):
+        # A drawing names its namespace, which is not loaded.
+        html = panel.html.replace('xmlns="http://www.w3.org/2000/svg"', "")
+        for loads in (
+            "<script",
+            "<link",
+            "<img",
+            "src=",
+            "href=",
+            "url(",
+            "http",
+            "on",
+        ):
+            if loads == "on":
+                assert not re.search(r"\son[a-z]+=", html)
+            else:
+                assert loads not in html
+
+
+def test_a_long_sentence_is_cut():
+    token = {"factors": [[3, 0.5, 0.2]], "l0": 1, "residual_share": 0.1}
+    words = [f"word{i}" for i in range(100)]
+    records = [
+        {"tokens": words, "pieces": words},
+        {"layer": 0, "tokens": [token] * 100},
+    ]
+    shown = _text(panels.sentence(records, name=str, token=99).html)
+    assert "word63" in shown and "word64" not in shown and "36 more tokens" in shown

@@ -1,19 +1,19 @@
 """The formulas for memory and work against XLA's report of the compiled programs."""
 
 import dataclasses
+import pathlib
 
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
-from tfvis_jax import config, sharding
-from tfvis_jax.models import bert, bert_config
+from tfvis_jax import config, models, sharding
+from tfvis_jax.models import bert, blocks
 from tfvis_jax.planning import compiled, costs
 
 # d_model and factors so large that products outweigh element-wise operations.
-BERT = bert_config.BertConfig(
-    vocab_size=500, d_model=128, n_layers=2, n_heads=4, d_hidden=512
-)
+BERT = bert.BertConfig(vocab_size=500, d_model=128, n_layers=2, n_heads=4, d_hidden=512)
 PLACES = {
     "one": (1, 1, "spectral"),
     "rows": (8, 1, "spectral"),
@@ -143,7 +143,9 @@ def test_weak_scaling_is_flat(steps, encoders):
 
 
 def test_the_number_of_weights():
-    leaves = jax.tree.leaves(bert.abstract(BERT))
+    leaves = jax.tree.leaves(
+        nnx.eval_shape(lambda: bert.Bert(BERT, blocks.Maker(rngs=nnx.Rngs(0))))
+    )
     assert costs.num_parameters(BERT) == sum(leaf.size for leaf in leaves)
     memory = costs.memory(_settings(), BERT, mesh=costs.Mesh(1, 1, "cpu"))
     halved = dataclasses.replace(_settings(), dtype="bfloat16")
@@ -164,3 +166,20 @@ def test_what_an_update_remembers():
     assert split.update_state == pytest.approx(whole.update_state / 4, rel=0.01)
     online = remembered(1, update="online")
     assert online.update_state > 4 * 512**2
+
+
+@pytest.mark.parametrize("name", ["albert", "deberta-v2", "modernbert", "gpt_neox"])
+def test_other_architectures_are_counted_by_their_own_parts(name):
+    folder = pathlib.Path(__file__).parents[1] / "golden" / "architectures" / name
+    model = models.load(folder)
+    stored = sum(leaf.size for leaf in jax.tree.leaves(model.encoder))
+    assert costs.num_parameters(model.config) == stored
+    settings = _settings()
+    settings = dataclasses.replace(
+        settings, corpus=dataclasses.replace(settings.corpus, window_length=8)
+    )
+    lowered = compiled.lower_encoder(settings, model.config, mesh=_mesh(1, 1))
+    per_token = costs.encoder_flops(settings, model.config)
+    counted = compiled.program_cost(lowered).flops / (16 * 8)
+    # Of so small a model softmax and norms are a large share.
+    assert 0.4 * counted < per_token < counted

@@ -7,10 +7,10 @@ import pytest
 
 from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import bert_config
+from tfvis_jax.models import bert
 from tfvis_jax.planning import costs, plan, topology
 
-BERT = bert_config.BertConfig(
+BERT = bert.BertConfig(
     vocab_size=30522, d_model=768, n_layers=12, n_heads=12, d_hidden=3072
 )
 GIB = 2**30
@@ -88,7 +88,7 @@ def test_names_of_topologies():
 
 
 def _compile(name):
-    small = bert_config.BertConfig(
+    small = bert.BertConfig(
         vocab_size=50, d_model=128, n_layers=1, n_heads=2, d_hidden=128
     )
     return topology.compile_programs(

@@ -89,3 +89,18 @@ def test_without_positives():
     assert np.isnan(ranking.roc_auc(scores, ~nothing)).all()
     with pytest.raises(InputError, match="at least one positive"):
         ranking.column_average_precision(scores[:, None], nothing)
+
+
+def test_the_best_column_is_the_best_of_all():
+    rng = np.random.default_rng(11)
+    for _ in range(30):
+        n, m = int(rng.integers(5, 300)), int(rng.integers(1, 60))
+        is_positive = rng.random(n) < 0.2
+        is_positive[0] = True
+        # Codes: zero for most rows, with ties; and columns that are equal.
+        columns = np.round(np.maximum(rng.normal(size=(n, m)) - 0.5, 0), 1)
+        columns[:, rng.integers(m)] += is_positive
+        columns = columns[:, rng.integers(0, m, m)]
+        found = ranking.column_average_precision(columns, is_positive)
+        best, column = ranking.best_column(columns, is_positive)
+        assert best == found.max() and column == np.argmax(found)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import shutil
 import subprocess
 import sys
 
@@ -183,3 +184,18 @@ def test_xla_says_it_is_out_of_memory_as_expected():
         jnp.zeros((1 << 21, 1 << 21)).block_until_ready()
     assert errors.is_out_of_memory(raised.value)
     assert not files.is_disk_full(raised.value)
+
+
+def test_a_run_of_a_similar_name_is_proposed(tmp_path, toy_run):
+    made = tmp_path / "runs" / "demo"
+    made.mkdir(parents=True)
+    shutil.copy(toy_run / "config.json", made)
+    (tmp_path / "runs" / "demos").mkdir()
+    with pytest.raises(InputError, match=rf"Did you mean {made}\? `tfvis train"):
+        directory.RunDirectory(tmp_path / "runs" / "dmeo").read_config()
+    for other in ("else", "demos"):
+        with pytest.raises(InputError) as caught:
+            directory.RunDirectory(tmp_path / "runs" / other).read_config()
+        assert "Did you mean" not in str(caught.value)
+    with pytest.raises(InputError, match=r"config\.json\. `tfvis train"):
+        directory.RunDirectory(tmp_path / "none" / "demo").read_config()

@@ -9,8 +9,9 @@ import pytest
 
 from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import dictionary_file, directory, setup
+from tfvis_jax.runs import directory, setup, trained_dictionary
 from tfvis_jax.saliency import (
+    context_growth,
     context_need,
     explanation,
     gradients,
@@ -35,7 +36,7 @@ _ALPHA = {"atol": 1e-3}
 
 @dataclasses.dataclass
 class _World:
-    trained: dictionary_file.TrainedDictionary
+    trained: trained_dictionary.TrainedDictionary
     opened: setup.Setup
     probe: variants.Probe
     targets: list
@@ -83,7 +84,7 @@ def world(toy_bert_folder, tmp_path_factory):
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(24, 16)).astype(np.float32)
     factors /= np.linalg.norm(factors, axis=1, keepdims=True)
-    trained = dictionary_file.TrainedDictionary(
+    trained = trained_dictionary.TrainedDictionary(
         factors=factors,
         layer_scale=np.full(3, 4.0, np.float32),
         layers=(0, 1, 2),
@@ -183,7 +184,7 @@ def test_gradient_times_input_is_the_derivative_in_the_embeddings_size(world):
         x = gradients._hidden_states(
             world.opened.pretrained.encoder,
             *rows,
-            world.probe.scale,
+            world.probe.scaling,
             layer=_LAYER,
             from_baseline=np.float32(0),
         )
@@ -334,3 +335,25 @@ def test_only_text_is_replaced(world):
     expected = np.where(target.is_text, world.unk, target.token_ids)
     expected[target.places[3]] = target.token_ids[target.places[3]]
     np.testing.assert_array_equal(altered, expected)
+
+
+def test_contexts_grow_as_defined(world):
+    """KEEP, in compact rows, and REPLACE against the whole encoder."""
+    target, other = world.targets[3], world.targets[2]
+    is_text = other.is_text
+    donor = context_growth.Donor(
+        other.token_ids[is_text], np.diff(other.word[is_text], prepend=-1) > 0
+    )
+    radii = (0, 1, 3)
+    keep = context_growth.keeping(target, radii)
+    parts = context_growth.compact(keep, lengths=(6, 10))
+    assert len(parts) > 1
+    found = np.concatenate(world.probe.activations(parts))
+    expected = [
+        world.alpha(target.token_ids, target, seen=seen) for seen in keep.attention
+    ]
+    np.testing.assert_allclose(found, expected, **_ALPHA)
+    replaced = context_growth.replacing(target, donor, radii)
+    [found] = world.probe.activations([replaced])
+    expected = [world.alpha(ids, target) for ids in replaced.token_ids]
+    np.testing.assert_allclose(found, expected, **_ALPHA)

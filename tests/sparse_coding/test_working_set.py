@@ -9,6 +9,7 @@ import problems
 import pytest
 
 from tfvis_jax import sparse_coding
+from tfvis_jax.sparse_coding import row_blocks, small_problem
 
 _problem = functools.partial(
     problems.sums_of_factors,
@@ -146,3 +147,34 @@ def test_memory_in_flight_is_a_few_codes():
     # Blocks of 64 rows and the Gram matrix are shared by all rows.
     shared = (4 * 1024**2 + 2 * 4 * 64 * 256**2) / 2048
     assert by_row <= 6 * 1024 * 4 + shared
+
+
+def test_memory_is_known_where_no_working_set_is_small():
+    # Of so few factors half are fewer than the smallest size.
+    held = sparse_coding.WorkingSet().numbers_alive(rows=10, n_factors=40)
+    assert held == 4 * 10 * 40 + 40**2
+
+
+@pytest.mark.parametrize("batch", [1, 6, 8, 12])
+def test_work_in_parts_is_work_on_the_block(batch):
+    rng = np.random.default_rng(batch)
+    block = jnp.asarray(rng.normal(size=(batch, 3))), jnp.arange(batch)
+    sizes = []
+
+    def work(part):
+        rows, number = part
+        sizes.append(len(rows))
+        return jnp.cumsum(rows, axis=1), number + 1
+
+    found = row_blocks.in_parts(work, block, rows=4)
+    np.testing.assert_allclose(found[0], np.cumsum(block[0], axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(found[1], np.arange(batch) + 1)
+    # Parts are whole, or the block is one.
+    assert set(sizes) == {4 if batch > 4 and batch % 4 == 0 else batch}
+
+
+@pytest.mark.parametrize("size", small_problem.SIZES)
+def test_parts_fit_a_cache_and_divide_blocks(size):
+    rows = small_problem.rows_at_once(size)
+    assert row_blocks.ROWS % rows == 0 or rows > row_blocks.ROWS
+    assert rows == 1 or rows * size**2 * 4 <= 2**20

@@ -20,7 +20,7 @@ from tfvis_jax import config, sharding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.learning import state as state_lib
-from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup, trained_dictionary
 from tfvis_jax.training import checkpoint, held_out, loop
 
 pytestmark = pytest.mark.long
@@ -124,7 +124,7 @@ def test_a_run_killed_in_the_middle_ends_bitwise_the_same(trained, settings, tmp
         *(f"--model={settings.model}", f"--text={settings.corpus.paths[0]}"),
         *("--window_length=12", "--held_out_fraction=0.2", "--l1_penalty=0.1"),
         *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8"),
-        "--checkpoint_every=3",
+        *("--checkpoint_every=3", "--until=train"),
     ]
     environment = dict(os.environ, PYTHONPATH=str(pathlib.Path(__file__).parents[2]))
     for enough in (4, 8):
@@ -301,7 +301,7 @@ def test_the_log_tells_of_held_out_text_waiting_and_compiling(trained, settings)
     opened, windows = toy_runs.open_run(path, settings)
     result = reconstruction.evaluate(
         opened,
-        dictionary_file.from_state(state, opened),
+        trained_dictionary.from_state(state, opened),
         windows,
         progress=toy_runs.silent,
     )
@@ -328,7 +328,7 @@ def test_the_held_out_error_of_all_windows_is_that_of_the_report(
         got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
     result = reconstruction.evaluate(
         opened,
-        dictionary_file.from_state(state, opened),
+        trained_dictionary.from_state(state, opened),
         windows,
         progress=toy_runs.silent,
     )
@@ -384,7 +384,7 @@ def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
         opened, windows = toy_runs.open_run(path, wanted)
         found = reconstruction.evaluate(
             opened,
-            dictionary_file.from_state(state, opened),
+            trained_dictionary.from_state(state, opened),
             windows,
             progress=toy_runs.silent,
         )
@@ -402,3 +402,28 @@ def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
     split = toy_runs.fit(tmp_path / "split", equal, mesh=(1, 4))
     # By another solver: codes just above zero may differ.
     np.testing.assert_allclose(split.layer_scale, state.layer_scale, rtol=0.03)
+
+
+def test_a_whitened_run_resumes_to_the_same_bits(settings, tmp_path):
+    whitened = dataclasses.replace(settings, whitening=0.5)
+    whole = toy_runs.fit(tmp_path / "whole", whitened)
+    with pytest.raises(loop.Interrupted):
+        toy_runs.fit(tmp_path / "stopped", whitened, stop_after=4)
+    resumed = toy_runs.fit(tmp_path / "stopped", whitened)
+    jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+    assert whole.whitening is not None
+    n_layers, d_model = whole.whitening.mean.shape
+    np.testing.assert_allclose(
+        whole.whitening.matrix @ whole.whitening.inverse, np.eye(d_model), atol=1e-4
+    )
+    assert n_layers == len(whole.layer_scale)
+    opened, windows = toy_runs.open_run(tmp_path / "whole", whitened)
+    found = reconstruction.evaluate(
+        opened,
+        trained_dictionary.from_state(whole, opened),
+        windows,
+        progress=toy_runs.silent,
+    )
+    # A dictionary of the toy explains some of the hidden states themselves.
+    assert 0 < found.lasso.all.fvu < 1
+    assert found.debiased.all.fvu < found.lasso.all.fvu

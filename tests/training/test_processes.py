@@ -16,6 +16,7 @@ from tfvis_jax import distributed
 from tfvis_jax.errors import InputError, Terminated
 from tfvis_jax.runs import dictionary_file
 from tfvis_jax.training import metrics_log
+from tfvis_jax.viewer import bundle, checksums
 
 pytestmark = pytest.mark.long
 
@@ -28,7 +29,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _start(run, settings, *, processes=1, devices=2, name="train"):
+def _start(run, settings, *, processes=1, devices=2, name="train", until="train"):
     """Starts a command in that many processes with that many devices each."""
     environment = dict(
         os.environ, PYTHONPATH=str(ROOT), JAX_NUM_CPU_DEVICES=str(devices)
@@ -41,7 +42,8 @@ def _start(run, settings, *, processes=1, devices=2, name="train"):
             f"--num_processes={processes}",
             f"--process_id={number}",
         ]
-        command = [sys.executable, "-m", "tfvis_jax", name, str(run), *settings]
+        last = [f"--until={until}"] * (name == "train")
+        command = [sys.executable, "-m", "tfvis_jax", name, str(run), *settings, *last]
         log = (run.parent / f"{run.name}-{number}.log").open("w+b")
         started.append(
             subprocess.Popen(
@@ -218,3 +220,10 @@ def test_a_coordinator_that_is_not_there_is_named():
 def test_addresses_that_make_no_sense(arguments, message):
     with pytest.raises(InputError, match=message), distributed.joined(*arguments):
         pass
+
+
+def test_processes_end_at_one_page(settings, tmp_path):
+    run = tmp_path / "run"
+    _work(run, settings, processes=2, until="page")
+    assert not checksums.verify(run / "site")
+    assert bundle.read(run / "site", "data/manifest")["counts"]["factors"] == 24

@@ -1,5 +1,19 @@
 """What tests do on the page, again and again."""
 
+import json
+import pathlib
+import re
+
+from tfvis_jax.viewer import bundle
+
+STATIC = pathlib.Path(bundle.__file__).parent / "static"
+
+
+def pages():
+    """Returns the scripts and styles that each page adds, by its name."""
+    text = (STATIC / "index.html").read_text()
+    return json.loads(re.search(r'id="pages">(.*?)</script>', text, re.DOTALL)[1])
+
 
 def open_page(page, folder, address="#/"):
     """Opens a view of the site in a folder, and waits until it is there."""

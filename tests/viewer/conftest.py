@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from tfvis_jax.runs import ratings
 from tfvis_jax.viewer import bundle, site
-from viewer import spoken
+from viewer import levelled, spoken, told, wordy
 
 EVIL = "<script>document.title = 'broken'</script><img src=x onerror=alert(1)>"
 WORDS = ("river", "left", "bank", "quickly", "Paris", "seven")
@@ -112,6 +113,23 @@ def folder(tmp_path_factory, make_site):
     """The site of the run; tests that change files make their own."""
     folder = tmp_path_factory.mktemp("run") / "site"
     bundle.write(folder, make_site())
+    return folder
+
+
+@pytest.fixture(scope="package")
+def worded(tmp_path_factory, make_site):
+    """The site of the run with words, a record and a second run, which not all have."""
+    folder = tmp_path_factory.mktemp("worded") / "site"
+    data = make_site(
+        corpus_words=wordy.Corpus(),
+        word_firings=wordy.firings,
+        words=lambda factor: [[("left", 3), ("rare", 1)]] * 4,
+        run=told.record(),
+        beside=told.second(),
+        level_evidence=levelled.evidence(),
+        ratings=[ratings.Rating(factor=13, layer=4, judged=[], hypothesis="a river")],
+    )
+    bundle.write(folder, data)
     return folder
 
 

@@ -40,7 +40,12 @@ def records(text, *, masked=()):
         spans.append((start, end))
     made = [
         sentences.header(
-            text, pieces=words, spans=spans, words=range(len(words)), layers=LAYERS
+            text,
+            pieces=words,
+            spans=spans,
+            words=range(len(words)),
+            layers=LAYERS,
+            masked=list(masked),
         )
     ]
     for layer in LAYERS:

@@ -19,12 +19,27 @@ def test_nothing_sticks_out_and_text_has_contrast(browser, folder, scheme, width
         viewport={"width": width, "height": 800}, color_scheme=scheme
     )
     page = context.new_page()
-    for address in ("#/", "#/factor/13?layer=4", *_SENTENCES):
+    for address in ("#/", "#/factor/13?layer=4", "#/compare?f=1,2,13", *_SENTENCES):
         page.goto("about:blank")
         browsing.open_page(page, folder, address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(_LEAST_CONTRAST) >= 4.5
     context.close()
+
+
+def test_tables_are_tables(browser, folder):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    for address in ("#/", "#/factor/13?layer=4", _SENTENCES[0], "#/compare?f=1,2"):
+        page.goto("about:blank")
+        browsing.open_page(page, folder, address)
+        page.wait_for_selector("h1 >> visible=true")
+        # A style of one page that meets a name of another would change this.
+        shown = page.evaluate(
+            "[...document.querySelectorAll('td, th')].map((cell) => "
+            "getComputedStyle(cell).display)"
+        )
+        assert set(shown) <= {"table-cell"}
+    page.close()
 
 
 def test_the_theme_switch_is_remembered(page, folder):

@@ -127,7 +127,7 @@ def test_keys_walk_the_factors_and_skip_the_dead(page, folder):
     assert not page.is_visible("#keys")
     browsing.await_heading(page, "Factor 4")
     page.keyboard.press("/")
-    page.wait_for_function("document.activeElement.id === 'search'")
+    page.wait_for_selector("#search:focus")
     # Keys are text while one types, so `r` starts no walk to a random factor.
     page.keyboard.type("riverr?")
     assert page.input_value("#search") == "riverr?"

@@ -164,7 +164,7 @@ def test_a_missing_passage_is_named(browser, tmp_path, make_site):
     page.close()
 
 
-def test_measured_levels_have_a_score_and_others_are_guesses(page, fired, folder):
+def test_measured_levels_have_a_probability_and_others_are_guesses(page, fired, folder):
     browsing.open_page(page, fired, "#/factor/13")
     assert page.inner_text("h1 .level").split() == ["▲", "mid", "0.750"]
     page.goto("about:blank")

@@ -69,6 +69,39 @@ def test_search_filters_and_sorting_are_in_the_address(page, folder, make_site):
     assert browsing.numbers(page)[:5] == list(top[:5])
 
 
+def test_a_home_without_a_server_has_recorded_sentences_alone(page, folder):
+    browsing.open_page(page, folder)
+    box = page.locator("section.try")
+    assert box.locator("input, button").count() == 0
+    recorded = [each["text"] for each in bundle.read(folder, "data/live")["recorded"]]
+    assert box.locator(".example-sentences q").all_inner_texts() == recorded
+    assert "tfvis view RUN" in box.inner_text()
+    box.locator(".example-sentences a").first.click()
+    page.wait_for_selector(".cell-panel")
+
+
+def test_a_level_without_a_suggested_factor_is_said(page, folder, tmp_path, make_site):
+    browsing.open_page(page, folder)
+    suggested = page.locator("section:has(#featured-title)")
+    # Suggested are a mid and a high one.
+    assert "None is low:" in suggested.inner_text()
+    bundle.write(tmp_path / "site", make_site(featured=[0, 1, 2]))
+    browsing.open_page(page, tmp_path / "site")
+    assert "None is" not in suggested.inner_text()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_levels_and_ratings_are_in_the_header(browser, folder, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    browsing.open_page(page, folder)
+    assert page.get_by_role("link", name="Rate how well").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for name, heading in (("Levels", "Levels"), ("Rate", "Ratings")):
+        page.locator(".top nav").get_by_role("link", name=name).click()
+        page.wait_for_selector(f"article h1:text-is('{heading}')")
+    page.close()
+
+
 _TERMS = {
     2: site.SearchTerms(words=[("left", 0.01), ("lefthand", 0.9)]),
     7: site.SearchTerms(words=[("left", 0.5)], phrases=[("at the end of", 0.4)]),
@@ -128,6 +161,32 @@ def test_a_link_to_a_search_shows_results_above_the_fold(browser, ranked, size):
     page.fill("#search", "")
     assert page.is_visible(".run h1")
     page.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "reasons"),
+    [
+        (
+            "left",
+            ["in its label", *["fires on it above all, at another layer"] * 4],
+        ),
+        ("the end", ["in its contexts: “at the end of”", "in its contexts: “the end”"]),
+        ("13", ["its number", "fires on it, if more weakly"]),
+    ],
+)
+def test_a_result_says_why_it_is_one(page, ranked, query, reasons):
+    browsing.open_page(page, ranked, f"#/?q={urllib.parse.quote(query)}")
+    found = page.locator(".rows .why").all_inner_texts()
+    assert len(found) == len(reasons)
+    for said, reason in zip(found, reasons, strict=True):
+        assert said.startswith(reason)
+    page.fill("#search", "")
+    assert page.locator(".rows .why").count() == 0
+
+
+def test_a_word_of_its_list_is_a_reason(page, folder):
+    browsing.open_page(page, folder, "#/?q=river")
+    assert set(page.locator(".rows .why").all_inner_texts()) == {"one of its words"}
 
 
 def test_every_page_has_the_search(page, ranked):

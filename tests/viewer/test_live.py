@@ -3,6 +3,8 @@
 import concurrent.futures
 import http.client
 import json
+import queue
+import re
 import socket
 import threading
 
@@ -82,9 +84,8 @@ def test_the_first_record_comes_before_the_last_is_made(folder):
     encoder = Slow()
     with serving.running(folder, encoder) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request(
-            "POST", "/api/encode", '{"text": "a"}', {"Content-Type": "application/json"}
-        )
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
+        connection.request("POST", "/api/encode", '{"text": "a"}', headers)
         response = connection.getresponse()
         assert json.loads(response.readline()) == {"text": "a"}
         assert encoder.done == []
@@ -220,6 +221,31 @@ def test_a_sentence_that_takes_too_long_is_stopped(folder):
         assert "longer than 0 seconds" in lines[1]["error"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (None, "Encoding took longer than 0 seconds and was stopped. Try a"),
+        (live.Cell(0, 0, 0), "Explaining took .* or `tfvis explain`"),
+        (live.Change(0, 0), "Steering took .* or `tfvis steer`"),
+    ],
+)
+def test_what_took_too_long_is_named(asked, message):
+    class Slow(_Encoder):
+        def explain(self, text, *, cell):
+            yield from self.encode(text, masked=())
+
+        def steer(self, text, *, masked, change):
+            yield from self.encode(text, masked=masked)
+
+    told = queue.Queue()
+    worker = live.Worker(Slow, time_limit=0)
+    worker.start()
+    worker.submit(live.Job("a", (), told.put, asked))
+    problem = [told.get(timeout=20) for _ in range(3)][-2]
+    worker.stop()
+    assert problem.status == 504 and re.match(message, problem.message)
+
+
 def _send(port, text):
     body = json.dumps({"text": text})
     connection = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -229,3 +255,21 @@ def _send(port, text):
         f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
     )
     return connection
+
+
+def test_what_is_newer_than_the_page_is_said(folder):
+    said = "levels.json changed after this page was made."
+    for outdated in ("", said):
+        worker = live.Worker(_Encoder)
+        with server.make_server(
+            folder, port=0, worker=worker, outdated=outdated
+        ) as found:
+            thread = threading.Thread(target=found.serve_forever)
+            thread.start()
+            connection = http.client.HTTPConnection("127.0.0.1", found.server_port)
+            connection.request("GET", "/data/live.js")
+            _, value = payload.loads(connection.getresponse().read().decode())
+            connection.close()
+            found.shutdown()
+            thread.join()
+        assert value.get("outdated", "") == outdated

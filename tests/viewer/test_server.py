@@ -1,5 +1,6 @@
 """The server of an exported site: its files, nothing but its files, its messages."""
 
+import gzip
 import http.client
 import shutil
 import threading
@@ -29,9 +30,10 @@ def port(served):
         thread.join()
 
 
-def _get(port, path, *, host=None):
+def _get(port, path, *, host=None, method="GET", **headers):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{port}"})
+    headers = {"Host": host or f"127.0.0.1:{port}", **headers}
+    connection.request(method, path, headers=headers)
     response = connection.getresponse()
     body = response.read()
     connection.close()
@@ -47,6 +49,39 @@ def test_files_come_as_written_and_are_not_stored(folder, port, path):
     assert body == (folder / path).read_bytes()
     assert response.headers["Cache-Control"] == "no-store"
     assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+def test_files_are_compressed_for_those_who_take_it(folder, port):
+    whole = (folder / "data/index.js").read_bytes()
+    packed, body = _get(port, "/data/index.js", **{"Accept-Encoding": "br, gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in packed.headers["Vary"]
+    assert len(body) < len(whole) / 2
+    assert gzip.decompress(body) == whole
+    plain, body = _get(port, "/data/index.js", **{"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    assert body == whole
+    assert packed.headers["ETag"] == plain.headers["ETag"]
+    # Too small to gain by it.
+    small, body = _get(port, "/assets/icon.svg", **{"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in small.headers
+    assert body == (folder / "assets/icon.svg").read_bytes()
+
+
+def test_parts_and_known_files_are_answered_as_without_compression(folder, port):
+    whole = (folder / "data/index.js").read_bytes()
+    wanted = {"Accept-Encoding": "gzip"}
+    part, body = _get(port, "/data/index.js", Range="bytes=700-1899", **wanted)
+    assert part.status == 206
+    assert part.headers["Content-Range"] == f"bytes 700-1899/{len(whole)}"
+    assert body == whole[700:1900]
+    assert "Content-Encoding" not in part.headers
+    known = {"If-None-Match": part.headers["ETag"], **wanted}
+    again, body = _get(port, "/data/index.js", **known)
+    assert (again.status, body) == (304, b"")
+    head, body = _get(port, "/data/index.js", method="HEAD", **wanted)
+    assert (head.status, body) == (200, b"")
+    assert int(head.headers["Content-Length"]) == len(whole)
 
 
 def test_the_page_forbids_the_same_as_the_server(folder):

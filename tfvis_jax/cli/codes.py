@@ -9,7 +9,7 @@ from tfvis_jax import pipeline, sharding
 from tfvis_jax.cli import command, devices, shared_flags
 from tfvis_jax.codes import stored
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 devices.define(FLAGS)
 _TEXT = flags.DEFINE_list(
     "text",

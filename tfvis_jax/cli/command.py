@@ -9,6 +9,9 @@ from typing import Any
 
 from absl import flags
 
+# Of the commands that compile programs.
+CACHE_FLAG = "compilation_cache"
+
 
 class UsageError(Exception):
     """The command line itself is wrong; ends with exit code 2."""
@@ -81,9 +84,21 @@ def run_argument(arguments: Sequence[str]) -> pathlib.Path:
     return pathlib.Path(arguments[0])
 
 
-def new_flags() -> flags.FlagValues:
-    """Returns the flags that every command takes."""
+def new_flags(*, compiles: bool = False) -> flags.FlagValues:
+    """Returns the flags that every command takes.
+
+    Args:
+      compiles: if True, also --compilation_cache, of commands that run the model.
+    """
     values = flags.FlagValues()
+    if compiles:
+        flags.DEFINE_string(
+            CACHE_FLAG,
+            None,
+            "Folder that keeps compiled programs for the next command, or off. "
+            "(default: the one that `tfvis cache` shows)",
+            flag_values=values,
+        )
     flags.DEFINE_bool(
         "debug", False, "Show the traceback of an error.", flag_values=values
     )

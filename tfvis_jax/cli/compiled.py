@@ -1,23 +1,52 @@
-"""Compiled programs kept between commands, in the user's cache folder."""
+"""Compiled programs are kept between commands, so that the second call is quick."""
 
 import os
 import pathlib
+import sys
 
 import jax
 
-_LARGEST = 512 * 1024**2
-_SHORTEST = 0.2  # Seconds of compilation that are worth a file.
+from tfvis_jax.cli import program_cache
+from tfvis_jax.errors import InputError
+
+OFF = "off"
+_SHORTEST = 0.1  # Seconds of compilation that are worth a file.
 
 
-def keep_programs() -> None:
-    """Makes JAX keep compiled programs in ``~/.cache/tfvis``, at most 512 MB.
+def keep_programs(choice: str | None) -> None:
+    """Makes JAX keep compiled programs, of the oldest no more than fit into 512 MB.
 
-    A setting of the user's wins: ``JAX_COMPILATION_CACHE_DIR`` names another folder,
-    ``JAX_ENABLE_COMPILATION_CACHE=0`` keeps nothing.
+    A folder that cannot be written keeps nothing, and a note says so.
+
+    Args:
+      choice: A folder, "off", or None for the user's own, unless the user has set
+        ``JAX_COMPILATION_CACHE_DIR`` or ``JAX_ENABLE_COMPILATION_CACHE``.
+
+    Raises:
+      InputError: The chosen folder is a file.
     """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if choice == OFF:
+        jax.config.update("jax_enable_compilation_cache", False)
         return
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    jax.config.update("jax_compilation_cache_dir", str(cache / "tfvis" / "compiled"))
-    jax.config.update("jax_compilation_cache_max_size", _LARGEST)
+    if choice is None and "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    path = program_cache.of_this_version()
+    if choice is not None:
+        path = pathlib.Path(choice).expanduser().absolute()
+        if path.exists() and not path.is_dir():
+            raise InputError(
+                f"Expected --compilation_cache={OFF} or a folder, got the file {path}."
+            )
+    problem = program_cache.prepare(path)
+    if problem is not None:
+        print(
+            f"note: Compiled programs cannot be kept ({problem}), so each command "
+            "compiles again. --compilation_cache=FOLDER names another folder.",
+            file=sys.stderr,
+        )
+        return
+    if choice is None:
+        program_cache.forget_old(path)
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_compilation_cache_max_size", program_cache.LARGEST)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)

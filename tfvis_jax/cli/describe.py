@@ -119,7 +119,11 @@ def _head(found: description.Description) -> rich.text.Text:
         line.append(f"  {terminal.printable(found.label.text)}")
         for remark in found.label.remarks:
             line.append(f" {terminal.printable(remark)}", style="not bold dim")
+    line.append(f"\n{terminal.printable(', '.join(found.words))}", style="not bold")
     line.append(f"\n{found.reason}", style="not bold")
+    if found.note:
+        note = terminal.printable(" ".join(found.note.split()))
+        line.append(f"\nnote: {note}", style="not bold")
     return line
 
 

@@ -9,14 +9,14 @@ import rich.markup
 import rich.table
 from absl import flags
 
-from tfvis_jax import pipeline
+from tfvis_jax import pipeline, sites
 from tfvis_jax.cli import command, devices, shared_flags
-from tfvis_jax.evaluation import refitted, report
+from tfvis_jax.evaluation import parts, refitted, report
 from tfvis_jax.pipeline.evaluation import KINDS
-from tfvis_jax.pipeline.report import text
+from tfvis_jax.pipeline.report import encoder_words, text
 from tfvis_jax.runs import directory as directory_lib
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 _K = flags.DEFINE_integer(
     "k",
     32,
@@ -38,6 +38,13 @@ _TEXT = flags.DEFINE_list(
     "hf://NAME, separated by commas, as for `tfvis train`.",
     flag_values=FLAGS,
 )
+_LABELS = flags.DEFINE_string(
+    "labels",
+    None,
+    "Labels of your own to probe, beside the sentences that tfvis brings: JSON lines "
+    "of text, span and label, CoNLL-U, or word/TAG; a file or a folder.",
+    flag_values=FLAGS,
+)
 _NUM_WORKERS = shared_flags.num_workers(FLAGS)
 
 
@@ -52,6 +59,7 @@ def main(arguments: Sequence[str]) -> None:
             k=_K.value,
             loss_windows=_LOSS_WINDOWS.value,
             text=_TEXT.value or None,
+            labels=_LABELS.value,
             num_workers=_NUM_WORKERS.value,
             progress=progress,
             notify=pipeline.note,
@@ -70,6 +78,7 @@ def tables(found: dict[str, Any]) -> list[rich.table.Table | str]:
         *_notes(found),
         "",
         _density_table(found["density"], n_factors=found["n_factors"]),
+        *_probing(found),
         *_other_texts(found),
     ]
 
@@ -78,14 +87,14 @@ def _layer_table(found: dict[str, Any]) -> rich.table.Table:
     codes, k = found["codes"], found["k"]
     lasso = codes[refitted.LASSO]
     short = {
-        refitted.LASSO: "lasso",
+        refitted.LASSO: _own(found),
         refitted.DEBIASED: "refitted",
         refitted.K_LARGEST: f"k={k}",
     }
     # Heading, metric and format of each column after the first.
     columns = [
         *((f"FVU\n{short[kind]}", codes[kind]["fvu"], ".3f") for kind in KINDS),
-        ("L0\nlasso", lasso["l0"], ".1f"),
+        (f"L0\n{_own(found)}", lasso["l0"], ".1f"),
         (f"L0\nk={k}", codes[refitted.K_LARGEST]["l0"], ".1f"),
         ("alive\n", lasso["alive"], ".1%"),
     ]
@@ -111,18 +120,17 @@ def _notes(found: dict[str, Any]) -> list[str]:
     duplicates = found["duplicates"]
     quantiles = duplicates["cosine_quantiles"]
     notes = [
-        f"{lasso['n_rows']['all']:,} hidden states of "
+        f"{lasso['n_rows']['all']:,} {sites.WORDS[found.get('site', sites.HIDDEN)]} of "
         f"{report.held_out_words(found['held_out'])}; padding and special tokens "
         "excluded",
         f"FVU {report.with_interval(lasso['fvu'], '.3f')}, refitted "
         f"{report.with_interval(found['codes'][refitted.DEBIASED]['fvu'], '.3f')}, L0 "
         f"{report.with_interval(lasso['l0'], '.1f')}",
         report.about_intervals(found["n_documents"]),
-        f"lasso codes: cosine {text(lasso['cosine']['all'], '.3f')}, relative bias "
-        f"{text(lasso['relative_bias']['all'], '.3f')}",
+        f"{_own(found)} codes: cosine {text(lasso['cosine']['all'], '.3f')}, relative "
+        f"bias {text(lasso['relative_bias']['all'], '.3f')}",
         f"special tokens alone: FVU {text(found['special_tokens_fvu'], '.3f')}",
-        f"duality gap: {text(found['gap']['mean'], '.1e')} mean, "
-        f"{text(found['gap']['max'], '.1e')} largest",
+        _of_the_codes(found),
         f"nearest other factor: cosine {text(quantiles['0.5'], '.2f')} median, "
         f"{text(quantiles['1.0'], '.2f')} largest; above "
         f"{duplicates['cosine_above']}: {duplicates['n_factors_above']} factors",
@@ -133,6 +141,21 @@ def _notes(found: dict[str, Any]) -> list[str]:
             "tokens; 1 is the model as it is, 0 mean ablation"
         )
     return notes
+
+
+def _own(found: dict[str, Any]) -> str:
+    """Returns what the codes of the run are called, before any are refitted."""
+    return "encoder" if found.get("encoder") else "lasso"
+
+
+def _of_the_codes(found: dict[str, Any]) -> str:
+    if found.get("encoder"):
+        return encoder_words(found["encoder"])
+    gap = found["gap"]
+    return (
+        f"duality gap: {text(gap['mean'], '.1e')} mean, "
+        f"{text(gap['max'], '.1e')} largest"
+    )
 
 
 def _density_table(density: dict[str, Any], *, n_factors: int) -> rich.table.Table:
@@ -153,25 +176,78 @@ def _density_table(density: dict[str, Any], *, n_factors: int) -> rich.table.Tab
     return table
 
 
+def _probing(found: dict[str, Any]) -> list[rich.table.Table | str]:
+    """Returns what x, reconstruction, codes and residual tell, each alone."""
+    shown: list[rich.table.Table | str] = []
+    for name, each in found.get("probing", {}).items():
+        counts = ", ".join(f"{n:,} {label}" for label, n in each["classes"].items())
+        shown += [
+            "",
+            rich.markup.escape(
+                f"probing {name}: {counts}; {each['n_documents']:,} documents"
+            ),
+            f"accuracy ± half the 95 % interval over documents; majority "
+            f"{each['majority'][0]:.3f}",
+        ]
+        if each["note"]:
+            shown.append(rich.markup.escape(each["note"]))
+        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for heading in ("layer", *parts.PARTS, "residual's\nshare"):
+            table.add_column(heading, justify="right")
+        for place, layer in enumerate(each["layers"]):
+            table.add_row(
+                str(layer),
+                *(_figure(each["accuracy"][part][place]) for part in parts.PARTS),
+                text(each["residual_share"][place], ".2f"),
+            )
+        shown += [table, *_few_features(each)]
+    return shown
+
+
+def _few_features(each: dict[str, Any]) -> list[str]:
+    """Returns the accuracy of a few factors and dimensions, at the best layer of each.
+
+    The layer is that of the highest accuracy, which flatters both alike.
+    """
+    lines = []
+    for part, name in ((parts.CODES, "factors"), (parts.X, "dimensions of x")):
+        best = []
+        for k, by_layer in each["sparse"][part].items():
+            place = max(range(len(by_layer)), key=lambda at: by_layer[at][0])
+            best.append(
+                f"{k}: {by_layer[place][0]:.3f} (layer {each['layers'][place]})"
+            )
+        lines.append(f"{name}, best layer of k = {', '.join(best)}")
+    return lines
+
+
+def _figure(estimate: Sequence[float]) -> str:
+    value, low, high = estimate
+    return f"{value:.3f} ± {(high - low) / 2:.3f}"
+
+
 def _other_texts(found: dict[str, Any]) -> list[rich.table.Table | str]:
     """Returns the metrics on other texts, below those on the held-out text."""
     if "texts" not in found:
         return []
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("text", overflow="fold")
-    headings = ("documents", "FVU lasso", "FVU refitted", "L0", "alive", "mean gap")
+    own = f"FVU {_own(found)}"
+    headings = ["documents", own, "FVU refitted", "L0", "alive"]
+    if not found.get("encoder"):
+        headings.append("mean gap")
     for heading in headings:
         table.add_column(heading, justify="right")
     for name, each in {"held out": found, **found["texts"]}.items():
         lasso, debiased = (each["codes"][kind] for kind in KINDS[:2])
-        cells = (
+        cells = [
             f"{each['n_documents']:,}",
             report.with_interval(lasso["fvu"], ".3f"),
             report.with_interval(debiased["fvu"], ".3f"),
             report.with_interval(lasso["l0"], ".1f"),
             text(lasso["alive"]["all"], ".1%"),
             text(each["gap"]["mean"], ".1e"),
-        )
+        ][: len(headings)]
         # An interval stands below its figure.
         table.add_row(
             rich.markup.escape(name), *(cell.replace(" [", "\n[") for cell in cells)
@@ -190,9 +266,11 @@ COMMAND = command.Command(
         "Measures a trained run on its held-out text: variance unexplained by the "
         "codes as inferred, refitted on their support, and truncated to the k largest; "
         "factors per token; how much of the model's quality survives when a layer is "
-        "replaced by its reconstruction; dead, rare and duplicate factors. --text "
-        "measures another text beside it. Prints the metrics, with intervals over "
-        "documents, and writes them to RUN/evaluation.json."
+        "replaced by its reconstruction; dead, rare and duplicate factors; what hidden "
+        "states, reconstructions, codes and residuals tell of labelled words. --text "
+        "measures another text beside it, --labels probes labels of your own. Prints "
+        "the metrics, with intervals over documents, and writes them to "
+        "RUN/evaluation.json."
     ),
     flags=FLAGS,
     run=main,

@@ -10,7 +10,7 @@ from tfvis_jax.errors import command_line
 from tfvis_jax.examples import gathering
 from tfvis_jax.runs import directory as directory_lib
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 devices.define(FLAGS)
 _TOP_N = flags.DEFINE_integer(
     "top_n",

@@ -15,7 +15,7 @@ from tfvis_jax.saliency import explanation as explanation_lib
 from tfvis_jax.saliency import quality as quality_lib
 from tfvis_jax.saliency import target as target_lib
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 _FACTOR = shared_flags.factor(FLAGS)
 _LAYER = shared_flags.layer(FLAGS, "Layer at which the factor fires")
 _EXAMPLE = flags.DEFINE_integer(
@@ -42,7 +42,8 @@ _REPLACEMENT = flags.DEFINE_enum(
     "replacement",
     "unk",
     explanation_lib.REPLACEMENTS,
-    "What replaces a token.",
+    "What replaces a token: the unknown token, or the mask token. A model of bytes has "
+    "none that is unknown, and takes its mask token or an ellipsis.",
     flag_values=FLAGS,
 )
 _SAMPLES = flags.DEFINE_integer(

@@ -11,7 +11,7 @@ from tfvis_jax.data import hidden_states_folder
 from tfvis_jax.errors import command_line
 from tfvis_jax.runs import directory as directory_lib
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 settings.define(FLAGS)
 devices.define(FLAGS)
 _STORED_DTYPE = flags.DEFINE_enum(

@@ -1,4 +1,4 @@
-"""`tfvis levels`: whether factors stand for words, patterns or documents."""
+"""`tfvis levels`: whether factors stand for words, patterns or long range."""
 
 import collections
 from collections.abc import Sequence
@@ -9,17 +9,19 @@ from absl import flags
 
 from tfvis_jax import pipeline
 from tfvis_jax.cli import command, devices, terminal
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import featured
 from tfvis_jax.errors import command_line
 from tfvis_jax.levels import rule
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.runs import directory as directory_lib
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 _PER_FACTOR = flags.DEFINE_integer(
     "per_factor",
-    4,
-    "Tokens of each factor on which its need for context is measured.",
+    6,
+    "Firings of each factor on which its need for context is measured; fewer where "
+    "these leave no doubt.",
     lower_bound=1,
     flag_values=FLAGS,
 )
@@ -41,11 +43,13 @@ def main(arguments: Sequence[str]) -> None:
     console = terminal.console()
     shown = featured.choose(run, levels, per_level=_FACTORS_SHOWN)
     for name in rule.LEVELS:
-        print(f"{name:<8} {count[name]:>6,} factors")
+        print(f"{name:<10} {count[name]:>6,} factors")
         table = rich.table.Table.grid(padding=(0, 1))
         for number in shown:
             if levels[number].name == name:
-                words = ", ".join(featured.top_words(run, number, n=_WORDS_SHOWN))
+                words = words_lib.listed(
+                    word.text for word in run.words.of(number, n=_WORDS_SHOWN)
+                )
                 text = terminal.printable(f"{words}. {levels[number].reason}")
                 table.add_row(f"    Φ{number:<5}", rich.text.Text(text))
         if table.row_count:
@@ -58,10 +62,11 @@ COMMAND = command.Command(
     name="levels",
     usage="RUN [--flags]",
     description=(
-        "Measures how much of its context each factor needs, at the tokens that fire "
-        "it most, and tells which factors are low-level (words), mid-level (local "
-        "patterns) or high-level (long-range), and why. A few minutes for 1,024 "
-        "factors on two CPU cores."
+        "Measures what each factor owes to the word, to the words around it and to "
+        "those further away, on weak and strong firings, and tells which factors are "
+        "low-level (words), mid-level (local patterns), high-level (long-range), the "
+        "topic of a few documents, or unreadable, with a probability and why. About "
+        "three minutes for 1,024 factors on two CPU cores."
     ),
     flags=FLAGS,
     run=main,

@@ -9,12 +9,12 @@ import jax
 from absl import flags
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import models, sharding
+from tfvis_jax import models, pipeline, sharding
 from tfvis_jax.cli import command, devices, plan_text, settings, shared_flags
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import bert_config
-from tfvis_jax.planning import compiled, costs, plan, timing, topology
+from tfvis_jax.models import encoder_config
+from tfvis_jax.planning import costs, plan, timing, topology
 from tfvis_jax.runs import directory as directory_lib
 
 FLAGS = command.new_flags()
@@ -59,6 +59,15 @@ _MEASURED = flags.DEFINE_string(
     "Run whose log says how many rows a second were trained on. (default: RUN)",
     flag_values=FLAGS,
 )
+_TRIAL = flags.DEFINE_bool(
+    "trial",
+    False,
+    "Train on the beginning of --text for some seconds to measure the time on this "
+    "machine; nothing is kept.",
+    flag_values=FLAGS,
+)
+# Stands for the text where none is needed.
+_NO_TEXT = ("-",)
 _JSON = shared_flags.json(FLAGS, "Print JSON.")
 
 
@@ -70,9 +79,9 @@ def main(arguments: Sequence[str]) -> int:
     config = _config(directory)
     devices.check()
     model = models.read_config(config.model)
-    _check_layers(config, model)
+    config.layers_of(model.n_layers)  # Refuses a layer that the model has not.
     mesh = _mesh()
-    measured = _measured(directory)
+    measured = _tried(config) if _TRIAL.value else _measured(directory)
     has_codes = measured is not None and measured.same_codes(config)
     planned = plan.make(
         config,
@@ -107,17 +116,8 @@ def _config(directory: directory_lib.RunDirectory | None) -> config_lib.RunConfi
         return settings.override(directory.read_config(), FLAGS)
     if not FLAGS.text:
         # No text is read, and none is needed.
-        FLAGS.text = ["-"]
+        FLAGS.text = list(_NO_TEXT)
     return settings.build(FLAGS)
-
-
-def _check_layers(config: config_lib.RunConfig, model: bert_config.BertConfig) -> None:
-    last = compiled.layers_of(config, model)[-1]
-    if last > model.n_layers:
-        raise InputError(
-            f"Expected layers between 0 and {model.n_layers} of {config.model}, got "
-            f"{last}."
-        )
 
 
 def _mesh() -> costs.Mesh:
@@ -158,6 +158,21 @@ def _measured(
     return found
 
 
+def _tried(config: config_lib.RunConfig) -> timing.Measured:
+    """Measures this machine."""
+    if _MEASURED.value is not None or _TOPOLOGY.value:
+        raise command.UsageError(
+            "Expected --trial without --measured and --topology: it measures this "
+            "machine."
+        )
+    if config.corpus.paths == _NO_TEXT:
+        raise command.UsageError("Expected --text for --trial, which reads some of it.")
+    sizes = sharding.parse(_MESH.value, num_devices=jax.device_count())
+    mesh = sharding.make_mesh(*sizes)
+    with pipeline.bars() as progress:
+        return pipeline.run_trial(config, mesh=mesh, progress=progress).measured
+
+
 def _windows(
     directory: directory_lib.RunDirectory | None,
 ) -> windows_lib.Windows | None:
@@ -170,16 +185,16 @@ def _windows(
 def _rows_of_text(
     windows: windows_lib.Windows | None,
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
 ) -> float | None:
     if windows is None:
         return None
     tokens = int(windows.num_rows(windows.train).sum()) * config.num_epochs
-    return tokens * len(compiled.layers_of(config, model)) * config.row_fraction
+    return tokens * len(config.layers_of(model.n_layers)) * config.row_fraction
 
 
 def _compiled(
-    config: config_lib.RunConfig, model: bert_config.BertConfig, mesh: costs.Mesh
+    config: config_lib.RunConfig, model: encoder_config.EncoderConfig, mesh: costs.Mesh
 ) -> dict[str, Any] | None:
     if not _TOPOLOGY.value:
         return None

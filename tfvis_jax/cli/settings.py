@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import config_fields, models
+from tfvis_jax import config_fields, models, sites
 from tfvis_jax.cli import command
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import directory as directory_lib
@@ -36,9 +36,9 @@ def define(values: flags.FlagValues) -> None:
         "default",
         _PRESETS,
         "default: what measures best, the defaults below. paper: the settings of Yun "
-        "et al. (2021): layers 0,2,4,…; λ 0.3 on raw hidden states; 2,000 factors; 500 "
-        "steps of FISTA; 100 rows a step; step size 0.005; no special tokens; two "
-        "passes.",
+        "et al. (2021): layers 0,2,4,… (1,3,5,… at another --site); λ 0.3 on raw "
+        "hidden states; 2,000 factors; 500 steps of FISTA; 100 rows a step; step size "
+        "0.005; no special tokens; two passes.",
         flag_values=values,
     )
     for piece in _PIECES:
@@ -71,7 +71,7 @@ def build(values: flags.FlagValues) -> config_lib.RunConfig:
       UsageError: a setting is missing or out of range.
     """
     if not values.model:
-        raise command.UsageError("Expected --model, a folder or hub name of a BERT.")
+        raise command.UsageError("Expected --model, a folder or hub name of a model.")
     if not values.text:
         raise command.UsageError("Expected --text, at least one file, folder or glob.")
     paths = tuple(_absolute(path) for path in values.text)
@@ -145,6 +145,7 @@ def _preset(values: flags.FlagValues, paths: tuple[str, ...]) -> config_lib.RunC
             model=values.model,
             paths=paths,
             n_layers=models.read_config(values.model).n_layers,
+            site=values.site or sites.HIDDEN,
         )
     return config_lib.RunConfig(
         model=values.model, corpus=config_lib.CorpusConfig(paths=paths)

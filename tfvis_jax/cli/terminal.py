@@ -12,6 +12,12 @@ def console() -> rich.console.Console:
     return rich.console.Console(highlight=False, width=min(found.width, _WIDEST))
 
 
+def width() -> int | None:
+    """Returns the columns of the output stream; None if it is no terminal."""
+    found = console()
+    return found.width if found.is_terminal else None
+
+
 def printable(text: str) -> str:
     """Returns a text that cannot control a terminal."""
     return "".join(

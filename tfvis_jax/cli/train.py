@@ -1,11 +1,13 @@
-"""`tfvis train`: text and a BERT in, a dictionary and a report out; resumable."""
+"""`tfvis train`: text and a model in, a dictionary and a report out; resumable."""
 
+import dataclasses
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 from absl import flags
 
 from tfvis_jax import config as config_lib
@@ -20,7 +22,7 @@ from tfvis_jax.cli import (
 from tfvis_jax.errors import command_line
 from tfvis_jax.runs import directory as directory_lib
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 settings.define(FLAGS)
 devices.define(FLAGS)
 _NUM_WORKERS = shared_flags.num_workers(FLAGS)
@@ -32,6 +34,22 @@ _HIDDEN_STATES = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_alias("activations", "hidden_states", flag_values=FLAGS)
+_UNTIL = flags.DEFINE_enum(
+    "until",
+    "page",
+    ["train", "examples", "page"],
+    "The last step: the dictionary, the examples of its factors, or the page of the "
+    "run.",
+    flag_values=FLAGS,
+)
+_MINUTES = flags.DEFINE_float(
+    "minutes",
+    None,
+    "Time for all of it, up to --until: a trial of some seconds measures this machine, "
+    "and as much text is read as it can take. An interrupted run keeps what it has.",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
 _PROFILE = flags.DEFINE_integer(
     "profile_batch",
     None,
@@ -51,6 +69,8 @@ def main(arguments: Sequence[str]) -> None:
         first = sharding.is_first_process()
         mesh = devices.mesh(FLAGS, config)
         with pipeline.bars(quiet=not first) as progress:
+            if _MINUTES.value is not None:
+                config = _within(_MINUTES.value, directory, config, mesh, progress)
             report = train(
                 directory,
                 config,
@@ -60,12 +80,70 @@ def main(arguments: Sequence[str]) -> None:
                 profile_batch=_PROFILE.value,
                 hidden_states=_HIDDEN_STATES.value,
             )
-    if report is None:
-        print(f"Saved; `{command_line('train', path)}` resumes.", file=sys.stderr)
-    elif first:
-        print(pipeline.summary(report))
-        print(f"\nreport   {directory.report}")
-        print(f"next     {command_line('examples', path)}")
+        if report is None:
+            print(f"Saved; `{command_line('train', path)}` resumes.", file=sys.stderr)
+            return
+        if first:
+            print(pipeline.summary(report))
+            print(f"\nreport   {directory.report}", flush=True)
+        if _UNTIL.value != "train":
+            with pipeline.bars(quiet=not first) as progress:
+                pipeline.make_examples(directory, progress=progress, mesh=mesh)
+    # The other processes have left.
+    if not first:
+        return
+    if _UNTIL.value == "page":
+        with pipeline.bars() as progress:
+            pipeline.make_page(directory, progress=progress)
+        print(f"page     {directory.site / 'index.html'}")
+    onward = {"train": "examples", "examples": "levels", "page": "view"}
+    print(f"next     {command_line(onward[_UNTIL.value], path)}")
+
+
+def _within(
+    minutes: float,
+    directory: directory_lib.RunDirectory,
+    config: config_lib.RunConfig,
+    mesh: jax.sharding.Mesh,
+    progress: pipeline.Progress,
+) -> config_lib.RunConfig:
+    """Returns settings with as much text as fits the time."""
+    if jax.process_count() > 1:
+        raise command.UsageError(
+            f"Expected --minutes in one process, got {jax.process_count()}. Limit the "
+            "text with --max_tokens."
+        )
+    if FLAGS["max_tokens"].present:
+        raise command.UsageError(
+            "Expected --minutes or --max_tokens, got both: --minutes decides how much "
+            "text is read."
+        )
+    if directory.config_path.is_file():
+        max_tokens = directory.read_config().corpus.max_tokens
+    else:
+        directory.check()
+        if _HIDDEN_STATES.value is not None:
+            raise command.UsageError(
+                "Expected --minutes without --hidden_states, which are of all of the "
+                "text. Limit it with --max_tokens, as when they were stored."
+            )
+        found = pipeline.run_trial(config, mesh=mesh, progress=progress)
+        budget = pipeline.text_within(
+            config,
+            found,
+            seconds=60 * minutes,
+            examples=_UNTIL.value != "train",
+        )
+        max_tokens = budget.max_tokens
+        n_factors = config.dictionary.n_factors
+        pipeline.note(
+            f"{minutes:g} minutes are enough for {max_tokens:,} tokens of text, "
+            f"{budget.n_rows:,} hidden states to train on "
+            f"({budget.n_rows / n_factors:,.0f} a factor), at "
+            f"{budget.rows_per_second:,.0f} a second as measured."
+        )
+    corpus = dataclasses.replace(config.corpus, max_tokens=max_tokens)
+    return dataclasses.replace(config, corpus=corpus)
 
 
 def train(
@@ -109,8 +187,9 @@ COMMAND = command.Command(
     name="train",
     usage="RUN --model=FOLDER_OR_NAME --text=FILES [--flags]",
     description=(
-        "Reads text, runs a BERT over it and learns one dictionary of factors for the "
-        "chosen layers. RUN is the directory to write. Interrupt it at any time: the "
+        "Reads text, runs a model over it and learns one dictionary of factors for the "
+        "chosen layers. Then finds what fires each factor, and writes the page of the "
+        "run. RUN is the directory to write. Interrupt it at any time: the "
         "same command resumes, and so does `tfvis train RUN` alone."
     ),
     flags=FLAGS,

@@ -1,17 +1,19 @@
 """`tfvis view`: the page of a run in the browser, and sentences of one's own."""
 
 import os
+import pathlib
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, compiled
+from tfvis_jax.cli import command, devices
+from tfvis_jax.errors import command_line
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.viewer import server
 
-FLAGS = command.new_flags()
+FLAGS = command.new_flags(compiles=True)
 _PORT = flags.DEFINE_integer(
     "port", 8000, "Port to listen on; 0 takes a free one.", flag_values=FLAGS
 )
@@ -22,9 +24,16 @@ _OPEN = flags.DEFINE_bool(
 
 def main(arguments: Sequence[str]) -> None:
     """Serves the site of a run until Ctrl-C."""
-    directory = directory_lib.RunDirectory(command.run_argument(arguments))
+    path = command.run_argument(arguments)
+    directory = directory_lib.RunDirectory(path)
     directory.read_config()
-    compiled.keep_programs()
+    if not pipeline.has_page(directory):
+        devices.announce()
+        with pipeline.bars() as progress:
+            pipeline.make_page(directory, progress=progress)
+    outdated = _outdated(path)
+    if outdated:
+        pipeline.note(outdated)
     worker = pipeline.live_worker(directory.path, on_failure=_no_sentences, patience=1)
     server.serve(
         directory.site,
@@ -32,11 +41,28 @@ def main(arguments: Sequence[str]) -> None:
         open_browser=_OPEN.value,
         on_ready=lambda address: print(f"{address}   (Ctrl-C stops)", flush=True),
         worker=worker,
+        notes=pipeline.note_store(directory.path),
+        ratings=pipeline.rating_store(directory.path),
+        outdated=outdated,
     )
     if worker.busy:
         # XLA compiles, which cannot be interrupted and takes up to a quarter of a
         # minute; the interpreter would crash if it ended before.
         os._exit(0)
+
+
+def _outdated(path: pathlib.Path) -> str:
+    """Returns a sentence on what has changed since the page was made; "" if nothing."""
+    try:
+        changed = pipeline.changed_since_page(path)
+    except (OSError, ValueError):
+        return ""  # A damaged page: the server says so.
+    if not changed:
+        return ""
+    return (
+        f"{' and '.join(changed)} changed after this page was made. "
+        f"`{command_line('export', path)}` makes it anew."
+    )
 
 
 def _no_sentences(reason: str) -> None:
@@ -52,7 +78,8 @@ COMMAND = command.Command(
     usage="RUN [--flags]",
     description=(
         "Serves the page of a run to this machine only, and encodes the sentences that "
-        "you type there. The page also opens with a double-click on "
+        "you type there. A trained run that has no page gets one first. The page also "
+        "opens with a double-click on "
         "RUN/site/index.html, without sentences of your own."
     ),
     flags=FLAGS,

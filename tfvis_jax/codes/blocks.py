@@ -16,7 +16,7 @@ from tfvis_jax.codes import tables
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.estimators import csr
-from tfvis_jax.runs import dictionary_file, parallel_encoding, setup
+from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
 
 # Tokens of a block, about; codes of seven layers of 32 factors each take 60 MB.
 _BLOCK_TOKENS = 2**15
@@ -109,7 +109,7 @@ def layout(
 
 def encode(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     division: Layout,
     *,

@@ -16,7 +16,7 @@ from tfvis_jax.data import build_windows, text_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import csr
-from tfvis_jax.runs import dictionary_file, parallel_encoding, setup
+from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
 
 OUTPUTS = ("dense", "sparse")
 
@@ -93,7 +93,7 @@ class EncodedTexts:
 
 def encode_texts(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     texts: Iterable[str] | None = None,
     *,
     files: Sequence[str | os.PathLike[str]] | None = None,

@@ -5,16 +5,18 @@ import itertools
 import math
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
 
 from tfvis_jax import schema
 from tfvis_jax.comparison import data as data_lib
+from tfvis_jax.comparison import imported as imported_lib
 from tfvis_jax.comparison import methods, report
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered
+from tfvis_jax.interop import foreign
 from tfvis_jax.reporting import outputs
 
 Row = dict[str, Any]
@@ -37,6 +39,8 @@ class _Row(msgspec.Struct):
     agreement: schema.Finite | None
     loss_recovered: schema.Finite | None
     loss_recovered_per_layer: list[schema.Finite | None] | None
+    # Of the weights of an imported autoencoder.
+    sha256: schema.Hash | None = None
 
 
 class _Document(msgspec.Struct):
@@ -57,12 +61,14 @@ def compare(
     out: pathlib.Path,
     header: dict[str, Any],
     untrained: Callable[[], data_lib.Data] | None = None,
+    imported: Mapping[str, foreign.ForeignEncoder] | None = None,
     progress: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Compares dictionaries on the same rows.
 
     The JSON, a Markdown table and a plot are written after every row of the table. The
-    rows that ``out`` already holds are kept and not fitted again.
+    rows that ``out`` already holds are kept and not fitted again; those of imported
+    autoencoders if the weights are the same.
 
     Args:
       data: rows to learn from and to measure on.
@@ -71,6 +77,8 @@ def compare(
       header: of the JSON, from `environment.describe`.
       untrained: loads the hidden states of the same text in a model with random
         weights; called only for the method "random_encoder".
+      imported: autoencoders of other tools by the name of their row. They are measured
+        as they are: their L0 is their own, and what they were trained on is not known.
       progress: called with lines of text.
 
     Returns:
@@ -78,13 +86,25 @@ def compare(
 
     Raises:
       InputError: ``out`` does not end in .json, or holds a comparison of other rows or
-        settings; or "random_encoder" is asked for without ``untrained``.
+        settings; or "random_encoder" is asked for without ``untrained``; or an
+        imported autoencoder is not of the layer of the rows.
     """
     if out.suffix != ".json":
         raise InputError(f"Expected --out to end in .json, got {out}.")
     if methods.RANDOM_ENCODER in config.methods and untrained is None:
         raise InputError(
             f"Expected a run with {methods.RANDOM_ENCODER}: it needs a model."
+        )
+    others = {
+        name: imported_lib.of_rows(
+            read, d_model=data.x.shape[1], place=data.place, scale=data.scale
+        )
+        for name, read in (imported or {}).items()
+    }
+    if taken := sorted(set(others) & {*methods.METHODS, methods.RANDOM_ENCODER}):
+        raise InputError(
+            f"Expected names of autoencoders that no method has, got {taken}. Rename "
+            "the folder."
         )
     document = header | {
         "source": data.source,
@@ -97,11 +117,23 @@ def compare(
     document["rows"] = _finished_rows(out, document, progress=progress)
     wanted = itertools.product(config.methods, config.target_l0, config.seeds)
     total = len(set(wanted) - {_key(row) for row in document["rows"]})
+    there = {(row["method"], row.get("sha256")) for row in document["rows"]}
+    others = {
+        name: other
+        for name, other in others.items()
+        if (name, other.trained.content_hash) not in there
+    }
+    # What had the name of one that is measured now is another autoencoder.
+    document["rows"] = [row for row in document["rows"] if row["method"] not in others]
+    total += len(others)
     start = time.monotonic()
-    rows = _measured(data, config, document["rows"], untrained, progress=progress)
+    rows = itertools.chain(
+        _imported_rows(data, others),
+        _measured(data, config, document["rows"], untrained, progress=progress),
+    )
     for done, row in enumerate(rows, start=1):
-        others = [other for other in document["rows"] if _key(other) != _key(row)]
-        document["rows"] = [*others, row]
+        kept = [other for other in document["rows"] if _key(other) != _key(row)]
+        document["rows"] = [*kept, row]
         spent = time.monotonic() - start
         left = max(0, spent / done * (total - done))
         progress(
@@ -142,6 +174,20 @@ def _measured(
     ):
         row = methods.measure(candidate, data.held_out) | _losses(None)
         yield row | {"method": methods.RANDOM_ENCODER}
+
+
+def _imported_rows(
+    data: data_lib.Data, others: Mapping[str, imported_lib.ImportedSAE]
+) -> Iterator[Row]:
+    """Yields the rows of imported autoencoders, at the L0 that each has."""
+    for name, method in others.items():
+        fitted = methods.FittedMethod(
+            name, seed=0, target_l0=1, method=method, seconds=0, rows_seen=0
+        )
+        row = methods.measure(fitted, data.held_out)
+        row["target_l0"] = max(1, round(row["l0"]))
+        row["sha256"] = method.trained.content_hash
+        yield row | _losses(data.loss(fitted) if data.loss else None)
 
 
 def _losses(found: loss_recovered.Recovered | None) -> Row:

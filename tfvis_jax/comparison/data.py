@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfvis_jax import models, npy
+from tfvis_jax import models, npy, sites
 from tfvis_jax.comparison import methods
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.evaluation import loss_recovered
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.interop import hooks
+from tfvis_jax.runs import dictionary_file, encoding, setup, trained_dictionary
 from tfvis_jax.runs import directory as directory_lib
 
 _HELD_OUT_SHARE = 0.1
@@ -30,6 +31,8 @@ class Data:
       source: where they come from, in words.
       loss: measures the model's loss under a reconstruction; None without a model.
       loss_windows: windows that the loss is measured on; None without one.
+      place: what the rows are of, if all are of one layer of a run; else None.
+      scale: what the rows of that layer were divided by.
     """
 
     x: np.ndarray
@@ -37,6 +40,8 @@ class Data:
     source: str
     loss: Loss | None = None
     loss_windows: int | None = None
+    place: hooks.Place | None = None
+    scale: float = 1.0
 
 
 def from_files(activations: str, held_out: str | None, *, num_rows: int) -> Data:
@@ -93,7 +98,10 @@ def from_run(
         raise InputError(
             f"{path} is not a run. `{command_line('demo', path)}` makes one."
         )
-    trained = dictionary_file.load(directory.dictionary)
+    # Hidden states as they are, which every method is given.
+    trained = dataclasses.replace(
+        dictionary_file.load(directory.dictionary), whitening=None
+    )
     opened = setup.open_model(directory, directory.read_config())
     if untrained:
         opened = dataclasses.replace(
@@ -112,31 +120,35 @@ def from_run(
     if not len(windows.held_out):
         raise InputError(f"Nothing of the text of {path} is held out to measure on.")
     layers = ", ".join(map(str, trained.layers))
+    rows = sites.WORDS[trained.site]
+    is_one = len(trained.layers) == 1
     has_loss = loss_windows > 0 and not untrained
     return Data(
         x=encoding.sample_rows(opened, trained, windows, windows.train, count=num_rows),
         held_out=encoding.sample_rows(
             opened, trained, windows, windows.held_out, count=_MAX_HELD_OUT
         ),
-        source=f"hidden states of {_name(opened.pretrained)}, layers {layers}",
+        source=f"{rows} of {_name(opened.pretrained)}, layers {layers}",
         loss=_loss(opened, trained, windows, loss_windows) if has_loss else None,
         loss_windows=loss_windows if has_loss else None,
+        place=hooks.Place(trained.layers[0], trained.site) if is_one else None,
+        scale=float(trained.layer_scale[0]) if is_one else 1.0,
     )
 
 
-def _name(pretrained: models.PretrainedBert) -> str:
+def _name(pretrained: models.Pretrained) -> str:
     """The last two parts of a folder, or the hub's name."""
     return "/".join(pathlib.PurePath(pretrained.name).parts[-2:])
 
 
 def _loss(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     n_windows: int,
 ) -> Loss:
     subject = loss_recovered.Subject(
-        pretrained=setup.with_masked_lm_head(opened).pretrained,
+        pretrained=setup.with_language_model(opened).pretrained,
         tokenizer=opened.tokenizer,
         layers=trained.layers,
         layer_scale=trained.layer_scale,

@@ -5,7 +5,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 
-from tfvis_jax.comparison import nonlinearities
+from tfvis_jax.sparse_coding import selection
 
 
 def nested_error(
@@ -62,7 +62,7 @@ def dead_factor_error(
 
     def error() -> jax.Array:
         candidates = jnp.where(dead[None, :], jax.nn.relu(p), 0)
-        mask = nonlinearities.top_k_mask(jax.lax.stop_gradient(candidates), k=k)
+        mask = selection.top_k_mask(jax.lax.stop_gradient(candidates), k=k)
         missed = target - jnp.where(mask, candidates, 0) @ decoder
         return jnp.sum(missed**2) / jnp.maximum(jnp.sum(target**2), 1e-12)
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 
 from tfvis_jax.errors import InputError
+from tfvis_jax.evaluation import matching
 from tfvis_jax.sparse_coding import metrics
 
 # More rows would not move a threshold.
@@ -110,20 +110,7 @@ def match_factors(a: jax.Array | np.ndarray, b: jax.Array | np.ndarray) -> float
     Raises:
       InputError: if the widths differ.
     """
-    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        raise InputError(
-            "Expected two dictionaries [n_factors, d_model] of one width, got shapes "
-            f"{first.shape} and {second.shape}."
-        )
-    cosine = _unit(first) @ _unit(second).T
-    rows, columns = scipy.optimize.linear_sum_assignment(cosine, maximize=True)
-    return float(cosine[rows, columns].mean())
+    return float(matching.assign(np.asarray(a), np.asarray(b)).cosine.mean())
 
 
 _row_sums = jax.jit(metrics.row_sums)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1)

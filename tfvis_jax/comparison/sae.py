@@ -24,7 +24,7 @@ from flax import nnx
 
 from tfvis_jax.comparison import nonlinearities
 from tfvis_jax.errors import InputError
-from tfvis_jax.sparse_coding import dictionary
+from tfvis_jax.sparse_coding import dictionary, selection
 
 KINDS = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka")
 
@@ -139,7 +139,7 @@ class SparseAutoencoder(nnx.Module):
                 p, self._jump()[None, :], bandwidth=config.bandwidth
             )
         if config.kind == "topk":
-            mask = nonlinearities.top_k_mask(p, k=int(config.target_l0))
+            mask = selection.top_k_mask(p, k=int(config.target_l0))
             return jnp.where(mask, jax.nn.relu(p), 0)
         count = max(1, round(config.target_l0 * p.shape[0]))
         least = nonlinearities.kth_largest(

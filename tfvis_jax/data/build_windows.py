@@ -2,7 +2,7 @@
 
 settings.json   the requested settings, written first
 00000.*, ...    shards, each complete or absent (`shards`)
-is_continuation.npy, sides.npy, token_counts.npy
+sides.npy, token_counts.npy, is_continuation.npy if the vocabulary marks them
 index.json      counts, written last: if it is present, everything is
 
 The text is divided into shards before cleaning and tokenization. Every byte of the
@@ -60,7 +60,7 @@ def build(
     Args:
       folder: where to write; created if absent, but its parent must exist.
       corpus_config: which text to read, and how to cut it.
-      tokenizer: the tokenizer of the BERT.
+      tokenizer: the tokenizer of the model.
       num_workers: number of processes that clean and tokenize; 1 uses the calling
         process only. Several are spawned, and each imports the calling script, which
         therefore needs the usual ``if __name__ == "__main__"``.
@@ -77,7 +77,9 @@ def build(
         is full.
     """
     folder = pathlib.Path(folder)
-    capacity = corpus_config.window_length - 2 * corpus_config.special_tokens
+    capacity = corpus_config.window_length - tokenizer.num_special(
+        corpus_config.special_tokens
+    )
     if not 1 <= capacity < 2**16:
         raise InputError(
             "Expected windows of 3 to 65,535 tokens, got "

@@ -1,4 +1,4 @@
-"""Finds which characters belong together, and which scripts set no spaces.
+"""Finds which characters belong together, which are signs, and which set no spaces.
 
 A cluster is a character with the marks and format characters that follow it: accents,
 vowel signs, variation selectors, skin tones, joiners with the emoji that they join, and
@@ -14,7 +14,7 @@ import unicodedata
 
 import numpy as np
 
-_EXTENDS, _JOINS, _IS_PICTURE, _IS_SPACE, _IS_UNSPACED = 1, 2, 4, 8, 16
+_EXTENDS, _JOINS, _IS_PICTURE, _IS_SPACE, _IS_UNSPACED, _IS_SIGN = 1, 2, 4, 8, 16, 32
 _ZERO_WIDTH_JOINER = 0x200D
 # Planes 2 and 3 hold ideographs, and beyond plane 14 is private use.
 _WITH_MARKS = (range(0x20000), range(0xE0000, 0xE1000))
@@ -105,6 +105,22 @@ def is_unspaced(character: str) -> bool:
     return bool(_kinds()[ord(character)] & _IS_UNSPACED)
 
 
+def are_space(text: str) -> np.ndarray:
+    """Returns which characters are white space, [len(text)] bool."""
+    return _kinds()[_codes(text)] & _IS_SPACE > 0
+
+
+def are_signs(text: str) -> np.ndarray:
+    """Returns which characters are punctuation or symbols, [len(text)] bool."""
+    return _kinds()[_codes(text)] & _IS_SIGN > 0
+
+
+def are_line_ends(text: str) -> np.ndarray:
+    """Returns which characters end a line, [len(text)] bool."""
+    codes = _codes(text)
+    return (codes == ord("\n")) | (codes == ord("\r"))
+
+
 def cluster_end(text: str, place: int) -> int:
     """Returns where the cluster ends that ``text[place - 1]`` belongs to."""
     # Most characters are followed by one of ASCII, none of which extends a cluster.
@@ -137,6 +153,8 @@ def _kinds() -> np.ndarray:
                 kinds[code] |= _EXTENDS
             elif chr(code).isspace():
                 kinds[code] |= _IS_SPACE
+            elif category[0] in "PS":
+                kinds[code] |= _IS_SIGN
     for ranges, kind in (
         (_EXTENDING, _EXTENDS),
         (_PICTURES, _IS_PICTURE),

@@ -17,8 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from tfvis_jax.data import characters
 
@@ -231,6 +229,10 @@ def _near_pairs(prints: np.ndarray) -> np.ndarray:
 
 def _components(n: int, pairs: np.ndarray) -> np.ndarray:
     """Returns the smallest member of each member's connected component, [n]."""
+    # Slow to import, and needed where text is read alone.
+    from scipy import sparse
+    from scipy.sparse import csgraph
+
     edges = sparse.coo_array((np.ones(len(pairs), bool), tuple(pairs.T)), shape=(n, n))
     _, label = csgraph.connected_components(edges, directed=False)
     _, smallest = np.unique(label, return_index=True)

@@ -60,7 +60,7 @@ def find_inputs(
             found |= dict.fromkeys(_find_files(path, notes=notes))
     for path in found:
         if isinstance(path, pathlib.Path) and not formats.has_suffix(path):
-            notes.add("Files without a suffix read as text", place=str(path))
+            notes.add("Files without a suffix read as text", place=path.name)
     return list(found)
 
 
@@ -224,16 +224,18 @@ def _find_files(name: str, *, notes: notes_lib.Notes) -> list[pathlib.Path]:
     if path.is_dir():
         files, left_out = [], notes_lib.Notes()
         for file in sorted(path.rglob("*")):
+            # Notes are published with a page: not where the folder is.
+            place = str(file.relative_to(path))
             if not file.is_file():
                 if file.is_symlink():
                     left_out.add(
-                        "Links not read (to a folder, or to nothing)", place=str(file)
+                        "Links not read (to a folder, or to nothing)", place=place
                     )
                 continue
             if any(p.startswith(".") for p in file.relative_to(path).parts):
-                left_out.add("Files not read (hidden)", place=str(file))
+                left_out.add("Files not read (hidden)", place=place)
             elif reason := formats.why_no_text(file):
-                left_out.add(f"Files not read ({reason})", place=str(file))
+                left_out.add(f"Files not read ({reason})", place=place)
             else:
                 files.append(file)
         if not files:

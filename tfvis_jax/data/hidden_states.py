@@ -13,46 +13,55 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from tfvis_jax.models import bert
+from tfvis_jax.learning import whitening as whitening_lib
+from tfvis_jax.models import encoder as encoder_lib
 
 
 @functools.partial(jax.jit, static_argnames=("layers",))
 def scaled_hidden_states(
-    encoder: bert.Bert,
+    encoder: encoder_lib.Encoder,
     token_ids: jax.Array,
     token_mask: jax.Array,
     layer_scale: jax.Array,
+    whitening: whitening_lib.Whitening | None = None,
     *,
     layers: tuple[int, ...],
 ) -> jax.Array:
-    """Encodes windows and divides each layer by its scale.
+    """Encodes windows, whitens each layer and divides it by its scale.
 
     Args:
       encoder: the BERT.
       token_ids: [batch, length] int32.
       token_mask: [batch, length] bool, False for padding.
       layer_scale: [n_layers], what each layer is divided by.
+      whitening: of these layers; None for none.
       layers: which hidden states to return; 0 is the embedding output.
 
     Returns:
       [n_layers, batch, length, d_model] float32.
     """
     hidden_states = encoder(token_ids, token_mask, layers=layers)
-    return hidden_states / layer_scale[:, None, None, None]
+    return whitening_lib.standardise(hidden_states, layer_scale, whitening)
 
 
 @jax.jit
-def scale_stored(hidden_states: jax.Array, layer_scale: jax.Array) -> jax.Array:
+def scale_stored(
+    hidden_states: jax.Array,
+    layer_scale: jax.Array,
+    whitening: whitening_lib.Whitening | None = None,
+) -> jax.Array:
     """Returns the result of `scaled_hidden_states`, given stored hidden states.
 
     Args:
       hidden_states: [batch, n_layers, length, d_model], unscaled.
       layer_scale: [n_layers], what each layer is divided by.
+      whitening: of these layers; None for none.
 
     Returns:
       [n_layers, batch, length, d_model] float32.
     """
-    return jnp.moveaxis(hidden_states, 1, 0) / layer_scale[:, None, None, None]
+    states = jnp.moveaxis(hidden_states, 1, 0)
+    return whitening_lib.standardise(states, layer_scale, whitening)
 
 
 @jax.jit

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import tensorstore
 
-from tfvis_jax import files
+from tfvis_jax import files, sites
 from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError
 
@@ -41,6 +41,8 @@ class _About(msgspec.Struct):
     dtype: Literal["float32", "bfloat16"]
     model: schema_lib.Hash
     tokens: schema_lib.Hash
+    # Not written for hidden states, which is all that the first folders held.
+    site: Literal["hidden", "attention_out", "mlp_out"] = sites.HIDDEN
 
 
 class StoredHiddenStates:
@@ -49,6 +51,7 @@ class StoredHiddenStates:
     Attributes:
       folder: where they are stored.
       layers: which hidden states these are; 0 is the embedding output.
+      site: where in these layers they are taken, one of `sites.SITES`.
       dtype: name of the type in which they are stored.
       shape: [num_windows, n_layers, window_length, d_model].
     """
@@ -57,6 +60,7 @@ class StoredHiddenStates:
         """Use `open`, which checks the folder."""
         self.folder = folder
         self.layers = tuple(about.layers)
+        self.site: str = about.site
         self.dtype: str = about.dtype
         self.shape = tuple(about.shape)
         self._array = _open_array(folder, msgspec.structs.asdict(about), create=False)
@@ -104,8 +108,8 @@ class Writer:
             files.write_json(begun, about)
         elif files.read_json(begun) != about:
             raise InputError(
-                f"{folder} holds hidden states of another model, text, layers or type; "
-                "remove it, or choose another folder."
+                f"{folder} holds hidden states of another model, text, layers, site or "
+                "type; remove it, or choose another folder."
             )
         try:
             self._array = _open_array(folder, about, create=True)
@@ -159,6 +163,7 @@ def describe(
     dtype: str,
     model: str,
     tokens: str,
+    site: str = sites.HIDDEN,
 ) -> dict[str, Any]:
     """Returns the description of hidden states that is stored with them.
 
@@ -168,13 +173,14 @@ def describe(
       dtype: one of `DTYPES`.
       model: checksum of the weights.
       tokens: checksum of the windows' tokens.
+      site: where in these layers, one of `sites.SITES`.
 
     Raises:
       InputError: ``dtype`` is not one of `DTYPES`.
     """
     if dtype not in DTYPES:
         raise InputError(f"Expected one of the types {DTYPES}, got {dtype!r}.")
-    return {
+    about = {
         "schema": _SCHEMA,
         "shape": list(shape),
         "layers": list(layers),
@@ -182,6 +188,7 @@ def describe(
         "model": model,
         "tokens": tokens,
     }
+    return about if site == sites.HIDDEN else about | {"site": site}
 
 
 def open(folder: pathlib.Path, *, model: str, tokens: str) -> StoredHiddenStates:

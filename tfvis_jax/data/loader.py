@@ -13,7 +13,6 @@ import dataclasses
 import math
 from collections.abc import Generator
 
-import grain
 import numpy as np
 
 from tfvis_jax.data import hidden_states_folder
@@ -23,9 +22,10 @@ from tfvis_jax.errors import InputError
 # Enough for all parts to have about the same number of rows.
 WINDOWS_PER_PART = 8
 # Reading a batch takes milliseconds, so two threads stay ahead of any device.
-_READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
+_BATCHES_AHEAD = 8
 # The hidden states of a batch take tens of megabytes, so fewer are kept in memory.
-_READ_STATES = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
+_STATES_AHEAD = 2
+_THREADS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +106,9 @@ def batches(
     total = per_epoch * num_epochs
     if start >= total:
         return
+    # Slow to import, and who encodes one sentence reads no batch.
+    import grain
+
     order = grain.MapDataset.range(len(rows))
     if shuffle:
         order = order.shuffle(_shuffle_seed(seed))
@@ -132,7 +135,8 @@ def batches(
         )
 
     dataset = grain.MapDataset.range(start, total).map(read)
-    options = _READ_OPTIONS if stored is None else _READ_STATES
+    ahead = _BATCHES_AHEAD if stored is None else _STATES_AHEAD
+    options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=ahead)
     iterator = iter(dataset.to_iter_dataset(options))
     try:
         yield from iterator

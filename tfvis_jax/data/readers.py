@@ -271,7 +271,9 @@ def _entries(
     for record in records:
         name, text = json_records.text_of(record, field=text_field)
         if text is None:
-            notes.add("Records without text, skipped", place=record.place)
+            # Notes are published with a page: not where the file is.
+            place = pathlib.PurePath(record.place).name
+            notes.add("Records without text, skipped", place=place)
             continue
         yield (
             _whole(name, place=record.place, replace_undecodable=True),

@@ -48,7 +48,7 @@ def build(
     Args:
       groups: the documents of each shard, before cleaning.
       folder: where the shards are written.
-      tokenizer: the tokenizer of the BERT; workers load it from its folder.
+      tokenizer: the tokenizer of the model; workers load it from its folder.
       clean: passed to `corpus.finish`.
       capacity: tokens in a full window, not counting special tokens.
       max_document_tokens: passed to `shards.write`.

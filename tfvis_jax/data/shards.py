@@ -89,7 +89,7 @@ def write(
     Args:
       paths: where to write; the folder must exist.
       documents: the documents; those without a token are skipped.
-      tokenizer: the tokenizer of the BERT.
+      tokenizer: the tokenizer of the model.
       capacity: tokens in a full window, not counting special tokens.
       max_document_tokens: a document ends with the window that reaches this number,
         or with its first part; None for whole documents.

@@ -40,13 +40,15 @@ def build(
       folder: an empty folder to write to.
       texts: the texts; half a surrogate pair is read as "?".
       corpus_config: length of the windows and whether they have special tokens.
-      tokenizer: the tokenizer of the BERT.
+      tokenizer: the tokenizer of the model.
       notify: told in a sentence if many tokens are unknown.
 
     Raises:
       InputError: a text is no string, or no text has a token.
     """
-    capacity = corpus_config.window_length - 2 * corpus_config.special_tokens
+    capacity = corpus_config.window_length - tokenizer.num_special(
+        corpus_config.special_tokens
+    )
     num_shards, num_tokens = 0, 0
     for group in _groups(texts):
         size = shards.write(

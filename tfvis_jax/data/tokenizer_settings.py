@@ -25,6 +25,9 @@ SPECIAL_TOKENS = {
 _RULES = {"do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True}
 _CONFIG = "tokenizer_config.json"
 _SPECIAL_MAP = "special_tokens_map.json"
+# Classes with the rules of BERT's, and the types of model that have it by default.
+_BERT = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
+_BERT_MODELS = (None, "bert", "distilbert", "electra")
 # Classes that take all rules from tokenizer.json.
 _GENERIC = ("PreTrainedTokenizer", "TokenizersBackend")
 # A cased vocabulary has far more upper-case pieces, and an uncased one has none.
@@ -37,8 +40,10 @@ class Settings:
 
     Attributes:
       folder: the model's folder.
-      class_name: the class in transformers, without "Fast".
-      special: the special tokens, by their names in `SPECIAL_TOKENS`.
+      class_name: the class in transformers, without "Fast"; "" if it is that of the
+        model's type.
+      special: the special tokens that files state, by their names in `SPECIAL_TOKENS`;
+        all of them for BERT's classes.
       rules: the values of `do_lower_case`, `strip_accents` and
         `tokenize_chinese_chars`, where they are stated.
       added: the added tokens that have settings of their own, by id; None if
@@ -56,7 +61,7 @@ class Settings:
     @property
     def is_bert(self) -> bool:
         """Whether transformers takes BERT's tokenizer."""
-        return self.class_name == "BertTokenizer"
+        return self.class_name in _BERT
 
     @property
     def is_generic(self) -> bool:
@@ -74,10 +79,15 @@ def read(folder: pathlib.Path) -> Settings:
     config_path, map_path = folder / _CONFIG, folder / _SPECIAL_MAP
     config, special_map = _mapping(config_path), _mapping(map_path)
     added = _added_tokens(config, config_path)
+    class_name = _class_name(folder, config)
     return Settings(
         folder=folder,
-        class_name=_class_name(folder, config),
-        special=_special_tokens((map_path, special_map), (config_path, config)),
+        class_name=class_name,
+        special=_special_tokens(
+            (map_path, special_map),
+            (config_path, config),
+            is_bert=class_name in _BERT,
+        ),
         rules=_rules(
             (config_path, config), (map_path, special_map), has_list=added is not None
         ),
@@ -263,10 +273,8 @@ def _described(value: object) -> str:
 
 def _class_name(folder: pathlib.Path, config: Mapping[str, Any]) -> str:
     model_path = folder / "config.json"
-    for path, mapping in (
-        (folder / _CONFIG, config),
-        (model_path, {} if "tokenizer_class" in config else _mapping(model_path)),
-    ):
+    model = {} if config.get("tokenizer_class") else _mapping(model_path)
+    for path, mapping in ((folder / _CONFIG, config), (model_path, model)):
         name = mapping.get("tokenizer_class")
         if name is not None and (not isinstance(name, str) or not name.isidentifier()):
             raise InputError(
@@ -275,16 +283,19 @@ def _class_name(folder: pathlib.Path, config: Mapping[str, Any]) -> str:
             )
         if name is not None:
             return name.removesuffix("Fast")
-    return "BertTokenizer"
+    return _BERT[0] if model.get("model_type") in _BERT_MODELS else ""
 
 
 def _special_tokens(
-    *files: tuple[pathlib.Path, Mapping[str, Any]],
+    *files: tuple[pathlib.Path, Mapping[str, Any]], is_bert: bool
 ) -> dict[str, str]:
     special: dict[str, str] = {}
     for path, mapping in files:
         for name in SPECIAL_TOKENS.keys() & mapping.keys():
             value = mapping[name]
+            # GPT-2 and others say so of the tokens that they lack.
+            if value is None and not is_bert:
+                continue
             token = value.get("content") if isinstance(value, dict) else value
             if not isinstance(token, str) or not token:
                 raise InputError(
@@ -297,7 +308,7 @@ def _special_tokens(
                     f'"{name}" is {token!r} in {path}, but {special[name]!r} in '
                     f"{files[0][0]}; keep the one that the model was trained with."
                 )
-    return SPECIAL_TOKENS | special
+    return SPECIAL_TOKENS | special if is_bert else special
 
 
 def _rules(

@@ -1,7 +1,8 @@
 """Counts the tokens of a text that the vocabulary of a model does not know.
 
-A BERT sees nothing of such a word but that there is one. Metrics look good on text that
-is mostly unknown, because all of these tokens are alike.
+A model sees nothing of such a word but that there is one. Metrics look good on text
+that is mostly unknown, because all of these tokens are alike. A vocabulary of bytes
+knows everything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +18,14 @@ SHOWN, WARNED, REFUSED = 0.001, 0.05, 0.5
 _NUM_NAMED = 3
 
 
+def are_unknown(ids: np.ndarray, unk_id: int | None) -> np.ndarray:
+    """Returns which token ids are that of the unknown token, if there is one."""
+    return np.zeros(np.shape(ids), bool) if unk_id is None else ids == unk_id
+
+
 def share(ids: np.ndarray, tokenizer: tokenizer_lib.Tokenizer) -> float:
-    """Returns the share of [UNK] among token ids; 0 if there are none."""
-    return float(np.mean(ids == tokenizer.unk_id)) if len(ids) else 0.0
+    """Returns the share of unknown tokens among token ids; 0 if there are none."""
+    return float(np.mean(are_unknown(ids, tokenizer.unk_id))) if len(ids) else 0.0
 
 
 def left_out(max_unknown: float) -> str:
@@ -66,8 +72,8 @@ def warning(found: Mapping[str, Any]) -> str:
         return ""
     documents = ", ".join(f"{d['name']} ({d['share']:.0%})" for d in found["documents"])
     return (
-        f"Of the tokens, {found['share']:.1%} are unknown to the model's vocabulary "
-        f"([UNK]), most of them in {documents}. Probably the vocabulary does not cover "
+        f"Of the tokens, {found['share']:.1%} are unknown to the model's vocabulary, "
+        f"most of them in {documents}. Probably the vocabulary does not cover "
         "the script of these documents"
     )
 

@@ -1,7 +1,8 @@
 """Reads token windows from disk through a memory map.
 
-A window is a piece of one document: ``[CLS] tokens [SEP] padding`` or, without special
-tokens, ``tokens padding``. Only the tokens of the text become rows that are encoded.
+A window is a piece of one document: ``[CLS] tokens [SEP] padding``, with the special
+tokens that the tokenizer's template has, or ``tokens padding``. Only the tokens of the
+text become rows that are encoded.
 """
 
 import dataclasses
@@ -99,7 +100,9 @@ class Windows:
       folder: where they are stored.
       index: the contents of index.json.
       window_length: tokens in a window, counting special tokens and padding.
-      special_tokens: True if windows begin with [CLS] and end with [SEP].
+      special_tokens: True if windows have special tokens, where the tokenizer has any.
+      prefix, suffix: token ids at the begin and the end of each window, such as those
+        of [CLS] and [SEP]; none without special tokens.
       vocab_size: one more than the highest token id.
       pad_id: token id of the padding.
       lengths: [num_windows] int64, tokens in each, counting special tokens but not
@@ -126,14 +129,16 @@ class Windows:
         self.special_tokens = index.settings.special_tokens
         self.vocab_size = index.tokenizer.vocab_size
         self.pad_id = index.tokenizer.pad_id
-        self._ids = index.tokenizer
-        # Special tokens before the text of a window, and as many after it.
-        self._offset = int(self.special_tokens)
+        special = index.tokenizer if self.special_tokens else None
+        self.prefix = tuple(special.prefix) if special else ()
+        self.suffix = tuple(special.suffix) if special else ()
+        self._offset = len(self.prefix)
+        self._capacity = self.window_length - windows_files.num_special(index)
         counts = [size.num_windows for size in index.shards]
         self._shards = [
             shard_reading.Shard(
                 shards.Paths(folder, number),
-                capacity=self.window_length - 2 * self._offset,
+                capacity=self._capacity,
                 vocab_size=self.vocab_size,
             )
             for number in range(len(counts))
@@ -150,7 +155,7 @@ class Windows:
         self._first_window = np.searchsorted(shard_of, np.arange(len(counts) + 1))
         self._table = np.concatenate(tables)[is_used]
         num_tokens = self._table["num_tokens"].astype(np.int64)
-        self.lengths = num_tokens + 2 * self._offset
+        self.lengths = num_tokens + windows_files.num_special(index)
         # Index of each window's first token within its shard.
         self._first_token = np.concatenate(
             [
@@ -175,7 +180,7 @@ class Windows:
         rows = self._checked(rows)
         ids = np.full((len(rows), self.window_length), self.pad_id, np.int32)
         shard_of = self._shard_of(rows)
-        positions = np.arange(self.window_length - 2 * self._offset)
+        positions = np.arange(self._capacity)
         inner = ids[:, self._offset : self._offset + len(positions)]
         for number in np.unique(shard_of):
             chosen = np.flatnonzero(shard_of == number)
@@ -185,9 +190,9 @@ class Windows:
             # Places beyond the window are read, and then replaced by padding.
             found = tokens["id"][np.minimum(places, len(tokens) - 1)]
             inner[chosen] = np.where(real, found, self.pad_id)
-        if self.special_tokens:
-            ids[:, 0] = self._ids.cls_id
-            ids[np.arange(len(rows)), self.lengths[rows] - 1] = self._ids.sep_id
+        ids[:, : self._offset] = self.prefix
+        for place, token in enumerate(reversed(self.suffix), start=1):
+            ids[np.arange(len(rows)), self.lengths[rows] - place] = token
         return ids
 
     def token_mask(self, rows: np.ndarray) -> np.ndarray:
@@ -198,12 +203,13 @@ class Windows:
     def row_mask(self, rows: np.ndarray) -> np.ndarray:
         """Returns [n, window_length] bool, True for the tokens that are encoded."""
         positions = np.arange(self.window_length)
-        last = self.lengths[self._checked(rows), None] - self._offset
+        last = self.lengths[self._checked(rows), None] - len(self.suffix)
         return (positions >= self._offset) & (positions < last)
 
     def num_rows(self, rows: np.ndarray) -> np.ndarray:
         """Returns [n] int64, the number of tokens of each window that are encoded."""
-        return self.lengths[self._checked(rows)] - 2 * self._offset
+        special = len(self.prefix) + len(self.suffix)
+        return self.lengths[self._checked(rows)] - special
 
     def document(self, window: int) -> int:
         """Returns the index of a window's document; see `documents`."""
@@ -247,33 +253,27 @@ class Windows:
         """Returns the text of each position in the document's case, composed (NFC).
 
         Tokens of the same character, such as those of a Hangul syllable, have the same
-        text. It is empty for special tokens and padding.
+        text. White space is shown by signs (`words.shown`). It is empty for special
+        tokens and padding.
         """
         text, tokenized = self._window(window)
         found = [
-            unicodedata.normalize("NFC", text[start:end])
+            _shown(text[start:end])
             for start, end in zip(tokenized.starts, tokenized.ends, strict=True)
         ]
-        blank = [""] * self._offset
-        found = [*blank, *found, *blank]
+        found = [*[""] * self._offset, *found]
         return found + [""] * (self.window_length - len(found))
 
     def spaced_texts(self, window: int) -> list[str]:
         """Returns the text of each position with the white space before it.
 
         Joined, the texts are the window's text as spelled in the document, without its
-        line breaks. Of tokens of the same character, the first has it. The texts are
-        empty for special tokens and padding.
+        line breaks, but for those that are tokens ("↵"). Of tokens of the same
+        character, the first has it. The texts are empty for special tokens and padding.
         """
         text, tokenized = self._window(window)
-        # Each text begins where the previous token ends.
-        begins = [*tokenized.starts[:1], *tokenized.ends[:-1]]
-        found = [
-            words_lib.on_one_line(text[begin:end])
-            for begin, end in zip(begins, tokenized.ends, strict=True)
-        ]
-        blank = [""] * self._offset
-        found = [*blank, *found, *blank]
+        found = words_lib.spaced(text, tokenized.starts, tokenized.ends)
+        found = [*[""] * self._offset, *found]
         return found + [""] * (self.window_length - len(found))
 
     def words(self, window: int) -> Words:
@@ -285,7 +285,7 @@ class Windows:
         of_position[inner] = np.cumsum(tokenized.starts_word) - 1
         return Words(
             texts=[
-                words_lib.composed(text[a:b]) for a, b in zip(starts, ends, strict=True)
+                words_lib.shown(text[a:b]) for a, b in zip(starts, ends, strict=True)
             ],
             is_spaced=words_lib.follow_space(text, starts, ends),
             of_position=of_position,
@@ -302,7 +302,7 @@ class Windows:
 
         Args:
           window: index of the window.
-          position: position of the token in the window; [CLS], if any, is at 0.
+          position: position of the token in the window; special tokens count.
           before: number of words to show before, counting punctuation marks.
           after: number of words to show after, counted likewise.
 
@@ -323,7 +323,7 @@ class Windows:
         right = ends[min(word + after, len(ends) - 1)]
         return WordInContext(
             words_lib.composed(text[left : starts[word]]),
-            words_lib.composed(text[starts[word] : ends[word]]),
+            words_lib.shown(text[starts[word] : ends[word]]),
             words_lib.composed(text[ends[word] : right]),
         )
 
@@ -345,12 +345,13 @@ class Windows:
         # Windows of older versions end before the accents of their last character.
         end = characters.cluster_end(text, begin + int(tokens["end"].max(initial=0)))
         ids = tokens["id"].astype(np.int32)
+        marked = self._is_continuation
         starts, ends, starts_word = words_lib.locate(
             text[begin:end],
             tokens["start"].astype(np.int64),
             tokens["end"].astype(np.int64),
             # The rest of a word that was cut counts as a word of its own window.
-            continues=self._is_continuation[ids],
+            continues=None if marked is None else marked[ids],
         )
         return text, tokenizer_lib.TokenizedText(
             ids, starts + begin, ends + begin, starts_word
@@ -449,6 +450,13 @@ def _cut(table: np.ndarray, size: shards.Size, *, folder: pathlib.Path) -> np.nd
             remedy=windows_files.remedy(folder),
         )
     return kept
+
+
+def _shown(token: str) -> str:
+    """Returns the text of a token; it keeps line ends that are part of a word."""
+    if token and not token.isspace():
+        return unicodedata.normalize("NFC", token)
+    return words_lib.shown(token)
 
 
 def _words(

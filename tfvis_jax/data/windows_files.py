@@ -3,7 +3,7 @@
 index.json            settings, tokenizer, counts; the last to be written
 sides.npy             [num_windows] uint8 of `split.Side`; held_out.npy in version 1
 token_counts.npy      [vocab_size] int64
-is_continuation.npy   [vocab_size] bool
+is_continuation.npy   [vocab_size] bool; absent if the vocabulary marks no continuations
 """
 
 import pathlib
@@ -16,9 +16,10 @@ from tfvis_jax import npy, schema
 from tfvis_jax.data import shard_reading, shards, split
 from tfvis_jax.errors import InputError, command_line
 
-SCHEMA_VERSION = 2
-# Version 1 split documents by their position and kept copies.
-READABLE_VERSIONS = (1, SCHEMA_VERSION)
+SCHEMA_VERSION = 3
+# Version 1 split documents by their position and kept copies; up to version 2 all
+# tokenizers were BERT's.
+READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
 
 
 class _Version(msgspec.Struct):
@@ -33,8 +34,12 @@ class _Settings(msgspec.Struct):
 class _Tokenizer(msgspec.Struct):
     vocab_size: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     pad_id: schema.Count
-    cls_id: schema.Count
-    sep_id: schema.Count
+    prefix: list[schema.Count] = []
+    suffix: list[schema.Count] = []
+    marks_continuations: bool = True
+    # Of version 1 and 2.
+    cls_id: schema.Count | None = None
+    sep_id: schema.Count | None = None
 
 
 class _Folded(msgspec.Struct):
@@ -99,13 +104,25 @@ def read_index(folder: pathlib.Path) -> tuple[Index, dict[str, Any]]:
         )
     index, plain = schema.read_plain(path, Index, remedy=again)
     special = index.tokenizer
-    ids = (special.pad_id, special.cls_id, special.sep_id)
+    if version < SCHEMA_VERSION:
+        special.prefix = [] if special.cls_id is None else [special.cls_id]
+        special.suffix = [] if special.sep_id is None else [special.sep_id]
+    ids = (special.pad_id, *special.prefix, *special.suffix)
+    capacity = index.settings.window_length - num_special(index)
     num_parts = sum(size.num_documents for size in index.shards)
     for is_right, why in (
         (
             max(ids) < special.vocab_size,
             f"Expected special tokens with ids below `vocab_size`, "
             f"{special.vocab_size}; got {ids}",
+        ),
+        (
+            version == SCHEMA_VERSION or len(ids) == 3,
+            "Expected `cls_id` and `sep_id`, got none",
+        ),
+        (
+            1 <= capacity < 2**16,
+            f"Expected windows with room for 1 to {2**16 - 1} tokens, got {capacity}",
         ),
         (
             max(index.continuing_documents, default=-1) < num_parts,
@@ -120,6 +137,12 @@ def read_index(folder: pathlib.Path) -> tuple[Index, dict[str, Any]]:
         if not is_right:
             raise schema.damaged(path, why, remedy=again)
     return index, plain
+
+
+def num_special(index: Index) -> int:
+    """Returns how many special tokens a window has."""
+    special = index.tokenizer
+    return index.settings.special_tokens * (len(special.prefix) + len(special.suffix))
 
 
 def read_sides(folder: pathlib.Path, index: Index) -> np.ndarray:
@@ -157,8 +180,13 @@ def read_token_counts(folder: pathlib.Path, index: Index) -> np.ndarray:
     return counts
 
 
-def read_is_continuation(folder: pathlib.Path, index: Index) -> np.ndarray:
-    """Returns whether each token id continues a word, [vocab_size] bool."""
+def read_is_continuation(folder: pathlib.Path, index: Index) -> np.ndarray | None:
+    """Returns whether each token id continues a word, [vocab_size] bool.
+
+    None if the vocabulary does not mark those that do.
+    """
+    if not index.tokenizer.marks_continuations:
+        return None
     return _of_vocabulary(folder / "is_continuation.npy", index, np.bool)
 
 

@@ -63,7 +63,7 @@ def finish(
       folder: folder that holds the shards.
       num_shards: number of shards that make up the corpus.
       settings: settings of the build, stored in the index.
-      tokenizer: the tokenizer of the BERT.
+      tokenizer: the tokenizer of the model.
       notes: what was left out, stored in the index.
 
     Returns:
@@ -77,7 +77,8 @@ def finish(
     opened = [
         shard_reading.Shard(
             shards.Paths(folder, number),
-            capacity=settings["window_length"] - 2 * settings["special_tokens"],
+            capacity=settings["window_length"]
+            - tokenizer.num_special(settings["special_tokens"]),
             vocab_size=tokenizer.vocab_size,
         )
         for number in range(num_shards)
@@ -122,11 +123,10 @@ def finish(
     token_counts = _count(
         opened, tables, found.sides == split.Side.TRAIN, vocab_size=tokenizer.vocab_size
     )
-    for name, array in (
-        ("is_continuation", tokenizer.is_continuation),
-        ("sides", found.sides),
-        ("token_counts", token_counts),
-    ):
+    arrays = {"sides": found.sides, "token_counts": token_counts}
+    if tokenizer.is_continuation is not None:
+        arrays["is_continuation"] = tokenizer.is_continuation
+    for name, array in arrays.items():
         with files.write_atomically(folder / f"{name}.npy") as file:
             np.save(file, array)
     num_tokens = np.concatenate([table["num_tokens"] for table in tables])
@@ -138,8 +138,9 @@ def finish(
             "hash": tokenizer.content_hash,
             "vocab_size": tokenizer.vocab_size,
             "pad_id": tokenizer.pad_id,
-            "cls_id": tokenizer.cls_id,
-            "sep_id": tokenizer.sep_id,
+            "prefix": list(tokenizer.prefix),
+            "suffix": list(tokenizer.suffix),
+            "marks_continuations": tokenizer.marks_continuations,
         },
         "num_documents": len(np.unique(first_part[groups.is_first])),
         "num_folded_documents": {
@@ -167,7 +168,7 @@ def _unknown(
     tables: Sequence[np.ndarray],
     is_used: np.ndarray,
     *,
-    unk_id: int,
+    unk_id: int | None,
 ) -> dict[str, Any]:
     """Returns the `unknown_tokens.summary` of the documents that are used."""
     num_tokens, num_unknown, names = [], [], []
@@ -181,7 +182,8 @@ def _unknown(
         used = np.repeat(counts > 0, table["num_tokens"])
         ids = shard.tokens["id"][: len(document)]
         num_tokens.append(np.bincount(document, used))
-        num_unknown.append(np.bincount(document, used & (ids == unk_id)))
+        is_unknown = used & unknown_tokens.are_unknown(ids, unk_id)
+        num_unknown.append(np.bincount(document, is_unknown))
         names += shard.documents.names[: len(num_tokens[-1])]
     return unknown_tokens.summary(
         np.concatenate(num_tokens), np.concatenate(num_unknown), names=names

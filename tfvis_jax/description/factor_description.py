@@ -8,7 +8,7 @@ from typing import Any
 from tfvis_jax import markup
 from tfvis_jax.description import (
     factor_label,
-    featured,
+    factor_words,
     labels,
     neighbours,
     terms,
@@ -22,6 +22,7 @@ from tfvis_jax.levels import rule
 _TERMS = 12
 _NEIGHBOURS = 6
 _ENTRIES = 10
+_WORDS = 8
 _WORDS_OF_NEIGHBOUR = 3
 
 
@@ -49,7 +50,7 @@ class Relative:
     Attributes:
       factor: index of the related factor.
       score: cosine similarity, or Jaccard index of co-firing.
-      words: words that fire it most often.
+      words: the first of its words; see `factor_words`.
     """
 
     factor: int
@@ -64,9 +65,11 @@ class Description:
     Attributes:
       factor: index of the factor.
       layer: layer from which the contexts are taken.
-      level: "low", "mid", "high" or "unclear".
+      level: one of `levels.LEVELS`.
       reason: the evidence for the level.
       label: user-supplied label, or None.
+      note: what a person noted on the page; "" for nothing.
+      words: the words of the factor at this layer, largest weight first.
       layers: the factor at each layer.
       terms: words and n-grams that are over-represented in its contexts.
       parts_of_speech: share of each tag among the firing words; None without a tagger.
@@ -81,6 +84,8 @@ class Description:
     level: str
     reason: str
     label: factor_label.FactorLabel | None
+    note: str
+    words: tuple[str, ...]
     layers: tuple[LayerProfile, ...]
     terms: terms.Terms
     parts_of_speech: dict[str, float] | None
@@ -126,6 +131,8 @@ class Description:
     def __str__(self) -> str:
         label = "" if self.label is None else f"{self.label} · "
         lines = [f"Φ{self.factor}  {label}{self.level}: {self.reason}"]
+        lines += [f"note: {self.note}"] if self.note else []
+        lines.append(f"words: {', '.join(self.words)}")
         for heading, entries in self.lists:
             if entries:
                 joined = ", ".join(f"{entry} {score}" for entry, score in entries)
@@ -151,6 +158,8 @@ def describe(
     layer: int,
     level: rule.Level,
     label: factor_label.FactorLabel | None,
+    note: str,
+    words: factor_words.FactorWords,
     word_counts: word_counts_lib.WordCounts,
     head: vocabulary.Head | None,
     tagger: terms.Tagger | None = None,
@@ -163,6 +172,8 @@ def describe(
       layer: layer from which the contexts are taken.
       level: level of the factor.
       label: user-supplied label, or None.
+      note: what a person noted on the page; "" for nothing.
+      words: the words of the factors of the run.
       word_counts: n-gram counts of the corpus.
       head: masked-LM head of the model, or None.
       tagger: returns a part-of-speech tag for each word of a window.
@@ -179,6 +190,11 @@ def describe(
         level=level.name,
         reason=level.reason,
         label=label,
+        note=note,
+        words=tuple(
+            word.text
+            for word in words.at(results.trained.layers.index(layer), factor, n=_WORDS)
+        ),
         layers=_profile(results, factor),
         terms=terms.find(
             contexts,
@@ -188,13 +204,13 @@ def describe(
         ),
         parts_of_speech=tagger and terms.part_of_speech(contexts, tagger),
         nearest=_relatives(
-            results, neighbours.by_cosine(results.trained, factor, k=_NEIGHBOURS)
+            words, neighbours.by_cosine(results.trained, factor, k=_NEIGHBOURS)
         ),
         together=_relatives(
-            results,
+            words,
             neighbours.by_firing(results.examples, factor, layer=layer, k=_NEIGHBOURS),
         ),
-        vocabulary=head and _vocabulary(results, factor, head, layer=layer),
+        vocabulary=head and vocabulary_of(results, factor, head, layer=layer),
     )
 
 
@@ -212,25 +228,32 @@ def _profile(results: results_lib.Results, factor: int) -> tuple[LayerProfile, .
 
 
 def _relatives(
-    results: results_lib.Results, found: Sequence[neighbours.Neighbour]
+    words: factor_words.FactorWords, found: Sequence[neighbours.Neighbour]
 ) -> tuple[Relative, ...]:
     return tuple(
         Relative(
             each.factor,
             each.score,
-            tuple(featured.top_words(results, each.factor, n=_WORDS_OF_NEIGHBOUR)),
+            tuple(word.text for word in words.of(each.factor, n=_WORDS_OF_NEIGHBOUR)),
         )
         for each in found
     )
 
 
-def _vocabulary(
+def vocabulary_of(
     results: results_lib.Results, factor: int, head: vocabulary.Head, *, layer: int
 ) -> vocabulary.Vocabulary:
-    """Returns what the factor's typical part of a hidden state does to the logits."""
+    """Returns what the factor's typical part of a hidden state does to the logits.
+
+    Args:
+      results: results of the run, with examples.
+      factor: index of the factor.
+      head: masked-LM head of the model.
+      layer: layer whose importance score is the typical α.
+    """
     # The dictionary describes scaled hidden states; the head reads unscaled ones.
     trained = results.trained
     index = trained.layers.index(layer)
     size = trained.layer_scale[index] * results.importance()[index, factor]
-    change = head.changes(size * trained.factors[factor])
+    change = head.changes(size * trained.directions[factor])
     return vocabulary.extremes(change, head.tokenizer, k=_ENTRIES)

@@ -6,14 +6,12 @@ sample.
 """
 
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.data import words as words_lib
-from tfvis_jax.description import word_counts
+from tfvis_jax.description.word_table import WordTable
 from tfvis_jax.examples import stored
 
 # A phrase holds the word that fires the factor, and occurs among this many of its
@@ -21,75 +19,8 @@ from tfvis_jax.examples import stored
 _PHRASE_EXAMPLES = 50
 # It occurs in at least this many windows; fewer may be chance or copies.
 _PHRASE_WINDOWS = 3
-
-
-class WordTable:
-    """The words of a corpus by window and position, read when first needed.
-
-    Words are numbered by their folded spelling. A token takes about ten bytes.
-
-    Attributes:
-      folded: the folded words, by number.
-    """
-
-    def __init__(self, windows: windows_lib.Windows, counts: word_counts.WordCounts):
-        """Initialises an empty table of the words of ``windows``, counted before."""
-        self._windows, self._counts = windows, counts
-        self._is_read = np.zeros(len(windows), bool)
-        self._number = np.full((len(windows), windows.window_length), -1, np.int32)
-        self._sequence: dict[int, np.ndarray] = {}
-        self._of_position: dict[int, np.ndarray] = {}
-        self._numbers: dict[str, int] = {}
-        self._spellings: list[collections.Counter[str]] = []
-        self._share: list[float] = []
-        self.folded: list[str] = []
-
-    def numbers(self, window: np.ndarray, position: np.ndarray) -> np.ndarray:
-        """Returns the number of the word at each of m tokens, [m] int32."""
-        for each in np.unique(window[~self._is_read[window]]).tolist():
-            self._read(each)
-        return self._number[window, position]
-
-    def shares(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the share of each word among all words of the corpus, [k]."""
-        return np.array([self._share[number] for number in numbers.tolist()])
-
-    def spelling(self, number: int) -> str:
-        """Returns the most frequent spelling of a word in the windows read so far."""
-        counts = self._spellings[number]
-        return min(counts, key=lambda word: (-counts[word], word))
-
-    def ngrams(self, window: int, position: int) -> Iterator[tuple[int, ...]]:
-        """Yields the pairs and triples of words that hold the word at a position."""
-        if window not in self._sequence:
-            self._read(window)
-        words = self._sequence[window]
-        place = int(self._of_position[window][position])
-        for n in (2, 3):
-            for first in range(max(place - n + 1, 0), min(place, len(words) - n) + 1):
-                yield tuple(words[first : first + n].tolist())
-
-    def _read(self, window: int) -> None:
-        words = self._windows.words(window)
-        sequence = np.array([self._add(word) for word in words.texts], np.int32)
-        new = [(word,) for word in self.folded[len(self._share) :]]
-        if new:
-            total = max(self._counts.totals[0], 1)
-            self._share.extend((self._counts.count(new) / total).tolist())
-        self._is_read[window] = True
-        self._sequence[window] = sequence
-        self._of_position[window] = words.of_position.astype(np.int16)
-        inside = words.of_position >= 0
-        self._number[window, inside] = sequence[words.of_position[inside]]
-
-    def _add(self, word: str) -> int:
-        folded = words_lib.fold(word)
-        number = self._numbers.setdefault(folded, len(self.folded))
-        if number == len(self.folded):
-            self.folded.append(folded)
-            self._spellings.append(collections.Counter())
-        self._spellings[number][word] += 1
-        return number
+# An estimate from fewer tokens of the random sample is no more than a guess.
+_ENOUGH = 3
 
 
 class Mass(NamedTuple):
@@ -99,11 +30,21 @@ class Mass(NamedTuple):
       word: [k] int32, their numbers in the `WordTable`.
       firings: [k] float64, estimated number of firing tokens of each.
       mass: [k] float64, estimated sum of α over them.
+      sure_firings, sure_mass: [k] float64, the same without what is estimated from
+        fewer than three tokens of the random sample.
+      window, position: [k] int32, the first stored token of each, the strongest one
+        if it is among the top-activating examples.
+      alpha: [k] float64, α of that token.
     """
 
     word: np.ndarray
     firings: np.ndarray
     mass: np.ndarray
+    sure_firings: np.ndarray
+    sure_mass: np.ndarray
+    window: np.ndarray
+    position: np.ndarray
+    alpha: np.ndarray
 
 
 def of_layer(
@@ -136,15 +77,23 @@ def of_layer(
     ]
     activation = np.concatenate([a for a, _, _, _ in parts]).astype(np.float64)
     weight = np.concatenate([np.full(len(a), scale) for a, _, _, scale in parts])
-    numbers = table.numbers(
-        np.concatenate([window for _, window, _, _ in parts]),
-        np.concatenate([position for _, _, position, _ in parts]),
+    window = np.concatenate([window for _, window, _, _ in parts])
+    position = np.concatenate([position for _, _, position, _ in parts])
+    word, first, place = np.unique(
+        table.numbers(window, position), return_index=True, return_inverse=True
     )
-    word, place = np.unique(numbers, return_inverse=True)
+    sampled = np.arange(len(activation)) >= n_top
+    often = np.bincount(place, sampled, minlength=len(word)) >= _ENOUGH
+    sure = np.where(sampled & ~often[place], 0.0, weight)
     return Mass(
         word,
         np.bincount(place, weight, minlength=len(word)),
         np.bincount(place, weight * activation, minlength=len(word)),
+        np.bincount(place, sure, minlength=len(word)),
+        np.bincount(place, sure * activation, minlength=len(word)),
+        window[first],
+        position[first],
+        activation[first],
     )
 
 
@@ -153,7 +102,8 @@ def strongest(
 ) -> list[tuple[str, float]]:
     """Returns the words that fire a factor most strongly and most exclusively.
 
-    The weight of a word is the product of its share of the factor's α and of the mean α
+    Words that are known from one or two tokens of the random sample are left out. The
+    weight of a word is the product of its share of the factor's α and of the mean α
     over all its occurrences in the corpus, at the layer where this is largest. A word
     that fires many factors weakly has a small weight in each.
 
@@ -170,10 +120,10 @@ def strongest(
     for words in layers:
         if not len(words.word):
             continue
-        share = words.mass / words.mass.sum()
+        share = words.sure_mass / words.mass.sum()
         occurrences = table.shares(words.word) * n_tokens
         # A sample of a large corpus may hold fewer of a word than fire the factor.
-        mean = words.mass / np.maximum(occurrences, words.firings)
+        mean = words.sure_mass / np.maximum(occurrences, words.sure_firings)
         for number, weight in zip(
             words.word.tolist(), (share * mean).tolist(), strict=True
         ):

@@ -6,7 +6,7 @@ The file, schema `tfvis-prompts/1`, has one factor per line:
 
     {"schema": "tfvis-prompts/1", "model": …, "l1_penalty": …, "factors": [
     {"name": "layer6_factor12", "layer": 6, "factor": 12, "density": …,
-     "max_activation": …, "examples": [
+     "max_activation": …, "words": ["bank", "banks"], "examples": [
        {"quantile": "top", "tokens": ["The", " bank"], "activations": [0, 0.41],
         "max_activation": 0.41, "document": "Finance", "window": 31}, …]},
     …]}
@@ -23,10 +23,10 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import files
+from tfvis_jax.description import factor_words
 from tfvis_jax.examples import results as results_lib
 from tfvis_jax.examples import stored
 from tfvis_jax.runs import encoding
@@ -35,6 +35,7 @@ SCHEMA = "tfvis-prompts/1"
 QUANTILES = 4
 # Number of windows from which negative examples are drawn.
 _POOL = 128
+_WORDS = 8
 # Significant digits of the activations in the file.
 _DIGITS = 4
 
@@ -125,6 +126,7 @@ def records(
     # One pool for all factors: their negative windows are encoded together.
     pool = rng.choice(n_windows, min(_POOL, n_windows), replace=False)
     examples = results.examples
+    words = factor_words.FactorWords(results)
     is_off = {}
     if counts.negative:
         is_off = _not_firing(results, set(layer_of.values()), pool)
@@ -138,6 +140,7 @@ def records(
             "factor": factor,
             "density": _rounded(examples.density[index, factor]),
             "max_activation": _rounded(examples.largest(index, factor)),
+            "words": [word.text for word in words.at(index, factor, n=_WORDS)],
             "examples": [
                 *_firing(results, index, factor, counts=counts, seed=seed),
                 *(
@@ -219,13 +222,12 @@ def _not_firing(
 ) -> dict[tuple[int, int], np.ndarray]:
     """Returns, by (layer, window), which factors do not fire, [n_factors] bool."""
     opened, trained, windows = results.opened, results.trained, results.windows
-    dictionary = jnp.asarray(trained.factors)
-    solver = trained.solver(opened.config.solver)
+    coder = trained.coder(opened.config.solver)
     found = {}
     for batch, states in encoding.scaled_windows(opened, trained, windows, pool):
         for layer in sorted(layers):
             at = states[trained.layers.index(layer)]
-            rows = encoding.encode_layer(at, batch.row_mask, dictionary, solver=solver)
+            rows = encoding.encode_layer(at, batch.row_mask, coder)
             fires = np.asarray(rows.codes > 0).reshape(*batch.row_mask.shape, -1)
             for place, window in enumerate(batch.window_ids.tolist()):
                 # Negative numbers are padding of the last batch.

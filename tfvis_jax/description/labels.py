@@ -8,13 +8,13 @@ from tfvis_jax import files
 from tfvis_jax.description import factor_label, label_records
 from tfvis_jax.description.factor_label import FactorLabel
 from tfvis_jax.errors import InputError, command_line
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import trained_dictionary
 
 SCHEMA = "tfvis-labels/1"
 
 
 def load(
-    path: pathlib.Path, trained: dictionary_file.TrainedDictionary
+    path: pathlib.Path, trained: trained_dictionary.TrainedDictionary
 ) -> dict[int, FactorLabel]:
     """Reads the labels of a run; returns no labels if the file does not exist.
 
@@ -78,7 +78,7 @@ def merge(
 def save(
     path: pathlib.Path,
     labels: Mapping[int, FactorLabel],
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
 ) -> None:
     """Writes the labels of a run atomically.
 
@@ -87,16 +87,18 @@ def save(
       labels: by index of the factor.
       trained: dictionary that they belong to.
     """
-    files.write_json(
-        path,
-        {
-            "schema": SCHEMA,
-            "dictionary_hash": trained.content_hash,
-            "labels": {
-                str(factor): as_json(labels[factor]) for factor in sorted(labels)
-            },
-        },
-    )
+    files.write_json(path, to_json(labels, trained))
+
+
+def to_json(
+    labels: Mapping[int, FactorLabel], trained: trained_dictionary.TrainedDictionary
+) -> dict[str, Any]:
+    """Returns what `save` writes; arguments are the same."""
+    return {
+        "schema": SCHEMA,
+        "dictionary_hash": trained.content_hash,
+        "labels": {str(factor): as_json(labels[factor]) for factor in sorted(labels)},
+    }
 
 
 def as_json(label: FactorLabel) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tfvis_jax.examples import stored
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import trained_dictionary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Neighbour:
 
 
 def by_cosine(
-    trained: dictionary_file.TrainedDictionary, factor: int, *, k: int
+    trained: trained_dictionary.TrainedDictionary, factor: int, *, k: int
 ) -> tuple[Neighbour, ...]:
     """Returns the k factors with the largest cosine similarity, largest first.
 

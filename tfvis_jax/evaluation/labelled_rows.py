@@ -1,84 +1,37 @@
-"""The hidden states of labelled text, one row per token."""
+"""What codes are inferred for, of labelled text: one row per token."""
 
-import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.data import cutting
-from tfvis_jax.data import hidden_states as hidden_states_lib
-from tfvis_jax.data import tokenizer as tokenizer_lib
-from tfvis_jax.probing import alignment
-from tfvis_jax.runs import dictionary_file, setup
-
-# Windows that go through the model at once; they are padded to one length.
-_BATCH = 64
+from tfvis_jax.codes import rows as rows_lib
+from tfvis_jax.errors import InputError
+from tfvis_jax.probing import alignment, labelled
+from tfvis_jax.runs import setup, trained_dictionary
 
 
-def hidden_states(
+def scaled_rows(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
+    labelled: labelled.LabelledText,
     tokens: alignment.Tokens,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Computes the hidden states of texts, in windows as long as those of the run.
+    """Computes rows of labelled texts, as `encode_texts` does.
 
     A text is one window, or several where it is longer.
 
     Args:
       opened: model and settings of the run.
-      trained: its dictionary, whose layers and scales are used.
-      tokens: all tokens of the texts.
+      trained: its dictionary, whose layers are used.
+      labelled: the texts.
+      tokens: all their tokens.
+      rows: [n] int64 numbers of the tokens that are wanted; all if None.
 
     Returns:
-      [n_layers, n_tokens, d_model] float32, scaled; special tokens are left out.
+      [n_layers, n, d_model] float32, hidden states whitened and scaled as the run does;
+      special tokens are left out.
     """
-    special = int(opened.config.corpus.special_tokens)
-    length = opened.config.corpus.window_length
-    starts = _window_starts(tokens, capacity=length - 2 * special)
-    ends = np.append(starts[1:], len(tokens.ids))
-    found = np.zeros(
-        (len(trained.layers), len(tokens.ids), trained.factors.shape[1]), np.float32
+    if not len(tokens.ids):
+        raise InputError(f"Expected text in {labelled.source}, got no token.")
+    return rows_lib.scaled_rows(
+        opened, trained, labelled.texts, rows, notify=lambda what: None
     )
-    for first in range(0, len(starts), _BATCH):
-        token_ids = np.full((_BATCH, length), opened.tokenizer.pad_id, np.int32)
-        count = np.zeros(_BATCH, np.int64)
-        chosen = range(first, min(first + _BATCH, len(starts)))
-        for row, window in enumerate(chosen):
-            ids = tokens.ids[starts[window] : ends[window]]
-            count[row] = len(ids) + 2 * special
-            if special:
-                ids = [opened.tokenizer.cls_id, *ids, opened.tokenizer.sep_id]
-            token_ids[row, : count[row]] = ids
-        # A row without a token to attend to would be NaN.
-        mask = np.arange(length)[None] < np.maximum(count, 1)[:, None]
-        states = np.asarray(
-            hidden_states_lib.scaled_hidden_states(
-                opened.pretrained.encoder,
-                token_ids,
-                mask,
-                jnp.asarray(trained.layer_scale),
-                layers=trained.layers,
-            )
-        )
-        for row, window in enumerate(chosen):
-            inside = slice(special, int(count[row]) - special)
-            found[:, starts[window] : ends[window]] = states[:, row, inside]
-    return found
-
-
-def _window_starts(tokens: alignment.Tokens, *, capacity: int) -> np.ndarray:
-    """Returns the first token of every window, [n_windows] int64."""
-    bounds = np.searchsorted(
-        tokens.text_of, np.arange(tokens.text_of.max(initial=-1) + 2)
-    )
-    starts = []
-    for first, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        if first == end:
-            continue
-        text = tokenizer_lib.TokenizedText(
-            ids=tokens.ids[first:end],
-            starts=tokens.starts[first:end],
-            ends=tokens.ends[first:end],
-            starts_word=tokens.starts_word[first:end],
-        )
-        cuts = cutting.window_boundaries(text, capacity=capacity)
-        starts.extend((first + cuts[:-1]).tolist())
-    return np.array(starts, np.int64)

@@ -1,7 +1,8 @@
 """How much of a model's quality is kept when one layer is reconstructed.
 
-Layer l's hidden states h at all tokens but special ones and padding are replaced by
-reconstructions ĥ, the upper layers run on, and a loss is taken at the end:
+Layer l's hidden states h (or its outputs at the site of the encoder) at all tokens but
+special ones and padding are replaced by reconstructions ĥ, the model runs on from
+there, and a loss is taken at the end:
 
     recovered = (loss(μ) − loss(ĥ)) / (loss(μ) − loss(h))
 
@@ -11,6 +12,8 @@ state over training windows. It is negative for anything worse. The loss is
 - for a model with a masked-LM head, the cross-entropy in nats at the tokens, 15 % of
   all, that are hidden as in BERT's training (`masking.mask_tokens`); μ is taken under
   the same masking;
+- for a model with a causal-LM head, the cross-entropy at all tokens but the first of a
+  window, each predicted from those before it;
 - for others, the squared distance of the last hidden states from the original's, over
   the same tokens that are replaced; loss(h) is 0 then.
 
@@ -18,6 +21,7 @@ Over all layers, losses are summed before the quotient is taken.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -25,14 +29,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import models
+from tfvis_jax import models, sites
 from tfvis_jax.data import loader
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import masking
+from tfvis_jax.models import heads
 
 MASKED_LM = "masked-LM cross-entropy"
+CAUSAL_LM = "causal-LM cross-entropy"
 LAST_HIDDEN_STATE = "squared error of the last hidden state"
 
 # (index into `layers`, scaled rows [rows, d_model]; zero where nothing is replaced) to
@@ -45,7 +51,7 @@ class Recovered:
     """Losses under one kind of reconstruction: means over tokens, one for each layer.
 
     Attributes:
-      loss: `MASKED_LM` or `LAST_HIDDEN_STATE`.
+      loss: `MASKED_LM`, `CAUSAL_LM` or `LAST_HIDDEN_STATE`.
       n_tokens: tokens over which a loss is a mean.
       original: loss(h), the same for every layer.
       reconstructed: loss(ĥ).
@@ -86,15 +92,16 @@ class Subject:
     """The model to measure, and the scale in which its hidden states are replaced.
 
     Attributes:
-      pretrained: with its masked-LM head, where there is one.
+      pretrained: with its language model head, where there is one.
       tokenizer: the model's own.
-      layers: hidden states to replace, one at a time; 0 is the embedding output.
+      layers: hidden states to replace, one at a time; 0 is the embedding output. At
+        the site of the encoder, the outputs of these layers.
       layer_scale: [n_layers]; a reconstruction sees hidden states divided by it.
       windows_per_batch: windows that are run at once.
       seed: of the masking.
     """
 
-    pretrained: models.PretrainedBert
+    pretrained: models.Pretrained
     tokenizer: tokenizer_lib.Tokenizer
     layers: tuple[int, ...]
     layer_scale: np.ndarray
@@ -137,15 +144,15 @@ def measure(
     losses, n_tokens, done = np.zeros(()), 0, 0
     structure: Any = None
     for batch in _batches(subject, windows, chosen):
-        text = _read(subject, batch)
+        text = read(subject, batch, hide(subject, batch))
         found = []
         for index in range(len(subject.layers)):
-            x = _rows(text.states[index], batch.row_mask, subject.layer_scale[index])
+            x = scaled_rows(subject, text, index)
             x_hats, structure = jax.tree.flatten(reconstruct(index, x))
             altered = (jnp.broadcast_to(means[index], x.shape), *x_hats)
             finals = [
                 text.final,
-                *(_run_on(subject, text, index, x, x_hat) for x_hat in altered),
+                *(run_on(subject, text, index, x, x_hat) for x_hat in altered),
             ]
             found.append([_total_loss(subject, text, final) for final in finals])
         losses = losses + np.asarray(found)
@@ -153,12 +160,11 @@ def measure(
         done += int(np.sum(batch.window_ids >= 0))
         progress(done, len(chosen))
     original, ablated, *reconstructed = (losses / n_tokens).T.tolist()
-    head = subject.pretrained.masked_lm is not None
     return jax.tree.unflatten(
         structure,
         [
             Recovered(
-                loss=MASKED_LM if head else LAST_HIDDEN_STATE,
+                loss=_kind(subject),
                 n_tokens=n_tokens,
                 original=tuple(original),
                 reconstructed=tuple(of_one),
@@ -184,7 +190,7 @@ def mean_states(
     """
     total, n_rows = np.zeros(()), 0
     for batch in _batches(subject, windows, chosen):
-        states = _read(subject, batch).states
+        states = read(subject, batch, hide(subject, batch)).states
         sums = [np.float64(_sum_rows(layer, batch.row_mask)) for layer in states]
         total = total + np.stack(sums)
         n_rows += int(batch.row_mask.sum())
@@ -198,22 +204,34 @@ def spread(windows: np.ndarray, *, n: int) -> np.ndarray:
     return windows[np.rint(places).astype(np.int64)]
 
 
-class _Text(NamedTuple):
+class ReadText(NamedTuple):
     """A batch as the model has read it.
 
     Attributes:
       batch: its masks.
-      states: [batch, length, d_model] of each of the subject's layers, not scaled.
+      states: [batch, length, d_model] of each of the subject's layers, not scaled, at
+        the site of the encoder.
+      below: the hidden states that each of these layers reads; empty where `states` are
+        the hidden states themselves.
       final: the same of the last layer.
-      tokens: what is hidden, for a model with a head.
+      tokens: what is predicted, for a model with a head.
       counted: [batch, n] bool, over which losses are summed.
     """
 
     batch: loader.Batch
     states: list[jax.Array]
+    below: list[jax.Array]
     final: jax.Array
     tokens: masking.MaskedTokens | None
     counted: np.ndarray
+
+
+def _kind(subject: Subject) -> str:
+    """Returns which loss is taken."""
+    model = subject.pretrained.language_model
+    if model is None:
+        return LAST_HIDDEN_STATE
+    return CAUSAL_LM if model.objective == heads.CAUSAL_LM else MASKED_LM
 
 
 def _batches(
@@ -224,41 +242,96 @@ def _batches(
     )
 
 
-def _read(subject: Subject, batch: loader.Batch) -> _Text:
-    tokens, token_ids, counted = None, batch.token_ids, batch.row_mask
-    if subject.pretrained.masked_lm is not None:
-        tokens = masking.mask_tokens(
-            batch, tokenizer=subject.tokenizer, seed=subject.seed
-        )
+def hide(subject: Subject, batch: loader.Batch) -> masking.MaskedTokens | None:
+    """Returns what the model has to predict; None for a model without a head."""
+    model = subject.pretrained.language_model
+    if model is None:
+        return None
+    if model.objective == heads.CAUSAL_LM:
+        return masking.next_tokens(batch)
+    return masking.mask_tokens(batch, tokenizer=subject.tokenizer, seed=subject.seed)
+
+
+def read(
+    subject: Subject, batch: loader.Batch, tokens: masking.MaskedTokens | None
+) -> ReadText:
+    """Runs the model on a batch, with some of its tokens hidden.
+
+    Args:
+      subject: the model and its layers.
+      batch: windows of tokens.
+      tokens: what is predicted, as from `hide`; None hides nothing.
+    """
+    token_ids, counted = batch.token_ids, batch.row_mask
+    if tokens is not None:
         token_ids, counted = tokens.token_ids, tokens.counted
     encoder = subject.pretrained.encoder
-    # Made by the very calls that `_run_on` makes: what is not altered ends the same.
+    # Made by the very calls that `run_on` makes: what is not altered ends the same.
     states = [_embed(encoder.embeddings, token_ids)]
-    for layer in encoder.layers:
-        states.append(_run_layer(layer, states[-1], batch.token_mask))
-    chosen = [states[layer] for layer in subject.layers]
-    return _Text(batch, chosen, states[-1], tokens, counted)
+    seen = _seen(encoder, batch.token_mask)
+    for number in range(1, encoder.config.n_layers + 1):
+        states.append(_run_layer(encoder.layer(number), states[-1], seen))
+    if encoder.site == sites.HIDDEN:
+        chosen, below = [states[layer] for layer in subject.layers], []
+    else:
+        below = [states[layer - 1] for layer in subject.layers]
+        chosen = [
+            _output(encoder.layer(layer), hidden, seen, site=encoder.site)
+            for layer, hidden in zip(subject.layers, below, strict=True)
+        ]
+    return ReadText(batch, chosen, below, states[-1], tokens, counted)
 
 
-def _run_on(
-    subject: Subject, text: _Text, index: int, x: jax.Array, x_hat: jax.Array
+def scaled_rows(subject: Subject, text: ReadText, index: int) -> jax.Array:
+    """Returns the rows of one layer as a dictionary sees them.
+
+    Args:
+      subject: the model and its layers.
+      text: a batch, read.
+      index: place of the layer in ``subject.layers``.
+
+    Returns:
+      [batch · length, d_model]; zero for padding and special tokens.
+    """
+    return _rows(text.states[index], text.batch.row_mask, subject.layer_scale[index])
+
+
+def run_on(
+    subject: Subject, text: ReadText, index: int, x: jax.Array, x_hat: jax.Array
 ) -> jax.Array:
-    """The last hidden states where a layer's rows x are x̂ instead."""
+    """Returns the last hidden states where a layer's rows x are x̂ instead.
+
+    Args:
+      subject: the model and its layers.
+      text: a batch, read.
+      index: place of the layer in ``subject.layers``.
+      x: [batch · length, d_model], from `scaled_rows`.
+      x_hat: [batch · length, d_model]; where it equals x, every bit of hidden states
+        stays, and outputs of attention or MLP up to rounding.
+
+    Returns:
+      [batch, length, d_model].
+    """
     hidden = _replace(
         text.states[index], x, x_hat, text.batch.row_mask, subject.layer_scale[index]
     )
+    encoder = subject.pretrained.encoder
+    seen = _seen(encoder, text.batch.token_mask)
+    if text.below:
+        layer = encoder.layer(subject.layers[index])
+        hidden = _run_layer(layer, text.below[index], seen, {encoder.site: hidden})
     # One at a time: all layers are alike, so that one compilation serves them all.
-    for layer in subject.pretrained.encoder.layers[subject.layers[index] :]:
-        hidden = _run_layer(layer, hidden, text.batch.token_mask)
+    for number in range(subject.layers[index] + 1, encoder.config.n_layers + 1):
+        hidden = _run_layer(encoder.layer(number), hidden, seen)
     return hidden
 
 
-def _total_loss(subject: Subject, text: _Text, final: jax.Array) -> float:
+def _total_loss(subject: Subject, text: ReadText, final: jax.Array) -> float:
     if text.tokens is None:
         losses = _squared_errors(final, text.final)
     else:
         losses = _cross_entropies(
-            subject.pretrained.masked_lm,
+            subject.pretrained.language_model,
             final,
             text.tokens.positions,
             text.tokens.labels,
@@ -297,8 +370,24 @@ def _replace(
 
 
 @jax.jit
-def _run_layer(layer: Any, hidden: jax.Array, token_mask: jax.Array) -> jax.Array:
-    return layer(hidden, token_mask)
+def _seen(encoder: Any, token_mask: jax.Array) -> Any:
+    positions = jnp.arange(token_mask.shape[1], dtype=jnp.int32)[None]
+    return encoder.seen(token_mask, positions)
+
+
+@jax.jit
+def _run_layer(
+    layer: Any,
+    hidden: jax.Array,
+    seen: Any,
+    replaced: dict[str, jax.Array] | None = None,
+) -> jax.Array:
+    return layer.outputs(hidden, seen, replaced).hidden
+
+
+@functools.partial(jax.jit, static_argnames=("site",))
+def _output(layer: Any, hidden: jax.Array, seen: Any, *, site: str) -> jax.Array:
+    return getattr(layer.outputs(hidden, seen), site)
 
 
 @jax.jit
@@ -308,9 +397,22 @@ def _squared_errors(final: jax.Array, original: jax.Array) -> jax.Array:
 
 @jax.jit
 def _cross_entropies(
-    masked_lm: Any, final: jax.Array, positions: jax.Array, labels: jax.Array
+    model: heads.LanguageModel,
+    final: jax.Array,
+    positions: jax.Array,
+    labels: jax.Array,
 ) -> jax.Array:
     """−log p of each label, [batch, n]; logits of all positions would be gigabytes."""
-    chosen = jnp.take_along_axis(final, positions[:, :, None], axis=1)
-    log_shares = jax.nn.log_softmax(masked_lm.logits(chosen), axis=-1)
-    return -jnp.take_along_axis(log_shares, labels[:, :, None], axis=-1)[:, :, 0]
+
+    def of_windows(
+        final: jax.Array, positions: jax.Array, labels: jax.Array
+    ) -> jax.Array:
+        chosen = jnp.take_along_axis(final, positions[:, :, None], axis=1)
+        log_shares = jax.nn.log_softmax(model.logits(chosen), axis=-1)
+        return -jnp.take_along_axis(log_shares, labels[:, :, None], axis=-1)[:, :, 0]
+
+    if model.objective == heads.MASKED_LM:
+        return of_windows(final, positions, labels)
+    # All positions are asked for: one window at a time.
+    each = (final[:, None], positions[:, None], labels[:, None])
+    return jax.lax.map(lambda one: of_windows(*one), each)[:, 0]

@@ -1,4 +1,8 @@
-"""Masks tokens as BERT's own training does, the same for a window in any batch."""
+"""What a language model has to predict, the same for a window in any batch.
+
+An encoder has to find tokens that are hidden from it, as in BERT's own training; a
+decoder the next token at every place.
+"""
 
 from typing import NamedTuple
 
@@ -13,13 +17,13 @@ _SHARE_MASK, _SHARE_RANDOM = 0.8, 0.1
 
 
 class MaskedTokens(NamedTuple):
-    """A batch with some tokens hidden.
+    """A batch with some tokens to predict.
 
     Attributes:
       token_ids: [batch, length] int32, as the model reads them.
-      positions: [batch, n] int32, places of the chosen tokens; 0 where not counted.
-      labels: [batch, n] int32, their true ids.
-      counted: [batch, n] bool; windows with fewer tokens have fewer chosen ones.
+      positions: [batch, n] int32, places whose logits predict; 0 where not counted.
+      labels: [batch, n] int32, the true ids.
+      counted: [batch, n] bool; windows with fewer tokens have fewer to predict.
     """
 
     token_ids: np.ndarray
@@ -39,14 +43,18 @@ def mask_tokens(
 
     Args:
       batch: windows of tokens.
-      tokenizer: knows [MASK] and the vocabulary.
+      tokenizer: knows [MASK], however it is called, and the vocabulary.
       seed: together with the number of a window it decides what is hidden there.
+
+    Raises:
+      InputError: the tokenizer has no mask token.
     """
+    mask_id = tokenizer.required_mask_id()
     ordinary = np.setdiff1d(
         np.arange(tokenizer.vocab_size),
         [
-            *(tokenizer.pad_id, tokenizer.unk_id, tokenizer.mask_id),
-            *(tokenizer.cls_id, tokenizer.sep_id),
+            *(tokenizer.pad_id, mask_id, *tokenizer.prefix, *tokenizer.suffix),
+            *([] if tokenizer.unk_id is None else [tokenizer.unk_id]),
         ],
     )
     n_windows, length = batch.token_ids.shape
@@ -67,10 +75,28 @@ def mask_tokens(
         true = batch.token_ids[row, chosen]
         fate, other = rng.random(n), rng.choice(ordinary, size=n)
         read = np.where(fate < _SHARE_MASK + _SHARE_RANDOM, other, true)
-        masked.token_ids[row, chosen] = np.where(
-            fate < _SHARE_MASK, tokenizer.mask_id, read
-        )
+        masked.token_ids[row, chosen] = np.where(fate < _SHARE_MASK, mask_id, read)
         masked.positions[row, :n] = chosen
         masked.labels[row, :n] = true
         masked.counted[row, :n] = True
     return masked
+
+
+def next_tokens(batch: loader.Batch) -> MaskedTokens:
+    """Has every token predicted that is not a special one, from those before it.
+
+    Nothing is hidden: a decoder sees no later token. The first of a window, which no
+    other precedes, is not predicted.
+
+    Args:
+      batch: windows of tokens.
+    """
+    n_windows, length = batch.token_ids.shape
+    places = np.arange(length - 1, dtype=np.int32)
+    counted = batch.row_mask[:, 1:] & batch.token_mask[:, :-1]
+    return MaskedTokens(
+        batch.token_ids,
+        np.where(counted, np.broadcast_to(places, (n_windows, length - 1)), 0),
+        np.where(counted, batch.token_ids[:, 1:], 0),
+        counted,
+    )

@@ -12,7 +12,8 @@ import numpy as np
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import intervals as intervals_lib
 from tfvis_jax.evaluation import refitted
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.learning import whitening
+from tfvis_jax.runs import encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import metrics, objective
 
 
@@ -41,10 +42,11 @@ class Evaluation:
     Attributes:
       n_documents: documents that the windows are of.
       codes: metrics of each kind of codes, by the names of `refitted`.
-      special_tokens: lasso codes of [CLS] and [SEP] alone, all layers pooled; None
+      special_tokens: lasso codes of the special tokens alone, all layers pooled; None
         where windows have none.
       density: how often factors fire, of the lasso codes.
-      gap_mean: mean relative duality gap of the lasso codes.
+      gap_mean: mean relative duality gap of the lasso codes; NaN where they are those
+        of an encoder, which are called lasso codes here all the same.
       gap_max: its maximum.
     """
 
@@ -68,7 +70,7 @@ class Evaluation:
 
 def evaluate(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
     chosen: np.ndarray | None = None,
@@ -91,7 +93,8 @@ def evaluate(
     names = [refitted.LASSO, refitted.DEBIASED, *([refitted.K_LARGEST] if k else [])]
     totals = {name: _zeros(trained) for name in names}
     special = _zeros(trained)
-    dictionary = jnp.asarray(trained.factors)
+    # Errors are those of hidden states, not of what was whitened.
+    dictionary = jnp.asarray(trained.directions)
     gap_sum, gap_max, done = 0.0, 0.0, 0
     chosen = windows.measured if chosen is None else chosen
     documents = windows.documents[chosen]
@@ -115,11 +118,12 @@ def evaluate(
         every = dataclasses.replace(batch, row_mask=batch.token_mask)
         layers = encoding.encode_layers(opened, trained, every, hidden_states)
         for index, rows in enumerate(layers):
-            kinds = refitted.refitted(rows.x, dictionary, rows.codes, k=k)
+            x = whitening.unwhiten(rows.x, trained.whitening)
+            kinds = refitted.refitted(x, dictionary, rows.codes, k=k)
             for name, codes in kinds.items():
                 sums, of_windows = jax.device_get(
                     _sums(
-                        rows.x,
+                        x,
                         codes,
                         dictionary,
                         is_text,
@@ -129,7 +133,7 @@ def evaluate(
                 totals[name][index] += sums
                 _add(by_document[index], group, of_windows, kind=name)
             sums, _ = _sums(
-                rows.x,
+                x,
                 rows.codes,
                 dictionary,
                 is_special,
@@ -138,7 +142,8 @@ def evaluate(
             special[index] += jax.device_get(sums)
             gap = np.asarray(rows.gap)[is_text]
             gap_sum += float(gap.sum(dtype=np.float64))
-            gap_max = max(gap_max, float(gap.max(initial=0.0)))
+            # Not Python's maximum, which drops the NaN of an encoder's codes.
+            gap_max = float(np.maximum(gap_max, gap.max(initial=0.0)))
         done += n_windows
         progress(done, len(chosen))
     codes = {
@@ -153,7 +158,9 @@ def evaluate(
     return Evaluation(
         n_documents=len(np.unique(documents)),
         codes=codes,
-        special_tokens=metrics.figures(special) if windows.special_tokens else None,
+        special_tokens=(
+            metrics.figures(special) if windows.prefix or windows.suffix else None
+        ),
         density=metrics.density_histogram(
             np.sum([layer.firing for layer in totals[refitted.LASSO]], axis=0),
             n_rows=n_rows,
@@ -164,7 +171,7 @@ def evaluate(
 
 
 def _zeros(
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
 ) -> list[metrics.ReconstructionTotals]:
     n_factors, d_model = trained.factors.shape
     return [

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import config as config_lib
-from tfvis_jax.runs import dictionary_file, encoding
+from tfvis_jax.runs import coder as coder_lib
+from tfvis_jax.runs import encoding, trained_dictionary
 from tfvis_jax.sparse_coding import objective, refit
 
 LASSO, DEBIASED, K_LARGEST = "lasso", "debiased", "k_largest"
@@ -56,9 +56,9 @@ def reconstructions(
 
 
 def reconstructor(
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     *,
-    solver: config_lib.SolverConfig,
+    coder: coder_lib.Coder,
     windows_per_batch: int,
     k: int | None = None,
 ) -> Callable[[int, jax.Array], dict[str, jax.Array]]:
@@ -66,17 +66,25 @@ def reconstructor(
 
     Args:
       trained: the dictionary, the same for every layer.
-      solver: how codes are inferred.
+      coder: how codes are found.
       windows_per_batch: of the `loss_recovered.Subject`.
       k: as in `refitted`.
     """
-    dictionary = jnp.asarray(trained.factors)
+    directions = jnp.asarray(trained.directions)
+    means = jnp.zeros((len(trained.layers), 1))
+    if trained.whitening is not None:
+        means = jnp.asarray(trained.whitening.mean) / trained.layer_scale[:, None]
 
     def reconstruct(layer_index: int, x: jax.Array) -> dict[str, jax.Array]:
+        centred = x - means[layer_index][None]
+        y = centred
+        if trained.whitening is not None:
+            y = jnp.matmul(centred, trained.whitening.matrix, precision="highest")
         # In the shape of windows, for which the solver is compiled already.
-        states = x.reshape(windows_per_batch, -1, x.shape[1])
+        states = y.reshape(windows_per_batch, -1, x.shape[1])
         every = np.ones(states.shape[:2], bool)
-        rows = encoding.encode_layer(states, every, dictionary, solver=solver)
-        return reconstructions(x, dictionary, rows.codes, k=k)
+        rows = encoding.encode_layer(states, every, coder)
+        found = reconstructions(centred, directions, rows.codes, k=k)
+        return {name: means[layer_index][None] + x_hat for name, x_hat in found.items()}
 
     return reconstruct

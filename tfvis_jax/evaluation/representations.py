@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import sparse_coding
+from tfvis_jax.codes import rows as rows_lib
 from tfvis_jax.comparison import sae, train_sae
 from tfvis_jax.estimators import csr, encode_rows
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.runs import encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 
 # Codes, in the order of reports.
@@ -23,6 +25,7 @@ RECONSTRUCTION, RESIDUAL = "reconstruction", "residual"
 # Rows on which λ of the sample factors is found.
 _L0_ROWS = 2048
 _SAE_PASSES = 5
+_BATCH_ROWS = 512
 
 Codes = Callable[[np.ndarray], Any]
 
@@ -34,49 +37,55 @@ class Probed:
     Attributes:
       factors: [n_factors, d_model], those of the run.
       random_directions: [n_factors, d_model], unit rows.
-      codes: for each name the function from scaled rows [rows, d_model] to codes.
+      encode: from rows [rows, d_model] and their layer to codes and residuals.
+      codes: for each other name the function from rows to codes.
       source: model, number of factors and L0 of the run, in words.
+      settings: of the autoencoder, if there is one, and of the sample factors.
     """
 
     factors: np.ndarray
     random_directions: np.ndarray
+    encode: Callable[[np.ndarray, int], rows_lib.RowCodes]
     codes: dict[str, Codes]
     source: str
+    settings: dict[str, Any]
 
-    def represent(self, x: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    def represent(
+        self, rows: np.ndarray, names: Sequence[str], *, layer: int
+    ) -> dict[str, Any]:
         """Computes representations of hidden states.
 
+        Hidden state, reconstruction and residual are those of the model. All others
+        come from whitened and scaled rows, as the factors do: they differ from them in
+        the directions alone.
+
         Args:
-          x: [rows, d_model] float32, scaled hidden states of one layer.
+          rows: [rows, d_model] float32 of `labelled_rows.scaled_rows`, of one layer.
           names: names of this module's constants.
+          layer: the layer.
 
         Returns:
           For each name [rows, features], an array or a CSR matrix.
         """
         made: dict[str, Callable[[], Any]] = {
-            HIDDEN: lambda: x,
-            PROJECTIONS: lambda: x @ self.factors.T,
-            RANDOM: lambda: x @ self.random_directions.T,
-            RECONSTRUCTION: lambda: reconstruction,
-            RESIDUAL: lambda: x - reconstruction,
+            PROJECTIONS: lambda: rows @ self.factors.T,
+            RANDOM: lambda: rows @ self.random_directions.T,
         }
-        codes = {
-            name: encode(x)
-            for name, encode in self.codes.items()
-            if name in names
-            or (name == FACTORS and {RECONSTRUCTION, RESIDUAL} & set(names))
-        }
-        reconstruction = (
-            np.asarray(codes[FACTORS] @ self.factors, np.float32)
-            if FACTORS in codes
-            else x
-        )
-        return {name: codes[name] if name in codes else made[name]() for name in names}
+        found: dict[str, Any] = {}
+        if {FACTORS, HIDDEN, RECONSTRUCTION, RESIDUAL} & set(names):
+            coded = self.encode(rows, layer)
+            found[FACTORS], found[HIDDEN] = coded.codes, coded.x
+            found[RECONSTRUCTION] = coded.reconstruction
+            found[RESIDUAL] = coded.residual
+        for name in names:
+            if name in self.codes:
+                found[name] = self.codes[name](rows)
+        return {name: found[name] if name in found else made[name]() for name in names}
 
 
 def open_probed(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     *,
     seed: int = 0,
     sae_kind: str | None = None,
@@ -113,25 +122,41 @@ def open_probed(
                 tolerance=solver.tolerance,
                 max_steps=solver.max_steps,
                 output="sparse",
+                # One size: a word must not be the reason to compile again.
+                batch_rows=_BATCH_ROWS,
             ).codes
         )
 
-    codes: dict[str, Codes] = {FACTORS: lasso(trained.factors, solver.l1_penalty)}
+    def encode(scaled: np.ndarray, layer: int) -> rows_lib.RowCodes:
+        return rows_lib.encode_rows(opened, trained, scaled, layer=layer)
+
+    codes: dict[str, Codes] = {}
+    l0 = _l0(opened, trained, seed=seed)
     sample = rows[:_L0_ROWS]
-    l0 = codes[FACTORS](sample).nnz / len(sample)
     keys = jax.random.split(jax.random.key(seed))
     factors = np.asarray(
         dictionary_lib.initialise_from_samples(
             jnp.asarray(rows[: 8 * n_factors]), n_factors=n_factors, key=keys[0]
         )
     )
-    codes[SAMPLES] = lasso(
-        factors, float(sparse_coding.for_l0(sample, factors, target_l0=l0))
-    )
+    l1_penalty = float(sparse_coding.for_l0(sample, factors, target_l0=l0))
+    codes[SAMPLES] = lasso(factors, l1_penalty)
+    settings: dict[str, Any] = {"l0": l0, SAMPLES: {"l1_penalty": l1_penalty}}
     if sae_kind is not None:
-        codes[SAE] = _sae_codes(
-            rows[:sae_rows], kind=sae_kind, n_factors=n_factors, l0=l0, seed=seed
+        config = sae.SAEConfig(
+            kind=sae_kind,
+            n_factors=n_factors,
+            target_l0=max(round(l0), 1),
+            num_passes=_SAE_PASSES,
+            seed=seed,
         )
+        began = time.perf_counter()
+        codes[SAE] = _sae_codes(rows[:sae_rows], config)
+        settings[SAE] = {
+            **dataclasses.asdict(config),
+            "rows": len(rows[:sae_rows]),
+            "seconds": round(time.perf_counter() - began, 1),
+        }
     name = "/".join(pathlib.PurePath(trained.model).parts[-2:])
     return Probed(
         factors=trained.factors,
@@ -141,21 +166,40 @@ def open_probed(
             )
         ),
         codes=codes,
+        encode=encode,
         source=f"{name}, {n_factors:,} factors, L0 {l0:.1f}",
+        settings=settings,
     )
 
 
-def _sae_codes(
-    rows: np.ndarray, *, kind: str, n_factors: int, l0: float, seed: int
-) -> Codes:
-    trained = train_sae.train(
-        jnp.asarray(rows),
-        config=sae.SAEConfig(
-            kind=kind,
-            n_factors=n_factors,
-            target_l0=max(round(l0), 1),
-            num_passes=_SAE_PASSES,
-            seed=seed,
-        ),
-    )
-    return lambda x: csr.from_dense(np.asarray(trained.codes(jnp.asarray(x))))
+def _l0(
+    opened: setup.Setup, trained: trained_dictionary.TrainedDictionary, *, seed: int
+) -> float:
+    """Returns the mean number of active factors on the text of the run."""
+    windows = opened.windows()
+    chosen = np.random.default_rng(seed).permutation(windows.train)
+    chosen = chosen[: opened.config.windows_per_batch]
+    active, rows = 0, 0
+    for _, layers in encoding.encode_windows(opened, trained, windows, chosen):
+        for layer in layers:
+            valid = np.asarray(layer.valid)
+            active += np.count_nonzero(np.asarray(layer.codes)[valid])
+            rows += np.count_nonzero(valid)
+    return active / rows
+
+
+def _sae_codes(rows: np.ndarray, config: sae.SAEConfig) -> Codes:
+    trained = train_sae.train(jnp.asarray(rows), config=config)
+
+    def codes(x: np.ndarray) -> Any:
+        found = np.zeros((len(x), config.n_factors), np.float32)
+        for start in range(0, len(x), _BATCH_ROWS):
+            part = x[start : start + _BATCH_ROWS]
+            padded = np.zeros((_BATCH_ROWS, x.shape[1]), np.float32)
+            padded[: len(part)] = part
+            found[start : start + len(part)] = np.asarray(
+                trained.codes(jnp.asarray(padded))
+            )[: len(part)]
+        return csr.from_dense(found)
+
+    return codes

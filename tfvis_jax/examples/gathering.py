@@ -20,10 +20,10 @@ from tfvis_jax.examples import (
     unfinished,
 )
 from tfvis_jax.runs import (
-    dictionary_file,
     parallel_encoding,
     setup,
     stored_hidden_states,
+    trained_dictionary,
 )
 
 N_RANDOM = 100
@@ -42,7 +42,7 @@ _N_PARTNERS = 10
 
 def collect(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
     n: int,
@@ -200,7 +200,7 @@ class Collector:
 
     def __init__(
         self,
-        trained: dictionary_file.TrainedDictionary,
+        trained: trained_dictionary.TrainedDictionary,
         windows: windows_lib.Windows,
         *,
         tokens: token_tables.TokenTables,

@@ -53,6 +53,8 @@ class Passage:
       activation: α, the largest of its tokens.
       others: α of the window's other words on which the factor fires, by index; empty
         if it was not stored.
+      context: positions of the window of which α was stored: those of all its tokens
+        are in ``others`` or weak.
       copies: number of near-duplicates that were left out in its favour.
     """
 
@@ -60,6 +62,7 @@ class Passage:
     word: int
     activation: float
     others: dict[int, float]
+    context: range
     copies: int = 0
 
 
@@ -147,6 +150,22 @@ class Passages:
         windows = set(self._found.window[at][:n].tolist())
         return len({self._windows.document(window) for window in windows}), n
 
+    def around(self, passage: Passage, *, n: int) -> tuple[str, str, str]:
+        """Returns the text before a passage's word, the word, and the text after.
+
+        Args:
+          passage: of this reader.
+          n: words on either side, as far as its window goes.
+        """
+        shown, word = self.window(passage.window), passage.word
+        first, last = max(word - n, 0), min(word + n, len(shown.ends) - 1)
+        start, end = shown.starts[word], shown.ends[word]
+        return (
+            shown.text[shown.starts[first] : start],
+            shown.text[start:end],
+            shown.text[end : shown.ends[last]],
+        )
+
     def _passages(
         self, prefix: str, index: int, factor: int, places: Iterable[int], *, n: int
     ) -> list[Passage]:
@@ -174,8 +193,10 @@ class Passages:
                 kept[key] = dataclasses.replace(twin, copies=twin.copies + 1)
                 continue
             others: dict[int, float] = {}
+            context = range(at_position, at_position + 1)
             if place < len(nearby):
                 start = int(found.context_start(at_position))
+                context = range(start, start + found.context_length)
                 row = np.asarray(nearby[place], np.float32)
                 for step in np.flatnonzero(row >= least).tolist():
                     other = shown.of_position[start + step]
@@ -183,7 +204,7 @@ class Passages:
                         others[other] = max(others.get(other, 0.0), float(row[step]))
             # Of a word's tokens, another one may be stronger than the one drawn.
             own = max(float(activation[place]), others.pop(word, 0.0))
-            kept[key] = Passage(at_window, word, own, others)
+            kept[key] = Passage(at_window, word, own, others, context)
         return list(kept.values())
 
     def _read(self, window: int) -> WindowWords:

@@ -168,9 +168,10 @@ def _order(key: np.ndarray, place: np.ndarray) -> np.ndarray:
     # Much faster than lexsort: equal keys are rare, and only they are sorted twice.
     order = np.argsort(key)
     sorted_key = key[order]
-    same = np.flatnonzero(sorted_key[1:] == sorted_key[:-1])
-    if len(same):
-        tied = np.union1d(same, same + 1)
+    same = sorted_key[1:] == sorted_key[:-1]
+    if same.any():
+        # Each of two neighbours that are equal.
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
         members = order[tied]
         order[tied] = members[np.lexsort((place[members], sorted_key[tied]))]
     return order

@@ -10,7 +10,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import importance, stored
-from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup, trained_dictionary
 from tfvis_jax.runs import directory as directory_lib
 
 
@@ -28,7 +28,7 @@ class Results:
         self.config: config_lib.RunConfig = self.directory.read_config()
 
     @functools.cached_property
-    def trained(self) -> dictionary_file.TrainedDictionary:
+    def trained(self) -> trained_dictionary.TrainedDictionary:
         """The factors and layer scales."""
         return dictionary_file.load(self.directory.dictionary)
 
@@ -47,7 +47,7 @@ class Results:
         """The model, its tokeniser and the settings of the run."""
         opened = setup.open_model(self.directory, self.config)
         if self.directory.dictionary.is_file():
-            dictionary_file.check_fits(self.trained, opened)
+            trained_dictionary.check_fits(self.trained, opened)
         return opened
 
     def importance(

@@ -15,7 +15,7 @@ from tfvis_jax import files, npy, schema
 from tfvis_jax.data import windows_files
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import layer_statistics, unfinished
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import trained_dictionary
 
 SCHEMA = "tfvis-examples/2"
 
@@ -254,7 +254,9 @@ def save(folder: pathlib.Path, examples: Examples) -> None:
         files.write_json(partial / "index.json", {"schema": SCHEMA, **rest})
 
 
-def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Examples:
+def load(
+    folder: pathlib.Path, trained: trained_dictionary.TrainedDictionary
+) -> Examples:
     """Reads the examples, memory-mapped.
 
     Raises:
@@ -309,7 +311,7 @@ def load(folder: pathlib.Path, trained: dictionary_file.TrainedDictionary) -> Ex
 def _check(
     arrays: dict[str, np.ndarray],
     index: _Index,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
 ) -> None:
     """Raises ValueError unless shapes and types fit each other and the dictionary.
 

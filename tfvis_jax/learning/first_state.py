@@ -9,6 +9,7 @@ import numpy as np
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import whitening as whitening_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import for_l0
 
@@ -24,6 +25,7 @@ def from_sample(
     dictionary: config_lib.DictionaryConfig,
     sparsity: config_lib.SparsityConfig,
     key: jax.Array,
+    whitening: whitening_lib.Whitening | None = None,
     mesh: jax.sharding.Mesh | None = None,
 ) -> state_lib.TrainState:
     """Returns the state before the first step, from a sample of the rows.
@@ -32,12 +34,13 @@ def from_sample(
     values do not depend on the mesh.
 
     Args:
-      x: [rows, d_model], scaled, in random order.
+      x: [rows, d_model], whitened and scaled, in random order.
       layer_scale: [n_layers].
       solver: its λ is the first.
       dictionary: number of factors and how to choose them.
       sparsity: where it has a target L0, the first λ is the one that gives it.
       key: decides which rows become factors.
+      whitening: of the rows; None for none.
       mesh: where it will lie; one device if None.
     """
     x = np.asarray(x)
@@ -50,13 +53,21 @@ def from_sample(
             l1_penalty = for_l0(rows, factors, target_l0=sparsity.target_l0)
 
     def create(
-        factors: jax.Array, layer_scale: jax.Array, l1_penalty: jax.Array
+        factors: jax.Array,
+        layer_scale: jax.Array,
+        l1_penalty: jax.Array,
+        whitening: whitening_lib.Whitening | None,
     ) -> state_lib.TrainState:
         return state_lib.create(
-            factors, layer_scale, l1_penalty=l1_penalty, config=dictionary
+            factors,
+            layer_scale,
+            l1_penalty=l1_penalty,
+            config=dictionary,
+            whitening=whitening,
         )
 
-    arguments = (factors, np.asarray(layer_scale), np.float32(l1_penalty))
+    numbers = np.asarray(layer_scale), np.float32(l1_penalty)
+    arguments = (factors, *numbers, jax.tree.map(np.asarray, whitening))
     shapes = jax.eval_shape(create, *arguments)
     layouts = jax.tree.map(
         lambda leaf: leaf.sharding, state_lib.with_layout(shapes, where)

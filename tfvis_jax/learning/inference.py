@@ -25,17 +25,22 @@ def infer(
 ) -> sparse_coding.Encoding:
     """Infers the codes of rows.
 
+    With an L2 penalty μ, codes are those of the elastic net times 1 + μ, which undoes
+    the shrinkage that μ adds (Zou and Hastie, 2005, Equation 11); the gap is that of
+    the codes before.
+
     Args:
-      x: [batch, d_model], scaled as the run says.
+      x: [batch, d_model], whitened and scaled as the run says.
       dictionary: [n_factors, d_model].
       solver: static.
       l1_penalty: λ where it moves, as in training; the solver's if None.
       tolerance: where several share a compiled program; the solver's if None.
     """
-    return sparse_coding.encode(
+    encoding = sparse_coding.encode(
         x,
         dictionary,
         l1_penalty=solver.l1_penalty if l1_penalty is None else l1_penalty,
+        l2_penalty=solver.l2_penalty,
         solver=solver.solver,
         tolerance=solver.tolerance if tolerance is None else tolerance,
         max_steps=solver.max_steps,
@@ -45,3 +50,6 @@ def infer(
             else None
         ),
     )
+    if not solver.l2_penalty:
+        return encoding
+    return encoding._replace(codes=(1 + solver.l2_penalty) * encoding.codes)

@@ -9,6 +9,7 @@ import optax
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
+from tfvis_jax.learning import whitening as whitening_lib
 from tfvis_jax.sparse_coding import registry
 
 
@@ -22,6 +23,7 @@ class TrainState:
       update_state: of the dictionary's optax transformation.
       layer_scale: [n_layers], what the rows of each layer are divided by: their
         root-mean-square norm, ones, or what makes L0 equal.
+      whitening: what the rows are centred by and multiplied with; None for none.
       l1_penalty: scalar, λ.
       idle: [n_factors] int32, steps since each factor last fired.
       batch: scalar int32, window batches consumed.
@@ -31,6 +33,7 @@ class TrainState:
     dictionary: jax.Array
     update_state: optax.OptState
     layer_scale: jax.Array
+    whitening: whitening_lib.Whitening | None
     l1_penalty: jax.Array
     idle: jax.Array
     batch: jax.Array
@@ -48,12 +51,14 @@ def create(
     *,
     l1_penalty: jax.Array | float,
     config: config_lib.DictionaryConfig,
+    whitening: whitening_lib.Whitening | None = None,
 ) -> TrainState:
     """Returns the state before the first step."""
     return TrainState(
         dictionary=dictionary,
         update_state=registry.update(config).transformation().init(dictionary),
         layer_scale=layer_scale,
+        whitening=whitening,
         l1_penalty=jnp.asarray(l1_penalty, jnp.float32),
         idle=jnp.zeros_like(dictionary[:, 0], jnp.int32),
         batch=jnp.zeros((), jnp.int32),
@@ -67,16 +72,24 @@ def abstract(
     d_model: int,
     n_layers: int,
     config: config_lib.DictionaryConfig,
+    whitened: bool = False,
 ) -> TrainState:
     """Returns the shapes of a state, which is what loading a checkpoint needs."""
-    return jax.eval_shape(
-        lambda: create(
+
+    def zeros() -> TrainState:
+        square = jnp.zeros((d_model, d_model))
+        whitening = whitening_lib.Whitening(
+            jnp.zeros((n_layers, d_model)), square, square
+        )
+        return create(
             jnp.zeros((n_factors, d_model)),
             jnp.zeros((n_layers,)),
             l1_penalty=0.0,
             config=config,
+            whitening=whitening if whitened else None,
         )
-    )
+
+    return jax.eval_shape(zeros)
 
 
 def partition(state: TrainState, mesh: sharding.AnyMesh) -> TrainState:

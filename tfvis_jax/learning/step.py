@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from tfvis_jax import config as config_lib
-from tfvis_jax.learning import inference
+from tfvis_jax.learning import inference, whitening
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import objective, registry, revival
@@ -23,8 +23,8 @@ class StepMetrics(NamedTuple):
 
     Attributes:
       n_rows: number of valid rows.
-      squared_norm: Σ ‖x‖².
-      squared_error: Σ ‖x − αD‖².
+      squared_norm: Σ ‖x‖², without the whitening.
+      squared_error: Σ ‖x − αD‖², without the whitening.
       n_active: number of non-zero codes.
       gap: Σ of the relative duality gaps.
       max_gap: their maximum.
@@ -120,10 +120,11 @@ def train_step(
     layer_scale = state.layer_scale
     if layer is not None:
         layer_scale = target_l0_lib.equalise(layer_scale, codes, layer, valid)
+    unwhitened = [whitening.unwhiten(a, state.whitening) for a in (x, residual)]
     metrics = StepMetrics(
         n_rows=jnp.sum(valid),
-        squared_norm=jnp.sum(x**2),
-        squared_error=jnp.sum(residual**2),
+        squared_norm=jnp.sum(unwhitened[0] ** 2),
+        squared_error=jnp.sum(unwhitened[1] ** 2),
         n_active=n_active,
         gap=jnp.sum(jnp.where(valid, encoding.gap, 0)),
         max_gap=jnp.max(jnp.where(valid, encoding.gap, 0)),

@@ -1,8 +1,9 @@
-"""Read and write `levels.json`: the context shares of a run's factors."""
+"""Read and write `levels.json`: the evidence about the levels of a run's factors."""
 
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -12,12 +13,18 @@ from tfvis_jax import files
 from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import stored
-from tfvis_jax.levels import context_shares
+from tfvis_jax.levels import evidence as evidence_lib
+from tfvis_jax.levels import measuring
+from tfvis_jax.levels import spread as spread_lib
 
-SCHEMA = "tfvis-levels/1"
-
+SCHEMA = "tfvis-levels/3"
+_OLDER = ("tfvis-levels/1", "tfvis-levels/2")
+# Of a list of top-activating examples so many are compared: a pass that stores more of
+# them does not make the evidence obsolete.
+_COMPARED = 32
 
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Cosine = Annotated[float, msgspec.Meta(ge=-1.001, le=1.001)]
 
 
 class _Schema(msgspec.Struct):
@@ -25,37 +32,56 @@ class _Schema(msgspec.Struct):
     dictionary_hash: Any = None
 
 
+class _Factor(msgspec.Struct):
+    firing: schema_lib.Count
+    documents: schema_lib.Count
+    tip_few: _Share
+    position: _Share
+    same_word: _Share
+    tip_word: _Share
+    same_neighbour: _Share
+    word: str
+    word_share: _Share
+    frequency: _Share
+    evenness: _Share
+    any_token: schema_lib.NotNegative
+    kinship: _Cosine
+    shares: list[_Share]
+
+
 class _Levels(msgspec.Struct):
     examples_hash: schema_lib.Hash
     per_factor: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
-    radii: list[int]
-    shares: list[list[_Share] | None]
+    alterations: list[str]
+    factors: list[_Factor | None]
+
+
+_SPREAD = tuple(field.name for field in dataclasses.fields(spread_lib.Spread))
 
 
 class NotMeasured(InputError):
-    """There are no context shares that belong to the examples, and none are damaged."""
+    """There is no evidence that belongs to the examples, and none is damaged."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """The measurements for the levels of a run.
+    """The measured evidence of a run.
 
     Attributes:
-      shares: [n_factors, len(context_shares.RADII)], share of α within each radius; NaN
-        for factors that never fire.
-      per_factor: maximum number of tokens measured per factor.
+      evidence: [n_factors]; None for factors that never fire.
+      per_factor: number of firings measured per factor, where no fewer were enough.
     """
 
-    shares: np.ndarray
+    evidence: Sequence[evidence_lib.Evidence | None]
     per_factor: int
 
 
 def save(path: pathlib.Path, measured: Measured, examples: stored.Examples) -> None:
-    """Writes context shares atomically.
+    """Writes the evidence atomically.
 
     Args:
       path: path of the file.
-      measured: context shares, measured on ``examples``.
+      measured: evidence, measured on ``examples``.
       examples: examples of the run.
     """
     files.write_json(
@@ -63,35 +89,36 @@ def save(path: pathlib.Path, measured: Measured, examples: stored.Examples) -> N
         {
             "schema": SCHEMA,
             "dictionary_hash": examples.dictionary_hash,
-            "examples_hash": _hash(examples, measured.per_factor),
+            "examples_hash": _hash(examples),
             "per_factor": measured.per_factor,
-            "radii": list(context_shares.RADII),
-            # JSON has no NaN.
-            "shares": [
-                None if np.isnan(row).any() else np.round(row, 4).tolist()
-                for row in measured.shares
-            ],
+            "alterations": list(measuring.ALTERATIONS),
+            "factors": [found and _entry(found) for found in measured.evidence],
         },
     )
 
 
 def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
-    """Reads context shares.
+    """Reads the evidence.
 
     Args:
       path: path of the file.
       examples: examples of the run.
 
     Raises:
-      NotMeasured: they are missing, or were measured for another dictionary or on other
-        examples.
-      InputError: they are damaged or of another schema.
+      NotMeasured: it is missing, was written by an older version, or was measured for
+        another dictionary or on other examples.
+      InputError: it is damaged or of another schema.
     """
-    again = f"`{command_line('levels', path.parent)}` measures them"
+    again = f"`{command_line('levels', path.parent)}` measures it"
     if not path.is_file():
-        raise NotMeasured(f"There are no context shares in {path} yet; {again}.")
+        raise NotMeasured(f"There is no evidence of levels in {path} yet; {again}.")
     remedy = f"Remove it; {again} again."
     known = schema_lib.read(path, _Schema, remedy=remedy)
+    if known.schema in _OLDER:
+        raise NotMeasured(
+            f"{path} was written by an older version, which measured otherwise; "
+            f"{again} again."
+        )
     if known.schema != SCHEMA:
         raise InputError(
             f"Expected schema {SCHEMA} in {path}, got "
@@ -99,32 +126,65 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
         )
     if known.dictionary_hash != examples.dictionary_hash:
         raise NotMeasured(
-            f"The context shares in {path} belong to another dictionary; {again} again."
+            f"The evidence in {path} belongs to another dictionary; {again} again."
         )
     found = schema_lib.read(path, _Levels, remedy=remedy)
-    radii, n_factors = list(context_shares.RADII), examples.firing.shape[1]
-    sizes = {len(row) for row in found.shares if row is not None} - {len(radii)}
-    if found.radii != radii or len(found.shares) != n_factors or sizes:
+    names, n_factors = list(measuring.ALTERATIONS), examples.firing.shape[1]
+    sizes = {len(each.shares) for each in found.factors if each is not None}
+    if (
+        found.alterations != names
+        or len(found.factors) != n_factors
+        or sizes - {len(names)}
+    ):
         raise schema_lib.damaged(
             path,
-            f"Expected `shares` of {n_factors} factors within the radii {radii}, got "
-            f"{len(found.shares)} within {schema_lib.short(found.radii)}",
+            f"Expected `factors` of {n_factors} factors with {len(names)} shares each, "
+            f"got {len(found.factors)} with {sorted(sizes)}",
             remedy=remedy,
         )
-    if found.examples_hash != _hash(examples, found.per_factor):
+    if found.examples_hash != _hash(examples):
         raise NotMeasured(
-            f"The context shares in {path} were measured on other examples; {again} "
-            "again."
+            f"The evidence in {path} was measured on other examples; {again} again."
         )
-    none = [np.nan] * len(radii)
-    rows = [none if row is None else row for row in found.shares]
-    return Measured(np.array(rows, np.float64), found.per_factor)
+    return Measured(
+        [each and _evidence(each) for each in found.factors], found.per_factor
+    )
 
 
-def _hash(examples: stored.Examples, per_factor: int) -> str:
-    """Returns the SHA-256 of the references that the tokens were chosen from."""
-    # Only these references decide which tokens are measured: a pass that stores more
-    # examples does not make the shares obsolete.
-    n = context_shares.CANDIDATES * per_factor
-    places = np.stack([examples.window[:, :, :n], examples.position[:, :, :n]])
-    return hashlib.sha256(places.astype("<i4").tobytes()).hexdigest()
+def _entry(found: evidence_lib.Evidence) -> dict[str, Any]:
+    spread, context = found.spread, found.context
+    assert spread is not None and context is not None
+    return {
+        "firing": found.firing,
+        **{
+            # Enough digits to tell factors apart; a frequency is small.
+            name: round(value, 8) if isinstance(value, float) else value
+            for name, value in dataclasses.asdict(spread).items()
+        },
+        "kinship": round(context.kinship, 4),
+        "shares": [round(context.shares[name], 4) for name in measuring.ALTERATIONS],
+    }
+
+
+def _evidence(entry: _Factor) -> evidence_lib.Evidence:
+    return evidence_lib.Evidence(
+        firing=entry.firing,
+        spread=spread_lib.Spread(**{name: getattr(entry, name) for name in _SPREAD}),
+        context=evidence_lib.Context(
+            shares=dict(zip(measuring.ALTERATIONS, entry.shares, strict=True)),
+            kinship=entry.kinship,
+        ),
+    )
+
+
+def _hash(examples: stored.Examples) -> str:
+    """Returns the SHA-256 of the references that firings are drawn from."""
+    digest = hashlib.sha256()
+    for array in (
+        examples.window[:, :, :_COMPARED],
+        examples.position[:, :, :_COMPARED],
+        examples.random_window,
+        examples.random_position,
+    ):
+        digest.update(np.asarray(array, "<i4").tobytes())
+    return digest.hexdigest()

@@ -1,49 +1,43 @@
-"""Classify factors as low, mid or high: words, patterns of a sentence, or long range.
+"""Classify factors: words, patterns of a few words, long range, or something else.
 
 Yun et al. (2021) distinguish three levels by eye. Low-level factors are words and word
-senses and are present from the first layers. Mid-level factors are sentence patterns
-and rise in the middle layers. High-level factors depend on long-range context and rise
-in the last layers. This rule scores two questions from four numbers, each in 0 … 1:
+senses; mid-level factors are patterns of a sentence; high-level factors depend on
+long-range context. Two more classes are no levels: a *topic* is what a few documents
+are about, and an *unreadable* factor fires at words and contexts that have nothing in
+common.
 
-    word    mean of  alone   share of α that a token keeps without its neighbours
-                     few     1 if its strongest tokens are one word form, 0 if many
-    reach   mean of  far     share of α that the nearest neighbours do not restore
-                     late    relative depth of the layer at which its importance sets in
-
-A factor is low if ``word`` > 0.5, else high if ``reach`` > 0.5, else mid. If context
-shares were not measured, the means are over the remaining numbers, and the reason says
-so. A factor is unclear if it hardly fires, if a score is too close to 0.5, or if the
-dictionary has fewer than three layers. docs/interpretation.md reports how often the
-rule agrees with labels made from text.
+What is known about a factor (see `evidence`) are a few numbers: how much of α the word
+gives, alone or elsewhere, how much comes back as its context grows, what is left
+without the word or the order of the others, how frequent its words are, how much of it
+any token has, and whether its firings gather at one place of the window. A multinomial
+logistic model over them (`calibration.json`, fitted by `benchmarks.levels.fit` on
+factors that were read blind) gives the probability of each class. No number depends on
+the layer, so it is a finding, not a definition, where in the network the factors of a
+level are.
 """
 
 import dataclasses
-import math
-from collections.abc import Sequence
+import functools
+import pathlib
+from collections.abc import Mapping
 
-import numpy as np
+from tfvis_jax.levels import evidence as evidence_lib
+from tfvis_jax.levels import logistic
+from tfvis_jax.levels import spread as spread_lib
 
-from tfvis_jax.examples import results as results_lib
-from tfvis_jax.levels import context_shares, level_file, word_forms
+LEVELS = ("low", "mid", "high", "topic", "unreadable", "unclear")
+# Fewer documents cannot tell a level from the subject of a document.
+MIN_DOCUMENTS = 10
 
-LEVELS = ("low", "mid", "high", "unclear")
-# A mean over fewer firing tokens is too noisy.
-MIN_FIRING = 20
-# Two layers have no middle.
-MIN_LAYERS = 3
-# Importance sets in where it reaches this share of its peak: at half of the height, so
-# that a tail of weak layers does not count.
-ONSET_SHARE = 0.5
-# ``few`` is 0 for this many equally frequent word forms. It is then 0.5 for four, the
-# number of forms of an English verb.
-MANY_FORMS = 16
-# Number of tokens on either side that contain a pattern; one of `context_shares.RADII`.
-NEAR = 3
-# Share of α missing within `NEAR` tokens at which ``far`` is 1. Patterns miss about a
-# tenth of α, factors of documents a quarter; ``far`` is 0.5 in between, at a fifth.
-FAR_LOSS = 0.4
-# A score this close to 0.5 decides nothing.
-MARGIN = 0.02
+# Of 100 factors with a reading in words or contexts, one is less even over the window.
+_AT_ONE_PLACE = 0.4
+# A few hundred factors were read, which does not make anything certain.
+_MOST = 0.99
+# A word with less of the weight is not what the factor is about.
+_MAIN_WORD = 0.1
+
+_CALIBRATION = pathlib.Path(__file__).with_name("calibration.json")
+_UNMEASURED = " A guess: how much context it needs has not been measured."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,188 +46,133 @@ class Level:
 
     Attributes:
       name: one of `LEVELS`.
-      reason: the evidence, in a sentence or two.
-      score: margin of the closest decision that led to the name, from 0.5 (doubtful) to
-        1; 0 if unclear.
+      reason: the probability and the evidence, in a sentence or two.
+      probability: of the name, as calibrated on factors that were read; 0 if unclear.
+      probabilities: of all classes; empty if there is too little evidence.
+      is_guess: True if the context was not measured.
     """
 
     name: str
     reason: str
-    score: float = 0.0
+    probability: float = 0.0
+    probabilities: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    is_guess: bool = False
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Evidence:
-    """The evidence about one factor.
-
-    Attributes:
-      layers: [n_layers] numbers of the layers, ascending.
-      importance: [n_layers] importance scores.
-      firing: [n_layers] numbers of tokens on which the factor fires.
-      forms: word forms of its strongest tokens; None if it never fires.
-      shares: [len(context_shares.RADII)] share of α within each radius; None if not
-        measured.
-    """
-
-    layers: tuple[int, ...]
-    importance: np.ndarray
-    firing: np.ndarray
-    forms: word_forms.WordForms | None
-    shares: np.ndarray | None
-
-
-def peaks(importance: np.ndarray, firing: np.ndarray) -> np.ndarray:
-    """Returns the index of the layer at which each factor peaks, [n_factors].
-
-    Layers at which a factor fires on fewer than `MIN_FIRING` tokens do not count,
-    unless it has no others.
-
-    Args:
-      importance: [n_layers, n_factors] importance scores.
-      firing: [n_layers, n_factors] numbers of tokens on which a factor fires.
-    """
-    often = firing >= MIN_FIRING
-    return np.argmax(np.where(often | ~often.any(axis=0), importance, 0), axis=0)
-
-
-def of_results(results: results_lib.Results) -> list[Level]:
-    """Returns the level of every factor of a run.
-
-    Context shares are used if they were measured on the run's examples.
-
-    Args:
-      results: results of the run, with examples.
-
-    Raises:
-      InputError: the file of context shares is damaged, or there are no examples.
-    """
-    importance, examples = results.importance(), results.examples
-    firing = np.asarray(examples.firing)
-    try:
-        shares = level_file.load(results.directory.levels, examples).shares
-    except level_file.NotMeasured:
-        shares = None
-    return classify(
-        importance,
-        firing,
-        layers=results.trained.layers,
-        forms=word_forms.of_examples(
-            results.windows, examples, peaks=peaks(importance, firing)
-        ),
-        shares=shares,
-    )
-
-
-def classify(
-    importance: np.ndarray,
-    firing: np.ndarray,
-    *,
-    layers: tuple[int, ...],
-    forms: Sequence[word_forms.WordForms | None],
-    shares: np.ndarray | None,
-) -> list[Level]:
-    """Returns the level of every factor.
-
-    Args:
-      importance: [n_layers, n_factors] importance scores.
-      firing: [n_layers, n_factors] numbers of tokens on which a factor fires.
-      layers: [n_layers] numbers of the layers, ascending.
-      forms: [n_factors] word forms at the layer of `peaks`; None for factors that never
-        fire.
-      shares: [n_factors, len(context_shares.RADII)], NaN for factors that never fire;
-        None if not measured.
-    """
-    return [
-        judge(
-            Evidence(
-                layers=layers,
-                importance=importance[:, factor],
-                firing=firing[:, factor],
-                forms=forms[factor],
-                shares=None if shares is None else shares[factor],
-            )
-        )
-        for factor in range(importance.shape[1])
-    ]
-
-
-def judge(evidence: Evidence) -> Level:
+def judge(evidence: evidence_lib.Evidence) -> Level:
     """Returns the level of one factor, from its evidence."""
-    firing = evidence.firing
-    if evidence.forms is None or not firing.any():
+    spread, context = evidence.spread, evidence.context
+    is_guess = context is None
+    note = _UNMEASURED if is_guess else ""
+    if spread is None or not evidence.firing:
         return Level("unclear", "It is dead: it never fires in the corpus.")
-    if firing.max() < MIN_FIRING:
+    if evidence.firing < evidence_lib.MIN_FIRING:
         return Level(
-            "unclear", f"It fires on at most {firing.max()} tokens at any layer."
+            "unclear", f"It fires on {evidence.firing} tokens, too few to tell."
         )
-    if len(evidence.layers) < MIN_LAYERS:
+    if spread.documents < MIN_DOCUMENTS:
         return Level(
-            "unclear", "Fewer than three layers do not show at which depth it rises."
+            "unclear",
+            f"It fires in {_count(spread.documents, 'document')}, too few to tell a "
+            "level from what they are about.",
         )
-    word, word_reason = _mean(_few(evidence.forms), _alone(evidence))
-    reach, reach_reason = _mean(_far(evidence), _late(evidence))
-    unmeasured = evidence.shares is None
-    note = " How much context it needs has not been measured." if unmeasured else ""
-    if abs(word - 0.5) < MARGIN:
+    known = calibration()
+    model = known.guess if is_guess else known.measured
+    numbers = evidence_lib.numbers(evidence)
+    p = of_classes(model.probabilities(numbers), known.split.topic(spread.tip_few))
+    name, second = sorted(p, key=lambda each: -p[each])[:2]
+    if p[name] < known.least:
         return Level(
-            "unclear", f"Between a word and more than a word: {word_reason}.{note}"
-        )
-    if word > 0.5:
-        return Level("low", f"A word: {word_reason}.{note}", word)
-    if abs(reach - 0.5) < MARGIN:
-        return Level(
-            "unclear", f"Between a pattern and long range: {reach_reason}.{note}"
-        )
-    more = f"More than a word: {word_reason}."
-    if reach > 0.5:
-        return Level(
-            "high", f"{more} Long range: {reach_reason}.{note}", min(1 - word, reach)
+            "unclear",
+            f"Between {name} ({_percent(p[name])}) and {second} "
+            f"({_percent(p[second])}): {_why(name, evidence)}.{note}",
+            probabilities=p,
+            is_guess=is_guess,
         )
     return Level(
-        "mid",
-        f"{more} A nearby pattern: {reach_reason}.{note}",
-        min(1 - word, 1 - reach),
+        name,
+        f"{_HEADS[name]} ({_percent(min(p[name], _MOST))}): "
+        f"{_why(name, evidence)}.{note}",
+        probability=p[name],
+        probabilities=p,
+        is_guess=is_guess,
     )
 
 
-def _mean(*parts: tuple[float, str] | None) -> tuple[float, str]:
-    """Returns the mean of the known numbers, and their reasons."""
-    known = [part for part in parts if part is not None]
-    mean = float(np.mean([number for number, _ in known]))
-    return mean, ", and ".join(reason for _, reason in known)
+def of_classes(p: Mapping[str, float], topic: float) -> dict[str, float]:
+    """Returns the probabilities of all classes, from those of the model.
+
+    The model knows long range alone, which is a topic if few documents have most of
+    the strongest firings.
+
+    Args:
+      p: probabilities of low, mid, high (any long range) and unreadable.
+      topic: probability that a factor of long range is a topic.
+    """
+    return {
+        "low": p["low"],
+        "mid": p["mid"],
+        "high": p["high"] * (1 - topic),
+        "topic": p["high"] * topic,
+        "unreadable": p["unreadable"],
+    }
 
 
-def _few(forms: word_forms.WordForms) -> tuple[float, str]:
-    number = 1 - math.log2(forms.effective) / math.log2(MANY_FORMS)
-    # Shown as one form, although a few other tokens may be among them.
-    if forms.effective < 1.05:
-        return 1.0, f"its strongest tokens are all {forms.word!r}"
-    return max(number, 0.0), (
-        f"its strongest tokens spread over about {forms.effective:.0f} words "
-        f"(most often {forms.word!r}, {forms.share:.0%})"
+@functools.cache
+def calibration() -> logistic.Calibration:
+    """Returns the models that come with the package."""
+    return logistic.read(_CALIBRATION)
+
+
+_HEADS = {
+    "low": "The word decides",
+    "mid": "The words around it decide",
+    "high": "Words further away decide",
+    "topic": "The subject of a few documents",
+    "unreadable": "Nothing that its firings have in common was found",
+}
+
+
+def _why(name: str, evidence: evidence_lib.Evidence) -> str:
+    """Returns the evidence, what matters for a class first."""
+    spread, context = evidence.spread, evidence.context
+    assert spread is not None
+    few = (
+        f"{_percent(spread.tip_few)} of its strongest firings are in "
+        f"{spread_lib.FEW_DOCUMENTS} of {spread.documents} documents"
     )
+    share = _percent(spread.word_share)
+    words = f"“{spread.word}” has {share} of its weight"
+    if spread.word_share < _MAIN_WORD:
+        words = f"no word has more than {share} of its weight"
+    parts = [few, words] if name == "topic" else [words]
+    if context is not None:
+        elsewhere = context.shares["elsewhere"]
+        kept = [
+            f"the word alone keeps {_percent(context.within(0))} of α, with 3 words on "
+            f"either side {_percent(context.within(3))}, with 8 words "
+            f"{_percent(context.within(8))}",
+            f"at other places of the corpus the same words have {_percent(elsewhere)} "
+            "of α",
+        ]
+        # What the word gives is the larger of the two.
+        parts += kept if context.within(0) >= elsewhere else kept[::-1]
+        if name == "unreadable" and spread.position > _AT_ONE_PLACE:
+            parts.append("its firings gather at one place of the window")
+        elif name == "unreadable":
+            parts.append(
+                f"its words are {'hardly ' if context.kinship < 0.06 else ''}alike "
+                f"(mean cosine {context.kinship:.2f})"
+            )
+        without = context.shares["without_word"]
+        if without > 0.5:
+            parts.append(f"its context without it keeps {_percent(without)}")
+    return "; ".join(parts)
 
 
-def _alone(evidence: Evidence) -> tuple[float, str] | None:
-    if evidence.shares is None:
-        return None
-    share = float(evidence.shares[0])
-    return share, f"a token without its neighbours keeps {share:.0%} of α"
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
-def _far(evidence: Evidence) -> tuple[float, str] | None:
-    if evidence.shares is None:
-        return None
-    share = float(evidence.shares[context_shares.RADII.index(NEAR)])
-    return min((1 - share) / FAR_LOSS, 1.0), (
-        f"with {NEAR} tokens on either side it keeps {share:.0%} of α"
-    )
-
-
-def _late(evidence: Evidence) -> tuple[float, str]:
-    # A stray token can have a large α: layers with few tokens do not count.
-    curve = np.where(evidence.firing >= MIN_FIRING, evidence.importance, 0)
-    onset = int(np.argmax(curve >= ONSET_SHARE * curve.max()))
-    return onset / (len(curve) - 1), (
-        f"its importance reaches half of its peak at layer {evidence.layers[onset]}"
-    )
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,16 +1,16 @@
 """Models: encoders in Flax NNX and their pretrained weights."""
 
 from tfvis_jax.models.pretrained import (
-    PretrainedBert,
-    has_masked_lm_head,
+    Pretrained,
+    head_of,
     load,
     read_config,
     untrained,
 )
 
 __all__ = [
-    "PretrainedBert",
-    "has_masked_lm_head",
+    "Pretrained",
+    "head_of",
     "load",
     "read_config",
     "untrained",

@@ -6,13 +6,15 @@ import pathlib
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import checkpoint_files
 
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
+# One of these suffices; vocab.json comes with merges.txt.
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 _SMALL_FILES = (
     "config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     *_TOKENIZER_FILES,
+    "merges.txt",
 )
 # Repositories often hold the same weights twice; torch's are used only without these.
 _SAFETENSORS = (

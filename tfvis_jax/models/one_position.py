@@ -1,82 +1,145 @@
 """Computes the hidden state of one position of each window, at the least cost.
 
-The layers below run for all tokens. In the requested layer only keys and values do; the
-query, the output and the feed-forward part are computed at the position alone, and no
-layer above runs. The result equals that of `bert.Bert` at the position, up to rounding.
+At another site of the encoder the output there. The layers below run for all tokens. In
+the requested layer, where it is a `blocks.Layer`, only keys and values do; the query,
+the output and the feed-forward part are computed at the position alone. Other layers
+run for all tokens. No layer above runs. The result equals that of the encoder at the
+position, up to rounding.
+
+Each step is a jitted function of its layer. Layers of a kind have the same shapes, so a
+step is compiled once, whichever and how many layers run; within a larger jitted
+function the steps are compiled as a part of it.
 """
+
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from tfvis_jax.models import bert
+from tfvis_jax import sites
+from tfvis_jax.models import blocks
+from tfvis_jax.models import embeddings as embeddings_lib
+from tfvis_jax.models import encoder as encoder_lib
 
 
-def word_embeddings(encoder: bert.Bert, token_ids: jax.Array) -> jax.Array:
+def word_embeddings(encoder: encoder_lib.Encoder, token_ids: jax.Array) -> jax.Array:
     """Returns the word embeddings of tokens, before positions and layer norm.
 
     Args:
-      encoder: the BERT.
+      encoder: the model.
       token_ids: [batch, length] int32.
 
     Returns:
-      [batch, length, d_model] float32.
+      [batch, length, width] float32.
     """
-    return encoder.embeddings.word[...][token_ids].astype(jnp.float32)
+    return encoder.embeddings.words(token_ids)
 
 
 def hidden_state(
-    encoder: bert.Bert,
+    encoder: encoder_lib.Encoder,
     words: jax.Array,
     attention_mask: jax.Array,
     position: jax.Array,
     *,
     layer: int,
+    position_ids: jax.Array | None = None,
 ) -> jax.Array:
-    """Returns the output of a layer at one position of each window.
+    """Returns the output of a layer, at the encoder's site, at one position.
 
     Args:
-      encoder: the BERT.
-      words: [batch, length, d_model], from `word_embeddings` or in their place.
+      encoder: the model.
+      words: [batch, length, width], from `word_embeddings` or in their place.
       attention_mask: [batch, length] bool, True for tokens that are attended to; must
         be True at the position itself.
-      position: [batch] int32.
-      layer: layer index; 0 is the embedding output; static.
+      position: [batch] int32, the place of the row.
+      layer: layer index; 0 is the embedding output, of hidden states alone; static.
+      position_ids: [batch, length] int32, the position in the window of each token; its
+        place in the row if None. Tokens that nothing attends to can so be left out.
 
     Returns:
       [batch, d_model] float32.
     """
-    embeddings = encoder.embeddings
-    positions = embeddings.position[...][: words.shape[1]].astype(jnp.float32)
-    first_type = embeddings.token_type[...][:1].astype(jnp.float32)
-    hidden = embeddings.norm(words + (positions + first_type)[None])
-    for block in encoder.layers[: max(layer - 1, 0)]:
-        hidden = block(hidden, attention_mask)
-    row = jnp.take_along_axis(hidden, position[:, None, None], axis=1)[:, 0]
+    if position_ids is None:
+        position_ids = jnp.arange(words.shape[1], dtype=jnp.int32)[None]
+    hidden = _embedded(encoder.embeddings, words, position_ids)
     if layer == 0:
-        return row
-    last = encoder.layers[layer - 1]
-    attended = _attend(last.attention, row, hidden, attention_mask)
-    row = last.attention_norm(row + attended.astype(jnp.float32))
-    expanded = jax.nn.gelu(last.expand(row), approximate=False)
-    return last.output_norm(row + last.contract(expanded).astype(jnp.float32))
+        return _row(hidden, position)
+    seen = _seen(encoder, attention_mask, position_ids)
+    for number in range(1, layer):
+        hidden = _output(encoder.layer(number), hidden, seen)
+    last = encoder.layer(layer)
+    if isinstance(last, blocks.Layer) and isinstance(last.attention, blocks.Attention):
+        return _output_at(last, hidden, seen, position, site=encoder.site)
+    return _row(_output(last, hidden, seen, site=encoder.site), position)
+
+
+@jax.jit
+def _embedded(
+    embeddings: embeddings_lib.Embeddings, words: jax.Array, position_ids: jax.Array
+) -> jax.Array:
+    return embeddings.of_words(words, position_ids)
+
+
+@jax.jit
+def _seen(
+    encoder: encoder_lib.Encoder, attention_mask: jax.Array, position_ids: jax.Array
+) -> Any:
+    return encoder.seen(attention_mask, position_ids)
+
+
+@functools.partial(jax.jit, static_argnames=("site",))
+def _output(
+    layer: Any, hidden: jax.Array, seen: Any, *, site: str = sites.HIDDEN
+) -> jax.Array:
+    return getattr(layer.outputs(hidden, seen), site)
+
+
+@jax.jit
+def _row(hidden: jax.Array, position: jax.Array) -> jax.Array:
+    return jnp.take_along_axis(hidden, position[:, None, None], axis=1)[:, 0]
+
+
+@functools.partial(jax.jit, static_argnames=("site",))
+def _output_at(
+    last: blocks.Layer,
+    hidden: jax.Array,
+    seen: blocks.Seen,
+    position: jax.Array,
+    *,
+    site: str,
+) -> jax.Array:
+    row = _row(hidden, position)
+    attention_out = _attend(last.attention, row, hidden, seen, position)
+    replaced = {sites.ATTENTION_OUT: attention_out.astype(jnp.float32)}
+    return getattr(last.outputs(row, seen, replaced), site)
 
 
 def _attend(
-    attention: bert.Attention,
+    attention: blocks.Attention,
     row: jax.Array,
     hidden: jax.Array,
-    attention_mask: jax.Array,
+    seen: blocks.Seen,
+    position: jax.Array,
 ) -> jax.Array:
     """Returns the attention output at one position, [batch, d_model]."""
-    batch, length, d_model = hidden.shape
-    d_head = d_model // attention.n_heads
-    heads = (batch, length, attention.n_heads, d_head)
-    query = attention.query(row).reshape(batch, attention.n_heads, d_head)
-    key = attention.key(hidden).reshape(heads)
-    value = attention.value(hidden).reshape(heads)
+    query = attention.query(row).reshape(len(row), attention.n_heads, -1)
+    key = blocks.by_head(attention.key(hidden), attention.n_heads)
+    value = blocks.by_head(attention.value(hidden), attention.n_heads)
     scores = jnp.einsum("bhk,bmhk->bhm", query, key, preferred_element_type=jnp.float32)
+    scores = scores * query.shape[-1] ** -0.5
+    if seen.bias is not None:
+        scores = scores + _at(seen.bias, position)
     # The position attends to itself, so no softmax runs over an empty set.
-    scores = jnp.where(attention_mask[:, None, :], scores * d_head**-0.5, -jnp.inf)
+    scores = jnp.where(_at(seen.visible, position), scores, -jnp.inf)
     shares = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
     mixed = jnp.einsum("bhm,bmhk->bhk", shares, value)
-    return attention.output(mixed.reshape(batch, d_model))
+    return attention.output(mixed.reshape(row.shape))
+
+
+def _at(array: jax.Array, position: jax.Array) -> jax.Array:
+    """Returns the rows of [batch or 1, heads, length or 1, length] at one position."""
+    if array.shape[2] == 1:
+        return array[:, :, 0]
+    array = jnp.broadcast_to(array, (len(position), *array.shape[1:]))
+    return jnp.take_along_axis(array, position[:, None, None, None], axis=2)[:, :, 0]

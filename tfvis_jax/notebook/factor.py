@@ -9,8 +9,11 @@ import numpy as np
 from tfvis_jax import description, levels, markup, saliency
 from tfvis_jax.description import terms
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import contexts, reading
-from tfvis_jax.notebook import findings, html
+from tfvis_jax.examples import contexts, passages, reading
+from tfvis_jax.notebook import findings, html, panels
+
+# Words on either side of one that fires a factor.
+_AROUND = 8
 
 
 class Importance(Mapping[int, float]):
@@ -61,7 +64,7 @@ class Factor:
 
     @property
     def level(self) -> levels.Level:
-        """The level, low, mid, high or unclear, with the reason."""
+        """The level, one of `levels.LEVELS`, with its probability and the reason."""
         return self.run.levels[self.number]
 
     @property
@@ -100,6 +103,21 @@ class Factor:
             found = reading.fold(found, self.run.windows, by=fold).take(slice(0, n))
         return contexts.in_context(self.run, found, factor=self.number, layer=layer)
 
+    def words(self, *, layer: int | None = None, n: int = 8) -> list[str]:
+        """Returns words that fire the factor at a layer; see `factor_words`.
+
+        Args:
+          layer: layer of the dictionary; the layer where the factor peaks if None.
+          n: maximum number of words.
+
+        Raises:
+          InputError: if there is no such layer, or if ``layer`` is None and the factor
+            is dead.
+        """
+        _check_count(n)
+        _, index = self._layer(layer)
+        return [word.text for word in self.run.words.at(index, self.number, n=n)]
+
     def random_examples(
         self, *, layer: int | None = None, n: int = 20
     ) -> contexts.ExampleList:
@@ -129,6 +147,52 @@ class Factor:
         layer, index = self._layer(layer)
         found = reading.in_band(self.run.examples, index, self.number, band=band, n=n)
         return contexts.in_context(self.run, found, factor=self.number, layer=layer)
+
+    def show(self, *, layer: int | None = None, n: int = 5) -> panels.Panel:
+        """Shows the factor: its curve, and contexts of its strongest, middling and
+        random firings.
+
+        The strongest ones alone make a factor look more of one mind than it is.
+
+        Args:
+          layer: layer of the contexts; the layer where the factor peaks if None.
+          n: maximum number of contexts of each band.
+
+        Raises:
+          InputError: if there is no such layer, or if ``layer`` is None and the factor
+            is dead.
+        """
+        _check_count(n)
+        layer, index = self._layer(layer)
+        run = self.run
+        reader = passages.Passages(run.windows, run.examples)
+        upper, middle = passages.BANDS
+        found = {
+            "Strongest": reader.strongest(index, self.number, n=n),
+            "90–99 % of α": reader.in_band(index, self.number, band=upper, n=n),
+            "50–90 % of α": reader.in_band(index, self.number, band=middle, n=n),
+            "Random": reader.drawn(index, self.number, n=n),
+        }
+        return panels.factor(
+            self.number,
+            name=run.name(self.number) or f"factor {self.number}",
+            level=self.level.name,
+            reason=self.level.reason,
+            importance=self.importance(),
+            layer=layer,
+            bands={
+                heading: [
+                    (
+                        passage.activation,
+                        *reader.around(passage, n=_AROUND),
+                        reader.window(passage.window).document,
+                    )
+                    for passage in band
+                ]
+                for heading, band in found.items()
+            },
+            largest=float(run.examples.max_activation[:, self.number].max()),
+        )
 
     def explain(
         self, *, layer: int | None = None, example: int = 1, **settings: Any
@@ -170,8 +234,10 @@ class Factor:
             layer=layer,
             level=self.level,
             label=self.label and self.label.at(layer),
+            note=run.notes[self.number].note if self.number in run.notes else "",
+            words=run.words,
             word_counts=run.word_counts,
-            head=run.masked_lm_head,
+            head=run.language_model_head,
             tagger=tagger,
         )
 
@@ -190,6 +256,7 @@ class Factor:
             examples="" if dead else self.examples(n=10).as_html(),
             is_dead=dead,
             label="" if self.label is None else str(self.label),
+            words=() if dead else self.words(),
         )
 
     def _layer(self, layer: int | None) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from tfvis_jax.markup import CELL, FAINT, curve, escaped
 
@@ -12,7 +13,7 @@ def run(
     model: str,
     n_factors: int,
     layers: Sequence[int],
-    l1_penalty: float,
+    l1_penalty: float | None,
 ) -> str:
     """Renders a run: its size, and the calls to explore it.
 
@@ -21,11 +22,12 @@ def run(
       model: folder or hub name of the BERT.
       n_factors: number of factors in the dictionary.
       layers: layers of the dictionary.
-      l1_penalty: λ.
+      l1_penalty: λ; None where an imported encoder finds the codes.
     """
+    codes = "imported encoder" if l1_penalty is None else f"λ = {l1_penalty:.4g}"
     return (
         f"<div><b>{escaped(path)}</b><br>{n_factors:,} factors for layers "
-        f"{', '.join(map(str, layers))} of {escaped(model)}, λ = {l1_penalty:.4g}<br>"
+        f"{', '.join(map(str, layers))} of {escaped(model)}, {codes}<br>"
         f'<span style="{FAINT}"><code>.factor(0)</code> … '
         f"<code>.factor({n_factors - 1})</code>, <code>.encode(text)</code>, "
         "<code>.explain(text, factor=…, layer=…)</code></span></div>"
@@ -41,25 +43,28 @@ def factor(
     examples: str,
     is_dead: bool,
     label: str = "",
+    words: Sequence[str] = (),
 ) -> str:
-    """Renders a factor: its level, its importance by layer, its examples.
+    """Renders a factor: its words, its level, its importance by layer, its examples.
 
     Args:
       number: index of the factor.
-      level: "low", "mid", "high" or "unclear".
+      level: one of `levels.LEVELS`.
       reason: the evidence for the level.
       importance: importance score by layer.
       examples: HTML from `markup.examples`.
       is_dead: If True, say that the factor never fires, and nothing else.
       label: user-supplied label; "" for none.
+      words: words that fire it.
     """
     head = f"<b>Φ{number}</b>"
     if label:
         head += f" <b>{escaped(label)}</b>"
     if is_dead:
         return f"<div>{head} is dead: it never fires in the corpus.</div>"
+    said = f"<br>{escaped(', '.join(words))}" if words else ""
     return (
-        f"<div>{head} {html.escape(level)}: {html.escape(reason)}"
+        f"<div>{head} {html.escape(level)}: {html.escape(reason)}{said}"
         f"{curve(importance, factor=number)}{examples}</div>"
     )
 
@@ -70,6 +75,7 @@ def sentence(
     strongest: Mapping[int, Sequence[Sequence[tuple[int, float]]]],
     n_tokens: int,
     notice: str = "",
+    names: Mapping[int, str] = MappingProxyType({}),
 ) -> str:
     """Renders a sentence: one row per token, one column per layer.
 
@@ -78,6 +84,7 @@ def sentence(
       strongest: by layer, for each token, its (factor, α) pairs, largest α first.
       n_tokens: number of tokens in the whole sentence.
       notice: what the reader must know of the tokens; "" for nothing.
+      names: label or words of factors; the number alone stands for the others.
     """
     head = "".join(f'<th style="{CELL}">layer {layer}</th>' for layer in strongest)
     rows = []
@@ -85,7 +92,8 @@ def sentence(
         cells = "".join(
             f'<td style="{CELL}">'
             + "<br>".join(
-                f'Φ{f} <span style="{FAINT}">{alpha:.3f}</span>'
+                " ".join(filter(None, [f"Φ{f}", escaped(names.get(f, ""))]))
+                + f' <span style="{FAINT}">{alpha:.3f}</span>'
                 for f, alpha in layer[place]
             )
             + "</td>"
@@ -100,3 +108,23 @@ def sentence(
         f'<table><tr><th style="{CELL}">token</th>{head}</tr>{"".join(rows)}</table>'
         f"{more}" + (f"<p>{escaped(notice)}</p>" if notice else "")
     )
+
+
+def table(caption: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Renders a table.
+
+    Args:
+      caption: stands above it.
+      heads: of the columns.
+      lines: cells as text.
+    """
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        return (
+            "<tr>"
+            + "".join(f'<{tag} style="{CELL}">{escaped(c)}</{tag}>' for c in cells)
+            + "</tr>"
+        )
+
+    body = "".join(row("td", cells) for cells in lines)
+    return f"<p>{escaped(caption)}</p><table>{row('th', heads)}{body}</table>"

@@ -1,21 +1,21 @@
 """Encode a sentence as sums of factors at every layer."""
 
 import dataclasses
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import config as config_lib
 from tfvis_jax import sparse_coding
 from tfvis_jax.data import hidden_states as hidden_states_lib
+from tfvis_jax.data import unknown_tokens
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.learning import inference
 from tfvis_jax.notebook import html
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.runs import coder as coder_lib
+from tfvis_jax.runs import encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import checks
 
 # Tighter than in training, because people read these codes one by one.
@@ -34,7 +34,8 @@ class EncodedSentence:
 
     Attributes:
       text: the text that was encoded.
-      tokens: [n_tokens] word pieces, without special tokens.
+      tokens: [n_tokens] word pieces, without special tokens; ## stands before those
+        that continue a word.
       spans: [n_tokens] (start, end) character offsets in the text; tokens that share a
         character overlap.
       unknown: indices of the tokens that the model's vocabulary does not know.
@@ -42,8 +43,11 @@ class EncodedSentence:
       x: [n_layers, n_tokens, d_model] hidden states, divided by the layer's scale.
       codes: [n_layers, n_tokens, n_factors].
       residual: [n_layers, n_tokens, d_model].
-      gap: [n_layers, n_tokens] relative duality gaps.
-      solve: summary of the solver over all layers and tokens.
+      gap: [n_layers, n_tokens] relative duality gaps; NaN where an imported encoder
+        found the codes.
+      solve: summary of the solver over all layers and tokens; None where an imported
+        encoder found the codes.
+      name: returns the label or the words of a factor.
     """
 
     text: str
@@ -55,7 +59,8 @@ class EncodedSentence:
     codes: np.ndarray
     residual: np.ndarray
     gap: np.ndarray
-    solve: sparse_coding.Summary
+    solve: sparse_coding.Summary | None
+    name: Callable[[int], str] = field(default=lambda factor: "", compare=False)
 
     @property
     def l0(self) -> np.ndarray:
@@ -113,17 +118,17 @@ class EncodedSentence:
 
     def _repr_html_(self) -> str:
         shown = range(min(len(self.tokens), _SHOWN_TOKENS))
+        strongest = {
+            layer: [self.strongest(layer, token, n=3) for token in shown]
+            for layer in self.layers
+        }
+        named = {f for cells in strongest.values() for cell in cells for f, _ in cell}
         return html.sentence(
-            [
-                unicodedata.normalize("NFC", self.text[slice(*self.spans[token])])
-                for token in shown
-            ],
-            strongest={
-                layer: [self.strongest(layer, token, n=3) for token in shown]
-                for layer in self.layers
-            },
+            [words_lib.shown(self.text[slice(*self.spans[token])]) for token in shown],
+            strongest=strongest,
             n_tokens=len(self.tokens),
             notice=self.notice,
+            names={factor: self.name(factor) for factor in sorted(named)},
         )
 
 
@@ -137,6 +142,7 @@ class TokenizedSentence:
       spans: [n_tokens] (start, end) character offsets in the text.
       words: [n_tokens] index of the word that each piece belongs to, from 0.
       unknown: indices of the tokens that the model's vocabulary does not know.
+      masked: indices of the tokens that are replaced by the mask token.
       token_ids: [1, length] int32, with special tokens if the run uses them, padded.
       token_mask: [1, length] bool, False for padding.
       shown: the places of ``tokens`` in the window.
@@ -147,13 +153,18 @@ class TokenizedSentence:
     spans: list[tuple[int, int]]
     words: list[int]
     unknown: tuple[int, ...]
+    masked: tuple[int, ...]
     token_ids: np.ndarray
     token_mask: np.ndarray
     shown: slice
 
 
 def encode_sentence(
-    opened: setup.Setup, trained: dictionary_file.TrainedDictionary, text: str
+    opened: setup.Setup,
+    trained: trained_dictionary.TrainedDictionary,
+    text: str,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> EncodedSentence:
     """Encodes a text as one window, with special tokens if the run uses them.
 
@@ -161,17 +172,27 @@ def encode_sentence(
       opened: model, tokeniser and settings of the run.
       trained: dictionary of the run.
       text: text with at most as many tokens as the model has positions.
+      progress: called with (layers done, layers in total).
 
     Raises:
       InputError: if the text is empty or too long.
     """
     sentence = tokenize_sentence(opened, text)
-    layers = list(encode_layers(opened, trained, sentence))
+    layers = []
+    for rows in encode_layers(opened, trained, sentence):
+        layers.append(rows)
+        progress(len(layers), len(trained.layers))
 
     def stack(name: str) -> Any:
         return np.stack([getattr(rows, name) for rows in layers])
 
     codes, gap = stack("codes"), stack("gap")
+    solve = None
+    if trained.encoder is None:
+        solve = sparse_coding.summarise(
+            sparse_coding.Encoding(codes, gap, stack("num_steps"), stack("converged")),
+            solver=_coder(opened, trained).solver_name,
+        )
     return EncodedSentence(
         text=sentence.text,
         tokens=sentence.tokens,
@@ -182,12 +203,7 @@ def encode_sentence(
         codes=codes,
         residual=stack("residual"),
         gap=gap,
-        solve=sparse_coding.summarise(
-            sparse_coding.Encoding(codes, gap, stack("num_steps"), stack("converged")),
-            solver=inference.solver_name(
-                _solver(opened, trained), n_factors=len(trained.factors)
-            ),
-        ),
+        solve=solve,
     )
 
 
@@ -208,7 +224,8 @@ def tokenize_sentence(
         If none does, its length is a multiple of 16.
 
     Raises:
-      InputError: if the text is empty or too long, or has no token to mask.
+      InputError: if the text is empty or too long, has no token to mask, or there is
+        no mask token.
     """
     # Command-line bytes that are not UTF-8 arrive as lone surrogates.
     text = text.encode("utf-8", "replace").decode()
@@ -217,9 +234,12 @@ def tokenize_sentence(
     n_tokens = len(encoded.ids)
     if not n_tokens:
         raise InputError("Expected a text with at least one word, got none.")
-    special = opened.config.corpus.special_tokens
+    prefix, suffix = (
+        list(ids) if opened.config.corpus.special_tokens else []
+        for ids in (tokenizer.prefix, tokenizer.suffix)
+    )
     max_positions = opened.pretrained.config.max_positions
-    limit = max_positions - 2 * special
+    limit = max_positions - len(prefix) - len(suffix)
     if n_tokens > limit:
         raise InputError(
             f"Expected a text of at most {limit} tokens, the number of positions of "
@@ -231,10 +251,9 @@ def tokenize_sentence(
         )
     ids = encoded.ids.tolist()
     for place in masked:
-        ids[place] = tokenizer.mask_id
-    tokens = [tokenizer.pieces[i] for i in ids]
-    if special:
-        ids = [tokenizer.cls_id, *ids, tokenizer.sep_id]
+        ids[place] = tokenizer.required_mask_id()
+    tokens = [tokenizer.spelled(i) for i in ids]
+    ids = [*prefix, *ids, *suffix]
     multiple = -(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP
     enough = next((length for length in lengths if length >= len(ids)), multiple)
     length = min(enough, max_positions)
@@ -243,16 +262,21 @@ def tokenize_sentence(
         tokens=tokens,
         spans=list(zip(encoded.starts.tolist(), encoded.ends.tolist(), strict=True)),
         words=(np.cumsum(encoded.starts_word) - 1).tolist(),
-        unknown=tuple(np.flatnonzero(encoded.ids == tokenizer.unk_id).tolist()),
+        unknown=tuple(
+            np.flatnonzero(
+                unknown_tokens.are_unknown(encoded.ids, tokenizer.unk_id)
+            ).tolist()
+        ),
         token_ids=np.array([ids + [tokenizer.pad_id] * (length - len(ids))], np.int32),
         token_mask=np.arange(length)[None] < len(ids),
-        shown=slice(int(special), int(special) + n_tokens),
+        masked=tuple(masked),
+        shown=slice(len(prefix), len(prefix) + n_tokens),
     )
 
 
 def encode_layers(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     sentence: TokenizedSentence,
 ) -> Iterator[encoding.LayerCodes]:
     """Encodes a sentence layer by layer.
@@ -270,22 +294,18 @@ def encode_layers(
         opened.pretrained.encoder,
         sentence.token_ids,
         sentence.token_mask,
-        jnp.asarray(trained.layer_scale),
+        *trained.scaling,
         layers=trained.layers,
     )
-    solver = _solver(opened, trained)
-    dictionary = jnp.asarray(trained.factors)
+    coder = _coder(opened, trained)
     for layer in hidden_states:
-        rows = encoding.encode_layer(
-            layer, sentence.token_mask, dictionary, solver=solver
-        )
+        rows = encoding.encode_layer(layer, sentence.token_mask, coder)
         # Special tokens and padding are encoded, but not shown.
         yield encoding.LayerCodes(*(r[sentence.shown] for r in jax.device_get(rows)))
 
 
-def _solver(
-    opened: setup.Setup, trained: dictionary_file.TrainedDictionary
-) -> config_lib.SolverConfig:
-    return dataclasses.replace(
-        trained.solver(opened.config.solver), tolerance=_TOLERANCE, max_steps=_MAX_STEPS
-    )
+def _coder(
+    opened: setup.Setup, trained: trained_dictionary.TrainedDictionary
+) -> coder_lib.Coder:
+    coder = trained.coder(opened.config.solver)
+    return coder.refine(tolerance=_TOLERANCE, max_steps=_MAX_STEPS)

@@ -21,6 +21,7 @@ from tfvis_jax.runs import (
     parallel_encoding,
     setup,
     stored_hidden_states,
+    trained_dictionary,
 )
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import checks
@@ -116,7 +117,7 @@ def write_codes(
 def _write(
     run: directory_lib.RunDirectory,
     config: config_lib.RunConfig,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     out: stored.CodesFolder,
     about: dict[str, Any],
     text: Sequence[str],
@@ -181,6 +182,7 @@ def _write(
         return {}
     inputs = {
         "model": trained.model,
+        "site": trained.site,
         "text": stored_hidden_states.windows_hash(windows),
     }
     return out.finish(

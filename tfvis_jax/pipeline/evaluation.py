@@ -11,15 +11,21 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tfvis_jax import files, schema
+from tfvis_jax import files, probing, schema
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError, command_line
-from tfvis_jax.evaluation import loss_recovered, reconstruction, refitted, report
+from tfvis_jax.evaluation import (
+    loss_recovered,
+    parts,
+    reconstruction,
+    refitted,
+    report,
+)
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
 from tfvis_jax.reporting import devices
-from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import dictionary_file, setup, trained_dictionary
 from tfvis_jax.sparse_coding import checks, metrics
 
 _SCHEMA = "tfvis-evaluation/1"
@@ -32,6 +38,7 @@ def evaluate(
     k: int = 32,
     loss_windows: int = 128,
     text: Sequence[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
     num_workers: int = 1,
     progress: progress_lib.Progress = progress_lib.silent,
     notify: Callable[[str], None] = warnings.warn,
@@ -39,9 +46,12 @@ def evaluate(
     """Measures a trained run on its held-out text and writes `evaluation.json`.
 
     With another text, the metrics on that text are added to the file, under "texts"
-    and the text's name, by the same definitions. The held-out text is then measured
-    only if its metrics are not in the file. What the file holds of other texts is kept
-    while the dictionary is the same.
+    and the text's name, by the same definitions. With labels, what x, reconstruction,
+    codes and residual tell of them is added under "probing" and the name of the labels;
+    that of the sentences of `probing.verbs` is measured with the held-out text. The
+    held-out text is measured again only if neither is given, or its metrics are not in
+    the file. What the file holds of other texts and labels is kept while the dictionary
+    is the same.
 
     Args:
       directory: of a trained run.
@@ -50,17 +60,20 @@ def evaluate(
         it.
       text: files, folders, globs or ``hf://`` names of another text. All of it is
         measured, whether the run was trained on it or not.
+      labels: a file or folder of labelled text to probe, as `probing.read` reads it.
       num_workers: processes that turn that text into tokens.
-      progress: hears of the stages "model", "reconstruction" and "loss", and of
-        "tokens" and "text" where another text is given.
-      notify: told in a sentence what was left out of the other text.
+      progress: hears of the stages "model", "reconstruction", "loss" and "probing", and
+        of "tokens" and "text" where another text is given.
+      notify: told in a sentence what was left out of the other text, or why nothing was
+        probed.
 
     Returns:
       The content of the file.
 
     Raises:
       InputError: the training of the run has not finished, or none of its text is
-        held out and no other is given, or the other text cannot be read.
+        held out and no other is given, or the other text or the labels cannot be
+        read or are too few.
     """
     checks.check_count("k", k)
     checks.check_count("loss_windows", loss_windows, at_least=0)
@@ -69,20 +82,27 @@ def evaluate(
     with writing(directory) as run:
         trained = dictionary_file.load(run.dictionary)
         with stages.stage("model"):
-            opened = setup.with_masked_lm_head(setup.open_model(run, run.read_config()))
-            dictionary_file.check_fits(trained, opened)
+            opened = setup.with_language_model(setup.open_model(run, run.read_config()))
+            trained_dictionary.check_fits(trained, opened)
+        labelled = (
+            None if labels is None else parts.prepare(probing.read(labels), opened)
+        )
         windows = opened.windows()
-        if not (len(windows.held_out) or text):
+        if not (len(windows.held_out) or text or labels):
             raise InputError(
                 f"Nothing of the text of {run.path} is held out to measure on: it is "
                 "one window long. Train on a longer text, or name another with --text."
             )
         found = _earlier(run.evaluation, trained)
-        texts = found.get("texts", {})
-        if text is None or found.get("k") != k:
+        texts, probed = found.get("texts", {}), found.get("probing", {})
+        if (text is None and labels is None) or found.get("k") != k:
             found = _held_out(
                 opened, trained, windows, stages, k=k, loss_windows=loss_windows
             )
+            if own := parts.own_sentences(opened, notify):
+                probed |= _probed(opened, trained, own, stages)
+        if labelled is not None:
+            probed |= _probed(opened, trained, labelled, stages)
         if text is not None:
             texts[", ".join(map(str, text))] = _other_text(
                 opened,
@@ -95,6 +115,8 @@ def evaluate(
             )
         if texts:
             found["texts"] = texts
+        if probed:
+            found["probing"] = probed
         files.write_json(run.evaluation, found)
     return found
 
@@ -103,10 +125,11 @@ class _Earlier(msgspec.Struct):
     schema: Any = None
     dictionary: Any = None
     texts: dict[str, dict[str, Any]] = {}
+    probing: dict[str, dict[str, Any]] = {}
 
 
 def _earlier(
-    path: pathlib.Path, trained: dictionary_file.TrainedDictionary
+    path: pathlib.Path, trained: trained_dictionary.TrainedDictionary
 ) -> dict[str, Any]:
     """Returns what the file says of the same dictionary; nothing if it is of others."""
     if not path.is_file():
@@ -126,7 +149,7 @@ def _earlier(
 
 def _held_out(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     stages: progress_lib.Stages,
     *,
@@ -150,7 +173,7 @@ def _held_out(
 
 def _other_text(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     text: Sequence[str],
     stages: progress_lib.Stages,
     *,
@@ -182,9 +205,21 @@ def _other_text(
     return {**report.plain(_metrics(measured)), "k": k, "seconds": seconds}
 
 
+def _probed(
+    opened: setup.Setup,
+    trained: trained_dictionary.TrainedDictionary,
+    labels: parts.Labels,
+    stages: progress_lib.Stages,
+) -> dict[str, Any]:
+    with stages.stage("probing") as show:
+        found = parts.measure(opened, trained, labels, progress=show)
+    found["seconds"] = stages.seconds["probing"]
+    return {labels.labelled.source: report.plain(found)}
+
+
 def _loss_recovered(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
     k: int,
@@ -204,7 +239,7 @@ def _loss_recovered(
         loss_recovered.spread(windows.held_out, n=n),
         refitted.reconstructor(
             trained,
-            solver=trained.solver(opened.config.solver),
+            coder=trained.coder(opened.config.solver),
             windows_per_batch=opened.config.windows_per_batch,
             k=k,
         ),
@@ -214,7 +249,7 @@ def _loss_recovered(
 
 
 def _content(
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     measured: reconstruction.Evaluation,
     recovered: Mapping[str, loss_recovered.Recovered] | None,
     *,
@@ -225,7 +260,9 @@ def _content(
         "schema": _SCHEMA,
         "dictionary": trained.content_hash,
         "layers": trained.layers,
+        "site": trained.site,
         "n_factors": len(trained.factors),
+        "encoder": trained.encoder_settings,
         "k": k,
         **_metrics(measured, recovered),
         "duplicates": {

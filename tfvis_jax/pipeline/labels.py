@@ -106,7 +106,7 @@ def import_labels(
             layers=run.trained.layers,
             dictionary_hash=run.trained.content_hash,
         )
-        known, new = run.labels, found.labels
+        known, new = run.imported_labels, found.labels
         merged = labels_lib.merge(known, new, peak_layer=_peak_layer_of(run))
         labels_lib.save(run.directory.labels, merged, run.trained)
     return ImportedLabels(

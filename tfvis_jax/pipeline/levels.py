@@ -1,12 +1,10 @@
-"""`levels.json`: how much context each factor needs, and the levels that follow."""
+"""`levels.json`: what factors owe to word and context, and the levels that follow."""
 
 import contextlib
 import os
 
-import numpy as np
-
 from tfvis_jax.errors import InputError
-from tfvis_jax.levels import context_shares, level_file, rule
+from tfvis_jax.levels import gathering, level_file, rule
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline.writing import writing
@@ -16,14 +14,14 @@ from tfvis_jax.sparse_coding import checks
 def measure_levels(
     directory: str | os.PathLike[str],
     *,
-    per_factor: int = 4,
+    per_factor: int = 6,
     progress: progress_lib.Progress = progress_lib.silent,
 ) -> list[rule.Level]:
     """Measures how much context factors need, unless it is known for these examples.
 
     Args:
       directory: of the run, with its examples.
-      per_factor: tokens of each factor to measure on.
+      per_factor: firings of each factor to measure on, if fewer leave a doubt.
       progress: hears of the stages "model" and "levels".
 
     Returns:
@@ -49,15 +47,8 @@ def _measure(run: run_lib.Run, stages: progress_lib.Stages, *, per_factor: int) 
         if level_file.load(path, examples).per_factor == per_factor:
             return
     with stages.stage("model"):
-        opened = run.opened
+        # Loaded on first use, which belongs to this stage.
+        _ = run.opened
     with stages.stage("levels") as show:
-        shares = context_shares.measure(
-            opened,
-            run.trained,
-            run.windows,
-            examples,
-            peaks=rule.peaks(run.importance(), np.asarray(examples.firing)),
-            per_factor=per_factor,
-            progress=show,
-        )
-    level_file.save(path, level_file.Measured(shares, per_factor), examples)
+        evidence = gathering.measure(run, per_factor=per_factor, progress=show)
+    level_file.save(path, level_file.Measured(evidence, per_factor), examples)

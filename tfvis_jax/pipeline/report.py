@@ -3,26 +3,26 @@
 import importlib.metadata
 import pathlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 
 import tfvis_jax
-from tfvis_jax import sharding
+from tfvis_jax import sharding, sites
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import unknown_tokens
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import reconstruction
 from tfvis_jax.evaluation import report as evaluation_report
 from tfvis_jax.reporting import devices
-from tfvis_jax.runs import dictionary_file, report_file, setup
+from tfvis_jax.runs import report_file, setup, trained_dictionary
 from tfvis_jax.training import metrics_log
 
 
 def of_training(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     result: reconstruction.Evaluation,
     *,
@@ -59,7 +59,9 @@ def of_training(
         "held_out": evaluation_report.held_out(windows),
         "n_factors": config.dictionary.n_factors,
         "layers": list(opened.layers),
+        "site": config.site,
         "l1_penalty": trained.l1_penalty,
+        "encoder": trained.encoder_settings,
         "fvu": evaluation_report.by_layer(lasso, "fvu"),
         "fvu_debiased": evaluation_report.by_layer(refitted, "fvu"),
         "l0": evaluation_report.by_layer(lasso, "l0"),
@@ -85,22 +87,44 @@ def summary(report: dict[str, Any]) -> str:
         pooled = evaluation_report.with_interval(metric, spec)
         return f"  {title:<21} {pooled:<7} (per layer {layers})"
 
+    site = report.get("site", sites.HIDDEN)
+    layers = sites.named(f"layers {report['layers']}", site)
     return "\n".join(
         [
-            f"{report['n_factors']:,} factors for layers {report['layers']} of "
+            f"{report['n_factors']:,} factors for {layers} of "
             f"{model_name(report['model'])}",
             f"{report['n_tokens']:,} tokens of text; metrics on "
-            f"{report['n_held_out_rows']:,} hidden states of "
+            f"{report['n_held_out_rows']:,} {sites.WORDS[site]} of "
             f"{evaluation_report.held_out_words(report['held_out'])}:",
             row("unexplained variance", report["fvu"], ".3f"),
             row("  with codes refitted", report["fvu_debiased"], ".3f"),
             row("factors per token", report["l0"], ".1f"),
             f"  {'factors alive':<21} {text(report['alive'], '.1%')}",
-            f"  {'duality gap':<21} {text(report['gap']['mean'], '.1e')} mean, "
-            f"{text(report['gap']['max'], '.1e')} largest",
+            f"  {_of_the_codes(report)}",
             f"  {evaluation_report.about_intervals(report['n_measured_documents'])}",
             *_of_the_text(report),
         ]
+    )
+
+
+def _of_the_codes(report: dict[str, Any]) -> str:
+    """Returns how far codes are from the best ones, where they are meant to be near."""
+    encoder = report.get("encoder")
+    if encoder:
+        return encoder_words(encoder)
+    gap = report["gap"]
+    return (
+        f"{'duality gap':<21} {text(gap['mean'], '.1e')} mean, "
+        f"{text(gap['max'], '.1e')} largest"
+    )
+
+
+def encoder_words(encoder: Mapping[str, Any]) -> str:
+    """Returns what finds the codes of a run with an imported encoder, and so lacks."""
+    k = f", k {encoder['k']}" if encoder["k"] is not None else ""
+    return (
+        f"codes by the imported encoder ({encoder['kind']}{k}): they have no λ and no "
+        "duality gap"
     )
 
 
@@ -119,6 +143,11 @@ def _of_the_text(report: dict[str, Any]) -> Iterator[str]:
 def model_name(model: str) -> str:
     """Returns the last two parts of a folder or hub name; often the last is "model"."""
     return "/".join(pathlib.PurePath(model).parts[-2:])
+
+
+def corpus_name(paths: Sequence[str]) -> str:
+    """Returns the names of the files of a text."""
+    return ", ".join(pathlib.PurePath(path).name for path in paths)
 
 
 def text(value: float | None, spec: str) -> str:

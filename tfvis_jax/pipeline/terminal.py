@@ -11,20 +11,27 @@ from tfvis_jax.pipeline import progress
 _CONSOLE = rich.console.Console(stderr=True)
 _WORDS = {
     "model": "loading the model",
+    "sentence": "codes of the sentence",
     "tokens": "text to tokens",
+    "trial": "trial of this machine",
     "train": "learning",
     "evaluate": "held-out text",
     "reconstruction": "held-out text",
     "text": "the other text",
     "loss": "loss recovered",
+    "probing": "probes of labelled words",
     "hidden_states": "hidden states",
     "examples": "top-activating examples",
     "codes": "codes of the text",
     "levels": "context that factors need",
     "export": "writing the page",
+    "figures": "figures",
     "describe": "factors in words",
     "explain": "factors explained",
     "prompts": "windows of every factor",
+    "excerpts": "excerpts of factors",
+    "labels": "labels of factors",
+    "scores": "scores of labels",
 }
 
 

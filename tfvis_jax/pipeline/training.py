@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import files, sharding
+from tfvis_jax import files, sharding, sites
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
@@ -21,7 +21,13 @@ from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
 from tfvis_jax.pipeline.writing import writing
 from tfvis_jax.planning import plan
-from tfvis_jax.runs import dictionary_file, report_file, setup, stored_hidden_states
+from tfvis_jax.runs import (
+    dictionary_file,
+    report_file,
+    setup,
+    stored_hidden_states,
+    trained_dictionary,
+)
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import checks
 from tfvis_jax.training import calibration, checkpoint_storage, loop
@@ -74,6 +80,11 @@ def train(
     mesh = sharding.one_device() if mesh is None else mesh
     stages = progress_lib.Stages(progress)
     with writing(directory, new=True) as run:
+        if run.imported.exists():
+            raise InputError(
+                f"The dictionary of {run.path} was imported: training would replace "
+                "it. Name another directory."
+            )
         # What the last step adds to is read first: it may be damaged.
         report_file.read_if_any(run.report)
         opened, windows = prepare_locked(
@@ -185,9 +196,9 @@ def _note_few_rows(
     rows = int(tokens * min(1.0, config.row_fraction * config.num_epochs))
     if rows < n_factors:
         notify(
-            f"The text has {rows:,} hidden states to train on, fewer than the "
-            f"{n_factors:,} factors: most of these will be copies of single hidden "
-            "states, or stay unused. Give more text, or ask for fewer factors "
+            f"The text has {rows:,} {sites.WORDS[config.site]} to train on, fewer than "
+            f"the {n_factors:,} factors: most of these will be copies of single rows, "
+            "or stay unused. Give more text, or ask for fewer factors "
             "(--n_factors)."
         )
 
@@ -201,7 +212,7 @@ def _measure(
     mesh: jax.sharding.Mesh,
 ) -> dict[str, Any]:
     """Saves what was learned, and how good it is."""
-    trained = dictionary_file.from_state(state, opened)
+    trained = trained_dictionary.from_state(state, opened)
     target_l0 = opened.config.sparsity.target_l0
     if target_l0 is not None:
         found = calibration.l1_penalty(opened, trained, windows, target_l0=target_l0)

@@ -18,8 +18,8 @@ from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states, loader
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import state as state_lib
-from tfvis_jax.learning import step
-from tfvis_jax.models import bert, bert_config
+from tfvis_jax.learning import step, whitening
+from tfvis_jax.models import encoder_config, registry
 
 _KINDS = (
     "all-reduce",
@@ -82,7 +82,7 @@ def rows_of_step(config: config_lib.RunConfig) -> int:
 
 def lower_step(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     *,
     mesh: jax.sharding.Mesh,
 ) -> jax.stages.Lowered:
@@ -90,7 +90,7 @@ def lower_step(
 
     Args:
       config: settings of the run.
-      model: sizes of its BERT.
+      model: sizes of its encoder.
       mesh: a mesh with the axes of `sharding`; its devices can be those of a topology.
     """
     rows = rows_of_step(config)
@@ -98,8 +98,9 @@ def lower_step(
     state = state_lib.abstract(
         n_factors=config.dictionary.n_factors,
         d_model=model.d_model,
-        n_layers=len(layers_of(config, model)),
+        n_layers=len(config.layers_of(model.n_layers)),
         config=config.dictionary,
+        whitened=config.whitening > 0,
     )
     with jax.set_mesh(mesh):
         return step.train_step.lower(
@@ -116,31 +117,37 @@ def lower_step(
 
 def lower_encoder(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     *,
     mesh: jax.sharding.Mesh,
 ) -> jax.stages.Lowered:
     """Returns the encoder's pass over a batch of windows, lowered for a mesh."""
-    layers = layers_of(config, model)
+    layers = config.layers_of(model.n_layers)
     windows = (config.windows_per_batch, config.corpus.window_length)
     with jax.set_mesh(mesh):
         return hidden_states.scaled_hidden_states.lower(
             jax.tree.map(
                 lambda leaf: _whole(mesh, leaf.shape, leaf.dtype),
-                bert.abstract(model, dtype=jnp.dtype(config.dtype)),
+                registry.abstract(model, dtype=jnp.dtype(config.dtype)).at(config.site),
             ),
             _by_row(mesh, *windows, dtype=jnp.int32),
             _by_row(mesh, *windows, dtype=jnp.bool),
             _whole(mesh, (len(layers),), jnp.float32),
+            _whitening(config, model, mesh=mesh) if config.whitening else None,
             layers=layers,
         )
 
 
-def layers_of(
-    config: config_lib.RunConfig, model: bert_config.BertConfig
-) -> tuple[int, ...]:
-    """Returns the layers whose hidden states a run learns from."""
-    return config.layers or tuple(range(model.n_layers + 1))
+def _whitening(
+    config: config_lib.RunConfig,
+    model: encoder_config.EncoderConfig,
+    *,
+    mesh: jax.sharding.Mesh,
+) -> whitening.Whitening:
+    square = _whole(mesh, (model.d_model, model.d_model), jnp.float32)
+    n_layers = len(config.layers_of(model.n_layers))
+    mean = _whole(mesh, (n_layers, model.d_model), jnp.float32)
+    return whitening.Whitening(mean, square, square)  # pyright: ignore[reportArgumentType]
 
 
 def program_cost(lowered: jax.stages.Lowered) -> ProgramCost:

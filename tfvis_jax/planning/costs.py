@@ -22,7 +22,7 @@ programs on a CPU, and a test compares them. On a TPU one array fewer is needed.
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,8 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.learning import first_state
 from tfvis_jax.learning import state as state_lib
-from tfvis_jax.models import bert_config
+from tfvis_jax.models import encoder_config
+from tfvis_jax.models import registry as architectures
 from tfvis_jax.planning import compiled
 from tfvis_jax.sparse_coding import registry
 from tfvis_jax.sparse_coding import solver as solver_lib
@@ -132,21 +133,21 @@ def _solver(config: config_lib.RunConfig, mesh: Mesh) -> solver_lib.Solver:
 
 
 def memory(
-    config: config_lib.RunConfig, model: bert_config.BertConfig, *, mesh: Mesh
+    config: config_lib.RunConfig, model: encoder_config.EncoderConfig, *, mesh: Mesh
 ) -> Memory:
     """Returns the bytes that a run needs on each device of a mesh.
 
     Args:
       config: settings of the run.
-      model: sizes of its BERT.
+      model: sizes of its encoder.
       mesh: devices.
     """
-    layers = len(compiled.layers_of(config, model))
+    layers = len(config.layers_of(model.n_layers))
     windows = math.ceil(config.windows_per_batch / mesh.data)
     tokens = windows * config.corpus.window_length
     hidden = tokens * model.d_model * _FLOAT
     scores = tokens * config.corpus.window_length * model.n_heads * _FLOAT
-    expanded = tokens * model.d_hidden * _FLOAT
+    expanded = tokens * model.d_expanded * _FLOAT
     dictionary, update_state = _state_bytes(config, model, layers=layers, mesh=mesh)
     rows = math.ceil(compiled.rows_of_step(config) / mesh.data)
     return Memory(
@@ -164,7 +165,7 @@ def memory(
 
 def work(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     *,
     mesh: Mesh,
     solver_steps: float,
@@ -173,7 +174,7 @@ def work(
 
     Args:
       config: settings of the run.
-      model: sizes of its BERT.
+      model: sizes of its encoder.
       mesh: where it runs.
       solver_steps: number of steps until the last row has converged. For "working_set",
         whose work on few factors is left out, it is the rounds of an average row.
@@ -182,7 +183,7 @@ def work(
     factors = config.dictionary.n_factors / mesh.factor
     product = 2 * rows * factors * model.d_model
     passes = _solver(config, mesh).num_passes(solver_steps)
-    tokens = rows / (len(compiled.layers_of(config, model)) * config.row_fraction)
+    tokens = rows / (len(config.layers_of(model.n_layers)) * config.row_fraction)
     split_rows, split_factors = mesh.data > 1, mesh.factor > 1
     return Work(
         encoder_flops=tokens * encoder_flops(config, model),
@@ -193,34 +194,44 @@ def work(
     )
 
 
-def stored_token(config: config_lib.RunConfig, model: bert_config.BertConfig) -> int:
+def stored_token(
+    config: config_lib.RunConfig, model: encoder_config.EncoderConfig
+) -> int:
     """Returns the bytes of a token's hidden states on a disk, in float32."""
-    return len(compiled.layers_of(config, model)) * model.d_model * _FLOAT
+    return len(config.layers_of(model.n_layers)) * model.d_model * _FLOAT
 
 
-def num_parameters(model: bert_config.BertConfig) -> int:
-    """Returns the number of weights of a BERT encoder."""
-    d_model, d_hidden = model.d_model, model.d_hidden
-    tables = model.vocab_size + model.max_positions + model.n_token_types
-    attention = 4 * (d_model**2 + d_model)
-    feed_forward = 2 * d_model * d_hidden + d_hidden + d_model
-    norm = 2 * d_model
-    each = attention + feed_forward + 2 * norm
-    return tables * d_model + norm + model.n_layers * each
+def num_parameters(model: encoder_config.EncoderConfig) -> int:
+    """Returns the number of weights of an encoder."""
+    leaves = jax.tree.leaves(architectures.abstract(model))
+    return sum(math.prod(leaf.shape) for leaf in leaves)
 
 
-def encoder_flops(config: config_lib.RunConfig, model: bert_config.BertConfig) -> float:
+def encoder_flops(
+    config: config_lib.RunConfig, model: encoder_config.EncoderConfig
+) -> float:
     """Returns the FLOPs per token of the encoder, up to the deepest requested layer."""
-    depth = max(compiled.layers_of(config, model))
-    d_model, length = model.d_model, config.corpus.window_length
-    return depth * (
-        8 * d_model**2 + 4 * length * d_model + 4 * d_model * model.d_hidden
+    encoder = architectures.abstract(model)
+    depth, length = max(config.layers_of(model.n_layers)), config.corpus.window_length
+    layers = [encoder.layer(number) for number in range(1, depth + 1)]
+    products = sum(_kernel_sizes(part) for part in (encoder.embeddings, *layers))
+    return 2 * products + depth * encoder.attention_flops(length)
+
+
+def _kernel_sizes(part: Any) -> int:
+    """Returns how many numbers the kernels of a part have; a token meets each once."""
+    return sum(
+        math.prod(leaf.shape)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(part)
+        if any(
+            getattr(key, "key", getattr(key, "name", "")) == "kernel" for key in path
+        )
     )
 
 
 def _state_bytes(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     *,
     layers: int,
     mesh: Mesh,
@@ -231,6 +242,7 @@ def _state_bytes(
         d_model=model.d_model,
         n_layers=layers,
         config=config.dictionary,
+        whitened=config.whitening > 0,
     )
     shape = jax.sharding.AbstractMesh(
         (mesh.data, mesh.factor), (sharding.DATA, sharding.FACTOR)
@@ -247,7 +259,7 @@ def _state_bytes(
 
 
 def _first_factors_bytes(
-    config: config_lib.RunConfig, model: bert_config.BertConfig, *, mesh: Mesh
+    config: config_lib.RunConfig, model: encoder_config.EncoderConfig, *, mesh: Mesh
 ) -> int:
     """Returns the bytes that initialising the dictionary needs besides the result."""
     whole = config.dictionary.n_factors * model.d_model * _FLOAT

@@ -11,7 +11,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import loader
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import bert_config
+from tfvis_jax.models import encoder_config
 from tfvis_jax.planning import compiled, costs
 from tfvis_jax.training import mesh as mesh_lib
 
@@ -69,7 +69,7 @@ class Plan:
 
 def make(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     *,
     mesh: costs.Mesh,
     device_memory: int | None,
@@ -79,7 +79,7 @@ def make(
 
     Args:
       config: settings of the run.
-      model: sizes of its BERT.
+      model: sizes of its encoder.
       mesh: sizes of the mesh.
       device_memory: bytes that a device has; None if unknown.
       solver_steps: number of solver steps to assume; by default, the most that the
@@ -106,7 +106,7 @@ def make(
 
 def check(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     *,
     mesh: jax.sharding.Mesh,
 ) -> None:
@@ -114,7 +114,7 @@ def check(
 
     Args:
       config: settings of the run.
-      model: sizes of its BERT.
+      model: sizes of its encoder.
       mesh: from `sharding.make_mesh`.
 
     Raises:
@@ -179,7 +179,7 @@ def measured_rate(log: Sequence[Mapping[str, Any]]) -> Rate | None:
 
 def _most_rows(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     *,
     mesh: costs.Mesh,
     limit: int,
@@ -195,7 +195,7 @@ def _most_rows(
     tokens = config.windows_per_batch * config.corpus.window_length
     # Bisection: `low` fits, `high` does not or is more than a batch has.
     low = 0
-    high = tokens * len(compiled.layers_of(config, model)) // parts + 1
+    high = tokens * len(config.layers_of(model.n_layers)) // parts + 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)

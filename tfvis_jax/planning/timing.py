@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tfvis_jax import config as config_lib
 from tfvis_jax import config_json, models
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import bert_config
+from tfvis_jax.models import encoder_config
 from tfvis_jax.planning import compiled, costs, plan
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.runs import report_file
@@ -90,7 +90,7 @@ class Measured:
         self,
         planned: plan.Plan,
         config: config_lib.RunConfig,
-        model: bert_config.BertConfig,
+        model: encoder_config.EncoderConfig,
         *,
         kind: str | None,
         same_devices: bool,
@@ -100,7 +100,7 @@ class Measured:
         Args:
           planned: the plan.
           config: its settings.
-          model: sizes of its BERT.
+          model: sizes of its encoder.
           kind: of its devices; None if unknown.
           same_devices: whether nobody asked for other devices than there are, for a
             measured run that does not name its own.
@@ -124,9 +124,8 @@ class Measured:
         there = _flops_of_row(self.config, model_there, mesh_there, steps)
         ratio = here / there
         changed = [n for n in _differing(self.config, config) if n in _SIZES]
-        if compiled.layers_of(config, model) == compiled.layers_of(
-            self.config, model_there
-        ):
+        layers_there = self.config.layers_of(model_there.n_layers)
+        if config.layers_of(model.n_layers) == layers_there:
             changed = [name for name in changed if name != "layers"]
         names = [f"`{name.split('.')[-1]}`" for name in changed]
         names += ["the model"] if model != model_there else []
@@ -189,7 +188,7 @@ def _differing(there: config_lib.RunConfig, here: config_lib.RunConfig) -> list[
 
 def _flops_of_row(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     mesh: costs.Mesh,
     steps: float,
 ) -> float:

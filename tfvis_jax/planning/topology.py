@@ -19,7 +19,7 @@ from jax.experimental import topologies
 from tfvis_jax import config as config_lib
 from tfvis_jax import config_json, sharding
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import bert_config
+from tfvis_jax.models import encoder_config, registry
 from tfvis_jax.planning import compiled
 
 # Without these variables libtpu looks for the TPU machine that it expects to run on.
@@ -61,7 +61,7 @@ def chip_memory(topology: str) -> int | None:
 
 def compile_programs(
     config: config_lib.RunConfig,
-    model: bert_config.BertConfig,
+    model: encoder_config.EncoderConfig,
     *,
     topology: str,
     data: int,
@@ -72,7 +72,7 @@ def compile_programs(
 
     Args:
       config: settings of the run.
-      model: sizes of its BERT.
+      model: sizes of its encoder.
       topology: the slice's name in libtpu, such as ``v5e:16x16``.
       data: devices that share the rows.
       factor: devices that share the dictionary.
@@ -92,6 +92,7 @@ def compile_programs(
         )
     request = {
         "config": config_json.to_json(config),
+        "model_type": registry.of_config(model)[0],
         "model": dataclasses.asdict(model),
         "topology": topology,
         "mesh": [data, factor],
@@ -138,7 +139,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     axes = (sharding.DATA, sharding.FACTOR)
     mesh = jax.make_mesh(tuple(request["mesh"]), axes, devices=devices)
     config = config_json.from_json(request["config"])
-    model = bert_config.BertConfig(**request["model"])
+    model = registry.ARCHITECTURES[request["model_type"]].config(**request["model"])
     answer = {}
     for name in request["programs"]:
         try:

@@ -21,7 +21,16 @@ from tfvis_jax.probing.probes import (
     SparseProbe,
     cross_validate_path,
 )
-from tfvis_jax.probing.scores import ClassScores, Estimate, Scores, difference, score
+from tfvis_jax.probing.reading import read, verbs
+from tfvis_jax.probing.scores import (
+    ClassScores,
+    Estimate,
+    Scores,
+    accuracy,
+    average_precision,
+    difference,
+    score,
+)
 from tfvis_jax.probing.task import Task, make_task
 
 __all__ = [
@@ -37,7 +46,9 @@ __all__ = [
     "SparseProbe",
     "Task",
     "Tokens",
+    "accuracy",
     "align",
+    "average_precision",
     "choose",
     "coarse_tag",
     "cross_validate",
@@ -45,10 +56,12 @@ __all__ = [
     "difference",
     "from_labels",
     "make_task",
+    "read",
     "read_conllu",
     "read_json_lines",
     "read_senseval",
     "read_word_tags",
     "score",
     "tokenize",
+    "verbs",
 ]

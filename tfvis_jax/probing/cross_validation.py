@@ -81,8 +81,7 @@ def cross_validate(x: Any, task: task_lib.Task, probe: Probe) -> Predictions:
       probe: how to fit.
 
     Raises:
-      InputError: the rows are not those of the task or not finite, or scikit-learn is
-        needed and not installed.
+      InputError: the rows are not those of the task or not finite.
     """
 
     def fit(x: Any, y: np.ndarray, folds: np.ndarray) -> dict[None, Fitted]:

@@ -146,6 +146,10 @@ class LabelledText:
         new = np.array([new_label(label) for label in old.tolist()], str)
         return dataclasses.replace(self, labels=new[place])
 
+    def named(self, source: str) -> "LabelledText":
+        """Says otherwise where the labels come from."""
+        return dataclasses.replace(self, source=source)
+
     def sample_texts(self, n: int, *, seed: int = 0) -> "LabelledText":
         """Keeps the spans of ``n`` random texts, or of all where there are no more."""
         rng = np.random.default_rng(seed)

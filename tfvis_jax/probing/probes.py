@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 
 from tfvis_jax.errors import InputError
-from tfvis_jax.probing import cross_validation, logistic, ranking
+from tfvis_jax.probing import (
+    cross_validation,
+    logistic,
+    minimise,
+    pursuit,
+    ranking,
+)
 from tfvis_jax.probing import task as task_lib
 
 # Numbers of features of sparse probes.
 KS = (1, 2, 5, 16)
 # Strengths that are tried, as scikit-learn's C.
-_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+_STRENGTHS = (1e-2, 1e-1, 1.0, 10.0)
 # A few features need no strong penalty; it keeps those finite that separate all rows.
 _SPARSE_STRENGTH = 1.0
-# Below this share of the largest possible, a gradient is rounding.
-_NO_GRADIENT = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +71,11 @@ class SingleFeature:
         for direction in (1, -1):
             if self.select_by == "f1":
                 criteria, _ = ranking.column_f1(direction * columns, is_positive)
+                best = int(np.argmax(criteria))
+                found.append((float(criteria[best]), direction, best))
             else:
-                criteria = ranking.column_average_precision(
-                    direction * columns, is_positive
-                )
-            best = int(np.argmax(criteria))
-            found.append((float(criteria[best]), direction, best))
+                criterion, best = ranking.best_column(direction * columns, is_positive)
+                found.append((criterion, direction, best))
         criterion, direction, feature = max(found, key=lambda each: each[0])
         _, [threshold] = ranking.column_f1(
             direction * columns[:, [feature]], is_positive
@@ -109,34 +112,30 @@ class SparseProbe:
 class FullProbe:
     """Logistic regression on all features.
 
-    Penalty and scaling are those with the lowest log loss when each of the training
-    folds is predicted from the others. Penalties are tried from the strongest on, until
-    the loss rises.
+    The penalty is the one with the lowest log loss when each of the training folds is
+    predicted from the others. Penalties are tried from the strongest on, until the loss
+    rises.
     """
 
     def fit(
         self, x: Any, y: np.ndarray, folds: np.ndarray, *, n_classes: int
     ) -> cross_validation.Fitted:
-        """Chooses penalty and scaling, and fits."""
-        found = []
-        for scaling in logistic.SCALINGS:
-            lowest = np.inf
-            for strength in _STRENGTHS:
-                loss = _left_out_loss(
-                    x, y, folds, n_classes=n_classes, strength=strength, scaling=scaling
-                )
-                found.append((-loss, strength, scaling))
-                # A weaker penalty fits longer, and would be worse still.
-                if loss > lowest:
-                    break
-                lowest = loss
-        criterion, strength, scaling = max(found, key=lambda each: each[0])
-        classifier = logistic.fit(
-            x, y, n_classes=n_classes, strength=strength, scaling=scaling
-        )
-        return _FittedLogistic(
-            criterion, classifier, {"strength": strength, "scaling": scaling}
-        )
+        """Chooses the penalty and fits."""
+        left_out = np.unique(folds)[:, None] == folds[None]
+        # The last set is of all rows: the probe, if its penalty is chosen.
+        included = np.concatenate([~left_out, np.ones((1, len(y)), bool)])
+        rows = logistic.coordinates(x)
+        found: list[tuple[float, float, np.ndarray]] = []
+        w = None
+        for strength in _STRENGTHS:
+            w = rows.fit(y, included, n_classes=n_classes, strength=strength, start=w)
+            loss = _left_out_loss(minimise.probabilities(rows.z, w), y, left_out)
+            found.append((-loss, strength, w[-1]))
+            # A weaker penalty fits longer, and would be worse still.
+            if len(found) > 1 and found[-1][0] < found[-2][0]:
+                break
+        criterion, strength, w = max(found, key=lambda each: each[0])
+        return _FittedLogistic(criterion, rows.classifier(w), {"strength": strength})
 
 
 def cross_validate_path(
@@ -224,29 +223,20 @@ class _FittedLogistic:
 
 
 def _left_out_loss(
-    x: Any,
-    y: np.ndarray,
-    folds: np.ndarray,
-    *,
-    n_classes: int,
-    strength: float,
-    scaling: str,
+    probabilities: np.ndarray, y: np.ndarray, left_out: np.ndarray
 ) -> float:
-    """Returns the log loss of each fold predicted from the others."""
-    total = 0.0
-    for fold in np.unique(folds):
-        left_out = folds == fold
-        classifier = logistic.fit(
-            x[~left_out],
-            y[~left_out],
-            n_classes=n_classes,
-            strength=strength,
-            scaling=scaling,
-        )
-        total += np.sum(left_out) * logistic.log_loss(
-            classifier.probabilities(x[left_out]), y[left_out]
-        )
-    return float(total / len(y))
+    """Returns the log loss of each fold predicted from the others.
+
+    Args:
+      probabilities: [sets, n, classes]; the first sets are those of ``left_out``.
+      y: [n] int64 classes.
+      left_out: [folds, n] bool.
+    """
+    loss = sum(
+        np.sum(rows) * logistic.log_loss(found[rows], y[rows])
+        for found, rows in zip(probabilities, left_out, strict=False)
+    )
+    return float(loss / len(y))
 
 
 def _fit_path(
@@ -258,54 +248,21 @@ def _fit_path(
     n_classes: int,
 ) -> dict[int, cross_validation.Fitted]:
     """Fits sparse probes of several sizes, and measures each on left-out folds."""
-    losses = dict.fromkeys(ks, 0.0)
-    for fold in np.unique(folds):
-        left_out = folds == fold
-        path = _pursue(x[~left_out], y[~left_out], ks=ks, n_classes=n_classes)
-        for k, classifier in path.items():
-            losses[k] += np.sum(left_out) * logistic.log_loss(
-                classifier.probabilities(x[left_out]), y[left_out]
-            )
+    left_out = np.unique(folds)[:, None] == folds[None]
+    included = np.concatenate([~left_out, np.ones((1, len(y)), bool)])
+    path = pursuit.pursue(
+        logistic.dense(x),
+        y,
+        included,
+        ks=ks,
+        n_classes=n_classes,
+        strength=_SPARSE_STRENGTH,
+    )
     return {
         k: _FittedLogistic(
-            -losses[k] / len(y), classifier, {"features": _numbers(classifier.columns)}
+            -_left_out_loss(found.probabilities, y, left_out),
+            found.classifier(-1),
+            {"features": found.columns[-1]},
         )
-        for k, classifier in _pursue(x, y, ks=ks, n_classes=n_classes).items()
+        for k, found in path.items()
     }
-
-
-def _pursue(
-    x: Any, y: np.ndarray, *, ks: Sequence[int], n_classes: int
-) -> dict[int, logistic.Classifier]:
-    """Chooses features greedily and fits after each."""
-    standardised = logistic.standardise(x)
-    truth = np.eye(n_classes)[y]
-    probability = np.tile(truth.mean(axis=0), (len(y), 1))
-    columns: list[int] = []
-    found: dict[int, logistic.Classifier] = {}
-    classifier = None
-    for k in range(1, max(ks) + 1):
-        # Of the mean log loss with respect to the coefficients.
-        gradient = np.sum(
-            (standardised.T @ (truth - probability) / len(y)) ** 2, axis=1
-        )
-        gradient[columns] = 0
-        best = int(np.argmax(gradient))
-        if gradient[best] > _NO_GRADIENT:
-            columns.append(best)
-        if gradient[best] > _NO_GRADIENT or classifier is None:
-            classifier = logistic.fit(
-                x,
-                y,
-                n_classes=n_classes,
-                strength=_SPARSE_STRENGTH,
-                columns=np.array(columns or [best]),
-            )
-            probability = classifier.probabilities(x)
-        if k in ks:
-            found[k] = classifier
-    return found
-
-
-def _numbers(columns: np.ndarray | None) -> list[int]:
-    return [] if columns is None else columns.tolist()

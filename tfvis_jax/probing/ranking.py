@@ -10,6 +10,11 @@ from tfvis_jax.errors import InputError
 
 # Numbers that are sorted at a time; bounds memory.
 _AT_ONCE = 2**22
+# One in so many negatives bounds an average precision; so many columns are measured at
+# a time.
+_EVERY = 8
+_COLUMNS = 16
+_MOST_COLUMNS = 64
 
 
 def average_precision(
@@ -25,7 +30,12 @@ def average_precision(
     Returns:
       [repeats]; NaN where no positive has weight.
     """
-    true, false = _cumulated(scores, is_positive, weights)
+    # Below the lowest positive nothing is gained.
+    kept = scores >= scores[is_positive].min(initial=np.inf)
+    if not kept.any():
+        return np.full(1 if weights is None else len(weights), np.nan)
+    weights = None if weights is None else weights[:, kept]
+    true, false = _cumulated(scores[kept], is_positive[kept], weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.nan_to_num(true / (true + false))
         recall = true / true[:, -1:]
@@ -76,6 +86,33 @@ def column_average_precision(columns: np.ndarray, is_positive: np.ndarray):
     )
 
 
+def best_column(columns: np.ndarray, is_positive: np.ndarray) -> tuple[float, int]:
+    """Returns the highest average precision of a column, and the first that has it.
+
+    Leaving out negatives can only raise an average precision, so that a few of them
+    bound it. Columns are measured from the highest bound on, until none can be better
+    or 64 were: the best is hardly ever behind those, and the search stays fast.
+
+    Args:
+      columns: [n, m].
+      is_positive: [n] bool, at least one of them True.
+    """
+    negatives = np.flatnonzero(~is_positive)
+    few = np.append(np.flatnonzero(is_positive), negatives[::_EVERY])
+    bound = column_average_precision(columns[few], is_positive[few])
+    order = np.argsort(-bound, kind="stable")
+    best, column = -1.0, 0
+    for start in range(0, min(len(order), _MOST_COLUMNS), _COLUMNS):
+        chosen = order[start : start + _COLUMNS]
+        if bound[chosen[0]] < best:
+            break
+        exact = column_average_precision(columns[:, chosen], is_positive)
+        for value, number in zip(exact.tolist(), chosen.tolist(), strict=True):
+            if (value, -number) > (best, -column):
+                best, column = value, number
+    return best, column
+
+
 def column_f1(
     columns: np.ndarray, is_positive: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +154,8 @@ def _sorted_parts(columns: np.ndarray, is_positive: np.ndarray):
     for start in range(0, m, step):
         # Copied, because sorting along rows of memory is several times faster.
         scores = np.ascontiguousarray(columns[:, start : start + step].T, np.float64)
-        order = np.argsort(-scores, axis=1, kind="stable")
+        # In any order among equals: they are taken together.
+        order = np.argsort(-scores, axis=1)
         scores = np.take_along_axis(scores, order, axis=1)
         positive = is_positive[order]
         last = np.full(scores.shape, n - 1)
@@ -139,7 +177,12 @@ def _cumulated(
     if weights is None:
         weights = np.ones((1, len(scores)))
     order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    # Rows of one score are added first: there may be few scores.
+    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
     ordered = weights[:, order]
-    true = np.cumsum(ordered * is_positive[order][None], axis=1)[:, ends]
-    return true, np.cumsum(ordered, axis=1)[:, ends] - true
+    of_positives = ordered * is_positive[order][None]
+    true, everything = (
+        np.cumsum(np.add.reduceat(each, starts, axis=1), axis=1)
+        for each in (of_positives, ordered)
+    )
+    return true, everything - true

@@ -1,6 +1,7 @@
 """How good predictions are, with intervals from a bootstrap over documents."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -86,9 +87,7 @@ def score(
       n_resamples: number of bootstrap resamples.
       seed: of the resamples.
     """
-    times = resample_documents(task, n_resamples=n_resamples, seed=seed)
-    # The first repeat is the data itself.
-    times = np.concatenate([np.ones((1, times.shape[1])), times])
+    times = _with_the_data(task, n_resamples=n_resamples, seed=seed)
     predicted, y = predictions.predicted, task.y
     of_class = {}
     for number, name in enumerate(task.classes):
@@ -112,9 +111,70 @@ def score(
             auc=_estimate(auc),
             average_precision=_estimate(average_precision),
         )
-    correct = _totals(predicted == y, task, times)
-    everything = _totals(np.ones(len(y), bool), task, times)
-    return Scores(accuracy=_estimate(correct / everything), of_class=of_class)
+    return Scores(accuracy=_accuracy(predictions, task, times), of_class=of_class)
+
+
+def accuracy(
+    predictions: cross_validation.Predictions,
+    task: task_lib.Task,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Measures the share of rows whose class is predicted, as `score` does, alone.
+
+    Args:
+      predictions: of a probe.
+      task: what was to be predicted.
+      n_resamples: number of bootstrap resamples.
+      seed: of the resamples.
+    """
+    times = _with_the_data(task, n_resamples=n_resamples, seed=seed)
+    return _accuracy(predictions, task, times)
+
+
+def average_precision(
+    predictions: cross_validation.Predictions,
+    task: task_lib.Task,
+    positive: str,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Measures how well one class is ranked, as `score` does, alone.
+
+    Args:
+      predictions: of a probe.
+      task: what was to be predicted.
+      positive: the class.
+      n_resamples: number of bootstrap resamples.
+      seed: of the resamples.
+    """
+    times = _with_the_data(task, n_resamples=n_resamples, seed=seed)
+    number = task.index(positive)
+    return _estimate(
+        _mean_over_folds(
+            ranking.average_precision,
+            predictions.scores[:, number],
+            number,
+            task,
+            times,
+        )
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _with_the_data(task: task_lib.Task, *, n_resamples: int, seed: int) -> np.ndarray:
+    """Returns the resamples behind the data itself, [1 + n_resamples, n_documents]."""
+    times = resample_documents(task, n_resamples=n_resamples, seed=seed)
+    return np.concatenate([np.ones((1, times.shape[1])), times])
+
+
+def _accuracy(
+    predictions: cross_validation.Predictions, task: task_lib.Task, times: np.ndarray
+) -> Estimate:
+    correct = _totals(predictions.predicted == task.y, task, times)
+    return _estimate(correct / _totals(np.ones(len(task.y), bool), task, times))
 
 
 def resample_documents(
@@ -155,6 +215,16 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
             f"{len(b.samples)}."
         )
     return _estimate(np.append(a.value - b.value, a.samples - b.samples))
+
+
+def ratio(a: Estimate, b: Estimate) -> Estimate:
+    """Returns a / b of two figures of the same resamples, with its interval.
+
+    Args:
+      a: a figure.
+      b: a figure that is not near zero.
+    """
+    return _estimate(np.append(a.value / b.value, a.samples / b.samples))
 
 
 def mean(estimates: list[Estimate]) -> Estimate:

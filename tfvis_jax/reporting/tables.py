@@ -6,22 +6,29 @@ from typing import Any
 _ISO_DAY = 10
 
 
-def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Returns a Markdown table with aligned columns, all but the first to the right.
+def markdown(
+    heads: Sequence[str], lines: Sequence[Sequence[str]], *, n_left: int = 1
+) -> str:
+    """Returns a Markdown table with aligned columns.
 
     Args:
       heads: names of the columns.
       lines: cells of each line.
+      n_left: the first columns, aligned to the left; numbers are to the right.
     """
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        first, *rest = cells
-        padded = [first.ljust(widths[0])]
-        padded += [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
+        padded = [
+            cell.ljust(width) if place < n_left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
         return f"| {' | '.join(padded)} |"
 
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = [
+        "-" * width if place < n_left else "-" * (width - 1) + ":"
+        for place, width in enumerate(widths)
+    ]
     return "\n".join([line(heads), line(rule), *map(line, lines)])
 
 

@@ -1,114 +1,72 @@
-"""`dictionary.safetensors`: the trained factors, with all that using them takes."""
+"""`dictionary.safetensors`: the file of a `trained_dictionary`."""
 
 import dataclasses
-import functools
-import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from tfvis_jax import config as config_lib
-from tfvis_jax import files, schema
+from tfvis_jax import files, schema, sites
 from tfvis_jax.errors import InputError, command_line
-from tfvis_jax.learning import state as state_lib
-from tfvis_jax.runs import setup
+from tfvis_jax.learning import whitening as whitening_lib
+from tfvis_jax.runs import linear_encoder, trained_dictionary
 
 _METADATA = "tfvis-dictionary/1"
 # Norms are 1 within the rounding of float32; more is another kind of array.
 _UNIT = 1e-2
 
 
+class _Encoder(msgspec.Struct):
+    kind: str
+    k: schema.Positive | None = None
+
+
 class _Metadata(msgspec.Struct):
     layers: Annotated[tuple[schema.Count, ...], msgspec.Meta(min_length=1)]
     model: str
-    l1_penalty: schema.AboveZero
+    l1_penalty: schema.AboveZero | None
+    encoder: _Encoder | None = None
+    # Earlier versions had this one alone.
+    site: Literal["hidden", "attention_out", "mlp_out"] = sites.HIDDEN
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainedDictionary:
-    """Factors and the scales of the layers that they describe.
-
-    Attributes:
-      factors: [n_factors, d_model] float32, unit rows.
-      layer_scale: [n_layers] float32; hidden states are divided by it before encoding.
-      layers: which hidden states, 0 being the embedding output.
-      model: folder or Hugging Face Hub name of the BERT.
-      l1_penalty: λ at the end of training.
-    """
-
-    factors: np.ndarray
-    layer_scale: np.ndarray
-    layers: tuple[int, ...]
-    model: str
-    l1_penalty: float
-
-    def solver(self, config: config_lib.SolverConfig) -> config_lib.SolverConfig:
-        """Returns a run's solver at the λ at which training ended."""
-        return dataclasses.replace(config, l1_penalty=self.l1_penalty)
-
-    def of_layers(self, layers: Sequence[int] | None) -> "TrainedDictionary":
-        """Returns the dictionary for some of its layers; for all if None.
-
-        Raises:
-          InputError: a layer is none of the dictionary's, or none is given.
-        """
-        if layers is None:
-            return self
-        chosen = tuple(sorted(set(layers)))
-        if not chosen or not set(chosen) <= set(self.layers):
-            raise InputError(
-                f"Expected layers out of {list(self.layers)}, got {list(layers)}."
-            )
-        places = [self.layers.index(layer) for layer in chosen]
-        return dataclasses.replace(
-            self, layers=chosen, layer_scale=self.layer_scale[places]
-        )
-
-    @functools.cached_property
-    def content_hash(self) -> str:
-        """SHA-256 of factors and scales: identifies what was computed from them."""
-        return hashlib.sha256(
-            self.factors.tobytes() + self.layer_scale.tobytes()
-        ).hexdigest()
-
-
-def from_state(state: state_lib.TrainState, opened: setup.Setup) -> TrainedDictionary:
-    """Returns what a training state has learned, on the host."""
-    return TrainedDictionary(
-        factors=np.asarray(state.dictionary),
-        layer_scale=np.asarray(state.layer_scale),
-        layers=opened.layers,
-        model=opened.config.model,
-        l1_penalty=float(state.l1_penalty),
-    )
-
-
-def save(path: pathlib.Path, trained: TrainedDictionary) -> None:
+def save(path: pathlib.Path, trained: trained_dictionary.TrainedDictionary) -> None:
     """Writes the file, atomically."""
-    content = safetensors.numpy.save(
-        {"dictionary": trained.factors, "layer_scale": trained.layer_scale},
-        # One entry: the library writes several in an order that changes.
-        metadata={
-            _METADATA: json.dumps(
-                {
-                    "layers": trained.layers,
-                    "model": trained.model,
-                    "l1_penalty": trained.l1_penalty,
-                }
-            )
-        },
-    )
     with files.write_atomically(path) as file:
-        file.write(content)
+        file.write(to_bytes(trained))
 
 
-def load(path: pathlib.Path) -> TrainedDictionary:
+def to_bytes(trained: trained_dictionary.TrainedDictionary) -> bytes:
+    """Returns the content of the file."""
+    arrays = {"dictionary": trained.factors, "layer_scale": trained.layer_scale}
+    if trained.whitening is not None:
+        arrays |= {
+            f"whitening.{name}": np.asarray(array)
+            for name, array in vars(trained.whitening).items()
+        }
+    about: dict[str, Any] = {
+        "layers": trained.layers,
+        "model": trained.model,
+        "l1_penalty": trained.l1_penalty,
+        "site": trained.site,
+    }
+    if trained.encoder is not None:
+        arrays |= {
+            f"encoder.{name}": array for name, array in trained.encoder.arrays().items()
+        }
+        about["encoder"] = trained.encoder_settings
+    return safetensors.numpy.save(
+        arrays,
+        # One entry: the library writes several in an order that changes.
+        metadata={_METADATA: json.dumps(about)},
+    )
+
+
+def load(path: pathlib.Path) -> trained_dictionary.TrainedDictionary:
     """Reads the file; InputError if it is missing, damaged or something else."""
     if not path.is_file():
         raise InputError(
@@ -120,6 +78,18 @@ def load(path: pathlib.Path) -> TrainedDictionary:
         with safetensors.safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_METADATA, "")
             factors, layer_scale = map(file.get_tensor, ("dictionary", "layer_scale"))
+            names_in_file = list(file.keys())
+            names = [f.name for f in dataclasses.fields(whitening_lib.Whitening)]
+            whitening = None
+            if f"whitening.{names[0]}" in names_in_file:
+                whitening = whitening_lib.Whitening(
+                    *(file.get_tensor(f"whitening.{name}") for name in names)
+                )
+            encoder_arrays = {
+                name.removeprefix("encoder."): file.get_tensor(name)
+                for name in names_in_file
+                if name.startswith("encoder.")
+            }
     # A type that NumPy does not have ends in a TypeError or an AttributeError.
     except (
         *(safetensors.SafetensorError, OSError, ValueError, TypeError),
@@ -134,35 +104,42 @@ def load(path: pathlib.Path) -> TrainedDictionary:
         where=f"The metadata of {path}",
         remedy=remedy,
     )
-    trained = TrainedDictionary(
-        factors, layer_scale, metadata.layers, metadata.model, metadata.l1_penalty
+    try:
+        encoder = metadata.encoder and linear_encoder.LinearEncoder(
+            kind=metadata.encoder.kind, k=metadata.encoder.k, **encoder_arrays
+        )
+    # An array is missing that every encoder has, or is one that none has.
+    except TypeError as error:
+        why = f"its encoder is none: {error}"
+        raise schema.damaged(path, why, remedy=remedy) from error
+    if encoder_arrays and encoder is None:
+        why = f"its metadata do not say what {sorted(encoder_arrays)} are of"
+        raise schema.damaged(path, why, remedy=remedy)
+    trained = trained_dictionary.TrainedDictionary(
+        factors,
+        layer_scale,
+        metadata.layers,
+        metadata.model,
+        metadata.l1_penalty,
+        whitening,
+        metadata.site,
+        encoder,
     )
     if why := _wrong(trained):
         raise schema.damaged(path, why, remedy=remedy)
     return trained
 
 
-def check_fits(trained: TrainedDictionary, opened: setup.Setup) -> None:
-    """Refuses a dictionary that cannot be of a model.
-
-    Raises:
-      InputError: it has other layers, or factors of another length than the model's
-        hidden states.
-    """
-    model = opened.pretrained.config
-    d_model, last = trained.factors.shape[1], trained.layers[-1]
-    if d_model != model.d_model or last > model.n_layers:
-        raise InputError(
-            f"Expected {opened.run.dictionary} to be of {opened.pretrained.name}, with "
-            f"{model.n_layers} layers of {model.d_model} numbers; got layers up to "
-            f"{last} and factors of {d_model} numbers. Restore what belongs together."
-        )
-
-
-def _wrong(trained: TrainedDictionary) -> str:
+def _wrong(trained: trained_dictionary.TrainedDictionary) -> str:
     """Returns what is wrong with a dictionary; an empty text if nothing is."""
     factors, scale, layers = trained.factors, trained.layer_scale, trained.layers
-    for name, array, axes in (("dictionary", factors, 2), ("layer_scale", scale, 1)):
+    whitening = trained.whitening
+    arrays = [("dictionary", factors, 2), ("layer_scale", scale, 1)]
+    if whitening is not None:
+        arrays += [
+            (f"whitening.{n}", np.asarray(a), 2) for n, a in vars(whitening).items()
+        ]
+    for name, array, axes in arrays:
         if array.dtype != np.float32 or array.ndim != axes or not array.size:
             return (
                 f"Expected a `{name}` of float32 with {axes} axes, got {array.dtype} "
@@ -176,6 +153,28 @@ def _wrong(trained: TrainedDictionary) -> str:
         return f"Expected factors of norm 1, got {norms[worst]} for factor {worst}"
     if len(scale) != len(layers) or not np.all((scale > 0) & (scale < np.inf)):
         return f"Expected {len(layers)} finite scales of layers > 0, got {scale}"
+    if whitening is not None:
+        shapes = [tuple(array.shape) for array in vars(whitening).values()]
+        d_model = factors.shape[1]
+        expected = [(len(layers), d_model), (d_model, d_model), (d_model, d_model)]
+        if shapes != expected:
+            return f"Expected a whitening of shapes {expected}, got {shapes}"
+        if not all(np.isfinite(array).all() for array in vars(whitening).values()):
+            return "Expected a whitening of finite numbers, got NaN or infinity"
     if list(layers) != sorted(set(layers)):
         return f"Expected layers that increase, got {layers}"
-    return ""
+    if layers[0] < sites.first_layer(trained.site):
+        return f"Expected layers from 1 at site {trained.site}, got {layers}"
+    return _wrong_codes(trained)
+
+
+def _wrong_codes(trained: trained_dictionary.TrainedDictionary) -> str:
+    """Returns what is wrong with how codes are found; an empty text if nothing is."""
+    encoder = trained.encoder
+    if (encoder is None) == (trained.l1_penalty is None):
+        have = "neither" if encoder is None else "both"
+        return f"Expected either λ or an encoder, got {have}"
+    if encoder is None:
+        return ""
+    n_factors, d_model = trained.factors.shape
+    return linear_encoder.wrong(encoder, d_model=d_model, n_factors=n_factors)

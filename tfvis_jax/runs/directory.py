@@ -9,18 +9,25 @@ checkpoints/  training state, unless --checkpoints names another folder; damaged
 metrics.jsonl one line per batch of windows
 profile/      profiler traces, if requested
 dictionary.safetensors  the trained factors and layer scales
+imported.json where the factors are from, if they were learned elsewhere
 examples/     what fires each factor, per layer
 examples-progress/  a pass for them that has not finished
 levels.json   how much context each factor needs
 labels.json   labels of factors, from people or tools
+label_scores.json  how well they say when factors fire
+labelling.jsonl  what a language model was asked and answered, to make them
+notes.json    levels, labels and notes that people set on the page
+ratings.json  which contexts fit a factor, as people say on the page
 explanations.jsonl  one line per factor, if requested
 report.json   how good the dictionary is, and how long the run took
 evaluation.json how good it is by every metric
 site/         the page
+figures/      figures for a paper, if drawn
 """
 
 import contextlib
 import dataclasses
+import difflib
 import os
 import pathlib
 import shutil
@@ -84,6 +91,10 @@ class RunDirectory:
         return self.path / "dictionary.safetensors"
 
     @property
+    def imported(self) -> pathlib.Path:
+        return self.path / "imported.json"
+
+    @property
     def examples(self) -> pathlib.Path:
         return self.path / "examples"
 
@@ -94,6 +105,22 @@ class RunDirectory:
     @property
     def labels(self) -> pathlib.Path:
         return self.path / "labels.json"
+
+    @property
+    def label_scores(self) -> pathlib.Path:
+        return self.path / "label_scores.json"
+
+    @property
+    def labelling(self) -> pathlib.Path:
+        return self.path / "labelling.jsonl"
+
+    @property
+    def notes(self) -> pathlib.Path:
+        return self.path / "notes.json"
+
+    @property
+    def ratings(self) -> pathlib.Path:
+        return self.path / "ratings.json"
 
     @property
     def explanations(self) -> pathlib.Path:
@@ -115,12 +142,18 @@ class RunDirectory:
     def site(self) -> pathlib.Path:
         return self.path / "site"
 
+    @property
+    def figures(self) -> pathlib.Path:
+        return self.path / "figures"
+
     def read_config(self) -> config_lib.RunConfig:
         """Returns the settings of an existing run; InputError if there is none."""
         if not self.config_path.is_file():
+            near = _near_run(self.path)
             raise InputError(
                 f"{self.path} is not a run directory: it has no config.json. "
-                f"`{command_line('train', self)} …` makes one."
+                + ("" if near is None else f"Did you mean {near}? ")
+                + f"`{command_line('train', self)} …` makes one."
             )
         values = schema.read(
             self.config_path,
@@ -203,3 +236,16 @@ class RunDirectory:
             with contextlib.suppress(OSError):
                 for path in made:
                     path.rmdir()
+
+
+def _near_run(path: pathlib.Path) -> pathlib.Path | None:
+    """Returns the run of the most similar name beside a path, if one is similar."""
+    if path.exists():
+        return None
+    try:
+        beside = [each for each in path.parent.iterdir() if each.is_dir()]
+    except OSError:
+        return None
+    runs = [each.name for each in beside if RunDirectory(each).config_path.is_file()]
+    near = difflib.get_close_matches(path.name, runs, n=1)
+    return path.with_name(near[0]) if near else None

@@ -13,14 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.models import bert
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.learning import whitening
+from tfvis_jax.models import encoder as encoder_lib
+from tfvis_jax.runs import coder as coder_lib
+from tfvis_jax.runs import encoding, setup, trained_dictionary
 
 # Of jax.Device, which type checkers cannot name: jaxlib has no stubs for it.
 Devices = Sequence[Any]
@@ -33,9 +34,11 @@ class EncodedLayer(NamedTuple):
     Attributes:
       batch: the batch of windows.
       codes: [batch * length, n_factors] float32.
-      norms: [batch * length] float32, ‖x‖ of the scaled hidden states.
-      gap: [batch * length] float32, relative duality gaps.
-      x: [batch * length, d_model] float32, scaled hidden states; None unless asked for.
+      norms: [batch * length] float32, ‖x‖ of the whitened, scaled hidden states.
+      gap: [batch * length] float32, relative duality gaps; NaN where an encoder found
+        the codes.
+      x: [batch * length, d_model] float32, whitened and scaled hidden states; None
+        unless asked for.
       residual: [batch * length, d_model] float32, x − αD; None unless asked for.
     """
 
@@ -49,7 +52,7 @@ class EncodedLayer(NamedTuple):
 
 def encode(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     chosen: np.ndarray,
     *,
@@ -76,12 +79,16 @@ def encode(
     mesh = jax.make_mesh((len(devices),), (sharding.DATA,), devices=devices)
     shared = jax.NamedSharding(mesh, jax.P())
     # Copied to every device once, not with every batch.
-    encoder, dictionary, scale = jax.device_put(
-        (opened.pretrained.encoder, trained.factors, trained.layer_scale), shared
+    encoder, coder, scaling = jax.device_put(
+        (
+            opened.pretrained.encoder,
+            trained.coder(opened.config.solver),
+            trained.scaling,
+        ),
+        shared,
     )
-    solver = trained.solver(opened.config.solver)
     states_of, encode_layer = _programs(
-        mesh, layers=trained.layers, solver=solver, with_rows=with_rows
+        mesh, layers=trained.layers, with_rows=with_rows
     )
     batches = loader.batches(
         windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
@@ -93,9 +100,9 @@ def encode(
             _stack(mesh, [getattr(batch, name) for batch in group])
             for name in ("token_ids", "token_mask", "row_mask")
         )
-        states = states_of(encoder, scale, ids, token_mask)
+        states = states_of(encoder, scaling, ids, token_mask)
         for index in range(len(trained.layers)):
-            rows = encode_layer(dictionary, states[index], row_mask)
+            rows = encode_layer(coder, states[index], row_mask)
             for found in waiting:
                 yield _fetch(*found, layers=trained.layers)
             waiting = [(index, group, rows)]
@@ -109,26 +116,25 @@ def _programs(
     mesh: jax.sharding.Mesh,
     *,
     layers: tuple[int, ...],
-    solver: config_lib.SolverConfig,
     with_rows: bool,
 ) -> tuple[_Program, _Program]:
-    """Returns the encoder and the solver as jitted programs, cached across calls."""
+    """Returns the model and the coder as jitted programs, cached across calls."""
 
     def states_of(
-        encoder: bert.Bert,
-        scale: jax.Array,
+        encoder: encoder_lib.Encoder,
+        scaling: whitening.Scaling,
         token_ids: jax.Array,
         token_mask: jax.Array,
     ) -> tuple[jax.Array, ...]:
         states = hidden_states_lib.scaled_hidden_states(
-            encoder, token_ids, token_mask, scale, layers=layers
+            encoder, token_ids, token_mask, *scaling, layers=layers
         )
         return tuple(states)
 
     def encode_layer(
-        dictionary: jax.Array, states: jax.Array, row_mask: jax.Array
+        coder: coder_lib.Coder, states: jax.Array, row_mask: jax.Array
     ) -> tuple[jax.Array, ...]:
-        rows = encoding.encode_layer(states, row_mask, dictionary, solver=solver)
+        rows = encoding.encode_layer(states, row_mask, coder)
         found = rows.codes, jnp.linalg.norm(rows.x, axis=-1), rows.gap
         return (*found, rows.x, rows.residual) if with_rows else found
 
@@ -177,8 +183,8 @@ def _fetch(
     """Copies one layer to the host; raises InputError if it is not finite."""
     arrays = [np.asarray(array) for array in rows]
     # Not strict: the last group may have fewer batches than there are devices.
-    for batch, found in zip(group, arrays[2], strict=False):
-        # The gap of a row is finite if and only if its hidden state is.
+    for batch, found in zip(group, arrays[1], strict=False):
+        # The norm of a row is finite if and only if its hidden state is.
         finite = np.isfinite(found).reshape(batch.row_mask.shape).all(axis=1)
         if not finite.all():
             raise InputError(

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -48,7 +48,8 @@ class Report(msgspec.Struct):
     alive: schema.Finite | None
     gap: _Gap
     seconds: dict[str, schema.NotNegative]
-    # Earlier versions did not write them.
+    # Earlier versions did not write these.
+    site: Literal["hidden", "attention_out", "mlp_out"] = "hidden"
     devices: Devices | None = None
     mesh: Mesh | None = None
 

@@ -30,20 +30,34 @@ class Setup:
     Attributes:
       run: its directory.
       config: its settings.
-      pretrained: the BERT.
-      tokenizer: the BERT's own.
-      layers: numbers of the hidden states that are used.
+      pretrained: the model; its encoder returns the outputs at the run's site.
+      tokenizer: the model's own.
+      layers: numbers of the layers that are used.
     """
 
     run: directory.RunDirectory
     config: config_lib.RunConfig
-    pretrained: models.PretrainedBert
+    pretrained: models.Pretrained
     tokenizer: tokenizer_lib.Tokenizer
     layers: tuple[int, ...]
 
     def windows(self) -> windows_lib.Windows:
-        """Opens the token windows of the run."""
-        return open_windows(self.run, self.config)
+        """Opens the token windows of the run.
+
+        Raises:
+          InputError: they are missing or damaged, or were cut with other settings or
+            for another tokenizer.
+        """
+        windows = open_windows(self.run, self.config)
+        own = self.tokenizer.prefix, self.tokenizer.suffix
+        if windows.special_tokens and (windows.prefix, windows.suffix) != own:
+            raise InputError(
+                f"Expected special tokens with ids {own} around the windows in "
+                f"{self.run.tokens}, as the tokenizer in {self.tokenizer.folder} has "
+                f"them; got {(windows.prefix, windows.suffix)}. Restore what belongs "
+                "together."
+            )
+        return windows
 
     def other_text(
         self, paths: Sequence[str | os.PathLike[str]]
@@ -94,13 +108,8 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
             f"{error} If the model has moved, "
             f"`{command_line('train', run, '--model=FOLDER')}` gives its new path."
         ) from error
-    n_layers = pretrained.config.n_layers
-    layers = config.layers or tuple(range(n_layers + 1))
-    if layers[-1] > n_layers:
-        raise InputError(
-            f"Expected layers between 0 and {n_layers} (0 is the embedding output of "
-            f"{pretrained.name}), got {layers[-1]}."
-        )
+    pretrained = pretrained.at(config.site)
+    layers = config.layers_of(pretrained.config.n_layers)
     max_positions = pretrained.config.max_positions
     if config.corpus.window_length > max_positions:
         raise InputError(
@@ -114,25 +123,35 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
     return Setup(run, config, pretrained, tokenizer, layers)
 
 
-def with_masked_lm_head(
+def with_language_model(
     opened: Setup, *, notify: Callable[[str], None] = warnings.warn
 ) -> Setup:
-    """Adds the masked-LM head if the model's folder has one that can be used.
+    """Adds the language model head if the model's folder has one that can be used.
+
+    The encoder stays the one that is open.
 
     Args:
       opened: model and settings.
       notify: told in a sentence why a head that is there is not used.
     """
     model = opened.config.model
-    if not models.has_masked_lm_head(model):
+    head = models.head_of(model)
+    if head is None:
         return opened
     try:
-        pretrained = models.load(model, dtype=opened.config.dtype, masked_lm=True)
+        pretrained = models.load(model, dtype=opened.config.dtype, head=head)
     except InputError as error:
         # The encoder has been loaded: it is the head that does not fit.
-        notify(f"The model's masked language model head is not used. {error}")
+        notify(f"The model's language model head is not used. {error}")
         return opened
-    return dataclasses.replace(opened, pretrained=pretrained)
+    assert pretrained.language_model is not None
+    # The encoder that is in memory already; that of the head's file is forgotten.
+    shared = dataclasses.replace(
+        opened.pretrained,
+        language_model=pretrained.language_model.on(opened.pretrained.encoder),
+        ignored=pretrained.ignored,
+    )
+    return dataclasses.replace(opened, pretrained=shared)
 
 
 def keep_model_identity(opened: Setup) -> None:
@@ -162,7 +181,7 @@ def other_run(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def _check_same_weights(
-    run: directory.RunDirectory, pretrained: models.PretrainedBert
+    run: directory.RunDirectory, pretrained: models.Pretrained
 ) -> None:
     if not run.model_identity.is_file():
         return
@@ -178,7 +197,7 @@ def _check_same_weights(
         )
 
 
-def weights_hash(pretrained: models.PretrainedBert) -> str:
+def weights_hash(pretrained: models.Pretrained) -> str:
     """Returns the SHA-256 of a model's weights."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(pretrained.encoder):

@@ -47,6 +47,7 @@ def fill(
         dtype=dtype,
         model=setup.weights_hash(opened.pretrained),
         tokens=windows_hash(windows),
+        site=opened.config.site,
     )
     with sharding.first_process_first("stored hidden states"):
         writer = hidden_states_folder.Writer(folder, about)
@@ -103,7 +104,7 @@ def open_for(
     """Opens hidden states for a run.
 
     Raises:
-      InputError: they are of another model, text or layers.
+      InputError: they are of another model, text, layers or site.
     """
     found = hidden_states_folder.open(
         folder,
@@ -114,6 +115,11 @@ def open_for(
         raise InputError(
             f"Expected the hidden states of layers {list(opened.layers)}; {folder} has "
             f"those of {list(found.layers)}."
+        )
+    if found.site != opened.config.site:
+        raise InputError(
+            f"Expected rows of the run's site, {opened.config.site}; {folder} has "
+            f"those of {found.site}. Write new ones to another folder."
         )
     return found
 

@@ -15,6 +15,7 @@ from tfvis_jax.saliency.explanation import (
 from tfvis_jax.saliency.quality import Quality
 from tfvis_jax.saliency.target import FoundInText, Target
 from tfvis_jax.saliency.target import in_text as target_in_text
+from tfvis_jax.saliency.target import of_text as target_of_text
 from tfvis_jax.saliency.target import of_window as target_in_window
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "target_in_text",
     "target_in_window",
     "target_of_example",
+    "target_of_text",
 ]

@@ -14,13 +14,15 @@ import numpy as np
 from tfvis_jax import markup
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.runs import setup, trained_dictionary
 from tfvis_jax.saliency import context_need, gradients, lime, occlusion, variants
 from tfvis_jax.saliency import quality as quality_lib
 from tfvis_jax.saliency import target as target_lib
 
 METHODS = ("lime", "occlusion", "gradient_times_input", "integrated_gradients")
 REPLACEMENTS = ("unk", "mask")
+# What stands for something left out, where a tokenizer has no token for that.
+_ELLIPSES = (" ...", "...", " .", ".")
 # LIME stops once its largest standard error is this fraction of its largest weight.
 _RELATIVE_ERROR = 0.05
 # Number of random token orders over which the chance level is averaged.
@@ -134,7 +136,7 @@ class Explanation:
 
 def explain(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     targets: Sequence[target_lib.Target],
     *,
     layer: int,
@@ -153,7 +155,7 @@ def explain(
       targets: tokens to explain, see `target`.
       layer: layer of the dictionary.
       methods: names of the methods, from `METHODS`.
-      replacement: token that replaces others, "unk" or "mask".
+      replacement: token that replaces others, "unk" or "mask" (see `replacement_id`).
       max_samples: maximum number of LIME masks per target.
       adaptive: If True, stop drawing masks once every standard error is at most 5 % of
         the largest weight.
@@ -164,7 +166,7 @@ def explain(
       An explanation for each target.
 
     Raises:
-      InputError: if there is no such layer, factor, method or replacement, if
+      InputError: if there is no such layer, factor, method or replacement token, if
         ``max_samples`` is below 1, or if a factor does not fire at its target.
     """
     _check(trained, targets, methods=methods, replacement=replacement)
@@ -240,12 +242,29 @@ def _or_null(value: float) -> float | None:
 
 
 def replacement_id(tokenizer: tokenizer_lib.Tokenizer, replacement: str) -> int:
-    """Returns the id of [UNK] or [MASK]."""
-    return {"unk": tokenizer.unk_id, "mask": tokenizer.mask_id}[replacement]
+    """Returns the id of a token that says nothing, to replace others by.
+
+    Args:
+      tokenizer: the model's.
+      replacement: "mask" for the mask token. "unk" for the unknown token, or what comes
+        closest to it where bytes make everything known: the mask token, or an ellipsis.
+
+    Raises:
+      InputError: there is no mask token.
+    """
+    if replacement == "mask":
+        return tokenizer.required_mask_id()
+    for token in (tokenizer.unk_id, tokenizer.mask_id):
+        if token is not None:
+            return token
+    pieces = [tokenizer.encode(text).ids.tolist() for text in _ELLIPSES]
+    # Of the last one, what comes behind the space that some put before every text.
+    last = pieces[-1][-1] if pieces[-1] else tokenizer.pad_id
+    return next((ids[0] for ids in pieces if len(ids) == 1), last)
 
 
 def _check(
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     targets: Sequence[target_lib.Target],
     *,
     methods: Sequence[str],

@@ -13,7 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.models import bert, one_position
+from tfvis_jax.learning import whitening as whitening_lib
+from tfvis_jax.models import encoder as encoder_lib
+from tfvis_jax.models import one_position
 from tfvis_jax.saliency import target as target_lib
 from tfvis_jax.saliency import variants
 
@@ -156,21 +158,21 @@ def _contributions(
     encoder = probe.setup.pretrained.encoder
     x = np.concatenate(
         [
-            np.asarray(_hidden_states(encoder, *part, probe.scale, **fixed))[:n]
+            np.asarray(_hidden_states(encoder, *part, probe.scaling, **fixed))[:n]
             for part, n in variants.parts(rows, size)
         ]
     )
     outer = probe.derivatives(x, factor.astype(np.int32))
     return np.concatenate(
         [
-            np.asarray(_pull_back(encoder, *part, probe.scale, **fixed))[:n]
+            np.asarray(_pull_back(encoder, *part, probe.scaling, **fixed))[:n]
             for part, n in variants.parts((*rows, outer), size)
         ]
     ).astype(np.float64)
 
 
 def _start_and_direction(
-    encoder: bert.Bert,
+    encoder: encoder_lib.Encoder,
     token_ids: jax.Array,
     baseline_ids: jax.Array,
     point: jax.Array,
@@ -185,35 +187,35 @@ def _start_and_direction(
 
 @functools.partial(jax.jit, static_argnames=("layer",))
 def _hidden_states(
-    encoder: bert.Bert,
+    encoder: encoder_lib.Encoder,
     token_ids: jax.Array,
     baseline_ids: jax.Array,
     point: jax.Array,
     attention: jax.Array,
     position: jax.Array,
-    scale: jax.Array,
+    scaling: whitening_lib.Scaling,
     *,
     layer: int,
     from_baseline: jax.Array,
 ) -> jax.Array:
-    """Returns the scaled hidden states x at points of a path, [rows, d_model]."""
+    """Returns the whitened, scaled x at points of a path, [rows, d_model]."""
     words, _ = _start_and_direction(
         encoder, token_ids, baseline_ids, point, from_baseline
     )
     x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
-    return x / scale
+    return whitening_lib.standardise(x[None], *scaling)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("layer",))
 def _pull_back(
-    encoder: bert.Bert,
+    encoder: encoder_lib.Encoder,
     token_ids: jax.Array,
     baseline_ids: jax.Array,
     point: jax.Array,
     attention: jax.Array,
     position: jax.Array,
     outer: jax.Array,
-    scale: jax.Array,
+    scaling: whitening_lib.Scaling,
     *,
     layer: int,
     from_baseline: jax.Array,
@@ -225,7 +227,7 @@ def _pull_back(
 
     def hidden_states(words: jax.Array) -> jax.Array:
         x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
-        return x / scale
+        return whitening_lib.standardise(x[None], *scaling)[0]
 
     _, pull = jax.vjp(hidden_states, words)
     [gradient] = pull(outer)

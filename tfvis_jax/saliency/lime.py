@@ -15,7 +15,7 @@ package (`lime` 0.2) computes:
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -161,6 +161,61 @@ def explain(
     Returns:
       LIME's result for each target.
     """
+    if not targets:
+        return []
+    rounds = _rounds(
+        probe,
+        targets,
+        replacement=replacement,
+        max_samples=max_samples,
+        relative_error=relative_error,
+        num_features=num_features,
+        seed=seed,
+    )
+    *_, (fits, samples, _) = rounds
+    return [
+        Lime(fits[i], stability=_stability(sample, num_features=num_features))
+        for i, sample in enumerate(samples)
+    ]
+
+
+def progressive(
+    probe: variants.Probe,
+    target: target_lib.Target,
+    *,
+    replacement: int,
+    max_samples: int = 2001,
+    relative_error: float = 0.05,
+    num_features: int = 30,
+    seed: int = 0,
+) -> Iterator[LocalFit]:
+    """Yields the fit of one target after each round of masks; the last is `explain`'s.
+
+    Arguments are those of `explain`.
+    """
+    for fits, _, _ in _rounds(
+        probe,
+        [target],
+        replacement=replacement,
+        max_samples=max_samples,
+        relative_error=relative_error,
+        num_features=num_features,
+        seed=seed,
+    ):
+        yield fits[0]
+
+
+def _rounds(
+    probe: variants.Probe,
+    targets: Sequence[target_lib.Target],
+    *,
+    replacement: int,
+    max_samples: int,
+    relative_error: float | None,
+    num_features: int,
+    seed: int,
+) -> Iterator[tuple[dict[int, LocalFit], list["_Samples"], set[int]]]:
+    """Yields after each round: the latest fits, the samples, and who is done."""
     samples = [_Samples(target, seed=seed) for target in targets]
     wanted = [
         max_samples
@@ -169,7 +224,8 @@ def explain(
         for target in targets
     ]
     fits: dict[int, LocalFit] = {}
-    while going := [i for i in range(len(targets)) if i not in fits]:
+    done: set[int] = set()
+    while going := [i for i in range(len(targets)) if i not in done]:
         requests = [
             variants.replacing(targets[i], samples[i].draw(wanted[i]), by=replacement)
             for i in going
@@ -177,22 +233,20 @@ def explain(
         for i, alpha in zip(going, probe.activations(requests), strict=True):
             samples[i].add(alpha)
             found = fit(samples[i].kept, samples[i].alpha, num_features=num_features)
+            fits[i] = found
             if (
                 relative_error is None
                 or wanted[i] >= max_samples
                 or found.relative_error <= relative_error
             ):
-                fits[i] = found
+                done.add(i)
                 continue
             # Standard errors fall as 1/√samples.
             enough = _SAFETY * wanted[i] * (found.relative_error / relative_error) ** 2
             least, most = wanted[i] + _STEP, min(2 * wanted[i], max_samples)
             steps = -(-int(min(enough, most)) // _STEP)
             wanted[i] = min(max(least, steps * _STEP), most)
-    return [
-        Lime(fits[i], stability=_stability(sample, num_features=num_features))
-        for i, sample in enumerate(samples)
-    ]
+        yield fits, samples, done
 
 
 class _Samples:

@@ -7,7 +7,6 @@ since that could shift the target token.
 import dataclasses
 import itertools
 
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.data import cutting
@@ -16,7 +15,7 @@ from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.runs import encoding, setup, trained_dictionary
 
 # Windows are padded to a multiple of this, so that few lengths are compiled.
 LENGTH_STEP = 16
@@ -33,6 +32,8 @@ class Target:
         character, such as those of a Hangul syllable, only the first has it.
       is_spaced: [length] bool, True if white space precedes the token.
       is_text: [length] bool, False for special tokens, which are never altered.
+      word: [length] int64, index of the word that each token belongs to; −1 for special
+        tokens.
       position: index of the target token.
       factor: index of the factor.
     """
@@ -42,6 +43,7 @@ class Target:
     shown: tuple[str, ...]
     is_spaced: np.ndarray
     is_text: np.ndarray
+    word: np.ndarray
     position: int
     factor: int
 
@@ -85,6 +87,7 @@ def of_window(
         shown=tuple(words_lib.composed(text.lstrip()) for text in spaced),
         is_spaced=np.array([words_lib.has_space(text[:1]) for text in spaced]),
         is_text=windows.row_mask(np.array([window]))[0, :length],
+        word=windows.words(window).of_position[:length],
         position=position,
         factor=factor,
     )
@@ -107,7 +110,7 @@ class FoundInText:
 
 def in_text(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     text: str,
     *,
     layer: int,
@@ -135,10 +138,11 @@ def in_text(
     encoded = tokenizer.encode(text)
     if not len(encoded.ids):
         raise InputError("Expected a text with at least one word, got none.")
-    if np.all(encoded.ids == tokenizer.unk_id):
+    unknown = tokenizer.unk_id
+    if unknown is not None and np.all(encoded.ids == unknown):
         raise InputError(
             f"Expected a text with words that {opened.pretrained.name} knows; all "
-            f"{len(encoded.ids)} tokens of this text are {_piece(tokenizer)}."
+            f"{len(encoded.ids)} tokens of this text are {tokenizer.pieces[unknown]}."
         )
     if layer not in trained.layers:
         raise InputError(f"Expected a layer of {trained.layers}, got {layer}.")
@@ -160,36 +164,70 @@ def in_text(
     )
 
 
+def of_text(opened: setup.Setup, text: str, *, position: int, factor: int) -> Target:
+    """Returns a token of a text as a target.
+
+    Args:
+      opened: model, tokeniser and settings of the run.
+      text: text with at most as many tokens as the model has positions.
+      position: index of the token in the text, without special tokens.
+      factor: index of the factor.
+
+    Raises:
+      InputError: if the text is too long or has no such token.
+    """
+    text = text.encode("utf-8", "replace").decode()
+    encoded = opened.tokenizer.encode(text)
+    if not 0 <= position < len(encoded.ids):
+        raise InputError(
+            f"Expected a token in 0 … {len(encoded.ids) - 1}, got {position}."
+        )
+    windows = _cut(opened, text, encoded, factor=factor)
+    if len(windows) > 1:
+        raise InputError(
+            f"Expected a text that fits {opened.pretrained.name}, got one of "
+            f"{len(encoded.ids)} tokens; explain it in parts."
+        )
+    first = int(np.argmax(windows[0].is_text))
+    return dataclasses.replace(windows[0], position=first + position)
+
+
 def _cut(
     opened: setup.Setup, text: str, encoded: tokenizer_lib.TokenizedText, *, factor: int
 ) -> list[Target]:
     """Returns the windows of a text, each with its first text token as the target."""
     tokenizer = opened.tokenizer
     special = opened.config.corpus.special_tokens
+    before, after = (
+        np.array(ids if special else (), np.int32)
+        for ids in (tokenizer.prefix, tokenizer.suffix)
+    )
     boundaries = cutting.window_boundaries(
         encoded,
-        capacity=opened.pretrained.config.max_positions - 2 * special,
+        capacity=opened.pretrained.config.max_positions - len(before) - len(after),
     )
     # Texts come from the offsets, and so keep the spelling that the tokeniser changes.
-    texts, shown = (
-        [
-            words_lib.composed(text[a:b])
-            for a, b in zip(starts, encoded.ends, strict=True)
-        ]
-        for starts in (encoded.starts, words_lib.unshared(encoded.starts, encoded.ends))
-    )
-    before = np.array([tokenizer.cls_id] * special, np.int32)
-    after = np.array([tokenizer.sep_id] * special, np.int32)
-    blank = [""] * special
-    is_spaced = words_lib.follow_space(text, encoded.starts, encoded.ends)
+    ends = encoded.ends
+    texts = [
+        words_lib.shown(text[a:b]) for a, b in zip(encoded.starts, ends, strict=True)
+    ]
+    spaced = words_lib.spaced(text, encoded.starts, ends)
+    shown = [words_lib.composed(part.lstrip()) for part in spaced]
+    is_spaced = words_lib.follow_space(text, encoded.starts, ends)
+    around = len(before), len(after)
     return [
         Target(
             token_ids=np.concatenate([before, encoded.ids[start:stop], after]),
-            texts=(*blank, *texts[start:stop], *blank),
-            shown=(*blank, *shown[start:stop], *blank),
-            is_spaced=np.pad(is_spaced[start:stop], int(special)),
-            is_text=np.pad(np.ones(stop - start, bool), int(special)),
-            position=int(special),
+            texts=(*[""] * len(before), *texts[start:stop], *[""] * len(after)),
+            shown=(*[""] * len(before), *shown[start:stop], *[""] * len(after)),
+            is_spaced=np.pad(is_spaced[start:stop], around),
+            is_text=np.pad(np.ones(stop - start, bool), around),
+            word=np.pad(
+                np.cumsum(encoded.starts_word[start:stop]) - 1,
+                around,
+                constant_values=-1,
+            ),
+            position=len(before),
             factor=factor,
         )
         for start, stop in itertools.pairwise(boundaries)
@@ -198,7 +236,7 @@ def _cut(
 
 def _codes_of(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     target: Target,
     *,
     layer: int,
@@ -216,18 +254,12 @@ def _codes_of(
         opened.pretrained.encoder,
         token_ids[None],
         np.arange(length + padding)[None] < length,
-        jnp.asarray(trained.layer_scale[[trained.layers.index(layer)]]),
+        *trained.of_layers([layer]).scaling,
         layers=(layer,),
     )
     rows = encoding.encode_layer(
         states[0],
         np.pad(target.is_text, (0, padding))[None],
-        jnp.asarray(trained.factors),
-        solver=trained.solver(opened.config.solver),
+        trained.coder(opened.config.solver),
     )
     return np.asarray(rows.codes[:length, target.factor])
-
-
-def _piece(tokenizer: tokenizer_lib.Tokenizer) -> str:
-    """Returns the piece that stands for unknown words, such as [UNK]."""
-    return tokenizer.pieces[tokenizer.unk_id]

@@ -6,11 +6,10 @@ length are batched together, whichever target they belong to.
 
 The codes are those of the full lasso: a working set proposes the factors in use, and a
 duality gap over *all* factors certifies the result (`sparse_coding.working_set`). The
-tolerance is the only approximation.
+tolerance is the only approximation. Codes of an imported encoder are exact.
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,11 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import config as config_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.learning import inference
-from tfvis_jax.models import bert, one_position
-from tfvis_jax.runs import dictionary_file, setup
+from tfvis_jax.learning import whitening as whitening_lib
+from tfvis_jax.models import encoder as encoder_lib
+from tfvis_jax.models import one_position
+from tfvis_jax.runs import coder as coder_lib
+from tfvis_jax.runs import setup, trained_dictionary
 from tfvis_jax.saliency import target as target_lib
 from tfvis_jax.sparse_coding import implicit
 
@@ -47,11 +47,14 @@ class Variants(NamedTuple):
       attention: [variants, length] bool, True for visible tokens; the target token
         always is.
       target: gives the token and the factor whose α is computed.
+      position_ids: [variants, length] int32, position in the window of each token; its
+        place in the row if None. It differs where hidden tokens were left out.
     """
 
     token_ids: np.ndarray
     attention: np.ndarray
     target: target_lib.Target
+    position_ids: np.ndarray | None = None
 
 
 def replacing(target: target_lib.Target, kept: np.ndarray, *, by: int) -> Variants:
@@ -72,20 +75,24 @@ class Probe:
 
     Attributes:
       setup: model, tokeniser and settings of the run.
-      dictionary: [n_factors, d_model].
-      scale: scalar, the layer's entry of ``layer_scale``.
+      coder: how codes are found.
+      scaling: of the layer alone, ``layer_scale`` [1] and the whitening.
       layer: layer of the hidden states.
-      solver: settings of the lasso solver.
     """
 
     setup: setup.Setup
-    dictionary: jax.Array
-    scale: jax.Array
+    coder: coder_lib.Coder
+    scaling: whitening_lib.Scaling
     layer: int
-    solver: config_lib.SolverConfig
 
-    def activations(self, requests: Sequence[Variants]) -> list[np.ndarray]:
+    def activations(
+        self, requests: Sequence[Variants], *, tolerance: float = TOLERANCE
+    ) -> list[np.ndarray]:
         """Returns α of each variant, [variants] float64 for each request.
+
+        Args:
+          requests: altered windows.
+          tolerance: largest relative duality gap of a code.
 
         Raises:
           InputError: if hidden states are not finite.
@@ -94,7 +101,8 @@ class Probe:
         # Padding is masked, so it changes no α; batching by length keeps it short.
         for chosen in of_one_length([r.token_ids.shape[1] for r in requests]):
             joined = [self._padded(requests[i]) for i in chosen]
-            alpha = self._solve(*(np.concatenate(a) for a in zip(*joined, strict=True)))
+            arrays = [np.concatenate(a) for a in zip(*joined, strict=True)]
+            alpha = self._solve(*arrays, tolerance=tolerance)
             ends = np.cumsum([len(requests[i].token_ids) for i in chosen])
             for i, part in zip(chosen, np.split(alpha, ends[:-1]), strict=True):
                 found[i] = part
@@ -104,10 +112,16 @@ class Probe:
         """Returns the arguments of `_solve`, padded to the compiled length."""
         n_variants, length = request.token_ids.shape
         padding = ((0, 0), (0, self.padded_length(length) - length))
+        position_ids = request.position_ids
+        if position_ids is None:
+            position_ids = np.broadcast_to(
+                np.arange(length, dtype=np.int32), (n_variants, length)
+            )
         return (
             np.pad(request.token_ids, padding),
             np.pad(request.attention, padding),
-            np.full(n_variants, request.target.position, np.int32),
+            np.pad(position_ids, padding),
+            np.argmax(position_ids == request.target.position, axis=1).astype(np.int32),
             np.full(n_variants, request.target.factor, np.int32),
         )
 
@@ -127,31 +141,51 @@ class Probe:
         self,
         token_ids: np.ndarray,
         attention: np.ndarray,
+        position_ids: np.ndarray,
         position: np.ndarray,
         factor: np.ndarray,
+        *,
+        tolerance: float,
     ) -> np.ndarray:
         """Returns α of the variants, [variants]."""
         size = self.rows_at_once(token_ids.shape[1])
         x = [
             (
                 _hidden_states(
-                    self.setup.pretrained.encoder, *part, self.scale, layer=self.layer
+                    self.setup.pretrained.encoder,
+                    *map(jnp.asarray, part),
+                    scaling=self.scaling,
+                    layer=self.layer,
                 ),
                 n,
             )
-            for part, n in parts((token_ids, attention, position), size)
+            for part, n in parts((token_ids, attention, position_ids, position), size)
         ]
         # Copied to the host only after all batches are dispatched, so that the device
         # never waits.
         x = np.concatenate([np.asarray(rows)[:n] for rows, n in x])
-        return self.solve(x, factor)
+        if self.layer == 0:
+            # No context changes a row here, so that most are equal.
+            asked, which = np.unique(
+                np.column_stack([x, factor.astype(x.dtype)]),
+                axis=0,
+                return_inverse=True,
+            )
+            alpha = self.solve(
+                asked[:, :-1], asked[:, -1].astype(np.int32), tolerance=tolerance
+            )
+            return alpha[which.reshape(-1)]
+        return self.solve(x, factor, tolerance=tolerance)
 
-    def solve(self, x: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    def solve(
+        self, x: np.ndarray, factor: np.ndarray, *, tolerance: float = TOLERANCE
+    ) -> np.ndarray:
         """Returns α of one factor for each hidden state.
 
         Args:
           x: [rows, d_model], scaled hidden states.
           factor: [rows] int32, the factor asked for.
+          tolerance: largest relative duality gap of a code.
 
         Returns:
           [rows] float64.
@@ -161,7 +195,7 @@ class Probe:
         """
         found = []
         for (rows, factors), n in parts((x, factor), _ROWS):
-            codes = self._codes(rows, tolerance=TOLERANCE)
+            codes = self._codes(rows, tolerance=tolerance)
             alpha = np.asarray(codes)[np.arange(n), factors[:n]]
             found.append(alpha.astype(np.float64))
         return np.concatenate(found)
@@ -171,27 +205,23 @@ class Probe:
         found = []
         for (rows, factors), n in parts((x, factor), _ROWS):
             codes = self._codes(rows, tolerance=DERIVATIVE_TOLERANCE)
-            gradient = _derivatives(
-                codes, rows, factors, self.dictionary, self.solver.l1_penalty
-            )
+            gradient = _derivatives(codes, rows, factors, self.coder)
             found.append(np.asarray(gradient)[:n])
         return np.concatenate(found)
 
     def _codes(self, x: np.ndarray, *, tolerance: float) -> jax.Array:
         """Returns codes [rows, n_factors]; raises InputError if x is not finite."""
-        codes, gap = _codes(
-            x, self.dictionary, np.float32(tolerance), solver=self.solver
-        )
-        if not np.isfinite(np.asarray(gap)).all():
+        if not np.isfinite(x).all():
             raise InputError(
                 f"Hidden states of layer {self.layer} are not finite (NaN or "
                 "infinity). Another --dtype or model may help."
             )
-        return codes
+        # The tolerance is traced, so that values and derivatives share one compilation.
+        return _codes(x, self.coder, np.float32(tolerance))
 
 
 def open_probe(
-    opened: setup.Setup, trained: dictionary_file.TrainedDictionary, *, layer: int
+    opened: setup.Setup, trained: trained_dictionary.TrainedDictionary, *, layer: int
 ) -> Probe:
     """Prepares the probe of one layer.
 
@@ -207,17 +237,16 @@ def open_probe(
         raise InputError(f"Expected a layer of {trained.layers}, got {layer}.")
     # The tolerances here are tighter than in training and need more steps.
     solver = dataclasses.replace(
-        trained.solver(opened.config.solver),
+        opened.config.solver,
         max_steps=_MAX_STEPS,
         # An eigen-decomposition for every batch of rows would cost more than it saves.
         exact_lipschitz=False,
     )
     return Probe(
         setup=opened,
-        dictionary=jnp.asarray(trained.factors),
-        scale=jnp.asarray(trained.layer_scale[trained.layers.index(layer)]),
+        coder=trained.coder(solver),
+        scaling=trained.of_layers([layer]).scaling,
         layer=layer,
-        solver=solver,
     )
 
 
@@ -250,34 +279,36 @@ def parts(
         )
 
 
-@functools.partial(jax.jit, static_argnames=("layer",))
 def _hidden_states(
-    encoder: bert.Bert,
+    encoder: encoder_lib.Encoder,
     token_ids: jax.Array,
     attention: jax.Array,
+    position_ids: jax.Array,
     position: jax.Array,
-    scale: jax.Array,
     *,
+    scaling: whitening_lib.Scaling,
     layer: int,
 ) -> jax.Array:
-    """Returns the scaled hidden state x of each target token, [rows, d_model]."""
-    words = one_position.word_embeddings(encoder, token_ids)
-    x = one_position.hidden_state(encoder, words, attention, position, layer=layer)
-    return x / scale
+    """Returns the whitened, scaled x of each target token, [rows, d_model]."""
+    # Not jitted as a whole: its steps are, and are compiled once for all layers.
+    words = _word_embeddings(encoder, token_ids)
+    x = one_position.hidden_state(
+        encoder, words, attention, position, layer=layer, position_ids=position_ids
+    )
+    return _standardised(x, scaling)
 
 
-@functools.partial(jax.jit, static_argnames=("solver",))
-def _codes(
-    x: jax.Array,
-    dictionary: jax.Array,
-    tolerance: jax.Array,
-    *,
-    solver: config_lib.SolverConfig,
-) -> tuple[jax.Array, jax.Array]:
-    """Returns codes and duality gaps."""
-    # The tolerance is traced, so that values and derivatives share one compilation.
-    encoding = inference.infer(x, dictionary, solver=solver, tolerance=tolerance)
-    return encoding.codes, encoding.gap
+@jax.jit
+def _standardised(x: jax.Array, scaling: whitening_lib.Scaling) -> jax.Array:
+    return whitening_lib.standardise(x[None], *scaling)[0]
+
+
+_word_embeddings = jax.jit(one_position.word_embeddings)
+
+
+@jax.jit
+def _codes(x: jax.Array, coder: coder_lib.Coder, tolerance: jax.Array) -> jax.Array:
+    return coder.infer(x, tolerance=tolerance).codes
 
 
 @jax.jit
@@ -285,13 +316,23 @@ def _derivatives(
     codes: jax.Array,
     x: jax.Array,
     factor: jax.Array,
-    dictionary: jax.Array,
-    l1_penalty: float,
+    coder: coder_lib.Coder,
 ) -> jax.Array:
     """Returns ∂α/∂x at a solution, [rows, d_model]."""
+    solver = coder.solver
 
     def activations(x: jax.Array) -> jax.Array:
-        solution = implicit.differentiable(codes, x, dictionary, l1_penalty=l1_penalty)
+        if coder.encoder is not None:
+            solution = coder.encoder.codes(x)
+        else:
+            # Derivatives depend on the support alone, not on the size of the codes.
+            solution = (1 + solver.l2_penalty) * implicit.differentiable(
+                codes,
+                x,
+                coder.dictionary,
+                l1_penalty=solver.l1_penalty,
+                l2_penalty=solver.l2_penalty,
+            )
         return jnp.take_along_axis(solution, factor[:, None], axis=1)[:, 0]
 
     # Rows are independent, so one backward pass yields the derivatives of all of them.

@@ -16,6 +16,7 @@ ROWS = 64
 
 Tree = TypeVar("Tree")
 Fixed = TypeVar("Fixed")
+Result = TypeVar("Result")
 
 
 def sweep(
@@ -63,6 +64,22 @@ def sweep(
         )
 
     return jax.lax.fori_loop(0, num_blocks, advance, state)
+
+
+def in_parts(work: Callable[[Tree], Result], block: Tree, *, rows: int) -> Result:
+    """Does the work on a block of rows, so many at a time.
+
+    Args:
+      work: from the arrays of some rows to those of the same rows.
+      block: arrays of leading size batch.
+      rows: of a part; a batch that is no multiple of it is one part.
+    """
+    batch = len(jax.tree.leaves(block)[0])
+    if batch % rows or batch <= rows:
+        return work(block)
+    parts = jax.tree.map(lambda a: a.reshape(-1, rows, *a.shape[1:]), block)
+    done = jax.lax.map(work, parts)
+    return jax.tree.map(lambda a: a.reshape(batch, *a.shape[2:]), done)
 
 
 def by_size(

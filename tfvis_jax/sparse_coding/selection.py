@@ -61,6 +61,23 @@ def largest(score: jax.Array, *, size: int) -> jax.Array:
     return columns(score > threshold, size=size)
 
 
+def top_k_mask(preactivations: jax.Array, *, k: int) -> jax.Array:
+    """Marks the k largest entries of every row, exactly k also where some are equal.
+
+    The selection of TopK autoencoders (Gao et al., 2024).
+
+    Args:
+      preactivations: [batch, n_factors].
+      k: at most ``n_factors``.
+
+    Returns:
+      [batch, n_factors] bool.
+    """
+    _, columns = jax.lax.top_k(preactivations, k)
+    rows = jnp.arange(preactivations.shape[0])[:, None]
+    return jnp.zeros(preactivations.shape, bool).at[rows, columns].set(True)
+
+
 def columns(chosen: jax.Array, *, size: int) -> jax.Array:
     """Returns the columns where a [batch, n_factors] mask is true, ascending.
 

@@ -85,13 +85,14 @@ class WorkingSet(solver_lib.Solver):
     def numbers_alive(self, *, rows: int, n_factors: int, num_parts: int = 1) -> int:
         """Returns how many float32 numbers a solve holds on a device at once.
 
-        In a block of rows each has a Gram matrix of its own, and codes and correlations
-        of all rows are beside them.
+        Each row of a part has a Gram matrix of its own, and codes and correlations of
+        all rows are beside them.
         """
         del num_parts
         codes = rows * n_factors
-        size = max(small_problem.sizes(n_factors, of=self.sizes), default=0)
-        held = max(4 * codes, 2 * codes + row_blocks.ROWS * size**2)
+        sizes = small_problem.sizes(n_factors, of=self.sizes)
+        gram = max((small_problem.rows_at_once(s) * s**2 for s in sizes), default=0)
+        held = max(4 * codes, 2 * codes + gram)
         if small_problem.forms_gram(rows=rows, n_factors=n_factors):
             held += n_factors**2
         return held
@@ -134,6 +135,14 @@ class _State(NamedTuple):
     correlation: jax.Array  # [batch, n_factors]
     gap: jax.Array  # [batch]
     num_steps: jax.Array  # [batch] int32
+
+
+class _Part(NamedTuple):
+    block: _State
+    rows: tuple[jax.Array, jax.Array]
+    columns: jax.Array  # [rows, size]
+    energy: jax.Array  # [rows]
+    target: jax.Array  # [rows]
 
 
 def _solve_rows(
@@ -204,25 +213,34 @@ def _improve(
     loose = jnp.minimum(_INNER_GAP * share, _LARGEST_INNER_GAP) * block.gap
     target = jnp.maximum(_INNER_TOLERANCE * tolerance, loose) * energy
 
+    def minimise(part: _Part) -> jax.Array:
+        some = problem.of_rows(part.rows)
+        small = small_problem.restrict(
+            some,
+            part.columns,
+            codes=part.block.codes,
+            correlation=part.block.correlation,
+            gram=gram,
+        )
+        codes = small_problem.minimise(
+            small,
+            unfinished=lambda state: (
+                _gap(state, small, some, energy=part.energy) > part.target
+            ),
+            lipschitz=some.lipschitz,
+            max_steps=solver.inner_steps,
+            non_negative=some.non_negative,
+        )
+        return small_problem.put_back(part.block.codes, small, codes)
+
     def on_working_set(size: int) -> Callable[[], tuple[jax.Array, jax.Array]]:
         def improve() -> tuple[jax.Array, jax.Array]:
-            small = small_problem.restrict(
-                problem,
-                selection.largest(_score(block, problem), size=size),
-                codes=block.codes,
-                correlation=block.correlation,
-                gram=gram,
+            columns = selection.largest(_score(block, problem), size=size)
+            parts = _Part(block, problem.rows(), columns, energy, target)
+            codes = row_blocks.in_parts(
+                minimise, parts, rows=small_problem.rows_at_once(size)
             )
-            codes = small_problem.minimise(
-                small,
-                unfinished=lambda state: (
-                    _gap(state, small, problem, energy=energy) > target
-                ),
-                lipschitz=problem.lipschitz,
-                max_steps=solver.inner_steps,
-                non_negative=problem.non_negative,
-            )
-            return small_problem.put_back(block.codes, small, codes), jnp.int32(1)
+            return codes, jnp.int32(1)
 
         return improve
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.learning import inference
-from tfvis_jax.runs import dictionary_file, encoding, setup
+from tfvis_jax.runs import encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import certificate
 from tfvis_jax.sparse_coding import target_l0 as target_l0_lib
 
@@ -23,7 +23,7 @@ _LEAST_WINDOWS = 32
 
 def l1_penalty(
     opened: setup.Setup,
-    trained: dictionary_file.TrainedDictionary,
+    trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     *,
     target_l0: float,
@@ -34,7 +34,8 @@ def l1_penalty(
 
     Args:
       opened: model and settings of the run.
-      trained: what was learned; its λ is returned where nothing is held out.
+      trained: what was learned; its λ, or the settings', is returned where nothing is
+        held out.
       windows: tokens of the corpus.
       target_l0: mean number of active factors in a row.
     """
@@ -45,7 +46,7 @@ def l1_penalty(
         opened, trained, windows, chosen, count=_ROWS, seed=opened.config.seed
     )
     if not len(rows):
-        return trained.l1_penalty
+        return trained.solver(opened.config.solver).l1_penalty
     x, dictionary = jnp.asarray(rows), jnp.asarray(trained.factors)
 
     def l0_at(penalty: float) -> float:

@@ -15,7 +15,8 @@ from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.learning import inference
 from tfvis_jax.learning import state as state_lib
-from tfvis_jax.models import bert
+from tfvis_jax.learning import whitening as whitening_lib
+from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.runs import setup
 from tfvis_jax.sparse_coding import metrics, objective
 
@@ -33,7 +34,7 @@ class HeldOut:
         opened: setup.Setup,
         windows: windows_lib.Windows,
         *,
-        encoder: bert.Bert,
+        encoder: encoder_lib.Encoder,
         mesh: jax.sharding.Mesh,
     ) -> None:
         """Reads the sample and runs the encoder over it.
@@ -44,7 +45,7 @@ class HeldOut:
           encoder: the model's encoder, on the mesh.
           mesh: the mesh in whose context all methods are called.
         """
-        self._solver = opened.config.solver
+        self._solver = opened.config.solver.of_training
         # The same windows on every mesh, so that errors can be compared. Empty windows
         # are added until the number is a multiple of the devices.
         data = mesh.shape[sharding.DATA]
@@ -83,7 +84,7 @@ class HeldOut:
             return None
         sums = _layer_sums(
             self._states,
-            state.layer_scale,
+            (state.layer_scale, state.whitening),
             self._row_mask,
             state.dictionary,
             state.l1_penalty,
@@ -110,7 +111,7 @@ def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:
 @functools.partial(jax.jit, static_argnames=("solver",))
 def _layer_sums(
     hidden_states: jax.Array,
-    layer_scale: jax.Array,
+    scaling: whitening_lib.Scaling,
     row_mask: jax.Array,
     dictionary: jax.Array,
     l1_penalty: jax.Array,
@@ -127,14 +128,17 @@ def _layer_sums(
     """
     valid = row_mask.reshape(-1)
 
-    def of_layer(layer: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
-        states, scale = layer
-        x = states.reshape(-1, states.shape[-1]) / scale
+    _, whitening = scaling
+
+    def of_layer(states: jax.Array) -> tuple[jax.Array, ...]:
+        x = states.reshape(-1, states.shape[-1])
         x = jnp.where(valid[:, None], x, 0)
         codes = inference.infer(
             x, dictionary, solver=solver, l1_penalty=l1_penalty
         ).codes
         residual = x - objective.decode(codes, dictionary, like=x)
+        # The error of hidden states, not of what was whitened.
+        x, residual = (whitening_lib.unwhiten(a, whitening) for a in (x, residual))
         sums = metrics.row_sums(x, codes, residual, valid=valid)
         return (
             sums.n_rows,
@@ -144,7 +148,7 @@ def _layer_sums(
         )
 
     # Layer by layer, which bounds the memory that the codes take.
-    return jax.lax.map(of_layer, (hidden_states, layer_scale))
+    return jax.lax.map(of_layer, whitening_lib.standardise(hidden_states, *scaling))
 
 
 def _totals(

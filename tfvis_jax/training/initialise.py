@@ -1,4 +1,4 @@
-"""Initialises training: measures the scale of each layer and chooses first factors."""
+"""Initialises training: measures the layers' moments and chooses first factors."""
 
 import math
 from collections.abc import Iterator
@@ -11,10 +11,11 @@ from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.learning import first_state
 from tfvis_jax.learning import state as state_lib
+from tfvis_jax.learning import whitening as whitening_lib
 from tfvis_jax.runs import setup
 from tfvis_jax.training import metrics_log
 
-# Minimum number of batches on which the layer scales are measured.
+# Minimum number of batches on which the layers are measured.
 _MIN_BATCHES = 4
 
 
@@ -38,25 +39,30 @@ def initial_state(
     # Stream 1 of the seed; the training loop draws from stream 0.
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     key_rows, key_dictionary = jax.random.split(key)
-    x, layer, scale = _sample(opened, batches, key=key_rows)
+    x, layer, scale, whitening = _sample(opened, batches, key=key_rows)
     if not config.layer_scale:
         scale = np.ones_like(scale)
+    if whitening is not None:
+        x = (x - whitening.mean[layer]) @ whitening.matrix
     return first_state.from_sample(
         x / scale[layer][:, None],
         scale,
-        solver=config.solver,
+        solver=config.solver.of_training,
         dictionary=config.dictionary,
         sparsity=config.sparsity,
         key=key_dictionary,
+        whitening=whitening,
         mesh=mesh,
     )
 
 
 def _sample(
     opened: setup.Setup, batches: Iterator[loader.Batch], *, key: jax.Array
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns rows [n, d_model], the layer of each [n], and the scales [n_layers]."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, whitening_lib.Whitening | None]:
+    """Returns rows [n, d_model], their layers [n], scales [n_layers] and whitening."""
     n_layers, row_fraction = len(opened.layers), opened.config.row_fraction
+    strength = opened.config.whitening
+    total, products = np.zeros(()), np.zeros(())
     squared_norms, n_tokens = np.zeros(n_layers), 0
     rows, layers, n_rows = [], [], 0
     for index, batch in enumerate(batches):
@@ -67,6 +73,11 @@ def _sample(
         )
         squared_norms += np.asarray(norms)
         n_tokens += int(batch.row_mask.sum())
+        if strength:
+            sums = whitening_lib.moments(hidden_states, batch.row_mask)
+            total, products = (
+                a + np.float64(b) for a, b in zip((total, products), sums, strict=True)
+            )
         # The same fraction of rows as in training.
         n_chosen = math.ceil(int(batch.row_mask.sum()) * n_layers * row_fraction)
         order = hidden_states_lib.shuffle_rows(
@@ -83,10 +94,15 @@ def _sample(
         n_rows += len(chosen)
         if n_rows >= opened.config.dictionary.n_factors and index + 1 >= _MIN_BATCHES:
             break
-    scale = np.sqrt(squared_norms / max(n_tokens, 1))
+    scale, whitening = np.sqrt(squared_norms / max(n_tokens, 1)), None
+    if strength:
+        mean = total / max(n_tokens, 1)
+        covariance = products / max(n_tokens, 1) - mean[:, :, None] * mean[:, None]
+        whitening = whitening_lib.fit(mean, covariance, strength=strength)
+        scale = whitening_lib.scales(covariance, whitening)
     # A layer of zeros is left as it is.
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
-    return np.concatenate(rows), np.concatenate(layers), scale
+    return np.concatenate(rows), np.concatenate(layers), scale, whitening
 
 
 def _unscaled(opened: setup.Setup, batch: loader.Batch) -> jax.Array:

@@ -24,7 +24,7 @@ from tfvis_jax.data import hidden_states_folder, loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.learning import step
-from tfvis_jax.models import bert
+from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.runs import setup
 from tfvis_jax.training import checkpoint, initialise, metrics_log, schedule, watch
 from tfvis_jax.training import held_out as held_out_lib
@@ -203,6 +203,7 @@ def _first_state(
             d_model=opened.pretrained.config.d_model,
             n_layers=len(opened.layers),
             config=config.dictionary,
+            whitened=config.whitening > 0,
         )
         return checkpoints.restore(state_lib.with_layout(shapes, mesh))
 
@@ -250,7 +251,7 @@ def _batch_trainer(
     windows: windows_lib.Windows,
     length: schedule.Schedule,
     *,
-    encoder: bert.Bert,
+    encoder: encoder_lib.Encoder,
     mesh: jax.sharding.Mesh,
 ) -> Callable[[state_lib.TrainState, loader.Batch], _TrainedBatch]:
     """Returns the function that trains on one batch of windows."""
@@ -261,7 +262,7 @@ def _batch_trainer(
     token_weight = sharding.place(mesh, weights, jax.P())
     train_step = functools.partial(
         step.train_step,
-        solver=config.solver,
+        solver=config.solver.of_training,
         dictionary=config.dictionary,
         sparsity=config.sparsity,
     )
@@ -274,10 +275,17 @@ def _batch_trainer(
         )
         if stored is None:
             hidden_states = hidden_states_lib.scaled_hidden_states(
-                encoder, token_ids, token_mask, state.layer_scale, layers=layers
+                encoder,
+                token_ids,
+                token_mask,
+                state.layer_scale,
+                state.whitening,
+                layers=layers,
             )
         else:
-            hidden_states = hidden_states_lib.scale_stored(stored, state.layer_scale)
+            hidden_states = hidden_states_lib.scale_stored(
+                stored, state.layer_scale, state.whitening
+            )
         order = hidden_states_lib.shuffle_rows(
             jax.random.fold_in(key_rows, state.batch),
             row_mask,

@@ -4,9 +4,16 @@
     data/manifest.js          what the run is, counts
     data/index.js             columns over all factors, for the list of factors
     data/factors/00000.js …   16 factors each: numbers per layer, contexts
+    data/words/00.js …        the factors of each word, in 256 shards
     data/windows/00000.js …   whole passages of the contexts, by 64 numbers
+    data/notes.js             what people say of factors
+    data/ratings.js           what people say of contexts
+    data/levels.js            what the levels follow from
+    data/run.js               settings, text, cost and curves of the training
+    data/beside.js            the factors of a second run, if there is one
     data/live.js              the recorded sentences; none are encoded on demand
     data/sentences/00000.js … one recorded sentence each
+    SHA256SUMS                checksums of all files
 
 The site opens by double-click and from any static web server. Data files are scripts
 (see ``payload``). Within a factor, a context shared by several layers is stored once.
@@ -17,15 +24,28 @@ import itertools
 import math
 import numbers
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import abc
 from typing import Any
 
 import numpy as np
+import rcssmin
+import rjsmin
 
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
-from tfvis_jax.viewer import factor_record, payload, site
+from tfvis_jax.runs import human_notes
+from tfvis_jax.runs import ratings as ratings_lib
+from tfvis_jax.viewer import beside as beside_lib
+from tfvis_jax.viewer import (
+    checksums,
+    factor_record,
+    payload,
+    run_record,
+    site,
+    word_pages,
+)
 
 SCHEMA = "tfvis-site/1"
 SHARD_SIZE = 16
@@ -59,19 +79,30 @@ def write(
     with files.whole_folder(folder) as partial:
         _copy(importlib.resources.files("tfvis_jax.viewer") / "static", partial)
         words, terms, n_contexts = [], [], 0
+        spill = word_pages.Spill(
+            partial / ".words",
+            data.corpus_words.folded if data.corpus_words is not None else (),
+        )
+        spill.folder.mkdir()
         windows: set[int] = set()
         narrow = 0
+        strongest: dict[int, tuple[Any, ...] | None] = {}
         for start in range(0, data.n_factors, SHARD_SIZE):
             stop = min(start + SHARD_SIZE, data.n_factors)
             entries = []
             for factor in range(start, stop):
                 contexts = _contexts(data, factor)
                 n_contexts += sum(len(layer) for layer in contexts)
-                telling = _where_it_lives(data.importance[:, factor], contexts)
-                words.append(site.top_words(telling, limit=_LIST_WORDS))
+                by_layer = _words(data, factor, contexts)
+                words.append(_telling(data, factor, contexts, by_layer))
+                if factor in data.featured:
+                    strongest[factor] = _strongest(data, factor, contexts)
                 terms.append(data.terms(factor))
+                spill.add(factor, data.word_firings(factor))
                 firings = _firings(data, factor)
-                entry = factor_record.record(data, factor, contexts, words[-1], firings)
+                entry = factor_record.record(
+                    data, factor, contexts, words[-1], by_layer, firings
+                )
                 windows.update(
                     text[4] for text in entry["texts"] if text[4] is not None
                 )
@@ -82,6 +113,7 @@ def write(
             if progress is not None:
                 progress(stop, data.n_factors)
         _save_windows(partial, data, windows)
+        n_words = _save_words(partial, data, spill)
         _save(partial, "data/index", _index(data, words, terms))
         recorded = []
         for number, records in enumerate(data.sentences):
@@ -89,11 +121,52 @@ def write(
             _save(partial, name, records)
             recorded.append({"name": name, "text": records[0]["text"]})
         _save(partial, "data/live", {"live": False, "recorded": recorded})
+        _save(partial, "data/notes", notes_value(data.notes))
+        _save(partial, "data/ratings", ratings_value(data.ratings))
+        _save(partial, "data/levels", _levels(data))
+        if data.run is not None:
+            _save(partial, "data/run", run_record.value(data.run))
+        if data.beside is not None:
+            _save(partial, "data/beside", beside_lib.value(data.beside))
         _save(
             partial,
             "data/manifest",
-            _manifest(data, n_contexts=n_contexts, narrow=narrow),
+            _manifest(
+                data,
+                n_contexts=n_contexts,
+                narrow=narrow,
+                n_words=n_words,
+                strongest=strongest,
+            ),
         )
+        checksums.write(partial)
+
+
+def notes_value(
+    notes: Mapping[int, human_notes.Note], *, editable: bool = False
+) -> dict[str, Any]:
+    """Returns the value of ``data/notes``.
+
+    Args:
+      notes: What people say of factors.
+      editable: If True, the page may change them.
+    """
+    return {
+        "editable": editable,
+        "notes": [(factor, notes[factor].as_json()) for factor in sorted(notes)],
+    }
+
+
+def ratings_value(
+    ratings: Sequence[ratings_lib.Rating], *, editable: bool = False
+) -> dict[str, Any]:
+    """Returns the value of ``data/ratings``.
+
+    Args:
+      ratings: What people say of contexts.
+      editable: If True, the server stores what the page sends.
+    """
+    return {"editable": editable, "ratings": [each.as_json() for each in ratings]}
 
 
 def read(folder: pathlib.Path | str, name: str) -> dict[str, Any]:
@@ -120,13 +193,23 @@ def _check_replaceable(folder: pathlib.Path) -> None:
     )
 
 
+# Comments and indentation are for those who read the package: a quarter of the bytes.
+_SHRINK: Mapping[str, Callable[[str], Any]] = {
+    ".css": rcssmin.cssmin,
+    ".js": rjsmin.jsmin,
+}
+
+
 def _copy(source: abc.Traversable, target: pathlib.Path) -> None:
     for entry in source.iterdir():
         if entry.is_dir():
             (target / entry.name).mkdir()
             _copy(entry, target / entry.name)
         else:
-            (target / entry.name).write_bytes(entry.read_bytes())
+            content = entry.read_bytes()
+            if shrink := _SHRINK.get(pathlib.PurePath(entry.name).suffix):
+                content = shrink(content.decode()).encode()
+            (target / entry.name).write_bytes(content)
 
 
 def _save(folder: pathlib.Path, name: str, value: object) -> None:
@@ -143,6 +226,22 @@ def _save_windows(
     ):
         texts = [(number, data.window_text(number)) for number in members]
         _save(folder, f"data/windows/{shard:05d}", {"windows": texts})
+
+
+def _save_words(
+    folder: pathlib.Path, data: site.SiteData, spill: word_pages.Spill
+) -> int:
+    """Writes the pages of words; returns how many there are."""
+    n_words = 0
+    if data.corpus_words is not None:
+        n_words = word_pages.write(
+            lambda name, value: _save(folder, name, value),
+            spill,
+            data.corpus_words,
+            n_layers=len(data.layers),
+        )
+    shutil.rmtree(spill.folder)
+    return n_words
 
 
 def _firings(data: site.SiteData, factor: int) -> list[site.Firings]:
@@ -184,17 +283,34 @@ def _contexts(data: site.SiteData, factor: int) -> list[list[site.Context]]:
     ]
 
 
-def _where_it_lives(
-    importance: np.ndarray, contexts: list[list[site.Context]]
-) -> list[site.Context]:
-    """Returns the contexts of the layers with at least half the peak importance.
+def _words(
+    data: site.SiteData, factor: int, contexts: list[list[site.Context]]
+) -> list[list[tuple[str, int]]]:
+    """Returns the words of a factor at each layer."""
+    if data.words is None:
+        return [site.top_words(layer, limit=_LIST_WORDS) for layer in contexts]
+    return data.words(factor)
 
-    Where a factor rarely fires, its contexts say little about it.
+
+def _telling(
+    data: site.SiteData,
+    factor: int,
+    contexts: list[list[site.Context]],
+    by_layer: list[list[tuple[str, int]]],
+) -> list[tuple[str, int]]:
+    """Returns the words that stand for a factor: those of its peak layer.
+
+    Where it has words of its contexts alone, those of the layers with at least half the
+    peak importance count: where a factor rarely fires, they say little about it.
     """
+    importance = data.importance[:, factor]
+    if data.words is not None:
+        return by_layer[int(np.argmax(np.nan_to_num(importance, nan=-1.0)))]
     enough = importance >= np.max(importance) / 2
-    return [
+    telling = [
         c for layer, kept in zip(contexts, enough, strict=True) if kept for c in layer
     ]
+    return site.top_words(telling, limit=_LIST_WORDS)
 
 
 def _index(
@@ -205,7 +321,7 @@ def _index(
     listed = {word for top in words for word, _ in top}
     vocabulary = sorted(listed | {word for found in terms for word, _ in found.words})
     places = {word: place for place, word in enumerate(vocabulary)}
-    alive = _alive(data)
+    alive, names = _alive(data), data.level_names
     peak = np.argmax(np.nan_to_num(data.importance, nan=-1.0), axis=0)
     density = np.take_along_axis(data.density, peak[None], axis=0)[0]
     return {
@@ -222,7 +338,7 @@ def _index(
         # Pairs, like the report's.
         "labels": [(f, data.labels[f].text) for f in sorted(data.labels)],
         "level_scores": payload.numbers(data.level_scores, digits=3),
-        "levels": [site.LEVELS.index(level) for level in data.levels],
+        "levels": [names.index(level) for level in data.levels],
         "phrases": [
             [
                 (phrase, payload.number(weight, digits=2))
@@ -236,27 +352,76 @@ def _index(
     }
 
 
-def _manifest(data: site.SiteData, *, n_contexts: int, narrow: int) -> dict[str, Any]:
+def _levels(data: site.SiteData) -> dict[str, Any]:
+    evidence = data.level_evidence
+    if evidence is None:
+        return {"least": 0, "measures": [], "names": [], "probabilities": []}
+    known = {name for each in evidence.probabilities if each for name in each}
+    names = [name for name in data.level_names if name in known]
+    return {
+        "least": payload.number(evidence.least),
+        "measures": [
+            {
+                "name": measure.name,
+                "label": measure.label,
+                "values": payload.numbers(measure.values, digits=3),
+            }
+            for measure in evidence.measures
+        ],
+        "names": names,
+        "probabilities": [
+            each and payload.numbers([each[name] for name in names], digits=3)
+            for each in evidence.probabilities
+        ],
+    }
+
+
+def _strongest(
+    data: site.SiteData, factor: int, contexts: list[list[site.Context]]
+) -> tuple[Any, ...] | None:
+    """Returns the strongest context of a factor at its peak layer, if there is one."""
+    found = contexts[int(np.argmax(np.nan_to_num(data.importance[:, factor])))]
+    if not found:
+        return None
+    best = found[0]
+    return best.before, best.word, best.after, payload.number(best.activation)
+
+
+def _manifest(
+    data: site.SiteData,
+    *,
+    n_contexts: int,
+    narrow: int,
+    n_words: int,
+    strongest: dict[int, tuple[Any, ...] | None],
+) -> dict[str, Any]:
     alive = _alive(data)
     alive_levels = [level for level, a in zip(data.levels, alive, strict=True) if a]
     return {
+        # The files that not every site has.
+        "beside": data.beside is not None,
         "corpus": data.corpus,
+        "dictionary_hash": data.dictionary_hash,
         "counts": {
             "alive": int(alive.sum()),
             "contexts": n_contexts,
             "factors": data.n_factors,
             "layers": len(data.layers),
-            "levels": [alive_levels.count(level) for level in site.LEVELS],
+            "levels": [alive_levels.count(level) for level in data.level_names],
             "narrow": narrow,
             "shards": math.ceil(data.n_factors / SHARD_SIZE),
+            "words": n_words,
         },
         "featured": [int(factor) for factor in data.featured],
+        "featured_contexts": [strongest[int(factor)] for factor in data.featured],
         "histogram_edges": payload.numbers(data.histogram_edges),
-        "l1_penalty": payload.number(data.l1_penalty),
+        "l1_penalty": payload.number_or_none(data.l1_penalty),
         "layers": [int(layer) for layer in data.layers],
-        "level_names": site.LEVELS,
+        "level_names": data.level_names,
+        "made_from": sorted(data.made_from.items()),
         "model": data.model,
         # Pairs: a name out of the report must not become a key of a script's object.
+        "run": data.run is not None,
         "report": [[name, _report(data.report[name])] for name in sorted(data.report)],
         "schema": SCHEMA,
         "shard_size": SHARD_SIZE,

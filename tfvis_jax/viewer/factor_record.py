@@ -18,6 +18,7 @@ def record(
     factor: int,
     contexts: list[list[site.Context]],
     words: list[tuple[str, int]],
+    layer_words: list[list[tuple[str, int]]],
     firings: list[site.Firings],
 ) -> dict[str, Any]:
     """Returns what the page of a factor needs.
@@ -26,10 +27,13 @@ def record(
       data: What the site shows.
       factor: Number of the factor.
       contexts: Its contexts per layer, largest activation first.
-      words: Its most frequent words, with counts.
+      words: Its words, with numbers of documents.
+      layer_words: The same for each layer.
       firings: Its firings per layer, or nothing.
     """
     texts: dict[tuple[str, str, str, str, int | None, int], int] = {}
+
+    relatives = data.relatives(factor)
 
     def entries(found: Sequence[site.Context]) -> list[tuple[Any, ...]]:
         return [_entry(context, texts) for context in found]
@@ -51,12 +55,30 @@ def record(
             }
             for at in firings
         ],
+        "lowers": _scored(relatives.lowers),
+        "nearest": _scored(relatives.nearest),
+        "raises": _scored(relatives.raises),
+        "together": [_scored(at) for at in relatives.together],
         "importance": payload.numbers(data.importance[:, factor]),
         "label_remarks": data.labels[factor].remarks if factor in data.labels else "",
-        "layer_words": [site.top_words(c, limit=_LAYER_WORDS) for c in contexts],
+        "label_scores": _label_scores(data.label_scores.get(factor)),
+        "label_source": data.labels[factor].source if factor in data.labels else "",
+        "layer_words": [found[:_LAYER_WORDS] for found in layer_words],
         "reason": data.level_reasons[factor],
         "texts": list(texts),
         "words": words,
+    }
+
+
+def _label_scores(found: site.LabelScores | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "judge": found.judge,
+        "shares": [
+            (name, payload.numbers(shares, digits=3))
+            for name, shares in found.shares.items()
+        ],
     }
 
 
@@ -75,6 +97,12 @@ def _entry(
     ]
     place = texts.setdefault(key, len(texts))
     return place, payload.number(context.activation), others, context.copies
+
+
+def _scored(
+    found: Sequence[tuple[int | str, float]],
+) -> list[tuple[int | str, float | None]]:
+    return [(each, payload.number(score, digits=3)) for each, score in found]
 
 
 def _shares(shares: tuple[float, float] | None) -> list[float | None] | None:

@@ -33,6 +33,70 @@ class Encoder(Protocol):
         """
         ...
 
+    def explain(self, text: str, *, cell: "Cell") -> Iterator[dict[str, Any]]:
+        """Yields ever better explanations of a factor's α at one cell of a sentence.
+
+        Raises:
+          InputError: says what is wrong with the sentence or the cell.
+        """
+        ...
+
+    def steer(
+        self, text: str, *, masked: Sequence[int], change: "Change"
+    ) -> Iterator[dict[str, Any]]:
+        """Yields what a change along a factor does, beside ever more other factors.
+
+        Raises:
+          InputError: says what is wrong with the sentence or the change.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A factor at one token of a sentence, at one layer.
+
+    Attributes:
+      token: Index of the token.
+      layer: Number of the layer.
+      factor: Index of the factor.
+    """
+
+    token: int
+    layer: int
+    factor: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A factor that is taken out of the hidden states of a sentence, or added to them.
+
+    Attributes:
+      layer: Number of the layer.
+      factor: Index of the factor.
+      by: What is added to α; None takes the factor out.
+      token: Index of the token; None changes all.
+    """
+
+    layer: int
+    factor: int
+    by: float | None = None
+    token: int | None = None
+
+
+# What is done for each question, and what to do when it takes too long.
+_DOING = {
+    type(None): ("Encoding", "Try a shorter sentence."),
+    Cell: (
+        "Explaining",
+        "Try a shorter sentence, or `tfvis explain`, which has no limit.",
+    ),
+    Change: (
+        "Steering",
+        "Try a shorter sentence, or `tfvis steer`, which has no limit.",
+    ),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -49,18 +113,20 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Job:
-    """A sentence to be encoded.
+    """A sentence to be encoded, or what else is asked of it.
 
     Attributes:
       text: The sentence.
       masked: Indices of tokens to replace by the mask token.
       deliver: Called with each record, or a problem, and with None at the end.
+      asked: The cell to explain, or the change to make; None encodes the sentence.
       cancelled: Set when nobody waits for the records any more.
     """
 
     text: str
     masked: tuple[int, ...]
     deliver: Callable[[dict[str, Any] | Problem | None], None]
+    asked: Cell | Change | None = None
     cancelled: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
@@ -172,9 +238,12 @@ class Worker:
         records = iter(())
         try:
             if not job.cancelled.is_set():
-                records = encoder.encode(job.text, masked=job.masked)
-            for record in records:
+                records = _records(encoder, job)
+            for number, record in enumerate(records):
                 job.deliver(record)
+                if job.asked is not None and number == 0:
+                    # Its programs, one for each layer, were compiled before.
+                    end = time.monotonic() + self._time_limit
                 if job.cancelled.is_set() or self._stopping.is_set():
                     break
                 if time.monotonic() > end:
@@ -182,20 +251,32 @@ class Worker:
         except InputError as error:
             job.deliver(Problem(str(error), 400))
         except TimeoutError:
+            doing, remedy = _DOING[type(job.asked)]
             job.deliver(
                 Problem(
-                    f"Encoding took longer than {self._time_limit:g} seconds and was "
-                    "stopped. Try a shorter sentence.",
+                    f"{doing} took longer than {self._time_limit:g} seconds and was "
+                    f"stopped. {remedy}",
                     504,
                 )
             )
         except Exception as error:
-            job.deliver(Problem(_sentence(error), 500))
+            doing, _ = _DOING[type(job.asked)]
+            job.deliver(Problem(_sentence(error, doing), 500))
         finally:
             job.deliver(None)
 
 
-def _sentence(error: Exception) -> str:
+def _records(encoder: Encoder, job: Job) -> Iterator[dict[str, Any]]:
+    match job.asked:
+        case None:
+            return encoder.encode(job.text, masked=job.masked)
+        case Cell():
+            return encoder.explain(job.text, cell=job.asked)
+        case Change():
+            return encoder.steer(job.text, masked=job.masked, change=job.asked)
+
+
+def _sentence(error: Exception, doing: str = "Encoding") -> str:
     if isinstance(error, InputError):
         return str(error)
-    return f"Encoding failed unexpectedly ({type(error).__name__}: {error})."
+    return f"{doing} failed unexpectedly ({type(error).__name__}: {error})."

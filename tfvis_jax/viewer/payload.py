@@ -20,6 +20,11 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES = str.maketrans({"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
+_ENCODER = json.JSONEncoder(
+    allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True
+)
+
+
 def dumps(name: str, value: object) -> str:
     """Returns the script that passes ``value`` to the page under ``name``.
 
@@ -63,19 +68,22 @@ def number(value: float, *, digits: int = 4) -> int | float | None:
     return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
 
 
+def number_or_none(value: float | None) -> int | float | None:
+    """Rounds like ``number``; ``None``, where there is no number, stays."""
+    return None if value is None else number(value)
+
+
 def numbers(values: Iterable[float], *, digits: int = 4) -> list[float | None]:
     """Rounds each value like ``number``."""
     return [number(value, digits=digits) for value in np.asarray(values)]
 
 
 def _json(value: object) -> str:
-    text = json.dumps(
-        _finite(value),
-        allow_nan=False,
-        ensure_ascii=False,
-        separators=(",", ":"),
-        sort_keys=True,
-    )
+    try:
+        text = _ENCODER.encode(value)
+    except ValueError:
+        # Looked for only where there is one: it takes longer than to write the text.
+        text = _ENCODER.encode(_finite(value))
     return _LONE_SURROGATE.sub("\ufffd", text).translate(_ESCAPES)
 
 

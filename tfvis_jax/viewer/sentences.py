@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.viewer import payload
 
@@ -62,6 +63,8 @@ def header(
     spans: Sequence[tuple[int, int]],
     words: Sequence[int],
     layers: Sequence[int],
+    unknown: Sequence[int] = (),
+    masked: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Returns the first record of a sentence.
 
@@ -71,15 +74,84 @@ def header(
       spans: [n_tokens] (start, end) character offsets of the pieces in the text.
       words: [n_tokens] index of the word that each piece belongs to.
       layers: The layers that follow, in this order.
+      unknown: Indices of the tokens that the model's vocabulary does not know.
+      masked: Indices of the tokens that the model does not see.
     """
     return {
         "layers": [int(layer) for layer in layers],
+        "masked": list(masked),
         "pieces": list(pieces),
         "spans": [[start, end] for start, end in spans],
         "text": text,
         # Scripts count UTF-16 units, not characters, so the page cannot cut the text.
-        "tokens": [text[start:end] for start, end in spans],
+        "tokens": [_token_text(text[start:end]) for start, end in spans],
+        "unknown": list(unknown),
         "words": list(words),
+    }
+
+
+def _token_text(text: str) -> str:
+    """Returns the text of a token; "" if it is a space that is part of a word."""
+    return words_lib.shown(text) if text.isspace() else text
+
+
+def explanation(
+    *,
+    weights: Sequence[float],
+    activation: float,
+    r2: float,
+    samples: int,
+    relative_error: float,
+) -> dict[str, Any]:
+    """Returns the record of what LIME has found of a factor's α at a token so far.
+
+    Args:
+      weights: [n_tokens] weight of each token of the sentence.
+      activation: α of the whole sentence.
+      r2: weighted R² of the linear fit.
+      samples: Number of masks.
+      relative_error: Largest standard error, relative to the largest weight.
+    """
+    return {
+        "activation": payload.number(activation),
+        "r2": payload.number(r2, digits=3),
+        "relative_error": payload.number(relative_error, digits=2),
+        "samples": samples,
+        "weights": payload.numbers(weights, digits=3),
+    }
+
+
+def steered(
+    *,
+    objective: str | None,
+    before: Sequence[Sequence[tuple[str, float]]] = (),
+    after: Sequence[Sequence[tuple[str, float]]] = (),
+    effect: Sequence[float],
+    controls: Sequence[Sequence[float]],
+    relative_size: Sequence[float],
+) -> dict[str, Any]:
+    """Returns the record of what a change of hidden states has done so far.
+
+    Args:
+      objective: of the language model head, as in `models.heads`; None without one.
+      before: [n_tokens] the most probable word pieces, with their probability.
+      after: [n_tokens] the same with the change.
+      effect: [n_tokens] KL of the predictions, in nats; without a head, [1] 1 − the
+        cosine of the sentence's embedding with that of the sentence as it was.
+      controls: The same of other factors, a row each.
+      relative_size: [n_tokens] ‖change‖ / ‖hidden state‖.
+    """
+
+    def shown(words: Sequence[tuple[str, float]]) -> list[tuple[str, Any]]:
+        return [(word, payload.number(share, digits=3)) for word, share in words]
+
+    return {
+        "after": [shown(words) for words in after],
+        "before": [shown(words) for words in before],
+        "controls": [payload.numbers(row) for row in controls],
+        "effect": payload.numbers(effect),
+        "objective": objective,
+        "relative_size": payload.numbers(relative_size, digits=3),
     }
 
 
@@ -100,7 +172,7 @@ def layer_record(
       layer: Number of the layer.
       x: [n_tokens, d_model] hidden states.
       codes: [n_tokens, n_factors] α of each factor.
-      gap: [n_tokens] relative duality gap of each code.
+      gap: [n_tokens] relative duality gap of each code; NaN where an encoder found it.
       factors: [n_factors, d_model].
 
     Returns:

@@ -2,6 +2,10 @@
 
 The site is a folder of files. ``POST /api/encode`` with ``{"text": "…"}`` streams the
 records of ``sentences``, one line of JSON each; ``"masked": [1]`` masks tokens.
+``POST /api/explain`` streams ever better explanations of one factor's α at one token,
+``POST /api/steer`` what a change along a factor does to the sentence.
+``POST /api/note`` stores what a person says of a factor, ``POST /api/rating`` what one
+says of its contexts.
 """
 
 import asyncio
@@ -13,9 +17,10 @@ import socket
 import types
 import urllib.parse
 import webbrowser
-from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeGuard
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, NamedTuple, Protocol, TypeGuard, TypeVar
 
+import msgspec
 import uvicorn
 from starlette import (
     applications,
@@ -27,18 +32,23 @@ from starlette import (
     staticfiles,
 )
 from starlette import types as asgi
+from starlette.middleware import gzip
 
 from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError, command_line
+from tfvis_jax.runs import human_notes
+from tfvis_jax.runs import ratings as ratings_lib
 from tfvis_jax.viewer import bundle, live, payload
 
 ADDRESS = "127.0.0.1"
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 # A request may have at most this many bytes: the longest window of a BERT is a tenth.
 _LARGEST_BODY = 64 * 1024
+# As fast as the disk, a twentieth larger than the smallest.
+_COMPRESSION = 5
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; frame-ancestors 'none'",
@@ -54,6 +64,9 @@ def serve(
     open_browser: bool,
     on_ready: Callable[[str], None] | None = None,
     worker: live.Worker | None = None,
+    notes: human_notes.Store | None = None,
+    ratings: ratings_lib.Store | None = None,
+    outdated: str = "",
 ) -> None:
     """Serves a site on 127.0.0.1 until Ctrl-C.
 
@@ -63,12 +76,23 @@ def serve(
       open_browser: If True, open the page in the user's browser.
       on_ready: Called with the page's address once the server listens.
       worker: Encodes sentences; None serves the files alone.
+      notes: What people say of factors, to be changed on the page; None shows what the
+        site holds.
+      ratings: What people say of contexts, likewise.
+      outdated: Says what is newer than the site; "" where nothing is.
 
     Raises:
       InputError: The site is missing, damaged or of another format, or the port is
         unavailable.
     """
-    with make_server(folder, port=port, worker=worker) as server:
+    with make_server(
+        folder,
+        port=port,
+        worker=worker,
+        notes=notes,
+        ratings=ratings,
+        outdated=outdated,
+    ) as server:
         url = f"http://{ADDRESS}:{server.server_port}/"
         if on_ready is not None:
             on_ready(url)
@@ -131,7 +155,13 @@ class LocalServer:
 
 
 def make_server(
-    folder: pathlib.Path | str, *, port: int, worker: live.Worker | None = None
+    folder: pathlib.Path | str,
+    *,
+    port: int,
+    worker: live.Worker | None = None,
+    notes: human_notes.Store | None = None,
+    ratings: ratings_lib.Store | None = None,
+    outdated: str = "",
 ) -> LocalServer:
     """Returns a server that listens for a site; raises as ``serve`` does."""
     folder = pathlib.Path(folder).resolve()
@@ -154,11 +184,16 @@ def make_server(
             f"Port {port} on {ADDRESS} is unavailable ({error.strerror}); choose "
             "another with `--port`, or use `--port 0` for any free port."
         ) from error
-    return LocalServer(_Guard(_application(folder, worker)), listening, worker)
+    app = _Guard(_Compressed(_application(folder, worker, notes, ratings, outdated)))
+    return LocalServer(app, listening, worker)
 
 
 def _application(
-    folder: pathlib.Path, worker: live.Worker | None
+    folder: pathlib.Path,
+    worker: live.Worker | None,
+    notes: human_notes.Store | None,
+    ratings: ratings_lib.Store | None,
+    outdated: str,
 ) -> applications.Starlette:
     files = staticfiles.StaticFiles(directory=folder)
 
@@ -169,21 +204,48 @@ def _application(
         del request
         # The one data file that differs from the exported one.
         value = bundle.read(folder, "data/live") | {"live": True}
+        if outdated:
+            value["outdated"] = outdated
         text = payload.dumps("data/live", value)
         return responses.Response(text, media_type="text/javascript")
 
     async def encode(request: requests.Request) -> responses.Response:
         assert worker is not None
-        return await _encode(request, worker)
+        return await _stream(request, worker, _question)
+
+    async def explain(request: requests.Request) -> responses.Response:
+        assert worker is not None
+        return await _stream(request, worker, _cell_question)
+
+    async def steer(request: requests.Request) -> responses.Response:
+        assert worker is not None
+        return await _stream(request, worker, _change_question)
 
     routes: list[routing.BaseRoute] = [routing.Route("/", page)]
+    if notes is not None:
+        routes += _said("note", _Notes(folder, notes))
+    if ratings is not None:
+        routes += _said("rating", _Ratings(folder, ratings))
     if worker is not None:
         routes.append(routing.Route("/data/live.js", live_data))
         routes.append(routing.Route("/api/encode", encode, methods=["POST"]))
+        routes.append(routing.Route("/api/explain", explain, methods=["POST"]))
+        routes.append(routing.Route("/api/steer", steer, methods=["POST"]))
     routes.append(routing.Mount("/", files))
     return applications.Starlette(
         routes=routes, exception_handlers={exceptions.HTTPException: _explain}
     )
+
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+class _Question(NamedTuple):
+    """What a request asks the worker for; see `live.Job`."""
+
+    text: str
+    masked: tuple[int, ...] = ()
+    asked: live.Cell | live.Change | None = None
 
 
 async def _explain(request: requests.Request, error: Exception) -> responses.Response:
@@ -192,9 +254,14 @@ async def _explain(request: requests.Request, error: Exception) -> responses.Res
     return _refusal(live.Problem(error.detail, error.status_code))
 
 
-async def _encode(request: requests.Request, worker: live.Worker) -> responses.Response:
+async def _stream(
+    request: requests.Request,
+    worker: live.Worker,
+    read: Callable[[requests.Request], Awaitable[_Question]],
+) -> responses.Response:
+    """Answers with the records of what a request asks the worker for."""
     try:
-        text, masked = await _question(request)
+        question = await read(request)
     except requests.ClientDisconnect:
         return responses.Response(status_code=400)
     loop = asyncio.get_running_loop()
@@ -205,7 +272,7 @@ async def _encode(request: requests.Request, worker: live.Worker) -> responses.R
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(arrived.put_nowait, record)
 
-    job = live.Job(text, masked, deliver)
+    job = live.Job(question.text, question.masked, deliver, question.asked)
     if not worker.submit(job):
         return _refusal(
             live.Problem(
@@ -250,11 +317,160 @@ async def _first(
         gone.cancel()
 
 
-async def _question(request: requests.Request) -> tuple[str, tuple[int, ...]]:
+class _Said(Protocol):
+    """What people say through the page, as its data file and as a request."""
+
+    def value(self) -> dict[str, Any]:
+        """Returns what the page shows; raises InputError."""
+        ...
+
+    def change(self, body: bytes) -> None:
+        """Stores what a request says; raises InputError."""
+        ...
+
+
+class _FactorNote(msgspec.Struct, forbid_unknown_fields=True):
+    factor: schema_lib.Count
+    note: human_notes.Note
+
+
+_UNCHANGED = "Nothing was changed."
+
+
+class _Notes(NamedTuple):
+    folder: pathlib.Path
+    store: human_notes.Store
+
+    def value(self) -> dict[str, Any]:
+        return bundle.notes_value(self.store.read(), editable=True)
+
+    def change(self, body: bytes) -> None:
+        asked = schema_lib.decode(
+            body, _FactorNote, where="The request", remedy=_UNCHANGED
+        )
+        names = bundle.read(self.folder, "data/manifest")["level_names"]
+        self.store.change(asked.factor, asked.note, levels=tuple(names))
+
+
+class _Ratings(NamedTuple):
+    folder: pathlib.Path
+    store: ratings_lib.Store
+
+    def value(self) -> dict[str, Any]:
+        return bundle.ratings_value(self.store.read(), editable=True)
+
+    def change(self, body: bytes) -> None:
+        rating = schema_lib.decode(
+            body, ratings_lib.Rating, where="The request", remedy=_UNCHANGED
+        )
+        layers = bundle.read(self.folder, "data/manifest")["layers"]
+        self.store.change(rating, layers=layers)
+
+
+def _said(kind: str, said: _Said) -> list[routing.BaseRoute]:
+    """Returns the routes of a data file that the page can change."""
+    name = f"data/{kind}s"
+
+    async def data(request: requests.Request) -> responses.Response:
+        del request
+        text = payload.dumps(name, said.value())
+        return responses.Response(text, media_type="text/javascript")
+
+    async def change(request: requests.Request) -> responses.Response:
+        try:
+            said.change(await _body(request))
+            value = said.value()
+        except requests.ClientDisconnect:
+            return responses.Response(status_code=400)
+        except InputError as error:
+            return _refusal(live.Problem(str(error), 400))
+        return responses.Response(payload.line(value), media_type="application/json")
+
+    return [
+        routing.Route(f"/{name}.js", data),
+        routing.Route(f"/api/{kind}", change, methods=["POST"]),
+    ]
+
+
+async def _question(request: requests.Request) -> _Question:
     """Returns the sentence of a request and its masked tokens.
 
     Raises:
       HTTPException: Says what is wrong with the request.
+    """
+    try:
+        value = json.loads(await _body(request))
+    except (ValueError, RecursionError):
+        value = None
+    value = value if isinstance(value, dict) else {}
+    text, masked = value.get("text"), value.get("masked", [])
+    if not isinstance(text, str) or not _are_numbers(masked):
+        raise exceptions.HTTPException(
+            400, 'Expected a body such as {"text": "He left.", "masked": [1]}.'
+        )
+    return _Question(text, tuple(masked))
+
+
+class _AskedCell(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+    token: schema_lib.Count
+    layer: schema_lib.Count
+    factor: schema_lib.Count
+
+
+async def _cell_question(request: requests.Request) -> _Question:
+    """Returns the sentence of a request and the cell to explain.
+
+    Raises:
+      HTTPException: Says what is wrong with the request.
+    """
+    asked = await _asked(
+        request,
+        _AskedCell,
+        remedy='Send {"text": "He left.", "token": 1, "layer": 2, "factor": 3}.',
+    )
+    cell = live.Cell(asked.token, asked.layer, asked.factor)
+    return _Question(asked.text, (), cell)
+
+
+class _AskedChange(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+    layer: schema_lib.Count
+    factor: schema_lib.Count
+    # Far larger ones are not numbers any more once the model has run on.
+    by: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] | None = None
+    token: schema_lib.Count | None = None
+    masked: list[schema_lib.Count] = []
+
+
+async def _change_question(request: requests.Request) -> _Question:
+    """Returns the sentence of a request and the change to make.
+
+    Raises:
+      HTTPException: Says what is wrong with the request.
+    """
+    asked = await _asked(
+        request,
+        _AskedChange,
+        remedy='Send {"text": "He left.", "layer": 2, "factor": 3, "by": 0.5}.',
+    )
+    change = live.Change(asked.layer, asked.factor, asked.by, asked.token)
+    return _Question(asked.text, tuple(asked.masked), change)
+
+
+async def _asked(request: requests.Request, kind: type[_T], *, remedy: str) -> _T:
+    try:
+        body = await _body(request)
+        return schema_lib.decode(body, kind, where="The request", remedy=remedy)
+    except InputError as error:
+        raise exceptions.HTTPException(400, str(error)) from error
+
+
+async def _body(request: requests.Request) -> bytes:
+    """Returns the JSON of a request, not yet parsed.
+
+    Raises:
+      HTTPException: It is of another type, or too long.
     """
     # A page of another origin cannot send this type without the browser asking first,
     # and that question is not answered.
@@ -269,20 +485,10 @@ async def _question(request: requests.Request) -> tuple[str, tuple[int, ...]]:
         if len(body) > _LARGEST_BODY:
             raise exceptions.HTTPException(
                 413,
-                f"Expected a sentence of at most {_LARGEST_BODY:,} bytes, got more; "
-                "encode it in parts.",
+                f"Expected at most {_LARGEST_BODY:,} bytes of text, got more; send it "
+                "in parts.",
             )
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        value = None
-    value = value if isinstance(value, dict) else {}
-    text, masked = value.get("text"), value.get("masked", [])
-    if not isinstance(text, str) or not _are_numbers(masked):
-        raise exceptions.HTTPException(
-            400, 'Expected a body such as {"text": "He left.", "masked": [1]}.'
-        )
-    return text, tuple(masked)
+    return bytes(body)
 
 
 def _are_numbers(value: object) -> TypeGuard[list[int]]:
@@ -320,6 +526,25 @@ def _check_site(folder: pathlib.Path) -> None:
             f"{schema_lib.short(schema)}; export it again with "
             f"`{command_line('export', run)}`."
         )
+
+
+class _Compressed:
+    """Compresses files for browsers that say they take it.
+
+    Not what is streamed, whose lines must arrive one by one, nor parts of a file, which
+    are counted in its own bytes.
+    """
+
+    def __init__(self, app: asgi.ASGIApp) -> None:
+        self._app = app
+        self._gzip = gzip.GZipMiddleware(app, compresslevel=_COMPRESSION)
+
+    async def __call__(
+        self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send
+    ) -> None:
+        whole = "Range" not in datastructures.Headers(scope=scope)
+        app = self._gzip if scope["method"] == "GET" and whole else self._app
+        await app(scope, receive, send)
 
 
 class _Guard:

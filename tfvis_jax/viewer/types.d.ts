@@ -2,7 +2,8 @@
 
 /** A number, or null where there is none. */
 type Value = number | null;
-type Level = "low" | "mid" | "high" | "unclear";
+/** One of level_names: "low", "mid", "high", "topic", "unreadable", "unclear" or another. */
+type Level = string;
 
 /** data/manifest.js */
 interface Manifest {
@@ -10,24 +11,35 @@ interface Manifest {
   title: string;
   model: string;
   corpus: string;
+  /** Missing in older sites. */
+  dictionary_hash?: string;
   layers: number[];
   l1_penalty: Value;
   /** Names with a scalar, or with one number per layer. */
   report: [string, Value | string | Value[]][];
   featured: number[];
+  /** Of each: before, word, after and α of its strongest context at its peak; or null. */
+  featured_contexts: ([string, string, string, Value] | null)[];
   level_names: Level[];
   shard_size: number;
   /** The last one is null: infinity. */
   histogram_edges: Value[];
   /** Whole passages in a data file. */
   window_shard: number;
+  /** Whether there is data/run, and data/beside; missing in older sites. */
+  run?: boolean;
+  beside?: boolean;
   counts: {
     factors: number;
     alive: number;
     contexts: number;
+    /** Data files of factors. */
+    shards: number;
     levels: number[];
     /** Factors whose strongest tokens are from at most two documents. */
     narrow: number;
+    /** Words that have a page; missing in older sites. */
+    words?: number;
   };
 }
 
@@ -35,7 +47,7 @@ interface Manifest {
 interface Index {
   /** Position in level_names. */
   levels: number[];
-  /** From 0.5, doubtful, to 1; 0 if unclear. Empty where levels are guesses. */
+  /** Probability of the level; 0 if unclear. Empty where levels are guesses. */
   level_scores: Value[];
   /** [layer][factor] */
   importance: Value[][];
@@ -48,7 +60,7 @@ interface Index {
   vocabulary: string[];
   /** Factor and its user-supplied label. */
   labels: [number, string][];
-  /** Per factor: position in vocabulary, count. */
+  /** Per factor: position in vocabulary, number of documents. */
   words: [number, number][][];
   /** Per factor: position in vocabulary, how strongly and exclusively it fires. */
   fires: [number, Value][][];
@@ -82,6 +94,12 @@ interface Firings {
 /** Which firings are shown: top, upper, middle or random. */
 type Band = "top" | "upper" | "middle" | "random";
 
+/** Share of right answers, its 95 % interval, and chance, by name of the score. */
+interface LabelScores {
+  judge: string;
+  shares: [string, [number, number, number, number]][];
+}
+
 /** One entry of data/factors/00000.js … */
 interface Factor {
   factor: number;
@@ -89,12 +107,16 @@ interface Factor {
   reason: string;
   /** Score and source of its label. */
   label_remarks: string;
+  /** Who made its label; missing in older sites, as what follows. */
+  label_source?: string;
+  /** Of the label, or of the words of a factor without one. */
+  label_scores?: LabelScores | null;
   /** Per layer. */
   importance: Value[];
   density: Value[];
   /** Largest per layer. */
   activation: Value[];
-  /** With counts, over all layers. */
+  /** With numbers of documents, at the peak layer. */
   words: [string, number][];
   layer_words: [string, number][][];
   texts: Passage[];
@@ -102,11 +124,39 @@ interface Factor {
   contexts: Entry[][];
   /** Per layer, or empty. */
   firings: Firings[];
+  /** Factors and their cosine similarity; missing in older sites, as what follows. */
+  nearest?: [number, Value][];
+  /** Per layer, co-firing factors and their Jaccard index. */
+  together?: [number, Value][][];
+  /** Entries of the vocabulary, and how much their logit changes. */
+  raises?: [string, Value][];
+  lowers?: [string, Value][];
 }
 
 /** A data file with up to shard_size factors. */
 interface Shard {
   factors: Factor[];
+}
+
+/** What the cells of a word's table show. */
+type WordMeasure = "mean" | "share" | "own";
+
+/**
+ * Factor; position of the layer where it is strongest on the word; α and position of a
+ * context there; per layer, null where it does not fire: mean α, share of the word's
+ * occurrences, share of the factor's α.
+ */
+type WordFactor = [number, number, Value, number, Value[], Value[], Value[]];
+
+/** One entry of data/words/00.js … */
+interface WordEntry {
+  /** Without regard to case. */
+  folded: string;
+  spelling: string;
+  occurrences: number;
+  /** before, word, after, document */
+  contexts: [string, string, string, string][];
+  factors: WordFactor[];
 }
 
 /** What the list shows, and in which order. */
@@ -127,8 +177,130 @@ interface Choice {
 interface Live {
   /** If true, the server encodes sentences. */
   live: boolean;
+  /** Said by the server: what is newer than the page. */
+  outdated?: string;
   /** The data files of recorded sentences. */
   recorded: { text: string; name: string }[];
+}
+
+interface RunCurve {
+  label: string;
+  about: string;
+  values: Value[];
+}
+
+/** data/run.js */
+interface RunRecord {
+  batches: number[];
+  curves: RunCurve[];
+  /** Titles of groups, with names and values. */
+  facts: [string, [string, Value | string][]][];
+  notes: string[];
+  /** Batches in a point of a curve. */
+  stride: number;
+}
+
+/** data/beside.js: a second run. Its factors, and for each of this run's its matches. */
+interface Beside {
+  title: string;
+  corpus: string;
+  l1_penalty: Value;
+  words: string[][];
+  labels: string[];
+  nearest: number[];
+  cosine: number[];
+  /** One to one; null where the other run has too few factors. */
+  partner: Value[];
+  partner_cosine: Value[];
+  by_chance: Value;
+}
+
+/** What a person says of a factor; any text. */
+interface FactorNote {
+  /** "" for the computed one. */
+  level: string;
+  label: string;
+  note: string;
+  by: string;
+  /** A date. */
+  changed: string;
+}
+
+/** data/notes.js */
+interface Notes {
+  /** If true, the server stores changes. */
+  editable: boolean;
+  notes: [number, FactorNote][];
+}
+
+/** Where a context to rate is from. */
+type RatedBand = Band | "decoy";
+type RatedSays = "fits" | "not" | "skip";
+
+/** What one person says of a factor's contexts at a layer; any text. */
+interface Rating {
+  factor: number;
+  layer: number;
+  by: string;
+  /** What the factor is said to stand for. */
+  hypothesis: string;
+  /** A date. */
+  changed: string;
+  judged: { context: string; band: RatedBand; says: RatedSays }[];
+}
+
+/** data/ratings.js */
+interface Ratings {
+  /** If true, the server stores changes. */
+  editable: boolean;
+  ratings: Rating[];
+}
+
+/** A context to rate. */
+interface RatedItem {
+  /** Names its text. */
+  id: string;
+  band: RatedBand;
+  before: string;
+  word: string;
+  after: string;
+  title: string;
+  alpha: Value;
+  /** The factor that a decoy is from. */
+  from: Value;
+}
+
+/** Contexts that fit, of those that are judged. */
+interface RatedShare {
+  fits: number;
+  n: number;
+}
+
+/** data/levels.js */
+interface LevelEvidence {
+  /** Probability below which a level is unclear. */
+  least: Value;
+  /** Shares that are known of every factor, the two most telling first. */
+  measures: { name: string; label: string; values: Value[] }[];
+  /** Levels, in the order of the probabilities of each factor. */
+  names: Level[];
+  probabilities: (number[] | null)[];
+}
+
+/** A factor in the plane of two shares. */
+interface LevelPoint {
+  factor: number;
+  x: number;
+  y: number;
+  level: Level;
+  /** Of the likeliest level; null where too little is known. */
+  p: Value;
+}
+
+interface Scatter {
+  element: SVGSVGElement;
+  shares(event: MouseEvent): number[];
+  light(point: LevelPoint | null): void;
 }
 
 /** A sentence to encode. */
@@ -148,6 +320,10 @@ interface SentenceHead {
   spans: [number, number][];
   /** The word that each token belongs to. */
   words: number[];
+  /** Tokens that the vocabulary does not know; missing in older recordings. */
+  unknown?: number[];
+  /** Tokens that the model does not see; missing in older recordings. */
+  masked?: number[];
 }
 
 /** One token at one layer. */
@@ -167,6 +343,70 @@ interface LayerRecord {
 }
 
 type LiveRecord = SentenceHead | LayerRecord | { error: string };
+
+/** What LIME has found so far. */
+interface Explained {
+  /** α of the whole sentence. */
+  activation: Value;
+  r2: Value;
+  relative_error: Value;
+  samples: number;
+  /** Per token. */
+  weights: Value[];
+}
+
+/** What a change along a factor has done so far. */
+interface Steered {
+  /** Of the language model head; null without one. */
+  objective: "masked_lm" | "causal_lm" | null;
+  /** Per token, the most probable words; empty without a head. */
+  before: [string, Value][][];
+  after: [string, Value][][];
+  /** Per token, KL in nats; without a head one, 1 − cosine of the embedding. */
+  effect: Value[];
+  /** The same of other factors, a row each. */
+  controls: Value[][];
+  /** Per token. */
+  relative_size: Value[];
+}
+
+/** One token of a sentence at one layer. */
+interface Cell {
+  head: SentenceHead;
+  token: number;
+  layer: number;
+  /** Those to ask about. */
+  factors: TokenCode["factors"];
+  /** The one that is asked about first. */
+  chosen: Value;
+}
+
+/** What is asked about a factor at a cell. */
+interface Inquiry<Answer> {
+  /** Begins the ids of the panel. */
+  id: string;
+  /** The token follows. */
+  title: string;
+  about: string;
+  /** Stand after the choice of the factor, and below. */
+  fields?: Child;
+  below?: Child;
+  /** On the button. */
+  verb: string;
+  path: string;
+  question(cell: Cell, factor: number): object;
+  /** Another cell, factor or field is chosen. */
+  changed?(cell: Cell, factor: number): void;
+  said(cell: Cell, answer: Answer): string;
+  drawn(cell: Cell, answer: Answer): Node[];
+}
+
+interface CellPanel {
+  element: HTMLElement;
+  /** Null hides it. */
+  show(cell: Cell | null): void;
+  close(): void;
+}
 
 /** What has come of a sentence. */
 interface Sentence {
@@ -189,6 +429,8 @@ interface SentenceState {
   k: Value;
   /** A factor that stays lit. */
   lit: Value;
+  /** A factor that may be taken out or added, where that is shown. */
+  steer: Value;
 }
 
 interface SentenceGrid {
@@ -229,6 +471,8 @@ interface CellView {
 }
 
 interface AlphasView {
+  /** Names the panel; the token does if left out. */
+  title?: string;
   /** Ends the name of the panel. */
   where: string;
   token: string;
@@ -302,6 +546,41 @@ interface List {
   around(factor: number): Around;
 }
 
+/** The factors of a level: 25th, 50th and 75th percentile by layer. */
+interface LevelCurve {
+  name: string;
+  count: number;
+  quartiles: number[][];
+}
+
+/** What a file with comma-separated values holds. */
+interface Table {
+  columns: string[];
+  rows: (Value | string)[][];
+}
+
+/** A drawing and a table of the same, to save. */
+interface TakePart {
+  label: string;
+  /** Ends the name of its files. */
+  key?: string;
+  svg?(): SVGElement | null;
+  table?(): Table;
+  /** A formula to copy. */
+  tex?(): string;
+}
+
+interface Take {
+  /** What is saved, for screen readers. */
+  title: string;
+  /** Parts of the names of the files. */
+  name(): string[];
+  parts: TakePart[];
+  json?(): object;
+  /** The address of what is shown, "#/…"; that of the page if left out. */
+  link?(): string;
+}
+
 /** Takes a position in layers. */
 type ChooseLayer = (position: number) => void;
 
@@ -314,6 +593,8 @@ interface Curve {
   /** Pixels. */
   width: number;
   gutter: number;
+  /** If true, the numbers of the layers stand below. */
+  numbered?: boolean;
   choose: ChooseLayer;
 }
 
@@ -331,22 +612,37 @@ interface Tfvis {
   receive(name: string, value: unknown): void;
   stream(
     path: string,
-    question: Question,
+    question: object,
     take: (record: unknown) => void,
     signal: AbortSignal,
   ): Promise<void>;
+  post(path: string, value: object): Promise<unknown>;
+  need(page: string): Promise<void>;
+  /** By the first part of their address; each is there once need() has loaded it. */
+  pages: { [name: string]: (at: Route, list: List) => Promise<Page> };
 
   // data.js
   data: {
     /** Set once open() has resolved, as is index. */
     manifest: Manifest;
     index: Index;
+    live: Live;
     open(): Promise<void>;
     factor(factor: number): Promise<Factor>;
     /** A whole passage. */
     window(number: number): Promise<string>;
-    /** What follows the name of a level: a score, or that it is a guess. */
+    /** What follows the name of a level: its probability, or that it is a guess. */
     levelNote(factor: number): string | null;
+    /** What people say, by factor. */
+    notes: Map<number, FactorNote>;
+    notesEditable: boolean;
+    /** Shows levels and labels that people set in place of others. */
+    takeNotes(notes: Notes): void;
+    /** Live factors of a level, by its position in level_names. */
+    levelCount(place: number): number;
+    /** What the rule says, whatever people set. */
+    computedLevel(factor: number): Level;
+    computedNote(factor: number): string | null;
     isDead(factor: number): boolean;
     level(factor: number): Level;
     importance(factor: number): Value[];
@@ -373,6 +669,8 @@ interface Tfvis {
   format: {
     number(x: Value | undefined): string;
     even(x: Value | undefined): string;
+    /** What finds the codes: an imported encoder has no λ. */
+    codes(l1: Value): string;
     percent(fraction: Value | undefined): string;
     count(n: number): string;
     compact(n: number): string;
@@ -380,12 +678,80 @@ interface Tfvis {
     largest(values: Value[]): number;
   };
 
+  // parts.js
+  parts: {
+    trail(list: List, ...more: Child[]): HTMLElement;
+    panel(title: Child, tools: Child, ...children: Child[]): HTMLElement;
+    choices(
+      label: string,
+      options: [value: string, label: string][],
+      choose: (value: string) => void,
+    ): { element: HTMLElement; show(chosen: string): void };
+    table(heads: Child[], rows: Child[][]): HTMLElement;
+    folded(label: string, summary: string, content: Child): HTMLElement;
+    field(id: string, label: string, input: HTMLElement): HTMLElement;
+    button(label: Child, click: () => unknown, more?: Attributes): HTMLButtonElement;
+    why(error: unknown): string;
+    save(name: string, content: Blob): void;
+  };
+
+  // rated.js
+  rated: {
+    wilson(fits: number, n: number): number[];
+    share(judged: Rating["judged"], band: RatedBand): RatedShare;
+    agreement(first: Rating, second: Rating): { n: number; same: number; kappa: Value };
+    contextId(before: string, word: string, after: string): string;
+    random(seed: string): () => number;
+    shuffled<Item>(items: Item[], seed: string): Item[];
+  };
+
+  // decoys.js
+  /** The contexts of a factor at a layer, by its position, and decoys. */
+  toRate(factor: Factor, i: number): Promise<RatedItem[]>;
+
+  // ratings.js
+  ratings: {
+    editable: boolean;
+    open(): Promise<void>;
+    all(): Rating[];
+    find(factor: number, layer: number, by: string): Rating | null;
+    /** True if the run does not have it. */
+    unsaved(rating: Rating): boolean;
+    put(rating: Rating): void;
+    send(rating: Rating): Promise<void>;
+    download(): void;
+    take(file: File): Promise<number>;
+  };
+
+  // rate-result.js
+  rateResult(rating: Rating, items: RatedItem[]): HTMLElement;
+  ratedFactors(): HTMLElement;
+
+  // scatter.js
+  scatter(view: {
+    points: LevelPoint[];
+    names: Level[];
+    /** What is across, what is up. */
+    labels: string[];
+    /** From and to across, from and to up. */
+    region: number[];
+    width: number;
+  }): Scatter;
+
   // route.js
   route: {
     current(): Route;
     list(params?: Params): string;
     factor(factor: number, params?: Params): string;
+    word(word: string, params?: Params): string;
+    compare(params?: Params): string;
+    rate(factor: Value, params?: Params): string;
+    levels(params?: Params): string;
     sentence(params?: Params): string;
+    /** Where a term is explained. */
+    about(term?: string): string;
+    run(): string;
+    runs(params?: Params): string;
     go(target: string): void;
     note(target: string): void;
   };
@@ -396,6 +762,7 @@ interface Tfvis {
     fold(text: string): string;
     number(text: string): Value;
     hits(index: Index, factor: number, q: string): string[];
+    why(index: Index, factor: number, q: string): string;
     order(index: Index, levelNames: string[], choice: Choice): number[];
   };
 
@@ -403,11 +770,15 @@ interface Tfvis {
   glyphs: {
     level(level: Level, note?: string | null): HTMLElement;
     spark(importance: Value[], layers: number[]): SVGElement;
+    mark(word: string, activation: Value, largest: number): HTMLElement;
     label(text: string | null): Child;
     name(factor: number): string;
+    readable(word: string): string;
+    listed(words: string[]): Child;
+    few(factor: number, n?: number): Child;
     words(
       words: [string, number][],
-      options?: { hits?: string[]; terms?: string[]; limit?: number },
+      options?: { hits?: string[]; terms?: string[]; limit?: number; links?: boolean },
     ): HTMLElement;
   };
 
@@ -416,6 +787,15 @@ interface Tfvis {
     box: HTMLElement,
     render: (item: number, place: number) => HTMLElement,
   ): { show(chosen: number[]): void; draw(): void };
+
+  // picture.js
+  picture(layers: number[]): SVGElement;
+
+  // quality.js
+  quality(manifest: Manifest, index: Index, id: string): HTMLElement;
+
+  // levels.js
+  levelCurves(columns?: number): HTMLElement;
 
   // header.js
   runHeader(manifest: Manifest): HTMLElement;
@@ -435,6 +815,8 @@ interface Tfvis {
 
   // curve.js
   curve(at: Curve): SVGElement;
+  /** Round steps from 0 to at least the largest value. */
+  ticks(largest: number): number[];
 
   // layers.js
   layersPanel(
@@ -445,7 +827,8 @@ interface Tfvis {
 
   // contexts.js
   contexts: {
-    mark(word: string, activation: Value, largest: number): HTMLElement;
+    table(factor: Factor, layers: number[], entries: Entry[][], band: Band): Table;
+    json(factor: Factor, layers: number[], entries: Entry[][], band: Band): object;
     panel(
       factor: Factor,
       layers: number[],
@@ -465,6 +848,48 @@ interface Tfvis {
     shown: { low: number; high: number },
   ): SVGElement;
 
+  histogramAsTable(firings: Firings, edges: Value[]): HTMLElement;
+
+  // relatives.js
+  relatives(
+    factor: Factor,
+    layers: number[],
+  ): { element: HTMLElement; show: ChooseLayer } | null;
+
+  // notes.js
+  notePanel(factor: number, changed: () => void): HTMLElement;
+  /** Who set a level, and what the rule says; null where nobody did. */
+  levelSource(factor: number): HTMLElement | null;
+  histogramSheet(
+    firings: Firings,
+    edges: Value[],
+    shown: { low: number; high: number },
+  ): SVGElement;
+  histogramTable(firings: Firings, edges: Value[]): Table;
+
+  // paper.js
+  paper(width: number, draw: (width?: number) => void): () => void;
+
+  // vector.js
+  vector: {
+    text(drawing: SVGElement, title: string, note: string): string;
+    picture(text: string): Promise<Blob>;
+  };
+
+  // take.js
+  take(take: Take): HTMLElement;
+
+  // draw.js
+  draw: {
+    contexts(
+      factor: Factor,
+      groups: { name: string; entries: Entry[] }[],
+      largest: number,
+    ): SVGElement;
+    sentence(sentence: Sentence): SVGElement | null;
+    sum(title: string, code: TokenCode, k: number): SVGElement;
+  };
+
   // passage.js
   passage: {
     before(passage: Passage, entry: Entry, largest: number, before?: string): Child[];
@@ -478,12 +903,23 @@ interface Tfvis {
     choose: ChooseLayer,
   ): { element: HTMLElement; show: ChooseLayer };
 
-  // factor.js
-  factorPage(at: Route, list: List): Promise<Page>;
+  // words.js
+  words: {
+    fold(word: string): string;
+    hash(text: string): number;
+    /** Words to begin with: those of the suggested factors. */
+    suggested(): string[];
+    /** A list of words that lead to their pages. */
+    links(list: string[]): HTMLElement;
+    /** True if words have pages. */
+    any(): boolean;
+    find(word: string): Promise<WordEntry | null>;
+    /** Known words that are spelled like one that is not. */
+    alike(word: string): Promise<string[]>;
+  };
 
   // live.js
   live: {
-    open(): Promise<Live>;
     sentence(
       question: Question,
       grown: (sentence: Sentence) => void,
@@ -521,8 +957,14 @@ interface Tfvis {
   // alphas.js
   alphasPanel(view: AlphasView): { element: HTMLElement; close(): void };
 
-  // sentence.js
-  sentencePage(at: Route, list: List): Promise<Page>;
+  // lime.js
+  limePanel(): CellPanel;
+
+  // inquiry.js
+  inquiry<Answer>(kind: Inquiry<Answer>): CellPanel;
+
+  // steer.js; there once need("steer") has loaded it
+  steerPanel(chosen: (factor: number) => void): CellPanel;
 
   // search.js
   searchBox(list: List): { show(q: string): void; focus(): void };

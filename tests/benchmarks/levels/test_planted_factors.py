@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 import tfvis_jax
-from benchmarks.ground_truth import level_labels
-from benchmarks.levels import cases as cases_lib
-from benchmarks.levels import planted_factors
+from benchmarks.levels import fitting, planted, planted_factors, planted_set
 from tfvis_jax import cli
+from tfvis_jax.levels import measuring
 from tfvis_jax.runs import encoding
 
 
@@ -25,11 +24,19 @@ def run(toy_bert_folder, toy_corpus, tmp_path_factory):
     return tfvis_jax.load_run(path)
 
 
-def test_strongest_tokens_are_those_of_the_examples(run):
-    found = planted_factors.strongest(run.opened, run.trained, run.windows, n=30)
+def test_examples_are_those_of_the_pass(run):
+    found = planted_factors.examples(
+        run.opened, run.trained, run.windows, n=30, n_random=100_000
+    )
     for name in ("activation", "window", "position", "firing"):
         expected = np.asarray(getattr(run.examples, name))
         np.testing.assert_array_equal(getattr(found, name), expected)
+    # A sample as large as this holds all firings.
+    for index, factor in np.argwhere(found.firing > 0)[:20].tolist():
+        drawn = found.drawn(index, factor)
+        assert len(drawn.window) == found.firing[index, factor]
+        assert drawn.activation.max() == found.activation[index, factor, 0]
+    assert found.n_tokens == run.examples.n_tokens
 
 
 def test_directions_are_differences_of_means(run):
@@ -69,25 +76,13 @@ def test_directions_are_differences_of_means(run):
     assert made.layers == run.trained.layers
 
 
-def test_cases_of_a_run_are_labelled_and_measured(run, monkeypatch):
+def test_planted_concepts_are_measured(run, monkeypatch):
     # Bars that a toy run reaches.
-    for name, value in (
-        ("MIN_WORD_COUNT", 1),
-        ("NUM_STRONGEST", 10),
-        ("MIN_PRECISION", 0.1),
-        ("MIN_RECALL", 0),
-    ):
-        monkeypatch.setattr(level_labels, name, value)
-    world = cases_lib.ConceptText(run.directory.path)
-    assert len(world.form) == run.examples.n_tokens
-    cases = cases_lib.trained(world, max_low=3, per_factor=1)
-    assert cases and {case.label for case in cases} <= {"low", "mid", "high"}
-    for case in cases:
-        assert case.concept
-        evidence = case.evidence
-        np.testing.assert_array_equal(
-            evidence.importance, run.importance()[:, case.factor]
-        )
-        assert evidence.forms.word and np.all(evidence.shares <= 1)
-    [again] = cases_lib.matched(run, [cases[0].factor], per_factor=1)
-    assert again.shares == cases[0].shares and not again.label
+    monkeypatch.setattr(planted, "_CHECKED", 3)
+    monkeypatch.setattr(planted, "_MIN_PRECISION", 0.1)
+    monkeypatch.setattr(planted_set, "_WORD_COUNT", (5, 400))
+    found = planted.plant(run, per_class=3, per_factor=2)
+    assert found
+    for each in found:
+        assert each.readings[0] and each.agreed in fitting.CLASSES
+        assert set(each.evidence.context.shares) == set(measuring.ALTERATIONS)

@@ -4,14 +4,14 @@ import numpy as np
 import toy_runs
 
 from benchmarks.saliency import examples_pass
-from tfvis_jax.runs import dictionary_file
+from tfvis_jax.runs import trained_dictionary
 
 
 def test_the_row_has_what_is_promised(toy_bert_folder, toy_corpus, tmp_path):
     settings = toy_runs.settings(toy_bert_folder, toy_corpus, windows_per_batch=64)
     opened, windows = toy_runs.open_run(tmp_path / "run", settings)
     factors = np.random.default_rng(0).normal(size=(24, 16)).astype(np.float32)
-    trained = dictionary_file.TrainedDictionary(
+    trained = trained_dictionary.TrainedDictionary(
         factors=factors / np.linalg.norm(factors, axis=1, keepdims=True),
         layer_scale=np.float32([2, 5, 5]),
         layers=opened.layers,

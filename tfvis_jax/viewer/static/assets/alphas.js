@@ -4,6 +4,7 @@
   const { el, svg } = tfvis.dom;
   const { format, glyphs, route } = tfvis;
   const MOST = 5;
+  const PAPER = 290;
   const HEIGHT = 190;
   const LEFT = 52;
   const RIGHT = 14;
@@ -56,7 +57,7 @@
         height: HEIGHT,
         viewBox: `0 0 ${width} ${HEIGHT}`,
         role: "img",
-        "aria-label": "Activations by layer; the table below lists the values",
+        "aria-label": "Curves by layer; the table below lists the values",
       },
       svg("line", {
         class: "here",
@@ -115,13 +116,79 @@
       focusin: () => view.light(factor),
       focusout: () => view.light(null),
     });
+    /** The curves with the names of their factors below, for a file. */
+    function sheet() {
+      const drawing = chart(view.layers, curves, 640, view.chosen);
+      const height = HEIGHT + 12 + factors.length * 20;
+      drawing.setAttribute("height", String(height));
+      drawing.setAttribute("viewBox", `0 0 640 ${height}`);
+      for (const [place, factor] of factors.entries()) {
+        const y = HEIGHT + 18 + place * 20;
+        drawing.append(
+          svg(
+            "g",
+            { class: `series-${place}` },
+            svg("line", { class: "series", x1: LEFT, x2: LEFT + 28, y1: y, y2: y }),
+            svg("circle", { class: "dot", cx: LEFT + 14, cy: y, r: 3.5 }),
+            svg(
+              "text",
+              { x: LEFT + 38, y: y + 4 },
+              `Φ${factor} ${glyphs.name(factor)}`,
+            ),
+          ),
+        );
+      }
+      return drawing;
+    }
+    const quantity = view.title ? "importance" : "activation";
+    const take = tfvis.take({
+      title: view.title ?? `“${view.token}” through the layers${view.where}`,
+      name: () =>
+        view.title
+          ? ["factors", ...factors.map(String)]
+          : ["sentence", view.token, "layers"],
+      parts: [
+        {
+          label: "Curves",
+          svg: sheet,
+          table: () => ({
+            columns: [
+              "factor",
+              "words",
+              ...view.layers.map((l) => `${quantity} at layer ${l}`),
+            ],
+            rows: factors.map((factor, place) => [
+              ...[factor, glyphs.name(factor), ...curves[place]],
+            ]),
+          }),
+        },
+      ],
+      json: () => ({
+        token: view.token,
+        layers: view.layers,
+        factors: factors.map((factor, place) => ({
+          factor,
+          name: glyphs.name(factor),
+          [quantity]: curves[place],
+        })),
+      }),
+    });
     const element = el(
       "section",
       {
         class: "panel",
-        "aria-label": `“${view.token}” through the layers${view.where}`,
+        "aria-label": view.title ?? `“${view.token}” through the layers${view.where}`,
       },
-      el("h2", null, "“", el("bdi", null, view.token), "” through the layers"),
+      el(
+        "div",
+        { class: "panel-head" },
+        el(
+          "h2",
+          null,
+          view.title ?? ["“", el("bdi", null, view.token), "” through the layers"],
+        ),
+        take,
+      ),
       box,
       el(
         "ul",
@@ -137,42 +204,32 @@
           ),
         ),
       ),
-      el(
-        "details",
-        { class: "report" },
-        el("summary", null, "As a table"),
-        el(
-          "div",
-          { class: "wide" },
-          el(
-            "table",
-            { class: "plain" },
-            el(
-              "tr",
-              null,
-              el("th", { scope: "col" }, "α at layer"),
-              view.layers.map((layer) => el("th", { scope: "col" }, layer)),
-            ),
-            factors.map((factor, place) =>
-              el(
-                "tr",
-                null,
-                el("th", { scope: "row" }, `Φ${factor}`),
-                curves[place].map((a) => el("td", null, format.even(a))),
-              ),
-            ),
-          ),
+      tfvis.parts.folded(
+        "Curves",
+        "As a table",
+        tfvis.parts.table(
+          ["α at layer", ...view.layers],
+          factors.map((factor, place) => [
+            `Φ${factor}`,
+            ...curves[place].map(format.even),
+          ]),
         ),
       ),
     );
 
-    function draw() {
-      const width = box.clientWidth;
+    function draw(width = box.clientWidth) {
       if (width > 0)
         box.replaceChildren(chart(view.layers, curves, width, view.chosen));
     }
-    const observer = new ResizeObserver(draw);
+    const observer = new ResizeObserver(() => draw());
     observer.observe(box);
-    return { element, close: () => observer.disconnect() };
+    const unprint = tfvis.paper(PAPER, draw);
+    return {
+      element,
+      close() {
+        observer.disconnect();
+        unprint();
+      },
+    };
   };
 }

@@ -3,10 +3,26 @@
 {
   const { data, dom, format, route } = tfvis;
   const main = dom.find("main", HTMLElement);
+  /** What a page is headed by until it is there. */
+  const HEADINGS = new Map(
+    Object.entries({
+      factor: "Factor",
+      word: "A word in factors",
+      sentence: "A sentence in factors",
+      compare: "Factors side by side",
+      levels: "Levels",
+      rate: "Ratings",
+      about: "What the page shows, and what not to conclude",
+      run: "How this run was made",
+      runs: "Which factors were found twice?",
+    }),
+  );
   /** The list, once the data is open. @type {List|null} */
   let opened = null;
   /** What main shows besides the list. @type {Page|null} */
   let page = null;
+  /** The first part of its address, once it is there. */
+  let shown = "";
   /** Counts routes, so that a late answer to an old one is dropped. */
   let turn = 0;
   let listScroll = 0;
@@ -16,6 +32,7 @@
   /** Shows the list's element or another in its place. @param {List} list @param {HTMLElement} element */
   function put(list, element) {
     list.element.hidden = element !== list.element;
+    shown = "";
     if (page) {
       page.element.remove();
       page.close?.();
@@ -28,18 +45,18 @@
   function fail(error) {
     const again = dom.el(
       "button",
-      { type: "button", class: "button", on: { click: () => location.reload() } },
+      {
+        type: "button",
+        class: "button",
+        on: { click: () => (opened ? show(opened) : location.reload()) },
+      },
       "Try again",
     );
     const element = dom.el(
       "div",
       { class: "page" },
       dom.el("h1", null, "This page could not be shown"),
-      dom.el(
-        "p",
-        { class: "notice", role: "alert" },
-        error instanceof Error ? error.message : String(error),
-      ),
+      dom.el("p", { class: "notice", role: "alert" }, tfvis.parts.why(error)),
       again,
     );
     if (opened) {
@@ -60,19 +77,69 @@
     list.redraw();
   }
 
-  /**
-   * Shows a page in the place of the list. @param {List} list @param {Route} at
-   * @param {(at: Route, list: List) => Promise<Page>} make
-   */
-  async function showPage(list, at, make) {
+  /** What stands in the place of a page. @param {List} list @param {...Child} says */
+  function instead(list, ...says) {
+    if (!list.element.hidden) listScroll = window.scrollY;
+    const element = dom.el("div", { class: "page" }, says);
+    put(list, element);
+    page = { element };
+  }
+
+  /** @param {List} list */
+  function showNone(list) {
+    instead(
+      list,
+      dom.el("h1", null, "There is no such page"),
+      dom.el(
+        "p",
+        { class: "notice" },
+        "No page of this run has the address ",
+        dom.el("bdi", null, location.hash),
+        ". ",
+        dom.el("a", { href: route.list() }, "To the first page"),
+      ),
+    );
+    document.title = `No such page · ${data.manifest.title}`;
+    main.focus({ preventScroll: true });
+  }
+
+  /** Shows a page in the place of the list. @param {List} list @param {Route} at */
+  async function showPage(list, at) {
     const mine = turn;
+    if (at.page === "") {
+      showList(list, at);
+      return;
+    }
+    if (!HEADINGS.has(at.page)) {
+      showNone(list);
+      return;
+    }
+    // Another factor takes the place of the one before it, without a flicker.
+    if (at.page !== shown) {
+      const heading =
+        at.page === "factor" ? `Factor ${at.number}` : HEADINGS.get(at.page);
+      instead(
+        list,
+        dom.el("h1", null, heading),
+        dom.el("p", { class: "muted", role: "status" }, "Loading …"),
+      );
+      window.scrollTo(0, 0);
+    }
+    await tfvis.need(at.page);
+    if (mine !== turn) return;
     if (page?.update?.(at)) return;
+    const make = tfvis.pages[at.page];
+    if (!make) {
+      throw new Error(
+        "The scripts of this page are damaged. Export the site again with tfvis export.",
+      );
+    }
     const next = await make(at, list);
     if (mine !== turn) return;
-    if (!list.element.hidden) listScroll = window.scrollY;
     const stay = page?.keys && next.keys;
     put(list, next.element);
     page = next;
+    shown = at.page;
     document.title = next.title || data.manifest.title;
     next.mounted?.();
     if (!stay) window.scrollTo(0, 0);
@@ -85,13 +152,14 @@
     const at = route.current();
     // The query of the list; on another page the box begins empty.
     box?.show(at.page === "" ? (at.params.get("q") ?? "") : "");
+    const mine = turn;
+    main.ariaBusy = "true";
     try {
-      if (at.page === "factor") await showPage(list, at, tfvis.factorPage);
-      else if (at.page === "sentence") await showPage(list, at, tfvis.sentencePage);
-      else showList(list, at);
+      await showPage(list, at);
     } catch (error) {
-      fail(error);
+      if (mine === turn) fail(error);
     }
+    if (mine === turn) main.ariaBusy = null;
   }
 
   /** The keys of the page shown. @param {List} list @returns {Actions} */
@@ -117,8 +185,9 @@
     dom.find("brand", HTMLElement).textContent = manifest.title;
     dom.find("provenance", HTMLElement).textContent =
       `${manifest.model} · ${manifest.corpus} · ${format.layers(manifest.layers)} · ` +
-      `${format.count(manifest.counts.factors)} factors · λ ${format.number(manifest.l1_penalty)} · ` +
+      `${format.count(manifest.counts.factors)} factors · ${format.codes(manifest.l1_penalty)} · ` +
       `${format.count(manifest.counts.contexts)} examples`;
+    dom.find("to-runs", HTMLElement).hidden = !manifest.beside;
     tfvis.keys(() => keys(list));
     window.addEventListener("hashchange", () => show(list));
     await show(list);

@@ -36,6 +36,15 @@
     );
   }
 
+  /** The same for a paper: x = 0.44\,\varphi_{406} + … @param {TokenCode} code @param {number} k */
+  function formula({ factors, l0 }, k) {
+    const terms = factors
+      .slice(0, k)
+      .map(([factor, alpha]) => `${format.even(alpha)}\\,\\varphi_{${factor}}`);
+    if (l0 > terms.length) terms.push("\\cdots");
+    return `$x = ${[...terms, "\\varepsilon"].join(" + ")}$`;
+  }
+
   /**
    * A row of the table. @param {string} kind @param {Child} who @param {Child} what
    * @param {Child} alpha @param {Value} share @param {...Child} more
@@ -209,6 +218,32 @@
     let shown = table(view, k);
     const count = el("output", null, k);
     const id = `cut-${view.id}`;
+    const title = `“${view.token}” at layer ${view.layer}`;
+    const take = tfvis.take({
+      title: `the sum of ${title}${view.where}`,
+      name: () => ["sentence", `layer-${view.layer}`, view.token],
+      parts: [
+        {
+          label: "Sum",
+          svg: () => tfvis.draw.sum(title, code, k),
+          table: () => ({
+            columns: ["term", "activation", "share of |x|^2", "label", "words"],
+            rows: [
+              ...code.factors.map(([factor, alpha, share]) => [
+                ...[`factor ${factor}`, alpha, share, data.label(factor)],
+                data
+                  .words(factor)
+                  .map(([word]) => word)
+                  .join(" "),
+              ]),
+              ["residual", null, code.residual_share, null, null],
+            ],
+          }),
+        },
+        { label: "Sum in LaTeX", tex: () => formula(code, k) },
+      ],
+      json: () => ({ token: view.token, layer: view.layer, ...code }),
+    });
     /** @type {HTMLInputElement} */
     const cut = el("input", {
       type: "range",
@@ -237,7 +272,7 @@
         "div",
         { class: "panel-head" },
         el("h2", null, "“", el("bdi", null, view.token), `” at layer ${view.layer}`),
-        view.action,
+        el("div", { class: "panel-tools" }, view.action, take),
       ),
       sum(code),
       el(
@@ -245,11 +280,12 @@
         { class: "facts" },
         fact("L0", String(code.l0), "Number of active factors"),
         fact("‖ε‖ / ‖x‖", format.percent(code.residual), "Residual relative to x"),
-        fact(
-          "duality gap",
-          format.number(code.gap),
-          "How far the code may be from the best one, relative to ½‖x‖²",
-        ),
+        code.gap !== null &&
+          fact(
+            "duality gap",
+            format.number(code.gap),
+            "How far the code may be from the best one, relative to ½‖x‖²",
+          ),
       ),
       most > 1 &&
         el(

@@ -2,10 +2,9 @@
 "use strict";
 {
   const { el } = tfvis.dom;
-  const { data, format, memory, passage } = tfvis;
+  const { data, format, glyphs, memory, passage } = tfvis;
   const FIRST = 20;
   const STEP = 20;
-  const WEAKEST = 0.1;
   const KEY = "tfvis.aligned";
 
   function aligned() {
@@ -13,23 +12,6 @@
     return kept === null
       ? window.matchMedia("(min-width: 720px)").matches
       : kept === "1";
-  }
-
-  /**
-   * The marked word; the colour behind it shows its activation relative to the largest.
-   * @param {string} word @param {Value} activation @param {number} largest
-   */
-  function mark(word, activation, largest) {
-    const share = activation && largest > 0 ? Math.min(1, activation / largest) : 0;
-    const strength = share > 0 ? Math.max(WEAKEST, share) : 0;
-    return el(
-      "mark",
-      {
-        title: `activation ${format.even(activation)}`,
-        style: { "--strength": strength.toFixed(3) },
-      },
-      word,
-    );
   }
 
   /** @type {{band: Band, label: string, title: string}[]} */
@@ -58,7 +40,7 @@
       "p",
       { class: "text", dir: "auto" },
       el("span", { class: "before" }, before),
-      mark(word, activation, largest),
+      glyphs.mark(word, activation, largest),
       after,
     );
     const widen = el(
@@ -104,11 +86,7 @@
           ];
         } catch (error) {
           row.append(
-            el(
-              "p",
-              { class: "notice", role: "alert" },
-              error instanceof Error ? error.message : String(error),
-            ),
+            el("p", { class: "notice", role: "alert" }, tfvis.parts.why(error)),
           );
           return;
         }
@@ -147,6 +125,12 @@
           null,
           `The words listed at the top of this page account for ${format.percent(share)} of these tokens and ${format.percent(mass)} of their α.`,
         ),
+      documents > 2 &&
+        el(
+          "p",
+          null,
+          `Its ${format.count(strongest)} strongest tokens come from ${format.count(documents)} documents.`,
+        ),
       strongest > 2 &&
         documents <= 2 &&
         el(
@@ -172,8 +156,49 @@
     );
   }
 
+  /**
+   * Examples as a table, those of each layer. @param {Factor} factor
+   * @param {number[]} layers @param {Entry[][]} entries @param {Band} band
+   * @returns {Table}
+   */
+  function table(factor, layers, entries, band) {
+    return {
+      columns: [
+        ...["factor", "layer", "band", "rank", "activation", "before", "word"],
+        ...["after", "document", "near-duplicates left out"],
+      ],
+      rows: layers.flatMap((layer, i) =>
+        entries[i].map(([place, activation, , copies], rank) => {
+          const [before, word, after, title] = factor.texts[place];
+          return [
+            ...[factor.factor, layer, band, rank + 1, activation],
+            ...[before, word, after, title, copies],
+          ];
+        }),
+      ),
+    };
+  }
+
+  /** @type {Tfvis["contexts"]["json"]} */
+  function json(factor, layers, entries, band) {
+    return {
+      factor: factor.factor,
+      label: data.label(factor.factor),
+      words: factor.words,
+      band,
+      layers: layers.map((layer, i) => ({
+        layer,
+        examples: entries[i].map(([place, activation, , copies]) => {
+          const [before, word, after, title] = factor.texts[place];
+          return { activation, before, word, after, document: title, copies };
+        }),
+      })),
+    };
+  }
+
   tfvis.contexts = {
-    mark,
+    table,
+    json,
 
     panel(factor, layers, choose) {
       const largest = format.largest(factor.activation);
@@ -230,11 +255,79 @@
         }
       }
 
+      /** The examples of the band. */
+      function entries() {
+        const place = BANDS.findIndex((each) => each.band === band);
+        return band === "top"
+          ? factor.contexts[layer]
+          : (factor.firings[layer]?.bands[place - 1] ?? []);
+      }
+
+      /** The activations of the examples shown. */
+      const range = () =>
+        tfvis.bandRange(
+          factor.firings[layer],
+          band,
+          factor.contexts[layer].slice(0, shown),
+        );
+
+      const take = tfvis.take({
+        title: "examples",
+        name: () => [`factor-${factor.factor}`, `layer-${layers[layer]}`],
+        parts: [
+          {
+            label: "Examples",
+            key: band,
+            svg: () => {
+              const shownNow = entries().slice(0, shown);
+              const name = `Φ${factor.factor}, layer ${layers[layer]}`;
+              return tfvis.draw.contexts(
+                factor,
+                [{ name, entries: shownNow }],
+                largest,
+              );
+            },
+            table: () => table(factor, [layers[layer]], [entries()], band),
+          },
+          ...(factor.firings.length
+            ? [
+                {
+                  label: "Histogram",
+                  key: "histogram",
+                  svg: () =>
+                    factor.firings[layer]?.histogram.length
+                      ? tfvis.histogramSheet(
+                          factor.firings[layer],
+                          data.manifest.histogram_edges,
+                          range(),
+                        )
+                      : null,
+                  table: () =>
+                    tfvis.histogramTable(
+                      factor.firings[layer],
+                      data.manifest.histogram_edges,
+                    ),
+                },
+              ]
+            : []),
+        ],
+        json: () => ({
+          ...json(factor, [layers[layer]], [entries()], band),
+          firings: factor.firings.length
+            ? tfvis.histogramTable(factor.firings[layer], data.manifest.histogram_edges)
+            : null,
+        }),
+        link: () =>
+          tfvis.route.factor(factor.factor, {
+            layer: layers[layer],
+            band: band === "top" ? "" : band,
+          }),
+      });
+
       function draw() {
         const firings = factor.firings[layer];
         const place = BANDS.findIndex((each) => each.band === band);
-        const all =
-          band === "top" ? factor.contexts[layer] : (firings?.bands[place - 1] ?? []);
+        const all = entries();
         const number = layers[layer];
         title.textContent = `${BANDS[place].title} at layer ${number}`;
         for (const button of bands) {
@@ -244,12 +337,10 @@
         chart.replaceChildren();
         if (firings?.histogram.length) {
           about.append(el("div", null, facts(factor, layer)));
-          const range = tfvis.bandRange(
-            firings,
-            band,
-            factor.contexts[layer].slice(0, shown),
+          chart.append(
+            tfvis.histogram(firings, data.manifest.histogram_edges, range()),
+            tfvis.histogramAsTable(firings, data.manifest.histogram_edges),
           );
-          chart.append(tfvis.histogram(firings, data.manifest.histogram_edges, range));
         }
         list.replaceChildren(
           ...all
@@ -276,7 +367,16 @@
             "div",
             { class: "panel-head" },
             title,
-            el("div", { class: "switch", role: "group", "aria-label": "View" }, views),
+            el(
+              "div",
+              { class: "panel-tools" },
+              el(
+                "div",
+                { class: "switch", role: "group", "aria-label": "View" },
+                views,
+              ),
+              take,
+            ),
           ),
           factor.firings.length > 0 && [
             el("div", { class: "distribution" }, chart, about),

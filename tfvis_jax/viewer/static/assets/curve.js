@@ -9,6 +9,8 @@
   const BETWEEN = 38;
   const BARS = 46;
   const BOTTOM = 8;
+  /** Room for the numbers of the layers, where no table below says them. */
+  const NUMBERS = 22;
 
   /** Round steps from 0 to at least `largest`. @param {number} largest */
   function ticks(largest) {
@@ -39,8 +41,10 @@
       .join("");
   }
 
+  tfvis.ticks = ticks;
+
   tfvis.curve = (at) => {
-    const { importance, density, layers, chosen, width, gutter } = at;
+    const { importance, density, layers, chosen, width, gutter, numbered } = at;
     const column = (width - gutter) / layers.length;
     /** @param {number} i position in layers */
     const x = (i) => gutter + (i + 0.5) * column;
@@ -51,7 +55,7 @@
     const y = (v) => floor - (v / top) * CURVE;
     const densest = format.largest(density);
     const ground = floor + BETWEEN + BARS;
-    const height = ground + BOTTOM;
+    const height = ground + BOTTOM + (numbered ? NUMBERS : 0);
     const points = importance.map((v, i) => (v === null ? null : { x: x(i), y: y(v) }));
     const drawn = points.filter((point) => point !== null);
     const area = drawn.length
@@ -87,6 +91,16 @@
         height,
       }),
       svg("text", { class: "axis-title", x: 0, y: 14 }, "Importance score"),
+      numbered && [
+        svg("text", { class: "axis-title", x: 0, y: height - 8 }, "Layer"),
+        layers.map((layer, i) =>
+          svg(
+            "text",
+            { class: "tick", x: x(i), y: height - 8, "text-anchor": "middle" },
+            layer,
+          ),
+        ),
+      ],
       marks.map((v) => [
         svg("line", { class: "grid", x1: gutter, x2: width, y1: y(v), y2: y(v) }),
         svg(
@@ -131,7 +145,7 @@
             "data-layer": layer,
             "data-value": importance[i],
             "aria-pressed": String(i === chosen),
-            "aria-label": `Layer ${layer}: importance ${format.number(importance[i])}, density ${format.percent(density[i])}`,
+            "aria-label": `Layer ${layer}: importance ${format.even(importance[i])}, density ${format.percent(density[i])}`,
             on: choosePoint(i),
           },
           svg("rect", {

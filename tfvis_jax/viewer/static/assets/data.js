@@ -7,6 +7,11 @@
   const shards = new Map();
   /** @type {Map<number, string>|null} */
   let labels = null;
+  /** As exported; the index has those that people set in their place. */
+  let computed = /** @type {number[]} */ ([]);
+  /** Live factors of each level. @type {number[]} */
+  let counts = [];
+  let imported = /** @type {[number, string][]} */ ([]);
 
   /** @param {number} number @returns {Promise<Shard>} */
   async function load(number) {
@@ -25,6 +30,50 @@
       }
       data.manifest = manifest;
       data.index = /** @type {Index} */ (await tfvis.load("data/index"));
+      computed = data.index.levels;
+      imported = data.index.labels;
+      data.live = /** @type {Live} */ (await tfvis.load("data/live"));
+      data.takeNotes(/** @type {Notes} */ (await tfvis.load("data/notes")));
+    },
+
+    notes: new Map(),
+
+    notesEditable: false,
+
+    takeNotes({ editable, notes }) {
+      data.notes = new Map();
+      data.notesEditable = editable;
+      const levels = [...computed];
+      const names = new Map(imported);
+      for (const [factor, note] of notes) {
+        const { level, label } = note;
+        const place = data.manifest.level_names.indexOf(level);
+        // A level that the run does not know is nobody's.
+        data.notes.set(factor, place < 0 ? { ...note, level: "" } : note);
+        if (place >= 0) levels[factor] = place;
+        if (label) names.set(factor, label);
+      }
+      data.index = { ...data.index, levels, labels: [...names] };
+      labels = names;
+      counts = [];
+    },
+
+    levelCount(place) {
+      if (!counts.length) {
+        counts = data.manifest.level_names.map(() => 0);
+        for (const [factor, level] of data.index.levels.entries()) {
+          if (!data.isDead(factor)) counts[level] += 1;
+        }
+      }
+      return counts[place];
+    },
+
+    computedLevel: (factor) => data.manifest.level_names[computed[factor]],
+
+    computedNote(factor) {
+      const scores = data.index.level_scores;
+      if (data.computedLevel(factor) === "unclear") return null;
+      return scores.length ? tfvis.format.even(scores[factor]) : "guess";
     },
 
     async factor(factor) {
@@ -56,9 +105,8 @@
     },
 
     levelNote(factor) {
-      const scores = data.index.level_scores;
-      if (data.level(factor) === "unclear") return null;
-      return scores.length ? tfvis.format.even(scores[factor]) : "guess";
+      if (data.notes.get(factor)?.level) return "human";
+      return data.computedNote(factor);
     },
 
     isDead: (factor) => data.index.peak[factor] === null,

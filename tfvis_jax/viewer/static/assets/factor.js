@@ -35,7 +35,7 @@
     );
   }
 
-  tfvis.factorPage = async (at, list) => {
+  tfvis.pages.factor = async (at, list) => {
     const { manifest } = data;
     const named = parse(at.number);
     if (named === null) {
@@ -52,7 +52,6 @@
     const number = named;
     const factor = await data.factor(number);
     const dead = data.isDead(number);
-    const label = data.label(number);
     const around = list.around(number);
     /** @param {string|null} wanted @returns {number} position in layers, or -1 */
     const position = (wanted) => manifest.layers.findIndex((l) => String(l) === wanted);
@@ -76,6 +75,8 @@
         ? tfvis.overview(factor, manifest.layers, choose)
         : null;
 
+    const relatives = tfvis.relatives(factor, manifest.layers);
+
     /** @param {URLSearchParams} params @returns {Band} */
     function bandOf(params) {
       const asked = params.get("band");
@@ -98,6 +99,7 @@
       panel.show(i);
       contexts.show(i, shownBand);
       overview?.show(i);
+      relatives?.show(i);
     }
 
     /** @param {number} i position in layers */
@@ -107,13 +109,66 @@
       route.go(address(i, shownBand));
     }
 
+    const head = el("header", { class: "factor-head" });
+    const said = el("div");
+
+    /** Level, label, words and notes; again after a person has changed them. */
+    function describe() {
+      const label = data.label(number);
+      const byHand = data.notes.get(number)?.label;
+      head.replaceChildren(
+        el(
+          "h1",
+          null,
+          `Factor ${number}`,
+          " ",
+          dead ? null : glyphs.level(data.level(number), data.levelNote(number)),
+        ),
+      );
+      if (label !== null) {
+        const remarks = byHand ? "set by hand" : factor.label_remarks;
+        head.append(
+          el(
+            "p",
+            { class: "headlabel" },
+            glyphs.label(label),
+            remarks !== "" && el("small", null, remarks),
+          ),
+        );
+      }
+      head.append(
+        el("p", { class: "headwords" }, glyphs.words(factor.words, { links: true })),
+      );
+      const scored = factor.label_scores;
+      if (scored && !byHand)
+        head.append(
+          el(
+            "p",
+            { class: "reason" },
+            `${label === null ? "Its words say" : "The label says"} when it fires: `,
+            scored.shares
+              .map(([name, at]) => {
+                const [share, low, high, chance] = at.map((x) => Math.round(100 * x));
+                return `${name} ${share} % (${low}–${high}; chance ${chance})`;
+              })
+              .join(", "),
+            scored.judge === "words" ? "" : `, judged by ${scored.judge}`,
+            ".",
+          ),
+        );
+      const source = tfvis.levelSource(number);
+      if (source) head.append(source);
+      if (factor.reason !== "")
+        head.append(el("p", { class: "reason" }, factor.reason));
+    }
+    describe();
+    said.append(tfvis.notePanel(number, describe));
+
     const element = el(
       "article",
       { class: "factor page" },
-      el(
-        "nav",
-        { class: "trail", "aria-label": "Factors" },
-        el("a", { href: list.address() }, "All factors"),
+      tfvis.parts.trail(
+        list,
         el(
           "span",
           { class: "steps" },
@@ -125,28 +180,23 @@
               `${format.count(around.place + 1)} of ${format.count(around.total)}`,
             ),
           step(around.after, "Next", "next →"),
-        ),
-      ),
-      el(
-        "header",
-        { class: "factor-head" },
-        el(
-          "h1",
-          null,
-          `Factor ${number}`,
-          " ",
-          dead ? null : glyphs.level(data.level(number), data.levelNote(number)),
-        ),
-        label !== null &&
           el(
-            "p",
-            { class: "headlabel" },
-            glyphs.label(label),
-            factor.label_remarks !== "" && el("small", null, factor.label_remarks),
+            "a",
+            { href: route.compare({ f: number }), title: "Beside other factors" },
+            "compare",
           ),
-        el("p", { class: "headwords" }, glyphs.words(factor.words)),
-        factor.reason !== "" && el("p", { class: "reason" }, factor.reason),
+          !dead &&
+            el(
+              "a",
+              {
+                href: route.rate(number),
+                title: "Do its contexts fit what it stands for?",
+              },
+              "rate",
+            ),
+        ),
       ),
+      head,
       dead &&
         el(
           "p",
@@ -154,7 +204,13 @@
           "This factor is dead: it never fires on this corpus, in any layer.",
         ),
       warning,
-      !dead && [panel.element, contexts.element, overview?.element],
+      !dead && [
+        panel.element,
+        contexts.element,
+        overview?.element,
+        relatives?.element,
+        said,
+      ],
     );
 
     return {
@@ -183,6 +239,8 @@
         ArrowDown: () =>
           panel.chart.contains(document.activeElement) && choose(chosen + 1),
         a: contexts.toggle,
+        t: () =>
+          !dead && route.go(route.rate(number, { layer: manifest.layers[chosen] })),
         Escape: () => route.go(list.address()),
       },
     };

@@ -2,7 +2,7 @@
 "use strict";
 {
   const { el } = tfvis.dom;
-  const { format, glyphs } = tfvis;
+  const { data, format, glyphs } = tfvis;
 
   tfvis.filters = (manifest, act) => {
     const { counts, level_names: names, layers } = manifest;
@@ -20,15 +20,10 @@
         },
         label,
       );
+    const counted = names.map(() => el("small"));
     const chips = [
       level("", "all"),
-      names.map((name, i) =>
-        level(
-          name,
-          glyphs.level(name),
-          el("small", null, format.count(counts.levels[i])),
-        ),
-      ),
+      names.map((name, i) => level(name, glyphs.level(name), counted[i])),
     ].flat();
     /** @type {HTMLSelectElement} */
     const peak = el(
@@ -78,6 +73,12 @@
         for (const chip of chips) {
           const pressed = chip.dataset.level === choice.level;
           chip.setAttribute("aria-pressed", String(pressed));
+        }
+        for (const [i, part] of counted.entries()) {
+          const number = data.levelCount(i);
+          part.textContent = format.count(number);
+          // A level without factors would only take room. The first chip is "all".
+          chips[i + 1].hidden = number === 0;
         }
         const all = choice.dead ? counts.factors : counts.alive;
         count.textContent =

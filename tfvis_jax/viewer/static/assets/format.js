@@ -38,6 +38,8 @@
       return `${Number(percent.toPrecision(2))} %`;
     },
 
+    codes: (l1) => (l1 === null ? "imported encoder" : `λ ${format.number(l1)}`),
+
     count: (n) => integer.format(n),
 
     compact: (n) => compact.format(n),

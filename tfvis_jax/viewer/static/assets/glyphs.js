@@ -2,11 +2,32 @@
 "use strict";
 {
   const { el, svg } = tfvis.dom;
-  const SHAPES = { low: "●", mid: "▲", high: "■", unclear: "○" };
+  /** @type {{[level: string]: string}} */
+  const SHAPES = {
+    low: "●",
+    mid: "▲",
+    high: "■",
+    topic: "◆",
+    unreadable: "×",
+    unclear: "○",
+  };
   const BAR = 8;
   const GAP = 2;
   const HEIGHT = 26;
   const NAMED = 2;
+  const FEW = 4;
+  const LETTER = /[\p{L}\p{N}]/u;
+
+  /** @param {string} word */
+  const readable = (word) => (LETTER.test(word) ? word : `‘${word}’`);
+
+  /** @param {number} factor @param {number} n */
+  const first = (factor, n) =>
+    tfvis.data
+      .words(factor)
+      .slice(0, n)
+      .map(([word]) => word);
+  const WEAKEST = 0.1;
 
   tfvis.glyphs = {
     /** Level by shape, word and colour. */
@@ -14,7 +35,7 @@
       el(
         "span",
         { class: `level level-${level}` },
-        el("span", { class: "shape", "aria-hidden": "true" }, SHAPES[level]),
+        el("span", { class: "shape", "aria-hidden": "true" }, SHAPES[level] ?? "◇"),
         level,
         note !== null &&
           el(
@@ -23,7 +44,9 @@
               title:
                 note === "guess"
                   ? "A guess: how much context it needs has not been measured"
-                  : "Score of the level, from 0.5 (doubtful) to 1",
+                  : note === "human"
+                    ? "Set by a person"
+                    : "Probability of the level, judged by factors that were read",
             },
             note,
           ),
@@ -62,6 +85,20 @@
       );
     },
 
+    /** The marked word; the colour behind it shows its activation relative to the largest. */
+    mark(word, activation, largest) {
+      const share = activation && largest > 0 ? Math.min(1, activation / largest) : 0;
+      const strength = share > 0 ? Math.max(WEAKEST, share) : 0;
+      return el(
+        "mark",
+        {
+          title: `activation ${tfvis.format.even(activation)}`,
+          style: { "--strength": strength.toFixed(3) },
+        },
+        word,
+      );
+    },
+
     /** User-supplied label; nothing for null. */
     label: (text) =>
       text !== null && [
@@ -69,17 +106,26 @@
         " ",
       ],
 
+    /** A word as a list shows it: marks alone in quotes. */
+    readable,
+
+    /** Words side by side. */
+    listed: (words) =>
+      [...new Set(words)].map((word, i) => [
+        i > 0 ? "\u00a0· " : null,
+        el("bdi", null, readable(word)),
+      ]),
+
+    /** The first words of a factor. */
+    few: (factor, n = FEW) => tfvis.glyphs.listed(first(factor, n)),
+
     /** What a factor is called in a sentence: its label, or its first two words. */
-    name(factor) {
-      const words = tfvis.data.words(factor).slice(0, NAMED);
-      return (
-        tfvis.data.label(factor) ??
-        (words.map(([word]) => word).join(", ") || `factor ${factor}`)
-      );
-    },
+    name: (factor) =>
+      tfvis.data.label(factor) ??
+      (first(factor, NAMED).map(readable).join(", ") || `factor ${factor}`),
 
     /** Words with counts; `hits` and those that match a search come first. */
-    words(words, { hits = [], terms = [], limit = 8 } = {}) {
+    words(words, { hits = [], terms = [], limit = 8, links = false } = {}) {
       const { fold } = tfvis.select;
       /** @param {string} word */
       const hit = (word) => terms.some((t) => fold(word).startsWith(t));
@@ -101,12 +147,18 @@
           el(
             "span",
             { class: found ? "word hit" : "word" },
-            el("bdi", null, word),
+            links && (count ?? 0) > 1 && tfvis.words.any()
+              ? el(
+                  "a",
+                  { href: tfvis.route.word(word), title: "All factors of this word" },
+                  el("bdi", null, readable(word)),
+                )
+              : el("bdi", null, readable(word)),
             count !== null &&
               el(
                 "small",
                 {
-                  title: `marked in ${count} ${count === 1 ? "example" : "examples"}`,
+                  title: `in ${count} ${count === 1 ? "document" : "documents"}`,
                 },
                 ` ${count}`,
               ),

@@ -15,7 +15,8 @@
   /** @param {SentenceHead} head @param {number} token */
   function tokenText(head, token) {
     const piece = head.pieces[token];
-    return piece === "[MASK]" || !head.tokens[token] ? piece : head.tokens[token];
+    const shown = head.masked?.includes(token) ? "" : head.tokens[token];
+    return shown || piece;
   }
 
   /** The colour of a cell: the share of its strongest factor. @param {Value} share */

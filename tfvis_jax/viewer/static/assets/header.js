@@ -2,71 +2,20 @@
 "use strict";
 {
   const { el } = tfvis.dom;
-  const { format } = tfvis;
-  const WHAT =
-    "A transformer factor is a direction in hidden-state space, shared by all layers: " +
-    "each hidden state is approximated by a sparse, non-negative sum of factors.";
+  const { format, route } = tfvis;
+  const WHAT = [
+    "The model gives every token, at every layer, a vector: its hidden state x.",
+    "A transformer factor φ is a direction in hidden-state space; here one dictionary of them serves all layers, and each x is a sum of a few of them, x = Σ α φ + ε, with activations α ≥ 0 and a residual ε.",
+    "Read a factor by the words and contexts that fire it, and by the layers where it is important.",
+  ];
 
-  /** A number and what it counts. @param {string} value @param {string} label @param {string} title */
-  function figure(value, label, title) {
+  /** A number and what it counts. @param {string} value @param {string} label @param {string} title @param {string} [term] its definition */
+  function figure(value, label, title, term) {
     return el(
       "div",
       { class: "figure", title },
-      el("dt", null, label),
+      el("dt", null, term ? el("a", { href: route.about(term) }, label) : label),
       el("dd", null, value),
-    );
-  }
-
-  /**
-   * The rest of the report: scalars as pairs, sequences as one row per name.
-   * @param {Manifest} manifest
-   */
-  function more(manifest) {
-    const known = ["fvu", "l0", "tokens"];
-    /** @type {[string, string][]} */
-    const scalars = [];
-    /** @type {[string, Value[]][]} */
-    const perLayer = [];
-    for (const [name, value] of manifest.report) {
-      if (Array.isArray(value)) perLayer.push([name, value]);
-      else if (!known.includes(name)) {
-        scalars.push([name, typeof value === "string" ? value : format.number(value)]);
-      }
-    }
-    if (!scalars.length && !perLayer.length) return null;
-    return el(
-      "details",
-      { class: "report" },
-      el("summary", null, "More about this run"),
-      scalars.length > 0 &&
-        el(
-          "dl",
-          { class: "pairs" },
-          scalars.map(([name, value]) => [el("dt", null, name), el("dd", null, value)]),
-        ),
-      perLayer.length > 0 &&
-        el(
-          "div",
-          { class: "wide" },
-          el(
-            "table",
-            { class: "plain" },
-            el(
-              "tr",
-              null,
-              el("th", { scope: "col" }, "layer"),
-              manifest.layers.map((layer) => el("th", { scope: "col" }, layer)),
-            ),
-            perLayer.map(([name, values]) =>
-              el(
-                "tr",
-                null,
-                el("th", { scope: "row" }, name),
-                values.map((value) => el("td", null, format.even(value))),
-              ),
-            ),
-          ),
-        ),
     );
   }
 
@@ -84,13 +33,24 @@
       manifest.corpus,
       format.layers(manifest.layers),
       `${format.count(counts.factors)} factors`,
-      `λ ${format.number(manifest.l1_penalty)}`,
+      format.codes(manifest.l1_penalty),
     ];
     return el(
       "header",
       { class: "run" },
       el("h1", null, manifest.title),
-      el("p", { class: "lead" }, WHAT),
+      el(
+        "div",
+        { class: "introduced" },
+        el(
+          "div",
+          null,
+          WHAT.map((sentence) => el("p", null, sentence)),
+        ),
+        tfvis.picture(manifest.layers),
+      ),
+      tfvis.data.live.outdated &&
+        el("p", { class: "notice", role: "note" }, tfvis.data.live.outdated),
       el(
         "p",
         { class: "about" },
@@ -104,18 +64,29 @@
             format.number(fvu),
             "held-out FVU",
             "Fraction of variance unexplained on held-out text; 0 means perfect reconstruction",
+            "fvu",
           ),
         l0 !== null &&
-          figure(format.number(l0), "L0", "Mean number of active factors per token"),
+          figure(
+            format.number(l0),
+            "L0",
+            "Mean number of active factors per token",
+            "l0",
+          ),
         figure(
           `${format.count(counts.alive)} of ${format.count(counts.factors)}`,
           "alive",
           "Factors that fire at least once on this corpus",
+          "alive",
         ),
         tokens !== null &&
           figure(format.compact(tokens), "tokens", format.count(tokens)),
       ),
-      more(manifest),
+      el(
+        "p",
+        { class: "report" },
+        el("a", { href: route.run() }, "More about this run"),
+      ),
     );
   };
 }

@@ -2,7 +2,7 @@
 "use strict";
 {
   const { svg } = tfvis.dom;
-  const { format } = tfvis;
+  const { format, parts } = tfvis;
   const BAR = 9;
   const HEIGHT = 64;
   const BELOW = 18;
@@ -16,6 +16,25 @@
     if (band === "middle") return { low: half, high: tenth };
     if (band === "random") return { low: 0, high: Infinity };
     return { low: top[top.length - 1]?.[1] ?? 0, high: Infinity };
+  };
+
+  /** The same numbers as a table. */
+  tfvis.histogramAsTable = (firings, edges) => {
+    const [first, ...counts] = firings.histogram;
+    /** @param {Value} edge */
+    const text = (edge) => (edge === null ? "∞" : format.number(edge));
+    return parts.folded(
+      "Tokens by activation",
+      "As table",
+      parts.table(
+        ["α from", "to", "tokens"],
+        counts.map((n, i) => [
+          format.number(edges[first + i]),
+          text(edges[first + i + 1]),
+          format.count(n),
+        ]),
+      ),
+    );
   };
 
   tfvis.histogram = (firings, edges, { low, high }) => {
@@ -67,5 +86,32 @@
         );
       }),
     );
+  };
+
+  /** The histogram with its axes named, for a file. */
+  tfvis.histogramSheet = (firings, edges, range) => {
+    const drawing = tfvis.histogram(firings, edges, range);
+    const width = Math.max(440, Number(drawing.getAttribute("width")));
+    const most = Math.max(...firings.histogram.slice(1));
+    const note = `tokens by activation, both on logarithmic scales; highest bar ${format.count(most)}`;
+    return svg(
+      "svg",
+      {
+        class: "histogram",
+        viewBox: `0 0 ${width} ${HEIGHT + BELOW + 18}`,
+        width,
+        height: HEIGHT + BELOW + 18,
+      },
+      [...drawing.childNodes],
+      svg("text", { x: LEFT, y: HEIGHT + BELOW + 13 }, note),
+    );
+  };
+
+  tfvis.histogramTable = (firings, edges) => {
+    const [first, ...counts] = firings.histogram;
+    return {
+      columns: ["activation from", "activation below", "tokens"],
+      rows: counts.map((n, i) => [edges[first + i], edges[first + i + 1] ?? "inf", n]),
+    };
   };
 }

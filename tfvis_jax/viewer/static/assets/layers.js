@@ -5,6 +5,7 @@
   const { format } = tfvis;
   const GUTTER = 92;
   const COLUMN = 62;
+  const PAPER = 700;
 
   tfvis.layersPanel = (factor, layers, choose) => {
     let chosen = 0;
@@ -50,7 +51,7 @@
         ),
         line(
           "Words",
-          "Most frequent marked words in the layer",
+          "Words that fire it most in the layer",
           factor.layer_words.map((words) =>
             el(
               "td",
@@ -63,13 +64,58 @@
         ),
       ),
     );
+    const take = tfvis.take({
+      title: "importance across layers",
+      name: () => [`factor-${factor.factor}`, "layers"],
+      parts: [
+        {
+          label: "Curve",
+          svg: () =>
+            tfvis.curve({
+              importance: factor.importance,
+              density: factor.density,
+              layers,
+              chosen,
+              width: GUTTER + Math.max(360, layers.length * COLUMN),
+              gutter: GUTTER,
+              numbered: true,
+              choose,
+            }),
+          table: () => ({
+            columns: [
+              ...["factor", "layer", "importance score (mean of top activations)"],
+              ...["maximum activation", "density (fraction of tokens)", "words"],
+            ],
+            rows: layers.map((layer, i) => [
+              ...[factor.factor, layer, factor.importance[i], factor.activation[i]],
+              factor.density[i],
+              factor.layer_words[i].map(([word]) => word).join(" "),
+            ]),
+          }),
+        },
+      ],
+      json: () => ({
+        factor: factor.factor,
+        label: tfvis.data.label(factor.factor),
+        level: tfvis.data.level(factor.factor),
+        reason: factor.reason,
+        words: factor.words,
+        layers,
+        importance: factor.importance,
+        maximum: factor.activation,
+        density: factor.density,
+        layer_words: factor.layer_words,
+      }),
+      link: () => tfvis.route.factor(factor.factor, { layer: layers[chosen] }),
+    });
     const inner = el("div", { class: "layers-inner" }, chart, table);
     inner.style.setProperty("--least", `${GUTTER + layers.length * COLUMN}px`);
     inner.style.setProperty("--gutter", `${GUTTER}px`);
 
-    function draw() {
-      const width = inner.clientWidth;
+    function draw(width = inner.clientWidth) {
       if (width === 0) return;
+      // On paper the drawing shrinks; the table below shrinks with it.
+      inner.style.setProperty("--gutter-share", `${(100 * GUTTER) / width}%`);
       const focused = chart.contains(document.activeElement);
       chart.replaceChildren(
         tfvis.curve({
@@ -90,17 +136,27 @@
       }
     }
 
-    const watch = new ResizeObserver(draw);
+    const watch = new ResizeObserver(() => draw());
+    const unprint = tfvis.paper(PAPER, draw);
     watch.observe(inner);
     const scroller = el("div", { class: "wide" }, inner);
     return {
       element: el(
         "section",
-        { class: "panel layers", "aria-label": "Importance across layers" },
+        { class: "panel layers", "aria-labelledby": "layers-title" },
+        el(
+          "div",
+          { class: "panel-head" },
+          el("h2", { id: "layers-title" }, "Importance across layers"),
+          take,
+        ),
         scroller,
       ),
       chart,
-      close: () => watch.disconnect(),
+      close() {
+        watch.disconnect();
+        unprint();
+      },
       show(i) {
         chosen = i;
         draw();

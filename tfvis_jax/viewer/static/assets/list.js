@@ -10,7 +10,7 @@
     {
       key: null,
       label: "Words",
-      title: "Most frequent marked words in its examples, with counts",
+      title: "Words that fire it most, with their numbers of documents",
     },
     {
       key: "level",
@@ -37,6 +37,8 @@
       down: true,
     },
   ];
+  /** Recorded sentences shown. */
+  const RECORDED = 4;
   const NOTHING = { q: "", level: "", peak: "", dead: false, sort: "" };
 
   /** @param {URLSearchParams} params @returns {Choice} */
@@ -58,8 +60,22 @@
     });
   }
 
-  /** @param {number} factor */
-  function card(factor) {
+  /** The strongest context of a suggested factor. @param {number} place among them */
+  function example(place) {
+    const found = data.manifest.featured_contexts[place];
+    if (!found) return null;
+    const [before, word, after, alpha] = found;
+    return el(
+      "span",
+      { class: "example", dir: "auto" },
+      before,
+      glyphs.mark(word, alpha, alpha ?? 0),
+      after,
+    );
+  }
+
+  /** @param {number} factor @param {number} place among the suggested ones */
+  function card(factor, place) {
     return el(
       "a",
       { class: "card", href: route.factor(factor) },
@@ -75,12 +91,24 @@
         "span",
         { class: "card-words" },
         glyphs.label(data.label(factor)),
-        data
-          .words(factor)
-          .slice(0, 3)
-          .map(([word], i) => [i > 0 ? "\u00a0· " : null, el("bdi", null, word)]),
+        glyphs.few(factor, 3),
       ),
+      example(place),
       glyphs.spark(data.importance(factor), data.manifest.layers),
+    );
+  }
+
+  /** The levels of which no factor is suggested. */
+  function unsuggested() {
+    const found = new Set(data.manifest.featured.map(data.computedLevel));
+    const none = data.manifest.level_names.slice(0, 3).filter((n) => !found.has(n));
+    return (
+      none.length > 0 &&
+      el(
+        "p",
+        { class: "muted note" },
+        `None is ${none.join(" or ")}: no such factor fires on words that say much by themselves.`,
+      )
     );
   }
 
@@ -113,6 +141,7 @@
                 hits: select.hits(index, factor, q),
                 terms: select.terms(q),
               }),
+              q && el("small", { class: "why" }, select.why(index, factor, q)),
             ],
       ),
       cell(
@@ -126,9 +155,35 @@
     );
   }
 
+  /** A field for a sentence, or those that can be shown without a server. */
+  function sentences() {
+    const { live, recorded } = data.live;
+    if (live)
+      return [
+        tfvis.ask({ id: "home", label: "Try your own sentence", compare: false })
+          .element,
+        tfvis.exampleSentences(tfvis.examples.slice(0, 2)),
+      ];
+    return [
+      recorded.length > 0 && [
+        el("p", { class: "ask-label" }, "Sentences in factors"),
+        tfvis.exampleSentences(
+          recorded.slice(0, RECORDED).map(({ text }) => [text, ""]),
+        ),
+      ],
+      el(
+        "p",
+        { class: "muted note" },
+        "For sentences of your own, type ",
+        el("code", null, "tfvis view RUN"),
+        ", with the folder of the run in place of RUN.",
+      ),
+    ];
+  }
+
   /** The page; made once and kept, so that Back finds it as it was left. */
   tfvis.listPage = () => {
-    const { index, manifest } = data;
+    const { manifest } = data;
     /** @type {Choice} */
     let choice = NOTHING;
     /** @type {number[]} */
@@ -137,6 +192,7 @@
     const body = el("div", { role: "rowgroup", class: "rows" });
     const rows = tfvis.rows(body, (factor, place) => row(factor, place, choice.q));
     const empty = el("p", { class: "notice", hidden: true });
+    const toWord = el("p", { class: "to-word", hidden: true });
     const filters = tfvis.filters(manifest, {
       change(part) {
         choose({ ...choice, ...part });
@@ -194,7 +250,7 @@
     /** @param {Choice} next */
     function choose(next) {
       choice = next;
-      order = select.order(index, manifest.level_names, choice);
+      order = select.order(data.index, manifest.level_names, choice);
       table.setAttribute("aria-rowcount", String(order.length + 1));
       COLUMNS.forEach(({ key }, i) => {
         const down = choice.sort === `-${key}`;
@@ -207,38 +263,129 @@
       filters.show(choice, order.length);
       // Whoever searches wants the results, not the introduction.
       for (const part of introduction) part.hidden = choice.q !== "";
+      heading.hidden = choice.q === "";
       empty.hidden = order.length > 0;
+      body.hidden = order.length === 0;
+      const asked = select.number(choice.q) === null ? choice.q.trim() : "";
+      toWord.hidden = asked === "" || /\s/.test(asked) || !tfvis.words.any();
+      toWord.replaceChildren(
+        el(
+          "a",
+          { href: route.word(asked) },
+          el("span", null, "“", el("bdi", null, asked), "” at every layer"),
+          el("small", null, "which factors fire on it, and where"),
+        ),
+      );
       empty.textContent = choice.q
         ? `No factors match “${choice.q}”. Search by a factor’s number, by a word that fires it or the beginning of one, by a phrase around such a word, or by its label.`
         : "No factors match.";
       rows.show(order);
     }
 
+    const take = tfvis.take({
+      title: "the list of factors",
+      name: () => ["factors", choice.q, choice.level],
+      parts: [
+        {
+          label: "Factors listed",
+          table: () => ({
+            columns: [
+              ...["factor", "label", "words", "level", "level score", "peak layer"],
+              ...["maximum activation", "density at the peak (fraction of tokens)"],
+              ...manifest.layers.map((l) => `importance score at layer ${l}`),
+            ],
+            rows: order.map((factor) => {
+              const peak = data.index.peak[factor];
+              return [
+                ...[factor, data.label(factor)],
+                data
+                  .words(factor)
+                  .map(([word]) => word)
+                  .join(" "),
+                ...[data.level(factor), data.index.level_scores[factor] ?? null],
+                ...[peak === null ? null : manifest.layers[peak]],
+                ...[data.index.activation[factor], data.index.density[factor]],
+                ...data.importance(factor),
+              ];
+            }),
+          }),
+        },
+      ],
+      json: () => ({
+        report: Object.fromEntries(manifest.report),
+        counts: manifest.counts,
+        factors: order.map((factor) => ({
+          factor,
+          label: data.label(factor),
+          words: data.words(factor),
+          level: data.level(factor),
+          importance: data.importance(factor),
+          activation: data.index.activation[factor],
+          density: data.index.density[factor],
+        })),
+      }),
+      link: () => address(choice),
+    });
+
+    // The page has a title where the introduction, which has one, is hidden.
+    const heading = el("h1", { class: "unseen", hidden: true }, manifest.title);
     const introduction = [
       tfvis.runHeader(manifest),
       el(
         "section",
-        { class: "try", "aria-label": "Try your own sentence" },
-        tfvis.ask({ id: "home", label: "Try your own sentence", compare: false })
-          .element,
-        tfvis.exampleSentences(tfvis.examples.slice(0, 2)),
+        { class: "try", "aria-label": "Sentences and words" },
+        sentences(),
+        tfvis.words.any() && [
+          el(
+            "p",
+            { class: "ask-label" },
+            el(
+              "a",
+              { href: route.word("") },
+              data.live.live ? "Or look up a word" : "Look up a word",
+            ),
+          ),
+          tfvis.words.links(tfvis.words.suggested()),
+        ],
       ),
+      manifest.featured.length > 0 &&
+        el(
+          "section",
+          { "aria-labelledby": "featured-title" },
+          el("h2", { id: "featured-title" }, "Suggested factors"),
+          el("div", { class: "cards" }, manifest.featured.map(card)),
+          unsuggested(),
+        ),
       el(
-        "section",
-        { "aria-labelledby": "featured-title" },
-        el("h2", { id: "featured-title" }, "Suggested factors"),
-        el("div", { class: "cards" }, manifest.featured.map(card)),
+        "div",
+        { class: "overall" },
+        el(
+          "div",
+          null,
+          manifest.counts.alive > 0 &&
+            manifest.layers.length > 1 &&
+            tfvis.levelCurves(),
+          el(
+            "p",
+            { class: "further" },
+            el("a", { href: route.levels() }, "What levels follow from"),
+            el("a", { href: route.rate(null) }, "Rate how well contexts fit a factor"),
+          ),
+        ),
+        tfvis.quality(manifest, data.index, "quality-title"),
       ),
-    ].slice(0, manifest.featured.length > 0 ? 3 : 2);
+    ].filter((part) => part instanceof HTMLElement);
     const element = el(
       "div",
       { class: "list page" },
+      heading,
       introduction,
       el(
         "section",
         { "aria-labelledby": "factors-title" },
         filters.head,
-        filters.element,
+        toWord,
+        el("div", { class: "list-tools" }, filters.element, take),
         table,
         empty,
       ),

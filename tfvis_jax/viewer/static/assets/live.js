@@ -4,8 +4,6 @@
   const KEPT = 8;
   /** Whole sentences by their key, least recently used first. @type {Map<string, Sentence>} */
   const kept = new Map();
-  /** @type {Promise<Live>|null} */
-  let opened = null;
 
   /** @param {Question} question */
   const key = (question) => JSON.stringify([question.text, ...question.masked]);
@@ -34,20 +32,12 @@
     question.masked.length === 0 && live.recorded.find((r) => r.text === question.text);
 
   tfvis.live = {
-    open() {
-      opened ??= /** @type {Promise<Live>} */ (tfvis.load("data/live"));
-      opened.catch(() => {
-        opened = null;
-      });
-      return opened;
-    },
-
     /**
      * The records of a sentence, added as they come; `grown` hears of each.
      * Null where it can be neither encoded nor read.
      */
     async sentence(question, grown, signal) {
-      const live = await tfvis.live.open();
+      const { live } = tfvis.data;
       /** @type {Sentence} */
       const sentence = kept.get(key(question)) ?? { head: null, layers: [] };
       kept.delete(key(question));

@@ -56,7 +56,7 @@
                     },
                   },
                   tail(before),
-                  contexts.mark(word, value, largest),
+                  tfvis.glyphs.mark(word, value, largest),
                   head(after),
                 );
               }),
@@ -76,6 +76,27 @@
       columns,
     );
 
+    /** Examples of the layers where it has any. */
+    const groups = () =>
+      layers.flatMap((layer, i) =>
+        factor.contexts[i].length
+          ? { name: `Layer ${layer}`, entries: factor.contexts[i].slice(0, BEST) }
+          : [],
+      );
+    const take = tfvis.take({
+      title: "examples layer by layer",
+      name: () => [`factor-${factor.factor}`, "layer-by-layer"],
+      parts: [
+        {
+          label: "Examples",
+          svg: () => tfvis.draw.contexts(factor, groups(), largest),
+          table: () => contexts.table(factor, layers, factor.contexts, "top"),
+        },
+      ],
+      json: () => contexts.json(factor, layers, factor.contexts, "top"),
+      link: () => tfvis.route.factor(factor.factor),
+    });
+
     return {
       element: el(
         "section",
@@ -84,7 +105,12 @@
           "div",
           { class: "panel-head" },
           el("h2", { id: "overview-title" }, "Layer by layer"),
-          el("p", { class: "muted" }, `Top ${BEST} examples per layer`),
+          el(
+            "div",
+            { class: "panel-tools" },
+            el("p", { class: "muted" }, `Top ${BEST} examples per layer`),
+            take,
+          ),
         ),
         box,
       ),

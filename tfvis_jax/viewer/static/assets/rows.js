@@ -17,9 +17,10 @@
       if (!box.isConnected || box.offsetParent === null) return;
       const top = -box.getBoundingClientRect().top;
       const first = Math.max(0, Math.floor(top / height) - BEYOND);
+      // Never none, even far below the view: a table without rows is no table.
       const last = Math.min(
         items.length,
-        Math.ceil((top + window.innerHeight) / height) + BEYOND,
+        Math.max(1, Math.ceil((top + window.innerHeight) / height)) + BEYOND,
       );
       for (const [place, row] of shown) {
         if (place < first || place >= last) {

@@ -24,8 +24,10 @@
 
   /** @type {string[]|null} */
   let folded = null;
-  /** Words of the labels. @type {Map<number, string[]>|null} */
-  let labelled = null;
+  /** Words of the labels, and the labels they are of. @type {Map<number, string[]>} */
+  let labelled = new Map();
+  /** @type {Index["labels"]|null} */
+  let labelsOf = null;
 
   /**
    * How well each factor matches a query; 0 where it does not. A number comes before a
@@ -36,7 +38,10 @@
    */
   function relevance(index, q) {
     folded ??= index.vocabulary.map(fold);
-    labelled ??= new Map(index.labels.map(([factor, text]) => [factor, terms(text)]));
+    if (labelsOf !== index.labels) {
+      labelsOf = index.labels;
+      labelled = new Map(index.labels.map(([factor, text]) => [factor, terms(text)]));
+    }
     const vocabulary = folded;
     const labels = labelled;
     const named = asNumber(q);
@@ -108,6 +113,28 @@
       return index.fires[factor]
         .map(([place]) => index.vocabulary[place])
         .filter((word) => wanted.some((term) => fold(word).startsWith(term)));
+    },
+
+    /** Why a factor matches a query. */
+    why(index, factor, q) {
+      const wanted = terms(q);
+      /** @param {string[]} words */
+      const has = (words) =>
+        words.some((word) => wanted.some((term) => fold(word).startsWith(term)));
+      /** @param {[number, Value][]} places */
+      const at = (places) => places.map(([place]) => index.vocabulary[place]);
+      const phrase = ` ${wanted.join(" ")}`;
+      const context =
+        wanted.length > 1 &&
+        index.phrases[factor].find(([text]) => ` ${text}`.includes(phrase));
+      if (wanted.some((term) => asNumber(term) === factor) || asNumber(q) === factor)
+        return "its number";
+      if (has(labelled.get(factor) ?? [])) return "in its label";
+      if (context) return `in its contexts: “${context[0]}”`;
+      if (has(at(index.words[factor]))) return "one of its words";
+      if (has(at(index.fires[factor].slice(0, 1))))
+        return "fires on it above all, at another layer than its peak";
+      return "fires on it, if more weakly or at another layer";
     },
 
     /**

@@ -1,9 +1,13 @@
-/* A sentence in factors: #/sentence?text=He+left.&with=…&token=1&layer=6&k=5&lit=406 */
+/* A sentence in factors: #/sentence?text=He+left.&with=…&token=1&layer=6&k=5&lit=406&steer=406 */
 "use strict";
 {
   const { el } = tfvis.dom;
   const { format, glyphs, route } = tfvis;
   const CUT = 6;
+  /** Unknown tokens that are named. */
+  const NAMED = 5;
+  /** Factors to choose from: of a token, and of the one that it is compared with. */
+  const [OWN, OTHERS] = [12, 4];
   /** Milliseconds after which it is said why nothing has come. */
   const PATIENCE = 1500;
 
@@ -22,6 +26,7 @@
       layer: whole(params.get("layer")),
       k: whole(params.get("k")),
       lit: whole(params.get("lit")),
+      steer: whole(params.get("steer")),
     };
   }
 
@@ -55,17 +60,29 @@
       "Try again",
     );
     const failure = el("div", { class: "failure", hidden: true });
+    const unknown = el("p", { class: "notice unknown", hidden: true });
     let drawn = 0;
 
     /** @type {SentenceBlock} */
     const block = {
-      element: el("div", { class: "sentence-block" }, failure, place, status),
+      element: el("div", { class: "sentence-block" }, failure, unknown, place, status),
       sentence: null,
       grid: null,
       missing: false,
       run,
       close: () => stop.abort(),
     };
+
+    /** Names the tokens that all look alike to the model. @param {SentenceHead} head */
+    function sayUnknown({ tokens, pieces, unknown: places = [] }) {
+      unknown.hidden = places.length === 0;
+      const named = places.slice(0, NAMED).map((token) => tokens[token]);
+      unknown.replaceChildren(
+        `${places.length} of ${tokens.length} tokens ${places.length === 1 ? "is" : "are"} unknown to the model’s vocabulary; the model sees ${pieces[places[0]]} in ${places.length === 1 ? "its" : "their"} place, whatever ${places.length === 1 ? "it says" : "they say"}: `,
+        ...named.flatMap((text, i) => [i > 0 ? ", " : "", el("bdi", null, text)]),
+        places.length > NAMED ? ", …" : ".",
+      );
+    }
 
     /** @param {Sentence} sentence */
     function grown(sentence) {
@@ -75,6 +92,7 @@
       if (!block.grid) {
         block.grid = tfvis.sentenceGrid(head, name, act.choose, act.light);
         place.replaceChildren(block.grid.element);
+        sayUnknown(head);
       }
       for (; drawn < layers.length; drawn += 1) block.grid.add(layers[drawn]);
       if (drawn < head.layers.length) {
@@ -89,6 +107,7 @@
       block.missing = false;
       drawn = 0;
       failure.hidden = true;
+      unknown.hidden = true;
       place.replaceChildren();
       status.textContent = "Waiting for the first layer …";
       const waiting = setTimeout(() => {
@@ -106,11 +125,7 @@
         if (stop.signal.aborted) return;
         status.textContent = "";
         failure.replaceChildren(
-          el(
-            "p",
-            { class: "notice", role: "alert" },
-            error instanceof Error ? error.message : String(error),
-          ),
+          el("p", { class: "notice", role: "alert" }, tfvis.parts.why(error)),
           again,
         );
         failure.hidden = false;
@@ -121,6 +136,43 @@
     }
 
     return block;
+  }
+
+  /** The sentence to take away. @param {SentenceBlock} block @param {string} name */
+  function takeSentence(block, name) {
+    function whole() {
+      const { sentence } = block;
+      if (!sentence?.head) throw new Error("The sentence is not yet encoded.");
+      return { ...sentence, head: sentence.head };
+    }
+    return tfvis.take({
+      title: `“${name}”`,
+      name: () => ["sentence", name],
+      parts: [
+        {
+          label: "Grid",
+          svg: () => tfvis.draw.sentence(whole()),
+          table: () => {
+            const { head, layers } = whole();
+            return {
+              columns: [
+                ...["token", "text", "layer", "rank", "factor", "name"],
+                ...["activation", "share of |x|^2"],
+              ],
+              rows: head.tokens.flatMap((_, token) =>
+                layers.flatMap(({ layer, tokens }) =>
+                  tokens[token].factors.map(([factor, alpha, share], rank) => [
+                    ...[token, tfvis.tokenText(head, token), layer, rank + 1, factor],
+                    ...[glyphs.name(factor), alpha, share],
+                  ]),
+                ),
+              ),
+            };
+          },
+        },
+      ],
+      json: whole,
+    });
   }
 
   /** What to do where sentences cannot be encoded. @param {Live} live @param {boolean} asked */
@@ -143,8 +195,8 @@
     );
   }
 
-  tfvis.sentencePage = async (at, list) => {
-    const live = await tfvis.live.open();
+  tfvis.pages.sentence = async (at, list) => {
+    const { live } = tfvis.data;
     let state = read(at.params);
     /** @type {SentenceBlock[]} */
     let blocks = [];
@@ -156,6 +208,10 @@
     const note = el("p", { class: "lit-note muted" });
     const grids = el("div");
     const details = el("div", { class: "details" });
+    const lime = tfvis.limePanel();
+    const below = el("div");
+    /** Once it was asked for. @type {CellPanel|null} */
+    let steer = null;
 
     /** The address of a state, its parts changed. @param {Partial<SentenceState>} part */
     const address = (part) => route.sentence({ ...state, ...part });
@@ -210,6 +266,58 @@
       );
     }
 
+    /** Opens the panel that steers, or closes it. @param {number|undefined} factor */
+    function steerAction(factor) {
+      const open = state.steer !== null;
+      if (factor === undefined && !open) return null;
+      return el(
+        "a",
+        { class: "button", href: address({ steer: open ? null : factor }) },
+        open ? "Stop steering" : "Steer",
+      );
+    }
+
+    /** @param {Cell|null} cell */
+    async function showSteer(cell) {
+      try {
+        if (cell) await tfvis.need("steer");
+        if (cell && !steer) {
+          steer = tfvis.steerPanel((factor) => {
+            state = { ...state, steer: factor };
+            route.note(address({}));
+          });
+          below.replaceChildren(steer.element);
+        }
+        steer?.show(cell);
+      } catch (error) {
+        below.replaceChildren(el("p", { class: "notice" }, tfvis.parts.why(error)));
+      }
+    }
+
+    /** A cell to ask about; at last the factors of another that it does not have. @param {Sentence} sentence @param {number} token @param {number} i @param {TokenCode} [other] @returns {Cell|null} */
+    function cellOf({ head, layers }, token, i, other) {
+      const code = layers[i]?.tokens[token];
+      if (!head || !code) return null;
+      const here = new Set(code.factors.map(([factor]) => factor));
+      const more = other?.factors.filter(([factor]) => !here.has(factor)) ?? [];
+      return {
+        head,
+        token,
+        layer: head.layers[i],
+        factors: [...code.factors.slice(0, OWN), ...more.slice(0, OTHERS)],
+        chosen: state.steer,
+      };
+    }
+
+    /** All factors of the word of a token. @param {SentenceHead} head @param {number} token */
+    function wordLink(head, token) {
+      if (!tfvis.words.any()) return null;
+      const word = head.tokens
+        .filter((_, i) => head.words[i] === head.words[token])
+        .join("");
+      return el("a", { href: route.word(word) }, "All its factors");
+    }
+
     /** What a control of the details is known by. @param {Element|null} control */
     const known = (control) =>
       control?.getAttribute("aria-label") ?? (control?.id || control?.textContent);
@@ -231,6 +339,8 @@
       const [one, two] = blocks.map((block) => block.sentence);
       if (!one?.head || one.layers.length === 0) {
         details.replaceChildren();
+        lime.show(null);
+        showSteer(null);
         return;
       }
       const i = layerShown(one);
@@ -256,7 +366,11 @@
         const otherCode = there?.[0].layers[i]?.tokens[there[1]];
         const name = tfvis.tokenText(head, chosen);
         const where = place === 0 ? "" : ", second sentence";
-        const masks = place === 0 ? maskAction(head, chosen) : null;
+        const actions = [
+          wordLink(head, chosen),
+          place === 0 ? maskAction(head, chosen) : null,
+          place === 0 ? steerAction(code.factors[0]?.[0]) : null,
+        ];
         const cell = tfvis.cellPanel({
           id: place,
           where,
@@ -277,7 +391,7 @@
                 ? "α in second"
                 : "α in first"
             : null,
-          action: masks,
+          action: el("span", { class: "actions" }, actions),
           pin,
           light,
           setCut(k) {
@@ -297,6 +411,13 @@
         closers.push(through.close);
         panels.push(el("div", { class: "detail" }, cell, through.element));
       }
+      lime.show(live.live ? cellOf(one, token, i) : null);
+      // What is masked is steered as the model sees it.
+      const [first, second] = shown;
+      const [whole, place] = state.mask !== null && second ? second : first;
+      const there = (whole === one ? second : first) ?? null;
+      const otherCode = there?.[0].layers[i]?.tokens[there[1]];
+      showSteer(state.steer === null ? null : cellOf(whole, place, i, otherCode));
       details.className = shown.length > 1 ? "details two" : "details";
       details.replaceChildren(...panels.filter((p) => p instanceof Node));
       if (blocks.length > 1 && shown.length === 1 && two?.head) {
@@ -345,7 +466,16 @@
           el(
             "section",
             { class: "panel", "aria-labelledby": `sentence-${place}` },
-            el("h2", { id: `sentence-${place}` }, el("bdi", null, questions[place][1])),
+            el(
+              "div",
+              { class: "panel-head" },
+              el(
+                "h2",
+                { id: `sentence-${place}` },
+                el("bdi", null, questions[place][1]),
+              ),
+              takeSentence(block, questions[place][1]),
+            ),
             block.element,
           ),
         ),
@@ -385,11 +515,7 @@
     const element = el(
       "article",
       { class: "sentence page" },
-      el(
-        "nav",
-        { class: "trail", "aria-label": "Factors" },
-        el("a", { href: list.address() }, "All factors"),
-      ),
+      tfvis.parts.trail(list),
       el("h1", null, "A sentence in factors"),
       el(
         "p",
@@ -401,6 +527,8 @@
       grids,
       note,
       details,
+      lime.element,
+      below,
     );
 
     return {
@@ -408,6 +536,8 @@
       title: `A sentence in factors · ${tfvis.data.manifest.title}`,
       mounted: start,
       close() {
+        lime.close();
+        steer?.close();
         for (const block of blocks) block.close();
         for (const close of closers) close();
       },

@@ -1,6 +1,6 @@
-/* How data reaches the page: the one file to change for another transport.
+/* How data and scripts reach the page: the one file to change for another transport.
    A page opened from disk may not fetch, but it may run scripts: each data file is
-   a script that calls tfvis.receive(name, value). */
+   a script that calls tfvis.receive(name, value), each page a few scripts of its own. */
 "use strict";
 {
   /** @type {Map<string, unknown>} */
@@ -11,35 +11,69 @@
     received.set(name, value);
   };
 
-  /** Loads one data file, such as "data/index"; rejects with a message that names it. */
-  tfvis.load = (name) =>
+  /** Runs a script, or applies a style sheet. @param {string} url @returns {Promise<Element>} */
+  const bring = (url) =>
     new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = `${name}.js`;
-      script.charset = "utf-8";
-      script.onload = () => {
-        script.remove();
-        if (received.has(name)) {
-          resolve(received.get(name));
-          received.delete(name);
-        } else {
-          reject(
-            new Error(
-              `${name}.js is damaged. Export the site again with tfvis export.`,
-            ),
-          );
-        }
-      };
-      script.onerror = () => {
-        script.remove();
+      const node = url.endsWith(".css")
+        ? Object.assign(document.createElement("link"), {
+            rel: "stylesheet",
+            href: url,
+          })
+        : Object.assign(document.createElement("script"), { src: url, async: false });
+      node.onload = () => resolve(node);
+      node.onerror = () => {
+        node.remove();
         reject(
           new Error(
-            `${name}.js could not be read. Reload the page, or export the site again with tfvis export.`,
+            `${url} could not be read. Try again, or export the site again with tfvis export.`,
           ),
         );
       };
-      document.head.append(script);
+      document.head.append(node);
     });
+
+  /** Loads one data file, such as "data/index"; rejects with a message that names it. */
+  tfvis.load = async (name) => {
+    // A page in one file has its data inside.
+    const inside = document.querySelector(`script[data-name="${CSS.escape(name)}"]`);
+    if (inside) return JSON.parse(inside.textContent ?? "");
+    (await bring(`${name}.js`)).remove();
+    if (!received.has(name)) {
+      throw new Error(
+        `${name}.js is damaged. Export the site again with tfvis export.`,
+      );
+    }
+    const value = received.get(name);
+    received.delete(name);
+    return value;
+  };
+
+  /** The files of each page, as index.html lists them. @type {Map<string, string[]>} */
+  const files = new Map(
+    Object.entries(JSON.parse(document.getElementById("pages")?.textContent ?? "{}")),
+  );
+  /** @type {Map<string, Promise<Element>>} */
+  const brought = new Map();
+
+  tfvis.pages = {};
+
+  /** Loads what a page, or a part of one, needs besides what is always there. */
+  tfvis.need = async (page) => {
+    const needed = files.get(page) ?? [];
+    try {
+      await Promise.all(
+        needed.map((file) => {
+          const found = brought.get(file) ?? bring(`assets/${file}`);
+          brought.set(file, found);
+          return found;
+        }),
+      );
+    } catch (error) {
+      // A script reads what the one before it made: all are run again.
+      for (const file of needed) brought.delete(file);
+      throw error;
+    }
+  };
 
   /** The sentence in which the server says what is wrong. @param {Response} response */
   async function complaint(response) {
@@ -51,6 +85,18 @@
     }
     return `The server answered with status ${response.status}.`;
   }
+
+  /** Sends a value to the server; returns its answer. */
+  tfvis.post = async (path, value) => {
+    /** @type {unknown} */
+    let answer = null;
+    /** @param {unknown} record */
+    const take = (record) => {
+      answer = record;
+    };
+    await tfvis.stream(path, value, take, new AbortController().signal);
+    return answer;
+  };
 
   /** Sends a question to the server; `take` gets each line of its answer. */
   tfvis.stream = async (path, question, take, signal) => {

@@ -1,0 +1,1 @@
+"""How near the encoders are to those of transformers."""

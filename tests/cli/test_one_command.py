@@ -1,0 +1,99 @@
+"""From text to a page in one command, and what to do next."""
+
+import os
+import shutil
+
+import pytest
+
+from tfvis_jax import cli, pipeline
+from tfvis_jax.viewer import checksums, server
+
+
+@pytest.fixture
+def flags(toy_bert_folder, toy_corpus):
+    return [
+        *(f"--model={toy_bert_folder}", f"--text={toy_corpus}", "--window_length=12"),
+        *("--n_factors=24", "--rows_per_step=64", "--windows_per_batch=8"),
+        "--l1_penalty=0.1",
+    ]
+
+
+def test_training_ends_at_a_page_and_goes_on_from_where_it_stopped(
+    flags, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    there = []
+    for until, onward in (
+        ("train", "tfvis examples"),
+        ("examples", "tfvis levels"),
+        ("page", "tfvis view"),
+    ):
+        assert cli.main(["train", str(run), *flags, f"--until={until}"]) == 0
+        out = capsys.readouterr().out
+        assert f"next     {onward} {run}" in out
+        assert "unexplained variance" in out
+        there.append((pipeline.has_examples(run), pipeline.has_page(run)))
+    assert there == [(False, False), (True, False), (True, True)]
+    assert not checksums.verify(run / "site")
+    # What is there stays as it is.
+    before = {path: path.stat().st_mtime_ns for path in (run / "site").rglob("*")}
+    assert cli.main(["train", str(run)]) == 0
+    assert before == {
+        path: path.stat().st_mtime_ns for path in (run / "site").rglob("*")
+    }
+
+
+def _times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_view_makes_the_page_that_is_missing(toy_run, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(toy_run, run)
+    made = _times(run / "examples")
+    served = []
+    monkeypatch.setattr(server, "serve", lambda folder, **how: served.append(folder))
+    assert cli.main(["view", str(run), "--nobrowser"]) == 0
+    assert served == [run / "site"] and pipeline.has_page(run)
+    # Its examples, of another number than by default, were kept.
+    assert made == _times(run / "examples")
+    assert "writing the page" in capsys.readouterr().err
+
+
+def test_view_of_a_run_that_is_not_trained_names_the_command(toy_run, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(toy_run / "config.json", run)
+    assert cli.main(["view", str(run)]) == 1
+    assert f"tfvis train {run}" in capsys.readouterr().err
+
+
+def test_tfvis_alone_says_what_to_do_next(toy_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def said():
+        assert cli.main([]) == 2
+        return " ".join(capsys.readouterr().out.split("next: ")[1].split())
+
+    assert "no run" in said() and "`tfvis demo`" in said()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "bert"}')
+    assert "no run" in said()
+    run = tmp_path / "runs" / "a b"
+    run.mkdir(parents=True)
+    shutil.copy(toy_run / "config.json", run)
+    assert "not finished its training" in said() and "tfvis train 'runs/a b'" in said()
+    shutil.copytree(toy_run, run, dirs_exist_ok=True)
+    assert "`tfvis view 'runs/a b'` makes its page" in said()
+    (run / "site" / "data").mkdir(parents=True)
+    (run / "site" / "data" / "manifest.js").touch()
+    assert "`tfvis levels 'runs/a b'`" in said()
+    (run / "levels.json").touch()
+    assert said() == "runs/a b has a page: `tfvis view 'runs/a b'` opens it."
+    # The newest comes first.
+    (tmp_path / "new").mkdir()
+    shutil.copy(toy_run / "config.json", tmp_path / "new")
+    os.utime(tmp_path / "new" / "config.json", (4e9, 4e9))
+    assert (
+        said().startswith("new has not finished") and "Other runs: runs/a b." in said()
+    )

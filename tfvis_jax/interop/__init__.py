@@ -1,0 +1,1 @@
+"""Dictionaries, features and tables in the forms of other tools, a module each."""

@@ -1,0 +1,1 @@
+"""The paper's claims and what a dictionary depends on, measured."""

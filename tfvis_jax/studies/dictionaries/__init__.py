@@ -1,0 +1,1 @@
+"""What a dictionary depends on: seed, text, size, windows."""

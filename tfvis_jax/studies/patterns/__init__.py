@@ -1,0 +1,1 @@
+"""Patterns of sentences that are matched mechanically, and the factors of each."""

@@ -1,0 +1,1 @@
+"""What the masked-LM predicts once a factor is added or removed."""

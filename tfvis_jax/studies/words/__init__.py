@@ -1,0 +1,1 @@
+"""The senses of a word, told by factors and by their controls."""

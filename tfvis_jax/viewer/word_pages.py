@@ -1,0 +1,203 @@
+"""Writes the pages of words: which factors fire on a word, at which layers.
+
+    data/words/00.js … ff.js  the words whose hash ends in this byte (`shard_of`)
+    data/words/known.js       all of them, most frequent first
+
+The factors of a word come from all over the dictionary, whereas factors are written one
+after the other. What they say of words is spilled to 256 temporary files, one for each
+file of words: only one of them is in memory at a time.
+"""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfvis_jax.viewer import payload, site
+
+NUM_SHARDS = 256
+# Rarer words, and those beyond the most frequent ones, have no page.
+LEAST_OCCURRENCES = 2
+MOST_WORDS = 30_000
+# Factors of a word: the strongest at each layer, and those that fire on little else.
+_STRONGEST, _OWN = 3, 2
+# A word that occurs seldom tells less of its factors.
+_MOST_FACTORS, _MOST_OF_RARE, _RARE = 12, 6, 10
+# α over all occurrences, relative to the largest, below which a factor is left out.
+_LEAST = 0.1
+_BUFFERED = 500_000
+_RECORD = np.dtype(
+    [
+        *[(name, "<i4") for name in ("word", "factor", "layer", "window", "position")],
+        *[(name, "<f4") for name in ("firings", "mass", "own", "alpha")],
+    ]
+)
+
+# Saves a data file of a site under its name.
+Save = Callable[[str, object], None]
+
+
+class _Row(NamedTuple):
+    """One factor of a word: its records, one a layer, and the strongest of them."""
+
+    records: np.ndarray
+    strongest: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Spill:
+    """What factors say of words, in temporary files.
+
+    Attributes:
+      folder: of the files, empty at first.
+      folded: the words without regard to case, by number; more may be added later.
+    """
+
+    folder: pathlib.Path
+    folded: Sequence[str]
+    _waiting: list[np.ndarray] = dataclasses.field(default_factory=list)
+    _shards: list[int] = dataclasses.field(default_factory=list)
+
+    def add(self, factor: int, layers: Sequence[site.WordFirings]) -> None:
+        """Adds the words that fire a factor at each layer."""
+        for index, at in enumerate(layers):
+            if not len(at.word):
+                continue
+            records = np.zeros(len(at.word), _RECORD)
+            records["factor"], records["layer"] = factor, index
+            for name in at._fields:
+                records[name] = getattr(at, name)
+            self._waiting.append(records)
+        if sum(map(len, self._waiting)) >= _BUFFERED:
+            self._flush()
+
+    def read(self, part: int) -> np.ndarray:
+        """Returns the records of the words of a shard."""
+        self._flush()
+        path = self.folder / str(part)
+        return np.fromfile(path, _RECORD) if path.is_file() else np.zeros(0, _RECORD)
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        records = np.concatenate(self._waiting)
+        self._waiting.clear()
+        self._shards.extend(map(shard_of, self.folded[len(self._shards) :]))
+        part = np.array(self._shards, np.int32)[records["word"]]
+        order = np.argsort(part, kind="stable")
+        ends = np.searchsorted(part[order], np.arange(NUM_SHARDS + 1))
+        for number in range(NUM_SHARDS):
+            with (self.folder / str(number)).open("ab") as file:
+                records[order[ends[number] : ends[number + 1]]].tofile(file)
+
+
+def shard_of(word: str) -> int:
+    """Returns the shard of a folded word: FNV-1a of its UTF-8, modulo 256."""
+    value = 0x811C9DC5
+    for byte in word.encode("utf-8", "replace"):
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value % NUM_SHARDS
+
+
+def write(save: Save, spill: Spill, words: site.CorpusWords, *, n_layers: int) -> int:
+    """Writes the pages of words.
+
+    Args:
+      save: Saves a data file.
+      spill: What the factors say of words.
+      words: The words of the corpus.
+      n_layers: Number of layers.
+
+    Returns:
+      The number of words that have a page.
+    """
+    chosen = with_pages(words)
+    known: list[tuple[int, str]] = []
+    for shard in range(NUM_SHARDS):
+        records = spill.read(shard)
+        records = records[np.isin(records["word"], chosen)]
+        records = records[np.argsort(records["word"], kind="stable")]
+        numbers, starts = np.unique(records["word"], return_index=True)
+        entries = [
+            _entry(found, words, number, n_layers=n_layers)
+            for number, found in zip(
+                numbers.tolist(), np.split(records, starts[1:]), strict=False
+            )
+        ]
+        entries.sort(key=lambda entry: entry["folded"])
+        known += [(-entry["occurrences"], entry["spelling"]) for entry in entries]
+        # Also an empty one: that a word is unknown must not look like a missing file.
+        save(f"data/words/{shard:02x}", {"words": entries})
+    save("data/words/known", {"words": [spelling for _, spelling in sorted(known)]})
+    return len(known)
+
+
+def with_pages(words: site.CorpusWords) -> np.ndarray:
+    """Returns the numbers of the words that have a page, ascending."""
+    occurrences = np.asarray(words.occurrences(np.arange(len(words.folded))))
+    order = np.argsort(-occurrences, kind="stable")[:MOST_WORDS]
+    return np.sort(order[occurrences[order] >= LEAST_OCCURRENCES])
+
+
+def _entry(
+    found: np.ndarray, words: site.CorpusWords, number: int, *, n_layers: int
+) -> dict[str, Any]:
+    occurrences = float(words.occurrences(np.array([number]))[0])
+    contexts: dict[tuple[str, str, str, str], int] = {}
+    rows = []
+    for row in _rows(found, occurrences):
+        best = row.strongest
+        context = words.context(int(best["window"]), int(best["position"]))
+        key = (context.before, context.word, context.after, context.document)
+        columns: list[list[float | None]] = [[None] * n_layers for _ in range(3)]
+        for record in row.records:
+            mean = float(record["mass"] / record["firings"])
+            share = min(float(record["firings"]) / occurrences, 1.0)
+            values = (payload.number(mean, digits=2), round(share, 3))
+            for column, value in zip(
+                columns, (*values, round(float(record["own"]), 3)), strict=True
+            ):
+                column[record["layer"]] = value
+        place = contexts.setdefault(key, len(contexts))
+        alpha = payload.number(float(best["alpha"]), digits=3)
+        factor, layer = int(best["factor"]), int(best["layer"])
+        rows.append((factor, layer, alpha, place, *columns))
+    return {
+        "contexts": list(contexts),
+        "factors": rows,
+        "folded": words.folded[number],
+        "occurrences": math.ceil(occurrences),
+        "spelling": words.spelling(number),
+    }
+
+
+def _rows(found: np.ndarray, occurrences: float) -> list[_Row]:
+    """Returns the factors of a word, the strongest first.
+
+    A factor is as strong as its mean α over all occurrences of the word, at the layer
+    where this is largest. Those that fire on little else are chosen as the search ranks
+    them: by this mean times the word's share of the factor's α.
+    """
+    mean = found["mass"] / occurrences
+    weight = found["own"] * mean
+    kept: set[int] = set()
+    for layer in np.unique(found["layer"]).tolist():
+        at = np.flatnonzero(found["layer"] == layer)
+        for score, n in ((mean, _STRONGEST), (weight, _OWN)):
+            best = at[np.argsort(-score[at], kind="stable")[:n]]
+            kept.update(found["factor"][best].tolist())
+    least = _LEAST * float(mean.max())
+    rows = []
+    for factor in sorted(kept):
+        of_factor = np.flatnonzero(found["factor"] == factor)
+        if mean[of_factor].max() < least:
+            continue
+        strongest = found[of_factor[np.argmax(mean[of_factor])]]
+        row = _Row(found[of_factor], strongest)
+        rows.append((-float(mean[of_factor].max()), factor, row))
+    rows.sort(key=lambda entry: entry[:2])
+    most = _MOST_OF_RARE if occurrences < _RARE else _MOST_FACTORS
+    return [row for _, _, row in rows[:most]]
