@@ -93,8 +93,18 @@ def widest(*, num_parts: int) -> jax.sharding.Mesh:
     devices = jax.device_count()
     # Several processes have to use all devices; `check_sizes` refuses what cannot work.
     if jax.process_count() == 1:
-        devices = max(n for n in range(1, devices + 1) if num_parts % n == 0)
+        devices = most_devices(num_parts=num_parts, num_devices=devices)
     return make_mesh(devices, 1)
+
+
+def most_devices(*, num_parts: int, num_devices: int) -> int:
+    """Returns how many of the devices can share the rows equally.
+
+    Args:
+      num_parts: number of parts of a batch of windows; each device holds whole parts.
+      num_devices: number of devices.
+    """
+    return max(n for n in range(1, num_devices + 1) if num_parts % n == 0)
 
 
 def one_device() -> jax.sharding.Mesh:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices, train
+from tfvis_jax.cli import command, cores, devices, train
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError, command_line
@@ -29,9 +29,11 @@ def main(arguments: Sequence[str]) -> None:
     """Trains, collects examples, writes the page, prints what was found."""
     path = command.run_argument(arguments) if arguments else _DEFAULT_RUN
     config, start = settings(), time.monotonic()
+    cores.use_all()
     devices.announce()
+    mesh = devices.widest(config)
     with pipeline.bars() as progress:
-        report = train.train(path, config, progress=progress)
+        report = train.train(path, config, progress=progress, mesh=mesh)
         if report is None:
             print(f"Saved; `{command_line('demo', path)}` resumes.", file=sys.stderr)
             return

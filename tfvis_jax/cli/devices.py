@@ -9,6 +9,7 @@ from absl import flags
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import distributed, pipeline, sharding
+from tfvis_jax.cli import cores
 from tfvis_jax.data import loader
 from tfvis_jax.reporting import devices
 
@@ -52,10 +53,11 @@ def define(values: flags.FlagValues) -> None:
 def joined(values: flags.FlagValues) -> Iterator[None]:
     """Joins the other processes, if there are any; call before any use of a device.
 
-    Then says which devices there are.
+    A process that is alone uses all cores. Then says which devices there are.
     """
     others = (values.coordinator, values.num_processes, values.process_id)
     if not values.distributed and all(value is None for value in others):
+        cores.use_all()
         announce()
         yield
         return
@@ -98,6 +100,11 @@ def mesh(
         return sharding.make_mesh(*sizes)
     if config is None:
         return sharding.make_mesh(jax.device_count(), 1)
+    return widest(config)
+
+
+def widest(config: config_lib.RunConfig) -> jax.sharding.Mesh:
+    """Returns the mesh that splits the rows of a run over most devices."""
     found = sharding.widest(num_parts=loader.num_parts(config.windows_per_batch))
     if found.size < jax.device_count():
         every = loader.WINDOWS_PER_PART * jax.device_count()

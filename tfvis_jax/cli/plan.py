@@ -10,7 +10,8 @@ from absl import flags
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import models, pipeline, sharding
-from tfvis_jax.cli import command, devices, plan_text, settings, shared_flags
+from tfvis_jax.cli import command, cores, devices, plan_text, settings, shared_flags
+from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import encoder_config
@@ -21,9 +22,9 @@ FLAGS = command.new_flags()
 settings.define(FLAGS)
 _MESH = flags.DEFINE_string(
     "mesh",
-    f"{sharding.DATA}=-1,{sharding.FACTOR}=1",
-    "Devices that share the rows (data) and the dictionary (factor); -1 takes what the "
-    "other leaves.",
+    None,
+    "Devices that share the rows (data) and the dictionary (factor), such as "
+    "data=-1,factor=2; -1 takes what the other leaves. (default: as `tfvis train`)",
     flag_values=FLAGS,
 )
 _NUM_DEVICES = flags.DEFINE_integer(
@@ -77,10 +78,11 @@ def main(arguments: Sequence[str]) -> int:
         raise command.UsageError(f"Expected at most one run, got {list(arguments)}.")
     directory = directory_lib.RunDirectory(arguments[0]) if arguments else None
     config = _config(directory)
+    cores.use_all()
     devices.check()
     model = models.read_config(config.model)
     config.layers_of(model.n_layers)  # Refuses a layer that the model has not.
-    mesh = _mesh()
+    mesh = _mesh(config)
     measured = _tried(config) if _TRIAL.value else _measured(directory)
     has_codes = measured is not None and measured.same_codes(config)
     planned = plan.make(
@@ -120,13 +122,22 @@ def _config(directory: directory_lib.RunDirectory | None) -> config_lib.RunConfi
     return settings.build(FLAGS)
 
 
-def _mesh() -> costs.Mesh:
+def _mesh(config: config_lib.RunConfig) -> costs.Mesh:
     if _TOPOLOGY.value:
         num_devices, platform = topology.num_chips(_TOPOLOGY.value), "tpu"
     else:
         num_devices = _NUM_DEVICES.value or jax.device_count()
         platform = jax.default_backend()
-    return costs.Mesh(*sharding.parse(_MESH.value, num_devices=num_devices), platform)
+    sizes = _sizes(config, num_devices=num_devices)
+    return costs.Mesh(*sizes, platform)
+
+
+def _sizes(config: config_lib.RunConfig, *, num_devices: int) -> tuple[int, int]:
+    """Returns the sizes of the mesh: as asked for, or as training would choose."""
+    if _MESH.value is not None:
+        return sharding.parse(_MESH.value, num_devices=num_devices)
+    parts = loader.num_parts(config.windows_per_batch)
+    return sharding.most_devices(num_parts=parts, num_devices=num_devices), 1
 
 
 def _device_memory() -> int | None:
@@ -167,8 +178,7 @@ def _tried(config: config_lib.RunConfig) -> timing.Measured:
         )
     if config.corpus.paths == _NO_TEXT:
         raise command.UsageError("Expected --text for --trial, which reads some of it.")
-    sizes = sharding.parse(_MESH.value, num_devices=jax.device_count())
-    mesh = sharding.make_mesh(*sizes)
+    mesh = sharding.make_mesh(*_sizes(config, num_devices=jax.device_count()))
     with pipeline.bars() as progress:
         return pipeline.run_trial(config, mesh=mesh, progress=progress).measured
 
