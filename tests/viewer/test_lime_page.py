@@ -71,7 +71,7 @@ def port(folder, encoder):
 def tab(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(60_000)
     complaints = []
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -153,7 +153,7 @@ def test_who_goes_elsewhere_stops_it(tab, port, encoder):
 
 
 def _post(port, body, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     sent = {"Content-Type": "application/json", **headers}
     connection.request("POST", "/api/explain", json.dumps(body), sent)
     response = connection.getresponse()

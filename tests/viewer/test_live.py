@@ -54,7 +54,7 @@ def port(folder, encoder):
 
 
 def _post(port, body, *, kind="application/json", **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     body = body if isinstance(body, str) else json.dumps(body)
     connection.request("POST", "/api/encode", body, {"Content-Type": kind, **headers})
     response = connection.getresponse()
@@ -83,7 +83,7 @@ def test_the_first_record_comes_before_the_last_is_made(folder):
 
     encoder = Slow()
     with serving.running(folder, encoder) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
         connection.request("POST", "/api/encode", '{"text": "a"}', headers)
         response = connection.getresponse()
@@ -132,7 +132,7 @@ def test_other_pages_and_other_hosts_are_refused(port, encoder):
 
 
 def test_the_served_data_are_the_exported_ones_but_for_what_is_live(folder, port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for path in sorted((folder / "data").rglob("*.js")):
         name = path.relative_to(folder).as_posix()
         connection.request("GET", f"/{name}")
@@ -152,13 +152,13 @@ def test_fifty_at_once_are_each_answered_or_told_to_wait(folder):
     with serving.running(folder, encoder) as port, pool:
         answers = [pool.submit(_post, port, {"text": f"s{i}"}) for i in range(50)]
         done, _ = concurrent.futures.wait(
-            answers, timeout=30, return_when=concurrent.futures.FIRST_COMPLETED
+            answers, timeout=120, return_when=concurrent.futures.FIRST_COMPLETED
         )
         assert done
         # One is encoded and the queue is full; only then the worker goes on.
         encoder.reached.acquire()
         encoder.gate.set()
-        results = [answer.result(timeout=30) for answer in answers]
+        results = [answer.result(timeout=120) for answer in answers]
         statuses = [response.status for response, _ in results]
         assert set(statuses) == {200, 429}
         assert statuses.count(200) >= 1 + live.QUEUE_SIZE
@@ -241,14 +241,14 @@ def test_what_took_too_long_is_named(asked, message):
     worker = live.Worker(Slow, time_limit=0)
     worker.start()
     worker.submit(live.Job("a", (), told.put, asked))
-    problem = [told.get(timeout=20) for _ in range(3)][-2]
+    problem = [told.get(timeout=120) for _ in range(3)][-2]
     worker.stop()
     assert problem.status == 504 and re.match(message, problem.message)
 
 
 def _send(port, text):
     body = json.dumps({"text": text})
-    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=120)
     connection.sendall(
         f"POST /api/encode HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         "Content-Type: application/json\r\n"

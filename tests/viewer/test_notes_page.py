@@ -25,7 +25,7 @@ class _Served:
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def post(self, body, *, kind="application/json", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         body = body if isinstance(body, str) else json.dumps(body)
         connection.request("POST", "/api/note", body, {"Content-Type": kind, **headers})
         response = connection.getresponse()
@@ -49,7 +49,7 @@ def served(folder, tmp_path):
 def tab(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(60_000)
     complaints = []
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))

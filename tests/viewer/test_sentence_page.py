@@ -37,7 +37,7 @@ class _Encoder:
             raise errors.InputError("Expected a text of at most 510 tokens, got 600.")
         for record in spoken.records(text, masked=masked):
             if "layer" in record and not self.gate.is_set():
-                assert self.free.acquire(timeout=20)
+                assert self.free.acquire(timeout=120)
             yield record
 
 
@@ -61,7 +61,7 @@ def tab(browser, url):
     """A tab; the test fails if it asks another server or logs to the console."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(60_000)
     requests, complaints = [], []
     tab.on("request", lambda request: requests.append(request.url))
     tab.on("console", lambda message: complaints.append(message.text))

@@ -31,7 +31,7 @@ def port(served):
 
 
 def _get(port, path, *, host=None, method="GET", **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Host": host or f"127.0.0.1:{port}", **headers}
     connection.request(method, path, headers=headers)
     response = connection.getresponse()
@@ -146,7 +146,7 @@ def test_serve_says_where_and_ends_quietly_on_ctrl_c(folder, capsys, monkeypatch
 
 
 def test_a_site_without_an_encoder_takes_no_sentences(folder, port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/api/encode", body="{}")
     assert connection.getresponse().status in (404, 405)
     connection.close()

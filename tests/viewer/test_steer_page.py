@@ -82,7 +82,7 @@ def port(folder, encoder):
 def tab(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(60_000)
     complaints = []
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -242,7 +242,7 @@ CHANGE = {"text": TEXT, "layer": 4, "factor": 0, "by": 0.5, "token": 1, "masked"
 
 
 def _post(port, body, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     headers = {"Content-Type": "application/json", **headers}
     connection.request("POST", "/api/steer", json.dumps(body), headers)
     response = connection.getresponse()

@@ -26,7 +26,7 @@ def dark(browser, folder):
         permissions=["clipboard-read", "clipboard-write"],
     )
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     browsing.open_page(page, folder, "#/factor/13?layer=4")
     yield page
     context.close()
