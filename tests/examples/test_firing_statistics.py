@@ -22,7 +22,6 @@ def test_bins_are_those_of_the_edges():
 @pytest.mark.parametrize("share", [0, 0.02, 0.3, 1])
 def test_pairs_are_counted_both_ways(monkeypatch, dense_above, share):
     monkeypatch.setattr(firing_statistics, "_DENSE_ABOVE", dense_above)
-    monkeypatch.setattr(firing_statistics, "_MAX_KEYS", 500)
     fires = np.random.default_rng(0).random((200, 13)) < share
     found = firing_statistics.count_pairs(*np.nonzero(fires), n_factors=13)
     expected = np.triu(fires.astype(int).T @ fires.astype(int), 1)

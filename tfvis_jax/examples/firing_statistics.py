@@ -6,6 +6,7 @@ All counts are integers, so parts of a corpus add up exactly in any order.
 import dataclasses
 
 import numpy as np
+import scipy.sparse
 
 # Sums add α as an integer multiple of this. The error per token is at most 3e-8, about
 # the rounding error of float32 at α = 0.5.
@@ -25,11 +26,9 @@ HISTOGRAM_EDGES = np.array(
         np.inf,
     ]
 )
-# Counting one pair by its key costs as much as 1,000 multiply-adds of a matrix product.
-# Above this density of pairs the matrix product is cheaper.
+# A pair costs as much in a sparse product as 1,000 multiply-adds in a dense one. Above
+# this density of pairs the dense product is cheaper.
 _DENSE_ABOVE = 1e-3
-# Pairs counted at a time: 32 MB of keys.
-_MAX_KEYS = 4_000_000
 # Limit for the pair counts: 8 bytes per layer and pair of factors.
 MAX_PAIR_BYTES = 512 * 2**20
 
@@ -134,19 +133,15 @@ def count_pairs(row: np.ndarray, factor: np.ndarray, *, n_factors: int) -> np.nd
         fires = np.zeros((len(per_row), n_factors), np.float32)
         fires[row, factor] = 1
         # float32 counts exactly up to 2²⁴. NumPy computes half of a symmetric product.
-        return np.triu(fires.T @ fires, 1).astype(np.int64)
-    found = np.zeros(n_factors**2, np.int64)
-    left, last = np.arange(len(row)), np.repeat(np.cumsum(per_row), per_row) - 1
-    keys: list[np.ndarray] = []
-    turns = range(1, int(per_row.max(initial=0)))
-    for apart in turns:
-        # Keep the entries that have another one of their row this many places on.
-        left = left[last[left] - left >= apart]
-        keys.append(factor[left] * n_factors + factor[left + apart])
-        if apart == turns[-1] or sum(map(len, keys)) > _MAX_KEYS:
-            found += np.bincount(np.concatenate(keys), minlength=len(found))
-            keys = []
-    return found.reshape(n_factors, n_factors)
+        both = fires.T @ fires
+    else:
+        starts = np.concatenate([[0], np.cumsum(per_row)])
+        ones = np.ones(len(factor), np.int32)
+        fires = scipy.sparse.csr_array(
+            (ones, factor, starts), shape=(len(per_row), n_factors)
+        )
+        both = (fires.T.tocsr() @ fires).toarray()
+    return np.triu(both, 1).astype(np.int64)
 
 
 def partners(
