@@ -101,8 +101,9 @@ class RankedLists:
         if not len(chosen):
             return
         if context is not None:
-            # Reading a context costs more than sorting out hopeless entries.
-            chosen = chosen[_best(key[chosen], place[chosen], n=self._n)]
+            # Reading a context costs more than sorting out hopeless entries, and less
+            # where those of a window are read together.
+            chosen = np.sort(chosen[_best(key[chosen], place[chosen], n=self._n)])
             found = context(chosen)
         else:
             found = np.zeros((len(chosen), 0), np.float16)
