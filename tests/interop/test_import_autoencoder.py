@@ -174,7 +174,7 @@ def test_its_page_has_its_factors(imported):
     facts = (site / "data" / "run.js").read_text()
     assert "blocks.1.hook_resid_post" in facts and "SAELens" in facts
     assert "tolerance" not in facts
-    assert "imported encoder" in (site / "assets" / "format.js").read_text()
+    assert "imported encoder" in (site / "assets" / "app.js").read_text()
 
 
 def test_a_published_run_says_what_it_is(imported):

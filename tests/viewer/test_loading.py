@@ -7,20 +7,21 @@ import re
 import shutil
 
 import pytest
+import rjsmin
 
-from tfvis_jax.viewer import bundle
+from tfvis_jax.viewer import assets, bundle
 from viewer import browsing
 from viewer.wordy import EVIL
 
 _STATIC = pathlib.Path(bundle.__file__).parent / "static"
 # Bytes of scripts and styles as a server sends them: of the first page, of any page
 # with what saves its drawings, and of all pages together, which a page in one file has.
-_FIRST_PAGE, _LARGEST_PAGE, _LARGEST_SITE = 37_000, 56_000, 96_000
+_FIRST_PAGE, _LARGEST_PAGE, _LARGEST_SITE = 29_000, 45_000, 85_000
 
 
-def _listed():
+def _listed(folder=_STATIC):
     """Returns what index.html loads, and what each page adds, as names in assets/."""
-    text = (_STATIC / "index.html").read_text()
+    text = (folder / "index.html").read_text()
     at_once = re.findall(r'(?:src|href)="assets/([^"]+\.(?:js|css))"', text)
     pages = re.search(r'id="pages">(.*?)</script>', text, re.DOTALL)
     return at_once, json.loads(pages[1])
@@ -29,9 +30,9 @@ def _listed():
 def test_scripts_and_styles_stay_small(folder):
     def size(names):
         files = [folder / "assets" / name for name in names]
-        return sum(len(gzip.compress(file.read_bytes(), 9)) for file in files)
+        return sum(len(gzip.compress(file.read_bytes(), 5)) for file in files)
 
-    at_once, pages = _listed()
+    at_once, pages = _listed(folder)
     assert size(at_once) <= _FIRST_PAGE
     for page in pages:
         # Whoever saves a drawing loads what draws it.
@@ -52,14 +53,19 @@ def test_a_shrunken_script_says_the_same(folder, script):
     # Of a template in another one, the inside would be taken for code.
     nested = [text for text in written if text.count("{") != text.count("}")]
     assert nested == []
+    shrunken = rjsmin.jsmin(script.read_text())
     # Those in comments are gone.
-    shrunken = (folder / "assets" / script.name).read_text()
     assert {*_templates(shrunken)} <= {*written}
+    # The site has it once, in one of its files.
+    files = [*(folder / "assets").glob("*.js")]
+    assert sum(file.read_text().count(shrunken) for file in files) == 1
 
 
-def test_every_file_is_loaded_by_some_page_and_once():
-    at_once, pages = _listed()
-    there = [file.name for file in (_STATIC / "assets").iterdir()]
+@pytest.mark.parametrize("written", [True, False])
+def test_every_file_is_loaded_by_some_page_and_once(folder, written):
+    where = _STATIC if written else folder
+    at_once, pages = _listed(where)
+    there = [file.name for file in (where / "assets").iterdir()]
     scripts = {name for name in there if name.endswith((".js", ".css"))}
     assert scripts == {*at_once, *(name for names in pages.values() for name in names)}
     for names in (at_once, *pages.values()):
@@ -67,8 +73,25 @@ def test_every_file_is_loaded_by_some_page_and_once():
     assert not {*at_once} & {name for names in pages.values() for name in names}
 
 
+def test_a_page_adds_no_script_that_only_others_need(folder):
+    at_once, pages = _listed()
+    joined = assets.joined((_STATIC / "index.html").read_text())
+    assert sorted(name for members in joined.values() for name in members) == sorted(
+        {*at_once, *(name for names in pages.values() for name in names)} - {"theme.js"}
+    )
+    now, there = _listed(folder)
+    assert now == ["base.css", "theme.js", "app.js"]
+    assert [*joined["base.css"], "theme.js", *joined["app.js"]] == at_once
+    for page, names in there.items():
+        assert {file for name in names for file in joined[name]} == {*pages[page]}
+        # A script reads what those before it made.
+        order = [file for name in names for file in joined[name]]
+        of_many = [sum(f in listed for listed in pages.values()) for f in order]
+        assert of_many == sorted(of_many, reverse=True), page
+
+
 def test_a_page_loads_its_scripts_when_it_is_opened(page, folder):
-    _, pages = _listed()
+    _, pages = _listed(folder)
     loaded = []
     page.on("request", lambda request: loaded.append(request.url.split("/assets/")[-1]))
     browsing.open_page(page, folder)

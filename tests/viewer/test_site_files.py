@@ -53,14 +53,14 @@ def test_missing_changed_and_extra_files_are_named(site, capsys):
     path = site / "assets/app.js"
     path.write_text(path.read_text() + " ")
     (site / "notes.txt").write_text("mine")
-    (site / "assets/dom.js").unlink()
-    (site / "assets/dom.js").symlink_to(site / "assets/data.js")
+    (site / "assets/word.js").unlink()
+    (site / "assets/word.js").symlink_to(site / "assets/run.js")
     code, out, _ = _verify(capsys, site)
     assert code == 1
     assert [line.split() for line in out.splitlines()] == [
         ["missing", "data/factors/00001.js"],
         ["changed", "assets/app.js"],
-        ["changed", "assets/dom.js"],
+        ["changed", "assets/word.js"],
         ["extra", "notes.txt"],
     ]
 

@@ -19,26 +19,22 @@ The site opens by double-click and from any static web server. Data files are sc
 (see ``payload``). Within a factor, a context shared by several layers is stored once.
 """
 
-import importlib.resources
 import itertools
 import math
 import numbers
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.resources import abc
 from typing import Any
 
 import numpy as np
-import rcssmin
-import rjsmin
 
 from tfvis_jax import files
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import human_notes
 from tfvis_jax.runs import ratings as ratings_lib
-from tfvis_jax.viewer import beside as beside_lib
 from tfvis_jax.viewer import (
+    assets,
     checksums,
     factor_record,
     payload,
@@ -46,6 +42,7 @@ from tfvis_jax.viewer import (
     site,
     word_pages,
 )
+from tfvis_jax.viewer import beside as beside_lib
 
 SCHEMA = "tfvis-site/1"
 SHARD_SIZE = 16
@@ -77,7 +74,7 @@ def write(
     folder = pathlib.Path(folder).absolute()
     _check_replaceable(folder)
     with files.whole_folder(folder) as partial:
-        _copy(importlib.resources.files("tfvis_jax.viewer") / "static", partial)
+        assets.write(partial)
         words, terms, n_contexts = [], [], 0
         spill = word_pages.Spill(
             partial / ".words",
@@ -191,25 +188,6 @@ def _check_replaceable(folder: pathlib.Path) -> None:
         f"Expected a new folder or an existing site to replace, got {folder}, which "
         "holds something else; choose another folder."
     )
-
-
-# Comments and indentation are for those who read the package: a quarter of the bytes.
-_SHRINK: Mapping[str, Callable[[str], Any]] = {
-    ".css": rcssmin.cssmin,
-    ".js": rjsmin.jsmin,
-}
-
-
-def _copy(source: abc.Traversable, target: pathlib.Path) -> None:
-    for entry in source.iterdir():
-        if entry.is_dir():
-            (target / entry.name).mkdir()
-            _copy(entry, target / entry.name)
-        else:
-            content = entry.read_bytes()
-            if shrink := _SHRINK.get(pathlib.PurePath(entry.name).suffix):
-                content = shrink(content.decode()).encode()
-            (target / entry.name).write_bytes(content)
 
 
 def _save(folder: pathlib.Path, name: str, value: object) -> None:

@@ -112,8 +112,7 @@ def _inlined(folder: pathlib.Path) -> str:
         + "; ".join(f"{kind} {' '.join(found)}" for kind, found in hashes.items())
     )
     text = _POLICY.sub(lambda match: f"{match[1]}{policy}{match[2]}", text)
-    *shared, opening = deferred
-    scripts = "".join([*shared, *later, opening])
+    scripts = "".join([*deferred, *later])
     return text.replace("</body>", f"{_DATA}{scripts}</body>")
 
 

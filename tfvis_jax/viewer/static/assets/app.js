@@ -194,5 +194,6 @@
     document.documentElement.dataset.ready = "true";
   }
 
-  start().catch(fail);
+  // After the scripts of the other pages too, where a page in one file has them inside.
+  document.addEventListener("DOMContentLoaded", () => start().catch(fail));
 }
