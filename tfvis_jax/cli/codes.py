@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tfvis_jax import pipeline, sharding
-from tfvis_jax.cli import command, devices, shared_flags
+from tfvis_jax.cli import command, devices, run_argument, shared_flags
 from tfvis_jax.codes import stored
 
 FLAGS = command.new_flags(compiles=True)
@@ -50,7 +50,7 @@ _NUM_WORKERS = shared_flags.num_workers(FLAGS)
 
 def main(arguments: Sequence[str]) -> None:
     """Encodes a text and writes its codes."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments)
     if not _TEXT.value:
         raise command.UsageError("Expected --text, at least one file, folder or glob.")
     if not _OUT.value:

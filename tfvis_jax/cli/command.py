@@ -1,7 +1,6 @@
 """What a subcommand is: its name, its flags and the function that runs it."""
 
 import dataclasses
-import pathlib
 import re
 import textwrap
 from collections.abc import Callable, Sequence
@@ -73,15 +72,6 @@ class Command:
         except flags.Error as error:
             message = str(error).replace(_NO_INTEGER, "expected a whole number, got")
             raise UsageError(message[:1].upper() + message[1:]) from error
-
-
-def run_argument(arguments: Sequence[str]) -> pathlib.Path:
-    """Returns the one positional argument that most commands take, the run."""
-    if len(arguments) != 1:
-        raise UsageError(
-            f"Expected the run directory and nothing else, got {list(arguments)}."
-        )
-    return pathlib.Path(arguments[0])
 
 
 def new_flags(*, compiles: bool = False) -> flags.FlagValues:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, cores, devices, train
+from tfvis_jax.cli import command, cores, devices, run_argument, train
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError, command_line
@@ -27,7 +27,9 @@ _TEXT_FILE = (
 
 def main(arguments: Sequence[str]) -> None:
     """Trains, collects examples, writes the page, prints what was found."""
-    path = command.run_argument(arguments) if arguments else _DEFAULT_RUN
+    path = _DEFAULT_RUN
+    if arguments:
+        path = run_argument.one(arguments, writes=True)
     config, start = settings(), time.monotonic()
     cores.use_all()
     devices.announce()

@@ -10,7 +10,7 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import description, pipeline
-from tfvis_jax.cli import command, devices, shared_flags, terminal
+from tfvis_jax.cli import command, devices, run_argument, shared_flags, terminal
 from tfvis_jax.description import factor_description, tagging
 from tfvis_jax.description import terms as terms_lib
 from tfvis_jax.examples import contexts as contexts_lib
@@ -42,7 +42,7 @@ _LONGEST_TERM = 26
 
 def main(arguments: Sequence[str]) -> None:
     """Prints a factor in words, or writes all of them."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments)
     number, out = _FACTOR.value, _OUT.value
     devices.check()
     if number is not None and out is None:

@@ -20,7 +20,7 @@ from typing import TextIO
 
 import tfvis_jax
 from tfvis_jax import errors, files
-from tfvis_jax.cli import command, next_step, signals
+from tfvis_jax.cli import command, next_step, run_argument, signals
 from tfvis_jax.errors import InputError, Terminated
 
 # In the order of use. Each is imported when it is called, so that this list shows at
@@ -69,7 +69,8 @@ usage: tfvis COMMAND RUN [--flags]
 {commands}
 
 `tfvis COMMAND --help` explains a command. RUN is a directory: `tfvis train` makes it,
-and the others take all their settings from it."""
+and the others take all their settings from it. Commands that only read it also take
+hf://user/name, a run of the hub."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"`tfvis {name} --help` lists the flags.", file=sys.stderr)
         return 2
     except InputError as error:
-        _complain(error, debug)
+        _complain(run_argument.explained(str(error)), debug)
     except KeyboardInterrupt as stop:
         onward = _RESUMES.get(name, "No half-written file is left.")
         print(f"\ntfvis {name}: Stopped. {onward}", file=sys.stderr)

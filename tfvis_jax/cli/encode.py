@@ -11,7 +11,7 @@ from absl import flags
 from rich import cells
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices, shared_flags, terminal
+from tfvis_jax.cli import command, devices, run_argument, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.notebook import sentence
 from tfvis_jax.pipeline import progress as progress_lib
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
         raise command.UsageError(
             f"Expected RUN and one sentence in quotes, got {len(arguments)} arguments."
         )
-    run = run_lib.load_run(arguments[0])
+    run = run_lib.load_run(run_argument.folder(arguments[0]))
     layers = _chosen_layers(run.trained.layers)
     devices.announce()
     with pipeline.bars() as progress:

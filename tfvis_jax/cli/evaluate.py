@@ -10,7 +10,7 @@ import rich.table
 from absl import flags
 
 from tfvis_jax import pipeline, sites
-from tfvis_jax.cli import command, devices, shared_flags
+from tfvis_jax.cli import command, devices, run_argument, shared_flags
 from tfvis_jax.evaluation import parts, refitted, report
 from tfvis_jax.pipeline.evaluation import KINDS
 from tfvis_jax.pipeline.report import encoder_words, text
@@ -45,12 +45,22 @@ _LABELS = flags.DEFINE_string(
     "of text, span and label, CoNLL-U, or word/TAG; a file or a folder.",
     flag_values=FLAGS,
 )
+_OUT = flags.DEFINE_string(
+    "out",
+    None,
+    "JSON file of the metrics. (default: RUN/evaluation.json)",
+    flag_values=FLAGS,
+)
 _NUM_WORKERS = shared_flags.num_workers(FLAGS)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measures a run on its held-out text, writes and prints the metrics."""
-    directory = directory_lib.RunDirectory(command.run_argument(arguments))
+    directory = directory_lib.RunDirectory(
+        run_argument.one(
+            arguments, writes=_OUT.value is None, instead="give --out=FILE.json"
+        )
+    )
     directory.read_config()
     devices.announce()
     with pipeline.bars() as progress:
@@ -60,6 +70,7 @@ def main(arguments: Sequence[str]) -> None:
             loss_windows=_LOSS_WINDOWS.value,
             text=_TEXT.value or None,
             labels=_LABELS.value,
+            out=_OUT.value,
             num_workers=_NUM_WORKERS.value,
             progress=progress,
             notify=pipeline.note,
@@ -68,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
     console = rich.console.Console(width=max(88, rich.console.Console().width))
     for part in tables(found):
         console.print(part)
-    print(f"\nmetrics  {directory.evaluation}")
+    print(f"\nmetrics  {_OUT.value or directory.evaluation}")
 
 
 def tables(found: dict[str, Any]) -> list[rich.table.Table | str]:
@@ -270,7 +281,7 @@ COMMAND = command.Command(
         "states, reconstructions, codes and residuals tell of labelled words. --text "
         "measures another text beside it, --labels probes labels of your own. Prints "
         "the metrics, with intervals over documents, and writes them to "
-        "RUN/evaluation.json."
+        "RUN/evaluation.json, or --out."
     ),
     flags=FLAGS,
     run=main,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tfvis_jax import pipeline, sharding
-from tfvis_jax.cli import command, devices
+from tfvis_jax.cli import command, devices, run_argument
 from tfvis_jax.errors import command_line
 from tfvis_jax.examples import gathering
 from tfvis_jax.runs import directory as directory_lib
@@ -31,7 +31,7 @@ _RANDOM_N = flags.DEFINE_integer(
 
 def main(arguments: Sequence[str]) -> None:
     """Collects the examples of a run."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments, writes=True)
     directory = directory_lib.RunDirectory(path)
     directory.read_config()
     with devices.joined(FLAGS):

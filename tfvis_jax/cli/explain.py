@@ -8,7 +8,7 @@ import rich.console
 import rich.text
 from absl import flags
 
-from tfvis_jax.cli import command, devices, shared_flags, terminal
+from tfvis_jax.cli import command, devices, run_argument, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.saliency import example_target
 from tfvis_jax.saliency import explanation as explanation_lib
@@ -83,7 +83,7 @@ _NAMES = {
 
 def main(arguments: Sequence[str]) -> None:
     """Prints maps of the tokens that make a factor fire."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments)
     factor = _checked_factor()
     devices.check()
     run = run_lib.load_run(path)

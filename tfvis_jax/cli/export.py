@@ -7,7 +7,7 @@ import numpy as np
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices
+from tfvis_jax.cli import command, devices, run_argument
 from tfvis_jax.errors import command_line
 from tfvis_jax.evaluation import matching
 from tfvis_jax.pipeline import exchange
@@ -56,7 +56,9 @@ _OF_PAGES = ("sentences", "beside", "single_file")
 
 def main(arguments: Sequence[str]) -> None:
     """Writes the site of a run, or its tables."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(
+        arguments, writes=_OUT.value is None, instead="give --out=FOLDER"
+    )
     if _FORMAT.value != "page":
         _write_tables(path)
         return

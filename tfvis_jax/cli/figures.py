@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices, shared_flags
+from tfvis_jax.cli import command, devices, run_argument, shared_flags
 from tfvis_jax.reporting import plot_style
 from tfvis_jax.runs import directory as directory_lib
 
@@ -39,7 +39,11 @@ _CONTEXTS = flags.DEFINE_integer(
 
 def main(arguments: Sequence[str]) -> None:
     """Draws the figures of a run."""
-    directory = directory_lib.RunDirectory(command.run_argument(arguments))
+    directory = directory_lib.RunDirectory(
+        run_argument.one(
+            arguments, writes=_OUT.value is None, instead="give --out=FOLDER"
+        )
+    )
     directory.read_config()
     if unknown := [kind for kind in _FORMAT.value if kind not in plot_style.FORMATS]:
         raise command.UsageError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tfvis_jax import pipeline, sharding
-from tfvis_jax.cli import command, devices, settings, shared_flags
+from tfvis_jax.cli import command, devices, run_argument, settings, shared_flags
 from tfvis_jax.data import hidden_states_folder
 from tfvis_jax.errors import command_line
 from tfvis_jax.runs import directory as directory_lib
@@ -26,7 +26,7 @@ _NUM_WORKERS = shared_flags.num_workers(FLAGS)
 
 def main(arguments: Sequence[str]) -> None:
     """Stores the hidden states of all windows of a run."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments, writes=True)
     directory = directory_lib.RunDirectory(path)
     with devices.joined(FLAGS):
         config = settings.of_run(FLAGS, directory)

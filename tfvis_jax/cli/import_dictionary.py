@@ -6,7 +6,7 @@ from typing import Any
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices, settings, shared_flags
+from tfvis_jax.cli import command, devices, run_argument, settings, shared_flags
 from tfvis_jax.errors import command_line
 from tfvis_jax.interop import foreign, saelens, sparsify
 from tfvis_jax.runs import directory as directory_lib
@@ -43,7 +43,7 @@ _NUM_WORKERS = shared_flags.num_workers(FLAGS)
 
 def main(arguments: Sequence[str]) -> None:
     """Makes the run and prints its report."""
-    directory = directory_lib.RunDirectory(command.run_argument(arguments))
+    directory = directory_lib.RunDirectory(run_argument.one(arguments, writes=True))
     sources = [
         flag for flag in (_DICTIONARY, _SAELENS, _SPARSIFY) if flag.value is not None
     ]

@@ -9,7 +9,7 @@ import rich.table
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices, shared_flags, terminal
+from tfvis_jax.cli import command, devices, run_argument, shared_flags, terminal
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.labelling import endpoint, scores, trials
 from tfvis_jax.runs import directory as directory_lib
@@ -67,7 +67,7 @@ _TIMEOUT = flags.DEFINE_float(
 
 def main(arguments: Sequence[str]) -> None:
     """Scores the labels of a run, after a language model has made some if asked."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments, writes=True)
     chosen = shared_flags.numbers("factors", _FACTORS.value) or None
     if _ENDPOINT.value is None:
         for flag in (_MODEL, _KEY, _SCORES, _MAX_REQUESTS, _PARALLEL, _TIMEOUT):

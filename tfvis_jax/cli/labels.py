@@ -8,7 +8,7 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices, shared_flags, terminal
+from tfvis_jax.cli import command, devices, run_argument, shared_flags, terminal
 from tfvis_jax.description import label_prompts
 from tfvis_jax.errors import command_line
 from tfvis_jax.notebook import run as run_lib
@@ -54,7 +54,7 @@ _NEGATIVE = flags.DEFINE_integer(
 
 def main(arguments: Sequence[str]) -> None:
     """Exports prompts, imports labels, or lists them."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments, writes=_IMPORT.value is not None)
     if _EXPORT.value is not None and _IMPORT.value is not None:
         raise command.UsageError("Expected --export or --import, got both.")
     devices.check()

@@ -10,7 +10,15 @@ from absl import flags
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import models, pipeline, sharding
-from tfvis_jax.cli import command, cores, devices, plan_text, settings, shared_flags
+from tfvis_jax.cli import (
+    command,
+    cores,
+    devices,
+    plan_text,
+    run_argument,
+    settings,
+    shared_flags,
+)
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
@@ -76,7 +84,9 @@ def main(arguments: Sequence[str]) -> int:
     """Prints the plan of a run or of flags; returns 1 if it does not fit."""
     if len(arguments) > 1:
         raise command.UsageError(f"Expected at most one run, got {list(arguments)}.")
-    directory = directory_lib.RunDirectory(arguments[0]) if arguments else None
+    directory = None
+    if arguments:
+        directory = directory_lib.RunDirectory(run_argument.folder(arguments[0]))
     config = _config(directory)
     cores.use_all()
     devices.check()
@@ -160,7 +170,9 @@ def _measured(
     """Returns the run whose log says how fast it was, if there is one."""
     if _MEASURED.value is None:
         return directory and timing.of_run(directory)
-    found = timing.of_run(directory_lib.RunDirectory(_MEASURED.value))
+    found = timing.of_run(
+        directory_lib.RunDirectory(run_argument.folder(_MEASURED.value))
+    )
     if found is None:
         raise InputError(
             f"Expected --measured to be a run with two batches in its metrics.jsonl, "

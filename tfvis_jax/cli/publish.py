@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tfvis_jax.cli import command
+from tfvis_jax.cli import command, run_argument
 from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags()
@@ -51,7 +51,7 @@ _YES = flags.DEFINE_bool("yes", False, "Upload without a question.", flag_values
 
 def main(arguments: Sequence[str]) -> None:
     """Shows what will be uploaded, asks, and uploads it."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments)
     if not _REPO.value:
         raise command.UsageError("Expected --repo=user/name.")
     address = run_lib.load_run(path).push_to_hub(

@@ -12,7 +12,7 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import pipeline, sites
-from tfvis_jax.cli import command, devices, shared_flags, terminal
+from tfvis_jax.cli import command, devices, run_argument, shared_flags, terminal
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.notebook import steered
 from tfvis_jax.pipeline import progress as progress_lib
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> None:
         raise command.UsageError("Expected --factor=NUMBER.")
     if (_BY.value is None) != _ABLATE.value:
         raise command.UsageError("Expected either --by=AMOUNT or --ablate.")
-    run = run_lib.load_run(arguments[0])
+    run = run_lib.load_run(run_argument.folder(arguments[0]))
     run.check_factor(_FACTOR.value)
     layer = run.peak_layer(_FACTOR.value) if _LAYER.value is None else _LAYER.value
     devices.announce()

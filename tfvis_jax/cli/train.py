@@ -15,6 +15,7 @@ from tfvis_jax import pipeline, sharding
 from tfvis_jax.cli import (
     command,
     devices,
+    run_argument,
     settings,
     shared_flags,
     signals,
@@ -62,7 +63,7 @@ _PROFILE = flags.DEFINE_integer(
 
 def main(arguments: Sequence[str]) -> None:
     """Trains the run and prints its report."""
-    path = command.run_argument(arguments)
+    path = run_argument.one(arguments, writes=True)
     directory = directory_lib.RunDirectory(path)
     with devices.joined(FLAGS):
         config = settings.of_run(FLAGS, directory)

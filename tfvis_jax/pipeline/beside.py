@@ -33,7 +33,7 @@ def of_runs(run: run_lib.Run, other: run_lib.Run) -> beside_lib.Beside:
     random = np.random.default_rng(0).normal(size=second.shape)
     n_first = len(first)
     return beside_lib.Beside(
-        title=other.directory.path.name,
+        title=other.directory.name,
         corpus=report_lib.corpus_name(other.report["corpus"]),
         l1_penalty=other.trained.l1_penalty,
         words=[

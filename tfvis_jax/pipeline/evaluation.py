@@ -1,5 +1,6 @@
 """`evaluation.json`: how good the dictionary of a run is, by every metric."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -14,7 +15,7 @@ import numpy as np
 from tfvis_jax import files, probing, schema
 from tfvis_jax.data import build_windows
 from tfvis_jax.data import windows as windows_lib
-from tfvis_jax.errors import InputError, command_line
+from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import (
     loss_recovered,
     parts,
@@ -23,7 +24,7 @@ from tfvis_jax.evaluation import (
     report,
 )
 from tfvis_jax.pipeline import progress as progress_lib
-from tfvis_jax.pipeline.writing import writing
+from tfvis_jax.pipeline.writing import reading, writing
 from tfvis_jax.reporting import devices
 from tfvis_jax.runs import dictionary_file, setup, trained_dictionary
 from tfvis_jax.sparse_coding import checks, metrics
@@ -39,6 +40,7 @@ def evaluate(
     loss_windows: int = 128,
     text: Sequence[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
     num_workers: int = 1,
     progress: progress_lib.Progress = progress_lib.silent,
     notify: Callable[[str], None] = warnings.warn,
@@ -61,6 +63,7 @@ def evaluate(
       text: files, folders, globs or ``hf://`` names of another text. All of it is
         measured, whether the run was trained on it or not.
       labels: a file or folder of labelled text to probe, as `probing.read` reads it.
+      out: file to write in place of the run's, which is then only read.
       num_workers: processes that turn that text into tokens.
       progress: hears of the stages "model", "reconstruction", "loss" and "probing", and
         of "tokens" and "text" where another text is given.
@@ -79,7 +82,11 @@ def evaluate(
     checks.check_count("loss_windows", loss_windows, at_least=0)
     checks.check_count("num_workers", num_workers)
     stages = progress_lib.Stages(progress)
-    with writing(directory) as run:
+    with writing(directory) if out is None else reading(directory) as run:
+        path = run.evaluation
+        if out is not None:
+            path = pathlib.Path(out)
+            _check_replaceable(path)
         trained = dictionary_file.load(run.dictionary)
         with stages.stage("model"):
             opened = setup.with_language_model(setup.open_model(run, run.read_config()))
@@ -93,7 +100,7 @@ def evaluate(
                 f"Nothing of the text of {run.path} is held out to measure on: it is "
                 "one window long. Train on a longer text, or name another with --text."
             )
-        found = _earlier(run.evaluation, trained)
+        found = _earlier(path, trained)
         texts, probed = found.get("texts", {}), found.get("probing", {})
         if (text is None and labels is None) or found.get("k") != k:
             found = _held_out(
@@ -117,8 +124,22 @@ def evaluate(
             found["texts"] = texts
         if probed:
             found["probing"] = probed
-        files.write_json(run.evaluation, found)
+        files.write_json(path, found)
     return found
+
+
+def _check_replaceable(path: pathlib.Path) -> None:
+    """Refuses a file that this step has not written."""
+    if not path.exists():
+        return
+    with contextlib.suppress(OSError, ValueError):
+        known, _ = schema.read_plain(path, _Earlier, remedy="")
+        if str(known.schema).startswith("tfvis-evaluation/"):
+            return
+    raise InputError(
+        f"Expected a new file, or one that `tfvis evaluate` has written, got {path}, "
+        "which holds something else; name another."
+    )
 
 
 class _Earlier(msgspec.Struct):
@@ -134,9 +155,8 @@ def _earlier(
     """Returns what the file says of the same dictionary; nothing if it is of others."""
     if not path.is_file():
         return {}
-    again = command_line("evaluate", path.parent)
     known, found = schema.read_plain(
-        path, _Earlier, remedy=f"Remove it; `{again}` writes it again."
+        path, _Earlier, remedy="Remove it; `tfvis evaluate` writes it again."
     )
     is_ours = (
         known.schema == _SCHEMA

@@ -83,7 +83,7 @@ def export_tables(
         index = {
             "schema": SCHEMA,
             "format": format,
-            "run": run.directory.path.name,
+            "run": run.directory.name,
             "dictionary_hash": run.trained.content_hash,
             "made_by": f"tfvis_jax {tfvis_jax.__version__}",
         }
@@ -209,7 +209,7 @@ def _write_features(
         show(index, len(trained.layers))
         source = neuronpedia.Source(
             model=report_lib.model_name(trained.model),
-            run=run.directory.path.name,
+            run=run.directory.name,
             layer=layer,
             site=trained.site,
             n_layers=run.opened.pretrained.config.n_layers,

@@ -31,7 +31,7 @@ from tfvis_jax.pipeline import beside as beside_lib
 from tfvis_jax.pipeline import corpus_words, live, run_record
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
-from tfvis_jax.pipeline.writing import writing
+from tfvis_jax.pipeline.writing import reading, writing
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import checks
 from tfvis_jax.viewer import bundle, site, sizes
@@ -79,7 +79,8 @@ def export_site(
       directory: of the run, with its examples.
       contexts: contexts to show per layer and factor.
       sentences: sentences to encode now, so that the page shows them without a server.
-      out: folder of the page; `site/` of the run if None.
+      out: folder of the page; `site/` of the run if None. With a folder of its own,
+        the run is only read.
       beside: another run of the same model and layers, whose factors the page compares.
       progress: hears of the stage "export".
       on_estimate: hears how large the page will be, before it is written.
@@ -93,7 +94,8 @@ def export_site(
     """
     checks.check_count("contexts", contexts, at_least=0)
     stages = progress_lib.Stages(progress)
-    with writing(directory) as run, stages.stage("export") as show:
+    opening = writing if out is None else reading
+    with opening(directory) as run, stages.stage("export") as show:
         data = site_data(
             run_lib.load_run(directory),
             contexts=contexts,
@@ -197,7 +199,7 @@ def site_data(
         ]
 
     return site.SiteData(
-        title=run.directory.path.name,
+        title=run.directory.name,
         model=sites.named(report_lib.model_name(report["model"]), trained.site),
         corpus=report_lib.corpus_name(report["corpus"]),
         layers=trained.layers,

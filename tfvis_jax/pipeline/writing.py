@@ -27,3 +27,17 @@ def writing(
     first = sharding.is_first_process()
     with run.lock() if first else contextlib.nullcontext():
         yield run
+
+
+@contextlib.contextmanager
+def reading(
+    path: str | os.PathLike[str],
+) -> Iterator[directory_lib.RunDirectory]:
+    """Yields the directory of a run that is only read, and may be read-only.
+
+    Raises:
+      InputError: there is no run.
+    """
+    run = directory_lib.RunDirectory(path)
+    run.read_config()
+    yield run

@@ -58,6 +58,19 @@ class RunDirectory:
         return str(self.path)
 
     @property
+    def hub_repo(self) -> str:
+        """Repository of a run in the hub's cache, as "user/name"; "" if it is none."""
+        # As the hub's client lays out its cache: models--user--name/snapshots/COMMIT.
+        kind, *parts = self.path.parent.parent.name.split("--")
+        is_snapshot = self.path.parent.name == "snapshots" and kind == "models"
+        return "/".join(parts) if is_snapshot and len(parts) == 2 else ""
+
+    @property
+    def name(self) -> str:
+        """What the run is called: the name of its directory, or of its repository."""
+        return self.hub_repo.rpartition("/")[2] or self.path.name
+
+    @property
     def config_path(self) -> pathlib.Path:
         return self.path / "config.json"
 
@@ -224,8 +237,14 @@ class RunDirectory:
         A directory that the block leaves without a file is removed again.
 
         Raises:
-          InputError: this or another process is writing this run; says which.
+          InputError: this or another process is writing this run; says which. Or it is
+            in the hub's cache.
         """
+        if self.hub_repo:
+            raise InputError(
+                f"Expected a run that can be written to, got {self.path} in the hub's "
+                f"cache, which is only read. {copy_from_hub(self.hub_repo)}"
+            )
         self.check()
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
@@ -236,6 +255,15 @@ class RunDirectory:
             with contextlib.suppress(OSError):
                 for path in made:
                     path.rmdir()
+
+
+def copy_from_hub(repo: str, revision: str | None = None) -> str:
+    """Returns how to make a copy of a run of the hub that may be written to."""
+    at = f" --revision={revision}" if revision else ""
+    return (
+        f"`hf download {repo}{at} --local-dir=runs/{repo.rpartition('/')[2]}` makes a "
+        "copy of your own that commands write to."
+    )
 
 
 def _near_run(path: pathlib.Path) -> pathlib.Path | None:

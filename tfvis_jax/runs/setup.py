@@ -104,10 +104,18 @@ def open_model(run: directory.RunDirectory, config: config_lib.RunConfig) -> Set
     except InputError as error:
         if not run.model_identity.is_file():
             raise
-        raise InputError(
-            f"{error} If the model has moved, "
-            f"`{command_line('train', run, '--model=FOLDER')}` gives its new path."
-        ) from error
+        if run.hub_repo:
+            remedy = (
+                f"The run was published with the name of a folder: put {config.model}, "
+                "the model or a link to it, into the directory that you are in; or "
+                f'`tfvis_jax.load_run("hf://{run.hub_repo}", model="FOLDER")`.'
+            )
+        else:
+            remedy = (
+                "If the model has moved, "
+                f"`{command_line('train', run, '--model=FOLDER')}` gives its new path."
+            )
+        raise InputError(f"{error} {remedy}") from error
     pretrained = pretrained.at(config.site)
     layers = config.layers_of(pretrained.config.n_layers)
     max_positions = pretrained.config.max_positions
