@@ -1,5 +1,6 @@
 """Autoencoders of other tools as runs: every step on codes of their own encoder."""
 
+import dataclasses
 import json
 import re
 
@@ -10,11 +11,12 @@ import pytest
 from interop import saelens_folders
 from tfvis_jax import cli, config, load_run, pipeline
 from tfvis_jax.errors import InputError
+from tfvis_jax.examples import stored
 from tfvis_jax.interop import saelens
 from tfvis_jax.publishing import contents
 from tfvis_jax.publishing.options import Options
 from tfvis_jax.runs import coder as coder_lib
-from tfvis_jax.runs import dictionary_file, encoding, linear_encoder
+from tfvis_jax.runs import dictionary_file, encoding, linear_encoder, report_file
 from tfvis_jax.viewer import payload
 
 LAYER = 2
@@ -99,6 +101,27 @@ def _hidden_states(run, chosen):
     ids, mask = run.windows.token_ids(chosen), run.windows.token_mask(chosen)
     states = run.opened.pretrained.encoder(ids, mask, layers=(LAYER,))[0]
     return np.asarray(states, np.float64)[run.windows.row_mask(chosen)]
+
+
+def test_a_report_says_which_encoder(imported, tmp_path):
+    path, report = tmp_path / "report.json", load_run(imported).report
+    for encoder in ({"kind": 3, "k": None}, {"kind": "topk"}, {"kind": "topk", "k": 0}):
+        path.write_text(json.dumps(report | {"encoder": encoder}))
+        with pytest.raises(InputError, match="encoder"):
+            report_file.read(path, layers=[LAYER])
+    # Reports of earlier versions do not say it.
+    del report["encoder"]
+    path.write_text(json.dumps(report))
+    assert report_file.read(path, layers=[LAYER]) == report
+
+
+def test_examples_of_another_layer_are_refused(imported):
+    """The arrays, and so the hash, are those of an autoencoder of any layer."""
+    run = load_run(imported)
+    other = dataclasses.replace(run.trained, layers=(LAYER - 1,))
+    assert other.content_hash == run.trained.content_hash
+    with pytest.raises(InputError, match=r"of layers \[1\], got those of \[2\]"):
+        stored.load(run.directory.examples, other)
 
 
 def test_examples_hold_its_activations(imported, folder):

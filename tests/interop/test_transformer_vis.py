@@ -112,6 +112,11 @@ def test_mistakes_are_sentences(arguments, imported, toy_run, tmp_path, capsys):
     assert cli.main(["import", new, "--l1_penalty=0.1"]) == 2
     assert "Expected --dictionary" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+    for flag in ("n_factors=8", "whitening=0.5", "equal_l0", "num_epochs=2"):
+        said = ["import", new, *arguments, "--l1_penalty=0.1", f"--{flag}"]
+        assert cli.main(said) == 2
+        assert f"Expected no --{flag.partition('=')[0]}: " in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
     over = ["import", str(toy_run), *arguments, "--l1_penalty=0.1"]
     assert cli.main(over) == 1
     assert "trained there" in capsys.readouterr().err

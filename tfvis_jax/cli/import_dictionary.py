@@ -12,9 +12,18 @@ from tfvis_jax.interop import foreign, saelens, sparsify
 from tfvis_jax.runs import directory as directory_lib
 
 # What an imported encoder has no use for.
-_OF_THE_SOLVER = ("l1_penalty", "l2_penalty", "target_l0", "solver", "tolerance")
-# What an autoencoder has of its own, of hidden states as the model gives them.
+_OF_THE_SOLVER = (
+    *("l1_penalty", "l2_penalty", "target_l0"),
+    *("solver", "tolerance", "max_steps"),
+)
+# What the files of a dictionary have of their own, of hidden states as they are.
 _OF_THE_FILES = ("n_factors", "whitening", "equal_l0")
+# What only learns a dictionary.
+_OF_TRAINING = (
+    *("update", "revive_after", "step_size", "l1_warmup", "token_weights"),
+    *("rows_per_step", "row_fraction", "num_epochs", "patience"),
+    *("checkpoint_every", "checkpoints"),
+)
 
 FLAGS = command.new_flags(compiles=True)
 settings.define(FLAGS)
@@ -52,6 +61,12 @@ def main(arguments: Sequence[str]) -> None:
             "Expected --dictionary=FILE.npy, --saelens=FOLDER or --sparsify=FOLDER, "
             f"got {' and '.join(f'--{flag.name}' for flag in sources) or 'none'}."
         )
+    _refuse_given(
+        _OF_THE_FILES,
+        "the files say how many factors there are, and they are of hidden states as "
+        "the model gives them",
+    )
+    _refuse_given(_OF_TRAINING, "nothing is trained")
     if _DICTIONARY.value is not None:
         report = _dictionary(directory, _DICTIONARY.value)
     elif _SAELENS.value is not None:
@@ -61,6 +76,13 @@ def main(arguments: Sequence[str]) -> None:
     print(pipeline.summary(report))
     print(f"\nreport   {directory.report}")
     print(f"next     {command_line('examples', directory)}")
+
+
+def _refuse_given(names: Sequence[str], why: str) -> None:
+    """Refuses flags that would be without an effect."""
+    given = [f"--{name}" for name in names if FLAGS[name].value is not None]
+    if given:
+        raise command.UsageError(f"Expected no {', '.join(given)}: {why}.")
 
 
 def _dictionary(directory: directory_lib.RunDirectory, path: str) -> dict[str, Any]:
@@ -86,18 +108,11 @@ def _autoencoder(
     reader: Callable[[str], foreign.ForeignEncoder],
     folder: str,
 ) -> dict[str, Any]:
-    given = [name for name in _OF_THE_SOLVER if FLAGS[name].value is not None]
-    if given:
-        raise command.UsageError(
-            f"Expected no --{given[0]}: the codes of an autoencoder come from its own "
-            "encoder, which has no λ and no solver."
-        )
-    given = [name for name in _OF_THE_FILES if FLAGS[name].value is not None]
-    if given:
-        raise command.UsageError(
-            f"Expected no --{given[0]}: the files say how many factors an autoencoder "
-            "has, and it is of hidden states as the model gives them."
-        )
+    _refuse_given(
+        _OF_THE_SOLVER,
+        "the codes of an autoencoder come from its own encoder, which has no λ and no "
+        "solver",
+    )
     read = reader(folder)
     # The settings do not tell "hidden" that is given from the default.
     place, site = read.place, FLAGS["site"].value

@@ -282,6 +282,11 @@ def load(
             f"The examples in {folder} belong to another dictionary; {again} again."
         )
     index = schema.read(path, _Index, remedy=f"{again} again.")
+    if index.layers != tuple(trained.layers):
+        raise InputError(
+            f"Expected examples of layers {list(trained.layers)}, got those of "
+            f"{list(index.layers)} in {folder}; {again} again."
+        )
     tokens = folder.with_name("tokens")
     num_windows = None
     if (tokens / "index.json").is_file():
@@ -317,8 +322,6 @@ def _check(
 
     The arrays are not read: `Examples` checks what it returns of them.
     """
-    if index.layers != tuple(trained.layers):
-        raise ValueError(f"layers {index.layers} of {trained.layers}")
     sizes = {"layer": len(trained.layers), "factor": len(trained.factors)}
     for name, array in arrays.items():
         axes = _axes(name)

@@ -34,6 +34,13 @@ class Mesh(msgspec.Struct):
     factor: schema.Positive
 
 
+class Encoder(msgspec.Struct):
+    """What finds the codes of an imported autoencoder."""
+
+    kind: str
+    k: schema.Positive | None
+
+
 class Report(msgspec.Struct):
     """What is read of a report; what it says beside it is for people."""
 
@@ -50,6 +57,7 @@ class Report(msgspec.Struct):
     seconds: dict[str, schema.NotNegative]
     # Earlier versions did not write these.
     site: Literal["hidden", "attention_out", "mlp_out"] = "hidden"
+    encoder: Encoder | None = None
     devices: Devices | None = None
     mesh: Mesh | None = None
 

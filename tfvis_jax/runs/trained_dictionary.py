@@ -136,7 +136,11 @@ class TrainedDictionary:
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """SHA-256 of all arrays: identifies what was computed from them."""
+        """SHA-256 of all arrays: identifies what was computed from them.
+
+        It covers neither layers nor site nor λ, which a run's directory has one of: its
+        settings cannot change. Examples and codes name their layers.
+        """
         arrays = self.factors, self.layer_scale, *jax.tree.leaves(self.whitening)
         content = b"".join(np.asarray(array).tobytes() for array in arrays)
         if self.encoder is not None:
