@@ -75,6 +75,37 @@ def test_the_config_names_model_and_length(run, exported):
         assert config["cache_ctx_len"] == config["ctx_len"] == 16
 
 
+def test_what_half_precision_cannot_hold_is_held_in_single(tmp_path):
+    def write(folder, *largest):
+        parts = [
+            delphi.Firings(
+                window=np.array([number, number, number]),
+                position=np.array([0, 1, 1]),
+                factor=np.array([0, 1, 2]),
+                activation=np.array([0.1, alpha, 1e-9], np.float32),
+            )
+            for number, alpha in enumerate(largest)
+        ]
+        tokens = np.zeros((len(largest), 2), np.int32)
+        delphi.write_layer(folder, 1, parts, tokens=tokens, n_factors=5, config={})
+        data = [
+            safetensors.numpy.load_file(folder / "layers.1" / name)["activations"]
+            for name in ("0_0.safetensors", "1_1.safetensors")
+        ]
+        assert sorted(p.name for p in (folder / "layers.1").iterdir()) == [
+            *("0_0.safetensors", "1_1.safetensors", "config.json")
+        ]
+        return np.stack(data, axis=1)
+
+    found = write(tmp_path / "within", 3.0, 65504.0)
+    assert found.dtype == np.float16
+    np.testing.assert_array_equal(found, np.float16([[0.1, 3], [0.1, 65504]]))
+    for largest in (65505.0, 1e30):
+        found = write(tmp_path / f"{largest}", 3.0, largest)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, [[0.1, 3], [0.1, largest]], rtol=1e-3)
+
+
 def test_many_windows_need_wider_numbers_and_zeros_are_left_out(tmp_path):
     tokens = np.zeros((70_001, 2), np.int32)
     part = delphi.Firings(

@@ -6,7 +6,8 @@ writes under this name are read back as those of the same layer.
     config.json                the text and the model, whose tokenizer delphi loads
     0_204.safetensors …        of the factors 0 … 204: ``locations`` [n, 3], window,
                                position and factor (from the first one of the file);
-                               ``activations`` [n] float16; ``tokens`` [windows, length]
+                               ``activations`` [n] float16, or float32 in a layer whose
+                               largest is above 65,504; ``tokens`` [windows, length]
 
 Form: EleutherAI/delphi, `delphi/latents/cache.py` and `loader.py`, November 2025.
 """
@@ -22,6 +23,7 @@ import safetensors.numpy
 # As delphi has by default.
 N_FILES = 5
 _SMALL = 2**16
+_LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 class Firings(NamedTuple):
@@ -51,6 +53,9 @@ def write_layer(
 ) -> int:
     """Writes a layer; holds all its firings in memory.
 
+    Half precision ends at 65,504. A layer with more, which only an autoencoder of large
+    activations has, is written in single precision, which delphi reads as well.
+
     Args:
       folder: to which the folder of the layer is added.
       layer: number of the layer.
@@ -67,6 +72,7 @@ def write_layer(
     (place / "config.json").write_text(json.dumps(config, indent=4), encoding="utf-8")
     none = np.zeros(0, np.uint32)
     nothing = Firings(none, none, none, none.astype(np.float16))
+    # Parts that half precision can hold are held in it.
     parts = [nothing, *map(_half, firings)]
     window, position, factor, activation = map(np.concatenate, zip(*parts, strict=True))
     edges = np.linspace(0, n_factors, N_FILES + 1).astype(int)
@@ -91,12 +97,13 @@ def write_layer(
 
 
 def _half(part: Firings) -> Firings:
-    """Returns what is above 0 in half precision."""
-    half = part.activation.astype(np.float16)
+    """Returns what is above 0 in half precision, in it if all are within its range."""
+    within = part.activation.max(initial=0) <= _LARGEST_HALF
+    half = np.minimum(part.activation, _LARGEST_HALF).astype(np.float16)
     kept = half > 0
     return Firings(
         window=part.window[kept].astype(np.uint32),
         position=part.position[kept].astype(np.uint32),
         factor=part.factor[kept].astype(np.uint32),
-        activation=half[kept],
+        activation=half[kept] if within else np.float32(part.activation[kept]),
     )
