@@ -7,7 +7,7 @@ import numpy as np
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices, run_argument
+from tfvis_jax.cli import command, devices, run_argument, shared_flags
 from tfvis_jax.errors import command_line
 from tfvis_jax.evaluation import matching
 from tfvis_jax.pipeline import exchange
@@ -47,7 +47,13 @@ _FORMAT = flags.DEFINE_enum(
     ["page", *exchange.FORMATS],
     "csv, parquet: tables of factors and of their contexts. neuronpedia: what "
     "Neuronpedia imports. delphi: the activations of the corpus, as delphi caches "
-    "them. These need --out.",
+    "them. saelens: folders of weights, one a layer. These need --out.",
+    flag_values=FLAGS,
+)
+_LAYERS = flags.DEFINE_list(
+    "layers",
+    [],
+    "Layers to write with --format=saelens or delphi, such as 0,4. (default: all)",
     flag_values=FLAGS,
 )
 # What makes a page and nothing else.
@@ -62,6 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     if _FORMAT.value != "page":
         _write_tables(path)
         return
+    _check_layers()
     name = _SENTENCES.value
     sentences = sentences_lib.read_texts(name) if name else []
     devices.check()
@@ -95,6 +102,7 @@ def _write_tables(path: pathlib.Path) -> None:
             f"Expected {', '.join(given)} with --format=page alone, got "
             f"--format={_FORMAT.value}."
         )
+    _check_layers()
     devices.check()
     with pipeline.bars() as progress:
         folder = pipeline.export_tables(
@@ -102,12 +110,21 @@ def _write_tables(path: pathlib.Path) -> None:
             _OUT.value,
             format=_FORMAT.value,
             contexts=_CONTEXTS.value,
+            layers=shared_flags.numbers("layers", _LAYERS.value) or None,
             progress=progress,
         )
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         size = file.stat().st_size / 1e6
         print(f"{size:>8.2f} MB  {file.relative_to(folder)}")
     print(f"\ntables   {folder}")
+
+
+def _check_layers() -> None:
+    if _LAYERS.value and _FORMAT.value not in exchange.OF_LAYERS:
+        raise command.UsageError(
+            f"Expected --layers with --format={' or '.join(exchange.OF_LAYERS)}, got "
+            f"--format={_FORMAT.value}, which has all layers."
+        )
 
 
 def _show(title: str, found: list[sizes.Size]) -> None:

@@ -8,7 +8,7 @@ from absl import flags
 from tfvis_jax import pipeline
 from tfvis_jax.cli import command, devices, run_argument, settings, shared_flags
 from tfvis_jax.errors import command_line
-from tfvis_jax.interop import foreign, saelens, sparsify
+from tfvis_jax.interop import foreign, saelens, saelens_dictionary, sparsify
 from tfvis_jax.runs import directory as directory_lib
 
 # What an imported encoder has no use for.
@@ -37,7 +37,8 @@ _SAELENS = flags.DEFINE_string(
     "saelens",
     None,
     "The folder of a sparse autoencoder of SAELens, with cfg.json and "
-    "sae_weights.safetensors.",
+    "sae_weights.safetensors; or of a dictionary, as `tfvis export --format=saelens` "
+    "writes it.",
     flag_values=FLAGS,
 )
 _SPARSIFY = flags.DEFINE_string(
@@ -70,7 +71,10 @@ def main(arguments: Sequence[str]) -> None:
     if _DICTIONARY.value is not None:
         report = _dictionary(directory, _DICTIONARY.value)
     elif _SAELENS.value is not None:
-        report = _autoencoder(directory, saelens.read, _SAELENS.value)
+        folder = _SAELENS.value
+        is_ours = saelens_dictionary.is_dictionary(folder)
+        reader = saelens_dictionary.read if is_ours else saelens.read
+        report = _autoencoder(directory, reader, folder)
     else:
         report = _autoencoder(directory, sparsify.read, str(_SPARSIFY.value))
     print(pipeline.summary(report))
@@ -105,13 +109,17 @@ def _dictionary(directory: directory_lib.RunDirectory, path: str) -> dict[str, A
 
 def _autoencoder(
     directory: directory_lib.RunDirectory,
-    reader: Callable[[str], foreign.ForeignEncoder],
+    reader: Callable[
+        [str], foreign.ForeignEncoder | saelens_dictionary.ForeignDictionary
+    ],
     folder: str,
 ) -> dict[str, Any]:
     _refuse_given(
         _OF_THE_SOLVER,
         "the codes of an autoencoder come from its own encoder, which has no λ and no "
-        "solver",
+        "solver"
+        if reader is not saelens_dictionary.read
+        else "the files say how the codes of this dictionary are inferred",
     )
     read = reader(folder)
     # The settings do not tell "hidden" that is given from the default.

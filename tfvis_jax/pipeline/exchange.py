@@ -1,18 +1,19 @@
 """A run in the forms of other tools.
 
-Tables for analysts, features for Neuronpedia, activations for delphi.
+Tables for analysts, features for Neuronpedia, activations for delphi, weights for
+SAELens.
 """
 
 import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 import tfvis_jax
-from tfvis_jax import files
+from tfvis_jax import files, models, sites
 from tfvis_jax.description import (
     factor_description,
     factor_words,
@@ -21,14 +22,18 @@ from tfvis_jax.description import (
 )
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import firing_statistics, passages
-from tfvis_jax.interop import delphi, neuronpedia, row_tables
+from tfvis_jax.interop import delphi, neuronpedia, row_tables, saelens_writer
+from tfvis_jax.models import registry
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
 from tfvis_jax.runs import encoding
 from tfvis_jax.sparse_coding import checks
 
-FORMATS = (*row_tables.FORMATS, "neuronpedia", "delphi")
+FORMATS = (*row_tables.FORMATS, "neuronpedia", "delphi", "saelens")
+# Those made of contexts, and those of which some layers may be written.
+_OF_CONTEXTS = (*row_tables.FORMATS, "neuronpedia", "delphi")
+OF_LAYERS = ("delphi", "saelens")
 SCHEMA = "tfvis-tables/1"
 _INDEX = "tfvis.json"
 _WORDS, _NEAREST = 8, 10
@@ -45,6 +50,7 @@ def export_tables(
     *,
     format: str,
     contexts: int = 20,
+    layers: Sequence[int] | None = None,
     progress: progress_lib.Progress = progress_lib.silent,
 ) -> pathlib.Path:
     """Writes a run in the form of another tool.
@@ -52,21 +58,23 @@ def export_tables(
     ``csv`` and ``parquet`` are two tables: ``examples`` has a row for each context,
     with its band of α as on the page, and ``factors`` one for each factor and layer.
     ``neuronpedia`` and ``delphi`` are what `interop` says of them; for delphi, the
-    corpus is encoded, or a million tokens of it.
+    corpus is encoded, or a million tokens of it. ``saelens`` is a folder for each
+    layer, ``layer_4`` with our number of the layer, as `saelens_writer` writes it.
 
     Args:
-      directory: of the run, with its examples.
+      directory: of the run, with its examples unless weights are written.
       out: folder to write; an earlier one of this function is replaced.
       format: of `FORMATS`.
       contexts: strongest contexts per layer and factor.
+      layers: those to write, of `OF_LAYERS`; all if None.
       progress: hears of the stage "tables", layer by layer.
 
     Returns:
       The folder.
 
     Raises:
-      InputError: the run has no examples, the format needs a package that is not
-        there, or something else is in the folder.
+      InputError: the run has no examples or no such layer, the format needs a package
+        that is not there, or something else is in the folder.
     """
     checks.check_count("contexts", contexts, at_least=1)
     if format not in FORMATS:
@@ -75,7 +83,15 @@ def export_tables(
     folder = pathlib.Path(out).absolute()
     _check_replaceable(folder)
     run = run_lib.load_run(directory)
-    _ = run.examples  # Before the work that would be in vain.
+    # Before the work that would be in vain.
+    if format in _OF_CONTEXTS:
+        _ = run.examples
+    if layers is not None and format not in OF_LAYERS:
+        raise InputError(
+            f"Expected `layers` with a format of {', '.join(OF_LAYERS)}, got them with "
+            f"{format}, which has all layers."
+        )
+    chosen = run.trained.of_layers(layers).layers
     with (
         progress_lib.Stages(progress).stage("tables") as show,
         files.whole_folder(folder) as partial,
@@ -90,7 +106,9 @@ def export_tables(
         if format == "neuronpedia":
             _write_features(run, partial, contexts=contexts, show=show)
         elif format == "delphi":
-            _write_codes(run, partial, show=show)
+            _write_codes(run, partial, chosen, show=show)
+        elif format == "saelens":
+            _write_weights(run, partial, chosen, show=show)
         else:
             for table in (
                 _factor_table(run),
@@ -224,15 +242,42 @@ def _write_features(
     show(len(trained.layers), len(trained.layers))
 
 
+def _write_weights(
+    run: run_lib.Run,
+    folder: pathlib.Path,
+    layers: Sequence[int],
+    *,
+    show: Callable[[int, int], None],
+) -> None:
+    trained = run.trained
+    model = registry.abstract(models.read_config(run.config.model))
+    # The name of its hook is that of a sum, and the hidden state is after a norm.
+    unnamed = hasattr(model, "final_norm") and trained.site == sites.HIDDEN
+    for number, layer in enumerate(layers):
+        show(number, len(layers))
+        saelens_writer.write(
+            folder / f"layer_{layer}",
+            trained,
+            layer=layer,
+            solver=run.config.solver,
+            hook="" if unnamed and layer == model.config.n_layers else None,
+        )
+    show(len(layers), len(layers))
+
+
 def _write_codes(
-    run: run_lib.Run, folder: pathlib.Path, *, show: Callable[[int, int], None]
+    run: run_lib.Run,
+    folder: pathlib.Path,
+    layers: Sequence[int],
+    *,
+    show: Callable[[int, int], None],
 ) -> None:
     trained, windows = run.trained, run.windows
     most = max(_MOST_TOKENS // windows.window_length, 1)
     spread = np.linspace(0, len(windows) - 1, min(most, len(windows)))
     chosen = np.unique(spread.round().astype(np.int64))
-    for number, layer in enumerate(trained.layers):
-        show(number, len(trained.layers))
+    for number, layer in enumerate(layers):
+        show(number, len(layers))
         delphi.write_layer(
             folder,
             layer,
@@ -252,7 +297,7 @@ def _write_codes(
                 "model_name": trained.model,
             },
         )
-    show(len(trained.layers), len(trained.layers))
+    show(len(layers), len(layers))
 
 
 def _firings(

@@ -14,7 +14,12 @@ from tfvis_jax import files, models, schema, sharding, sites
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import reconstruction
-from tfvis_jax.interop import foreign, hooks, transformer_vis
+from tfvis_jax.interop import (
+    foreign,
+    hooks,
+    saelens_dictionary,
+    transformer_vis,
+)
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
 from tfvis_jax.pipeline import training
@@ -94,7 +99,7 @@ def import_dictionary(
 def import_autoencoder(
     directory: str | os.PathLike[str],
     config: config_lib.RunConfig,
-    read: foreign.ForeignEncoder,
+    read: foreign.ForeignEncoder | saelens_dictionary.ForeignDictionary,
     *,
     progress: progress_lib.Progress = progress_lib.silent,
     num_workers: int = 1,
@@ -109,7 +114,9 @@ def import_autoencoder(
     Args:
       directory: of the run; made if it does not exist.
       config: the settings: model, text, and the layer unless the files name it.
-      read: as `saelens.read` or `sparsify.read` reads it.
+      read: as `saelens.read` or `sparsify.read` reads it; or a dictionary, as
+        `saelens_dictionary.read` does, whose codes are inferred by the solver that its
+        files describe.
       progress: hears of the stages "model", "tokens" and "evaluate".
       num_workers: processes that turn text into tokens.
       notify: told in a sentence what stops nothing, such as the name of another model.
@@ -131,6 +138,12 @@ def import_autoencoder(
             f"Expected an autoencoder of {d_model} numbers, the width of the hidden "
             f"states of {config.model}, got one of {read.d_in}{made_for}. Name its "
             "model."
+        )
+    if isinstance(read, saelens_dictionary.ForeignDictionary):
+        config = dataclasses.replace(
+            config,
+            solver=read.solver(config.solver),
+            sparsity=dataclasses.replace(config.sparsity, target_l0=None),
         )
     trained = read.as_trained(model=config.model, place=place)
     for note in about.notes:
@@ -185,7 +198,10 @@ def import_autoencoder(
     )
 
 
-def _place(read: foreign.ForeignEncoder, config: config_lib.RunConfig) -> hooks.Place:
+def _place(
+    read: foreign.ForeignEncoder | saelens_dictionary.ForeignDictionary,
+    config: config_lib.RunConfig,
+) -> hooks.Place:
     """Returns what an autoencoder is of, which settings may say if its files do not."""
     named, given = read.place, config.layers
     if named is None:
