@@ -234,3 +234,16 @@ def test_one_program_serves_all_learning_rates_and_seeds():
     changes = {"learning_rate": 1e-4, "seed": 5}
     train_sae.train(_rows()[0], config=_config("topk", **changes))
     assert sae_loop.fit._cache_size() == before
+
+
+@pytest.mark.parametrize("kind", ["batchtopk", "jumprelu"])
+def test_a_compiled_training_gives_the_autoencoder_of_train(kind):
+    x = _rows()[0]
+    run = train_sae.compile_training(x, config=_config(kind))
+    trained = run()
+    expected = _trained(kind)
+    np.testing.assert_array_equal(trained.decoder, expected.decoder)
+    assert trained.config == expected.config
+    assert trained.rows_seen == expected.rows_seen
+    calibrated = train_sae.calibrate(trained, method.keep_back(x)[1])
+    np.testing.assert_array_equal(calibrated.encode(x[:50]), expected.encode(x[:50]))

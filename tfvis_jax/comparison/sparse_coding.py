@@ -88,7 +88,41 @@ def fit(
       seed: of first factors and order of rows.
       progress: called with (steps done, steps in all).
     """
-    rows, unseen = method.keep_back(x)
+    _, unseen = method.keep_back(x)
+    factors, offset = learn_factors(
+        x,
+        n_factors=n_factors,
+        target_l0=target_l0,
+        num_passes=num_passes,
+        seed=seed,
+        progress=progress,
+    )
+    return with_target_l0(unseen, factors, offset=offset, target_l0=target_l0)
+
+
+def learn_factors(
+    x: np.ndarray,
+    *,
+    n_factors: int,
+    target_l0: float,
+    num_passes: int,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[jax.Array, np.ndarray]:
+    """Learns the dictionary of `fit`, without the settings of its codes.
+
+    Args:
+      x: [rows, d_model] float32.
+      n_factors: number of factors.
+      target_l0: mean number of active factors in a row.
+      num_passes: times that every row is seen.
+      seed: of first factors and order of rows.
+      progress: called with (steps done, steps in all).
+
+    Returns:
+      The factors [n_factors, d_model] and the offset [d_model] of rows.
+    """
+    rows, _ = method.keep_back(x)
     offset, scale = method.centre_and_scale(rows)
     state = learn(
         (rows - offset) / scale,
@@ -101,7 +135,7 @@ def fit(
         seed=seed,
         progress=progress,
     )
-    return with_target_l0(unseen, state.dictionary, offset=offset, target_l0=target_l0)
+    return state.dictionary, offset
 
 
 def random_factors(

@@ -6,8 +6,8 @@ result is scaled back.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -88,29 +88,87 @@ def train(x: jax.Array, *, config: sae.SAEConfig) -> TrainedSAE:
     Raises:
       InputError: if the rows have another form, are not finite, or are all equal.
     """
+    problem = _problem(x, config)
+    model, history = sae_loop.fit(*problem.rows, **problem.varying, **problem.static)
+    return calibrate(_finished(problem, model, history), problem.unseen)
+
+
+def compile_training(
+    x: jax.Array, *, config: sae.SAEConfig
+) -> Callable[[], TrainedSAE]:
+    """Compiles the training of one autoencoder and does not run it.
+
+    Args:
+      x: as for `train`.
+      config: as for `train`.
+
+    Returns:
+      What trains, without compiling anything, and returns the autoencoder of `train`
+      before it is calibrated.
+
+    Raises:
+      InputError: as `train` does.
+    """
+    problem = _problem(x, config)
+    program = sae_loop.fit.lower(
+        *problem.rows, **problem.varying, **problem.static
+    ).compile()
+
+    def run() -> TrainedSAE:
+        return _finished(problem, *program(*problem.rows, **problem.varying))
+
+    return run
+
+
+class _Problem(NamedTuple):
+    """What `sae_loop.fit` is given, and what its result needs."""
+
+    config: sae.SAEConfig
+    rows: tuple[jax.Array, jax.Array]
+    varying: dict[str, Any]
+    static: dict[str, sae.SAEConfig]
+    scale: jax.Array
+    unseen: jax.Array
+
+
+def _problem(x: jax.Array, config: sae.SAEConfig) -> _Problem:
     x = jnp.asarray(x)
     _check(x)
     x, unseen = method.keep_back(x)
-    batch_size = min(config.batch_size, x.shape[0])
     mean = jnp.mean(x, axis=0)
     scale = jnp.sqrt(jnp.mean(jnp.sum((x - mean[None, :]) ** 2, axis=1)))
     if not float(scale) > 0:
         raise InputError("Expected rows that differ from each other, got equal ones.")
-    model, history = sae_loop.fit(
-        x / scale,
-        mean / scale,
-        learning_rate=config.learning_rate,
-        key=jax.random.key(config.seed),
-        # The rate is an argument of its own, so that tuning it compiles once.
-        config=dataclasses.replace(
-            config, batch_size=batch_size, learning_rate=1.0, seed=0
-        ),
+    # The rate is an argument of its own, so that tuning it compiles once.
+    static = dataclasses.replace(
+        config,
+        batch_size=min(config.batch_size, x.shape[0]),
+        learning_rate=1.0,
+        seed=0,
     )
-    rows_seen = config.num_passes * (x.shape[0] // batch_size) * batch_size
-    model = model.scaled(scale)
-    model.config = config
-    trained = TrainedSAE(config, model, history, rows_seen)
-    return calibrate(trained, unseen)
+    return _Problem(
+        config=config,
+        rows=(x / scale, mean / scale),
+        varying={
+            "learning_rate": config.learning_rate,
+            "key": jax.random.key(config.seed),
+        },
+        static={"config": static},
+        scale=scale,
+        unseen=unseen,
+    )
+
+
+def _finished(
+    problem: _Problem, model: sae.SparseAutoencoder, history: sae_loop.History
+) -> TrainedSAE:
+    """Returns the autoencoder for rows as they were given, not calibrated."""
+    batch_size = problem.static["config"].batch_size
+    num_rows = problem.rows[0].shape[0] // batch_size * batch_size
+    model = model.scaled(problem.scale)
+    model.config = problem.config
+    rows_seen = problem.config.num_passes * num_rows
+    return TrainedSAE(problem.config, model, history, rows_seen)
 
 
 def tune(
