@@ -7,7 +7,7 @@ import pytest
 
 from tfvis_jax.runs import ratings
 from tfvis_jax.viewer import bundle, site
-from viewer import levelled, spoken, told, wordy
+from viewer import browsing, levelled, spoken, told, wordy
 
 EVIL = "<script>document.title = 'broken'</script><img src=x onerror=alert(1)>"
 WORDS = ("river", "left", "bank", "quickly", "Paris", "seven")
@@ -96,6 +96,7 @@ _FLAGS = [
 # Not "session": while Playwright runs, no other test can start an event loop.
 @pytest.fixture(scope="package")
 def browser():
+    """A `browsing.Browser`: its pages wait a minute for what is to come."""
     api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed"
     )
@@ -104,7 +105,7 @@ def browser():
         pytest.skip("no Chromium on this machine")
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
-        yield browser
+        yield browsing.Browser(browser)
         browser.close()
 
 
@@ -138,7 +139,6 @@ def page(browser):
     """A page; the test fails if it requests more than files or logs to the console."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(60_000)
     requests, complaints = [], []
     page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))

@@ -35,9 +35,11 @@ def test_a_number_leads_to_its_definition(page, folder):
         page.click(f".figures a:text-is('{name}')")
         page.wait_for_selector(f"#about-{term}.asked")
         assert page.url.endswith(f"#/about/{term}")
-        page.wait_for_timeout(100)  # It is scrolled to.
-        box = page.locator(f"#about-{term}").bounding_box()
-        assert 0 <= box["y"] <= 400
+        asked = page.locator(f"#about-{term}")
+        # It is scrolled to once it is there.
+        browsing.wait_until(
+            page, lambda asked=asked: 0 <= asked.bounding_box()["y"] <= 400
+        )
         page.go_back()
         page.wait_for_selector(".list:not([hidden])")
     page.go_forward()

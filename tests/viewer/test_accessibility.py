@@ -156,11 +156,7 @@ def test_a_tour_by_keyboard_alone(page, folder):
     _tab_to(page, "(e) => e.matches('.point')")
     before = page.url
     page.keyboard.press("ArrowUp")
-    for _ in range(50):
-        if page.url != before:
-            break
-        page.wait_for_timeout(20)
-    assert page.url != before
+    browsing.wait_until(page, lambda: page.url != before)
     _tab_to(page, "(e) => e.dataset.view === '0'")
     page.keyboard.press("Enter")
     assert page.locator(".contexts.aligned").count() == 0

@@ -46,7 +46,7 @@ def test_layers_switch_by_click_by_key_and_by_address(page, folder):
     page.keyboard.press("]")
     page.wait_for_selector(f"{title}:has-text('layer 6')")
     page.keyboard.press("]")
-    assert "layer=6" in page.url
+    page.wait_for_url("**layer=6*")
     page.keyboard.press("[")
     page.wait_for_selector(f"{title}:has-text('layer 4')")
     page.click("button.layer:text-is('0')")

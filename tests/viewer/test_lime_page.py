@@ -44,7 +44,7 @@ class _Encoder:
         try:
             for number, weights in enumerate(WEIGHTS):
                 if number:
-                    assert self.gate.wait(20)
+                    assert self.gate.wait(120)
                 yield sentences.explanation(
                     weights=weights,
                     activation=0.7,
@@ -71,7 +71,6 @@ def port(folder, encoder):
 def tab(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(60_000)
     complaints = []
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -149,7 +148,7 @@ def test_who_goes_elsewhere_stops_it(tab, port, encoder):
     tab.evaluate("location.hash = '#/'")
     tab.wait_for_selector(".list:not([hidden])")
     encoder.gate.set()
-    assert encoder.ended.wait(10)
+    assert encoder.ended.wait(120)
 
 
 def _post(port, body, **headers):

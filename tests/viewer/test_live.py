@@ -37,7 +37,7 @@ class _Encoder:
             raise ZeroDivisionError("a fault")
         for number in range(3):
             self.reached.release()
-            assert self.gate.wait(20)
+            assert self.gate.wait(120)
             yield {"text": text, "number": number, "masked": list(masked)}
         self.done.append(text)
 
@@ -77,8 +77,8 @@ def test_records_come_as_lines(port):
 def test_the_first_record_comes_before_the_last_is_made(folder):
     class Slow(_Encoder):
         def encode(self, text, *, masked):
-            yield {"text": text}
             self.gate.clear()
+            yield {"text": text}
             yield from super().encode(text, masked=masked)
 
     encoder = Slow()
@@ -189,7 +189,7 @@ def test_a_closed_tab_ends_its_sentence_whether_it_waits_or_runs(folder, monkeyp
         for connection in stuck:
             connection.close()
         for job in jobs:
-            assert job.cancelled.wait(20)
+            assert job.cancelled.wait(120)
         encoder.gate.set()
         assert _post(port, {"text": "fourth"})[0].status == 200
     assert set(encoder.done) <= {"first", "fourth"}
@@ -202,15 +202,11 @@ def test_a_model_that_cannot_be_opened_is_named_and_the_page_still_served(folder
 
     said = []
     worker = live.Worker(open_encoder, on_failure=said.append)
-    with server.make_server(folder, port=0, worker=worker) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving.up(server.make_server(folder, port=0, worker=worker)) as running:
         response, [line] = _post(running.server_port, {"text": "a"})
         assert response.status == 503
         assert line["error"] == "Sentences cannot be encoded. The model has moved."
         assert said == ["The model has moved."]
-        running.shutdown()
-        thread.join()
     assert not worker.busy
 
 
@@ -261,15 +257,10 @@ def test_what_is_newer_than_the_page_is_said(folder):
     said = "levels.json changed after this page was made."
     for outdated in ("", said):
         worker = live.Worker(_Encoder)
-        with server.make_server(
-            folder, port=0, worker=worker, outdated=outdated
-        ) as found:
-            thread = threading.Thread(target=found.serve_forever)
-            thread.start()
+        made = server.make_server(folder, port=0, worker=worker, outdated=outdated)
+        with serving.up(made) as found:
             connection = http.client.HTTPConnection("127.0.0.1", found.server_port)
             connection.request("GET", "/data/live.js")
             _, value = payload.loads(connection.getresponse().read().decode())
             connection.close()
-            found.shutdown()
-            thread.join()
         assert value.get("outdated", "") == outdated

@@ -2,13 +2,12 @@
 
 import http.client
 import json
-import threading
 
 import pytest
 
 from tfvis_jax.runs import human_notes
 from tfvis_jax.viewer import bundle, server
-from viewer import browsing
+from viewer import browsing, serving
 
 EVIL = "<img src=x onerror=alert(1)>"
 # What the browser itself says where the server refuses a note.
@@ -37,19 +36,14 @@ class _Served:
 @pytest.fixture
 def served(folder, tmp_path):
     found = _Served(folder, tmp_path / "notes.json")
-    with found.server as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving.up(found.server):
         yield found
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def tab(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(60_000)
     complaints = []
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -165,12 +159,8 @@ def test_what_is_no_note_is_refused_in_a_sentence(served, body, more, status, me
 
 
 def test_a_site_without_a_store_takes_no_notes(folder):
-    with server.make_server(folder, port=0) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving.up(server.make_server(folder, port=0)) as running:
         connection = http.client.HTTPConnection("127.0.0.1", running.server_port)
         connection.request("POST", "/api/note", "{}")
         assert connection.getresponse().status in (404, 405)
         connection.close()
-        running.shutdown()
-        thread.join()

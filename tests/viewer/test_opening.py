@@ -3,10 +3,9 @@
 import pathlib
 import re
 import shutil
-import threading
 
 from tfvis_jax.viewer import bundle, server
-from viewer import browsing
+from viewer import browsing, serving
 
 
 def test_a_missing_or_damaged_file_is_named(browser, folder, tmp_path):
@@ -47,9 +46,7 @@ def test_one_layer_and_one_factor(page, tmp_path, make_site):
 
 
 def test_the_served_site_needs_nothing_but_its_server(browser, folder):
-    with server.make_server(folder, port=0) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving.up(server.make_server(folder, port=0)) as running:
         page = browser.new_page()
         requests, complaints = [], []
         page.on("request", lambda request: requests.append(request.url))
@@ -58,8 +55,6 @@ def test_the_served_site_needs_nothing_but_its_server(browser, folder):
         page.goto(f"{url}#/factor/13")
         page.wait_for_selector(".context")
         page.close()
-        running.shutdown()
-        thread.join()
     assert complaints == []
     assert all(request.startswith(url) for request in requests)
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from scipy import stats
 
 from tfvis_jax.runs import ratings
 from tfvis_jax.viewer import bundle, server
-from viewer import browsing
+from viewer import browsing, serving
 
 metrics = pytest.importorskip("sklearn.metrics")
 HASH = "ab" * 32
@@ -165,7 +164,7 @@ def test_every_state_is_in_the_address(page, site):
     _begin(page)
     page.keyboard.press("y")
     page.keyboard.press("ArrowRight")
-    assert "at=3" in page.url
+    page.wait_for_url("**at=3*")
     third = page.inner_text(".rated-text")
     page.reload()
     page.wait_for_selector(".judging")
@@ -267,9 +266,7 @@ def test_other_files_are_refused(page, site, content, message):
 
 def test_a_rating_is_saved_in_the_run(browser, site, tmp_path):
     store = ratings.Store(tmp_path / "ratings.json", dictionary_hash=HASH, n_factors=40)
-    with server.make_server(site, port=0, ratings=store) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving.up(server.make_server(site, port=0, ratings=store)) as running:
         page = browser.new_page()
         complaints = []
         page.on("console", lambda message: complaints.append(message.text))
@@ -296,8 +293,6 @@ def test_a_rating_is_saved_in_the_run(browser, site, tmp_path):
         page.click("text=Save in the run")
         page.wait_for_selector(".rate-tools .notice")
         page.close()
-        running.shutdown()
-        thread.join()
     assert [text for text in complaints if "status of 400" not in text] == []
 
 

@@ -23,6 +23,11 @@ def _shown(page):
     ]
 
 
+def _await_shown(page, expected):
+    """Rows are drawn once the page has heard of its new address, and read a file."""
+    browsing.wait_for(page, lambda: _shown(page), expected)
+
+
 def test_the_summary_is_of_living_factors(page, worded):
     browsing.open_page(page, worded)
     page.click("footer >> text=The other run beside it")
@@ -49,29 +54,29 @@ def test_rows_are_chosen_and_ordered_by_the_address(page, worded):
     cosine = np.array(second.cosine)
     browsing.open_page(page, worded, "#/runs")
     by_cosine = sorted(_alive(), key=lambda f: -cosine[f])
-    assert _shown(page) == by_cosine
+    _await_shown(page, by_cosine)
     page.select_option("#runs-show", "other")
     page.wait_for_url("**show=other")
     unlike = [f for f in by_cosine if cosine[f] < 0.8]
-    assert _shown(page) == unlike
-    assert page.inner_text(".runs-page .found") == f"{len(unlike)} of 39"
+    _await_shown(page, unlike)
+    page.wait_for_selector(f".runs-page .found:text-is('{len(unlike)} of 39')")
     page.select_option("#runs-sort", "cosine")
     page.wait_for_url("**sort=cosine")
-    assert _shown(page) == unlike[::-1]
+    _await_shown(page, unlike[::-1])
     page.reload()
     page.wait_for_selector(".runs-page .plain tbody tr")
-    assert _shown(page) == unlike[::-1]
+    _await_shown(page, unlike[::-1])
     assert page.input_value("#runs-show") == "other"
     page.go_back()
     page.wait_for_url("**show=other")
-    assert _shown(page) == unlike
+    _await_shown(page, unlike)
     page.select_option("#runs-sort", "number")
     page.wait_for_url("**sort=number")
-    assert _shown(page) == sorted(unlike)
+    _await_shown(page, sorted(unlike))
     page.go_back()
     page.go_back()
     page.wait_for_url("**#/runs")
-    assert _shown(page) == by_cosine
+    _await_shown(page, by_cosine)
 
 
 def test_a_row_has_the_words_of_both_as_text(page, worded):
@@ -108,13 +113,13 @@ def test_long_tables_grow_on_demand(page, make_site, tmp_path, monkeypatch):
     )
     browsing.open_page(page, tmp_path / "site", "#/runs")
     rows = page.locator(".runs-page .plain tbody tr")
-    assert rows.count() == 50
+    browsing.wait_for(page, rows.count, 50)
     page.get_by_role("button", name="Show more").click()
     page.wait_for_url("**n=100")
-    assert rows.count() == 100
+    browsing.wait_for(page, rows.count, 100)
     page.get_by_role("button", name="Show more").click()
     page.get_by_role("button", name="Show more").wait_for(state="hidden")
-    assert rows.count() == 120
+    browsing.wait_for(page, rows.count, 120)
     page.reload()
     page.wait_for_selector(".runs-page .plain tbody tr >> nth=119")
 

@@ -61,7 +61,6 @@ def tab(browser, url):
     """A tab; the test fails if it asks another server or logs to the console."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(60_000)
     requests, complaints = [], []
     tab.on("request", lambda request: requests.append(request.url))
     tab.on("console", lambda message: complaints.append(message.text))
@@ -76,21 +75,12 @@ def _address(text, **params):
     return f"#/sentence?{urllib.parse.urlencode({'text': text, **params})}"
 
 
-def _wait(tab, expression):
-    """Waits until an expression holds; the page's policy lets it evaluate nothing."""
-    for _ in range(500):
-        if tab.evaluate(expression):
-            return
-        tab.wait_for_timeout(20)
-    raise AssertionError(expression)
-
-
 def _open(tab, url, text=TEXT, **params):
     tab.goto("about:blank")
     tab.goto(f"{url}{_address(text, **params)}")
     tab.wait_for_selector("html[data-ready]")
     tab.wait_for_selector(".cell-panel")
-    _wait(tab, "!document.querySelector('td.waiting')")
+    browsing.wait_until(tab, "!document.querySelector('td.waiting')")
 
 
 def _strongest(word, layer):
@@ -108,7 +98,9 @@ def test_the_field_of_the_home_page_leads_to_words_by_token_and_layer(tab, url, 
     tab.wait_for_selector("html[data-ready]")
     tab.get_by_label("Try your own sentence").get_by_role("textbox").fill(TEXT)
     tab.keyboard.press("Enter")
-    _wait(tab, "document.querySelectorAll('.grid td:not(.waiting)').length == 20")
+    browsing.wait_until(
+        tab, "document.querySelectorAll('.grid td:not(.waiting)').length == 20"
+    )
     assert tab.url.endswith(_address(TEXT))
     rows = tab.query_selector_all(".grid tbody tr")
     assert [row.query_selector("th").inner_text() for row in rows] == [
@@ -179,7 +171,7 @@ def test_layers_are_painted_as_they_come(browser, folder):
         tab.wait_for_selector("td.waiting")
         for layers in (1, 2, 3, 4):
             encoder.free.release()
-            _wait(tab, done.format(5 * layers))
+            browsing.wait_until(tab, done.format(5 * layers))
             chosen = tab.get_attribute("[aria-selected]", "data-layer")
             assert int(chosen) == spoken.LAYERS[layers - 1]
             if layers < 4:
@@ -224,13 +216,13 @@ def test_a_factor_is_lit_wherever_it_fires(tab, url):
     tab.mouse.move(0, 0)
     assert tab.query_selector("td.fires") is None
     tab.get_by_label("Keep factor 0 lit in the grid").click()
-    _wait(tab, "document.querySelectorAll('td.fires').length == 4")
+    browsing.wait_until(tab, "document.querySelectorAll('td.fires').length == 4")
     assert "lit=0" in tab.url
     tab.reload()
-    _wait(tab, "document.querySelectorAll('td.fires').length == 4")
+    browsing.wait_until(tab, "document.querySelectorAll('td.fires').length == 4")
     tab.get_by_label("Keep factor 0 lit in the grid").click()
     tab.mouse.move(0, 0)
-    _wait(tab, "!document.querySelector('td.fires')")
+    browsing.wait_until(tab, "!document.querySelector('td.fires')")
 
 
 def test_a_token_through_the_layers(tab, url):
@@ -252,7 +244,7 @@ def test_a_token_through_the_layers(tab, url):
 
 def test_two_sentences_are_compared_on_aligned_tokens(tab, url):
     _open(tab, url, **{"with": OTHER}, token=1, layer=6)
-    _wait(tab, "document.querySelectorAll('.cell-panel').length == 2")
+    browsing.wait_until(tab, "document.querySelectorAll('.cell-panel').length == 2")
     titles = [h.inner_text() for h in tab.query_selector_all(".cell-panel h2")]
     assert titles == ["“left” at layer 6", "“left” at layer 6"]
     chosen = tab.query_selector_all("[aria-selected]")
@@ -265,7 +257,7 @@ def test_two_sentences_are_compared_on_aligned_tokens(tab, url):
     tab.click("td[data-token='0'][data-layer='6'] >> nth=0")
     tab.wait_for_selector("text=No token of the second sentence")
     tab.click(".sentence-block >> nth=1 >> td[data-token='0'][data-layer='6']")
-    _wait(tab, "document.querySelectorAll('.cell-panel').length == 2")
+    browsing.wait_until(tab, "document.querySelectorAll('.cell-panel').length == 2")
     titles = [h.inner_text() for h in tab.query_selector_all(".cell-panel h2")]
     assert titles == ["“He” at layer 6", "“They” at layer 6"]
 
@@ -273,7 +265,7 @@ def test_two_sentences_are_compared_on_aligned_tokens(tab, url):
 def test_a_word_is_masked(tab, url):
     _open(tab, url, token=3, layer=4)
     tab.click("text=Mask “bank”")
-    _wait(tab, "document.querySelectorAll('.cell-panel').length == 2")
+    browsing.wait_until(tab, "document.querySelectorAll('.cell-panel').length == 2")
     titles = [h.inner_text() for h in tab.query_selector_all(".cell-panel h2")]
     assert titles == ["“bank” at layer 4", "“[MASK]” at layer 4"]
     assert "mask=3" in tab.url
@@ -283,7 +275,7 @@ def test_a_word_is_masked(tab, url):
     values = [float(c.inner_text()) for c in line.query_selector_all(".alpha")]
     assert values == pytest.approx([before[factor], after[factor]], rel=5e-3)
     tab.click("text=Stop masking")
-    _wait(tab, "document.querySelectorAll('.cell-panel').length == 1")
+    browsing.wait_until(tab, "document.querySelectorAll('.cell-panel').length == 1")
 
 
 def test_what_cannot_be_encoded_is_said_and_tried_again(browser, url, encoder):
@@ -294,7 +286,7 @@ def test_what_cannot_be_encoded_is_said_and_tried_again(browser, url, encoder):
     before = encoder.asked.count("a long one")
     tab.click("text=Try again")
     tab.wait_for_selector("[role=alert]")
-    _wait(tab, "!document.querySelector('.failure').hidden")
+    browsing.wait_until(tab, "!document.querySelector('.failure').hidden")
     assert encoder.asked.count("a long one") == before + 1
     tab.close()
 

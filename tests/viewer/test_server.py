@@ -3,12 +3,12 @@
 import gzip
 import http.client
 import shutil
-import threading
 
 import pytest
 
 from tfvis_jax import errors
 from tfvis_jax.viewer import server
+from viewer import serving
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,8 @@ def served(tmp_path_factory, folder):
 
 @pytest.fixture(scope="module")
 def port(served):
-    with server.make_server(served, port=0) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
+    with serving.up(server.make_server(served, port=0)) as running:
         yield running.server_port
-        running.shutdown()
-        thread.join()
 
 
 def _get(port, path, *, host=None, method="GET", **headers):

@@ -46,7 +46,7 @@ class _Encoder:
         try:
             for controls in ([], others):
                 if controls:
-                    assert self.gate.wait(20)
+                    assert self.gate.wait(120)
                 if self.objective is None:
                     yield sentences.steered(
                         objective=None,
@@ -82,7 +82,6 @@ def port(folder, encoder):
 def tab(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(60_000)
     complaints = []
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -200,7 +199,7 @@ def test_a_closed_page_ends_it(tab, port, encoder):
     tab.keyboard.press("Escape")
     tab.wait_for_selector(".list:not([hidden])")
     encoder.gate.set()
-    assert encoder.ended.wait(20)
+    assert encoder.ended.wait(120)
 
 
 def test_a_closed_panel_ends_it_and_opens_empty(tab, port, encoder):
@@ -212,7 +211,7 @@ def test_a_closed_panel_ends_it_and_opens_empty(tab, port, encoder):
         tab.click("text=Stop steering")
     assert failed.value.url.endswith("/api/steer")
     encoder.gate.set()
-    assert encoder.ended.wait(20)
+    assert encoder.ended.wait(120)
     tab.click("text=Steer")
     tab.wait_for_selector(".steer button:enabled")
     assert _status(tab) == ""

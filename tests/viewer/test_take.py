@@ -26,7 +26,6 @@ def dark(browser, folder):
         permissions=["clipboard-read", "clipboard-write"],
     )
     page = context.new_page()
-    page.set_default_timeout(60_000)
     browsing.open_page(page, folder, "#/factor/13?layer=4")
     yield page
     context.close()
@@ -284,8 +283,12 @@ def test_a_page_prints_on_one_sheet_and_nothing_is_cut(browser, folder, address,
     page.emulate_media(media="print")
     # The printed width of an A4 sheet, in CSS pixels.
     page.set_viewport_size({"width": 703, "height": 1000})
-    page.wait_for_timeout(300)  # It is drawn again.
-    box = page.locator("svg.chart").bounding_box()
-    assert box["x"] >= 0 and box["x"] + box["width"] <= 703
-    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+    browsing.await_width(page, 703)
+
+    def fits():
+        box = page.locator("svg.chart").bounding_box()
+        width = page.evaluate("document.documentElement.scrollWidth")
+        return box["x"] >= 0 and max(box["x"] + box["width"], width) <= 703
+
+    browsing.wait_until(page, fits)
     page.close()

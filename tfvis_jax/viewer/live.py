@@ -246,7 +246,7 @@ class Worker:
                     end = time.monotonic() + self._time_limit
                 if job.cancelled.is_set() or self._stopping.is_set():
                     break
-                if time.monotonic() > end:
+                if time.monotonic() >= end:
                     raise TimeoutError
         except InputError as error:
             job.deliver(Problem(str(error), 400))
