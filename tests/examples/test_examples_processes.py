@@ -4,11 +4,11 @@ import dataclasses
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 
 import numpy as np
+import ports
 import toy_runs
 
 import tfvis_jax
@@ -35,15 +35,9 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _run(run, *, processes, program=("-m", "tfvis_jax")):
     """Runs `tfvis examples` in several processes; returns exit codes and logs."""
-    port = _free_port()
+    port = ports.free()
     environment = dict(os.environ, PYTHONPATH=str(ROOT), JAX_NUM_CPU_DEVICES="2")
     started = []
     for number in range(processes):
@@ -62,7 +56,7 @@ def _run(run, *, processes, program=("-m", "tfvis_jax")):
                 text=True,
             )
         )
-    logs = [process.communicate(timeout=300)[0] for process in started]
+    logs = [process.communicate(timeout=900)[0] for process in started]
     return [process.returncode for process in started], logs
 
 

@@ -102,7 +102,7 @@ def slow(seconds):
 
     def step(body):
         time.sleep(seconds)
-        return good(body)
+        return 200, {}, completion("late")
 
     return step
 

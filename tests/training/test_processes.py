@@ -4,12 +4,12 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import numpy as np
+import ports
 import pytest
 
 from tfvis_jax import distributed
@@ -21,12 +21,8 @@ from tfvis_jax.viewer import bundle, checksums
 pytestmark = pytest.mark.long
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+# What nothing takes that does not hang: start-up and compilation are waited for.
+_HANG_S = 900
 
 
 def _start(run, settings, *, processes=1, devices=2, name="train", until="train"):
@@ -34,7 +30,7 @@ def _start(run, settings, *, processes=1, devices=2, name="train", until="train"
     environment = dict(
         os.environ, PYTHONPATH=str(ROOT), JAX_NUM_CPU_DEVICES=str(devices)
     )
-    coordinator = f"127.0.0.1:{_free_port()}"
+    coordinator = f"127.0.0.1:{ports.free()}"
     started = []
     for number in range(processes):
         together = [
@@ -56,8 +52,8 @@ def _start(run, settings, *, processes=1, devices=2, name="train", until="train"
     return started
 
 
-def _finish(started, *, seconds=240):
-    return [process.wait(timeout=seconds) for process in started]
+def _finish(started):
+    return [process.wait(timeout=_HANG_S) for process in started]
 
 
 def _work(run, settings, **how):
@@ -72,7 +68,7 @@ def _train(run, settings, **how):
 
 
 def _wait_for_batches(run, processes, *, enough):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + _HANG_S
     while time.monotonic() < deadline:
         if any(process.poll() is not None for process in processes):
             break
@@ -125,7 +121,7 @@ def test_one_that_ends_stops_the_other_and_both_resume(settings, together, tmp_p
     first, second = _start(run, settings, processes=2)
     _wait_for_batches(run, [first, second], enough=7)
     second.send_signal(signal.SIGKILL)
-    codes = _finish([first, second], seconds=60)
+    codes = _finish([first, second])
     assert codes[0] != 0 and codes[1] == -signal.SIGKILL
     assert "died" in (tmp_path / "run-0.log").read_text()
     assert not (run / "dictionary.safetensors").exists()
@@ -135,7 +131,7 @@ def test_one_that_ends_stops_the_other_and_both_resume(settings, together, tmp_p
     processes = _start(run, settings, processes=2)
     _wait_for_batches(run, processes, enough=enough)
     processes[1].send_signal(signal.SIGTERM)
-    assert _finish(processes, seconds=60) == [0, 0]
+    assert _finish(processes) == [0, 0]
     assert not (run / "dictionary.safetensors").exists()
     assert "resumes" in (tmp_path / "run-1.log").read_text()
     # Bitwise with as many processes; up to rounding with one.
@@ -165,7 +161,7 @@ def _files(folder):
 def test_a_process_that_fails_says_why_and_stops_the_other(settings, tmp_path):
     # The second process alone has other settings than the run.
     run = tmp_path / "run"
-    port = _free_port()
+    port = ports.free()
     commands = []
     for number in range(2):
         together = [f"--coordinator=127.0.0.1:{port}", "--num_processes=2"]
@@ -182,7 +178,7 @@ def test_a_process_that_fails_says_why_and_stops_the_other(settings, tmp_path):
         )
         for number, command in enumerate(commands)
     ]
-    assert all(_finish(processes, seconds=90))
+    assert all(_finish(processes))
     log = (tmp_path / "1.log").read_text()
     assert "made with other settings" in log and "n_factors" in log
 
@@ -202,7 +198,7 @@ def test_how_a_process_leaves_the_others(monkeypatch):
 def test_a_coordinator_that_is_not_there_is_named():
     with (
         pytest.raises(InputError, match=r"127\.0\.0\.1:\d+ did not answer for 1 sec"),
-        distributed.joined(f"127.0.0.1:{_free_port()}", 2, 1, patience_s=1),
+        distributed.joined(f"127.0.0.1:{ports.free()}", 2, 1, patience_s=1),
     ):
         pass
 
