@@ -99,13 +99,14 @@ test-optimised: export XLA_FLAGS += --xla_backend_optimization_level=3 \
 test-optimised: $(VENV)/.test
 	$(TESTS)
 
-# Reads mutated files of every kind for an hour, others in each call. A failure names
-# the input, and how to read it again.
+# Reads mutated files of every kind for an hour, others in each call, and tries other
+# examples of what Hypothesis tests. A failure names the input, and how to read it again.
 fuzz: export FUZZ_SECONDS ?= 3600
 fuzz: export FUZZ_SEED ?= $(shell date +%s)
 fuzz: $(VENV)/.test
 	@echo "FUZZ_SEED=$(FUZZ_SEED)"
-	$(BIN)/python -m pytest -m fuzz -rP --numprocesses=auto --maxprocesses=4 --dist=load
+	$(BIN)/python -m pytest -m "fuzz or hypothesis" --hypothesis-seed=$$FUZZ_SEED -rP \
+	  --numprocesses=auto --maxprocesses=4 --dist=load
 
 # What a change must pass: format, lint, types, the page's scripts, tests.
 check: $(VENV)/.dev check-js

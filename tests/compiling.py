@@ -7,9 +7,12 @@ tests programs as users run them.
 """
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
+import warnings
+from collections.abc import Iterator
 
 import jax
 
@@ -24,6 +27,20 @@ _CACHE = {
     "jax_persistent_cache_min_compile_time_secs": float,
     "jax_persistent_cache_min_entry_size_bytes": int,
 }
+
+
+@contextlib.contextmanager
+def warnings_are_errors() -> Iterator[None]:
+    """Warnings of the block fail, but JAX's of a program that is half written.
+
+    Several processes share the compiled programs, and none locks them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings(
+            "ignore", "Error reading persistent compilation cache entry"
+        )
+        yield
 
 
 def set_up() -> None:

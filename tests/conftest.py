@@ -6,7 +6,12 @@ import os
 import pathlib
 import shutil
 
+# Workers share the cores: threads of PyTorch and BLAS would wait for each other. They
+# are made when what has them is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import compiling
+import hypothesis
 import jax
 import numpy as np
 import pytest
@@ -20,14 +25,19 @@ from tfvis_jax import cli
 
 pytest_plugins = ["fuzzing"]
 
-# Workers share the cores: threads of PyTorch and BLAS would wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before any JAX call.
 compiling.set_up()
 # Sharded code is tested on eight fake devices of one machine.
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Hypothesis tries the same examples each time, however slow the machine is. `make fuzz`
+# searches: it tries others in each call.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("search" if "FUZZ_SECONDS" in os.environ else "tests")
 
 
 def pytest_collection_modifyitems(items):

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,9 +22,11 @@ def run(toy_run, tmp_path_factory):
     return path
 
 
-def test_it_serves_the_page_encodes_sentences_and_stops_on_ctrl_c(run):
+def test_it_serves_the_page_encodes_sentences_and_stops_on_ctrl_c(run, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "tfvis_jax", "view", run, "--port=0", "--nobrowser"],
+        # JAX warns of a program that another process has half written.
+        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -43,7 +46,7 @@ def test_it_serves_the_page_encodes_sentences_and_stops_on_ctrl_c(run):
     assert [len(layer["tokens"]) for layer in lines[1:]] == [5, 5, 5]
     connection.close()
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     assert process.stderr.read() == ""
 
 

@@ -1,8 +1,8 @@
 """Folders of SAELens: codes by definition, and equal to SAELens' own."""
 
 import json
-import warnings
 
+import compiling
 import ml_dtypes
 import numpy as np
 import pytest
@@ -118,10 +118,11 @@ def test_what_overflows_is_a_sentence(tmp_path, architecture, name):
     arrays[name] = np.full_like(arrays[name], 3e38)
     config = saelens_folders.settings(architecture)
     folder = saelens_folders.write(tmp_path, config, arrays)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(InputError, match=r"cannot be used\.$"):
-            saelens.read(folder).as_trained(model="toy", place=hooks.Place(2))
+    with (
+        compiling.warnings_are_errors(),
+        pytest.raises(InputError, match=r"cannot be used\.$"),
+    ):
+        saelens.read(folder).as_trained(model="toy", place=hooks.Place(2))
 
 
 OLD = {

@@ -1,7 +1,6 @@
 """Learning from rows in memory."""
 
-import warnings
-
+import compiling
 import numpy as np
 import pytest
 
@@ -121,6 +120,5 @@ def test_rows_that_no_factor_fires_on_are_told():
     x, _ = _planted(300)
     with pytest.warns(UserWarning, match="No factor fired on any row"):
         learn(x * np.float32(1e-10), solver=SOLVER, dictionary=DICTIONARY)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with compiling.warnings_are_errors():
         learn(x, solver=SOLVER, dictionary=DICTIONARY)

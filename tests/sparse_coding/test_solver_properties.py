@@ -14,9 +14,7 @@ _SHAPES = [(1, 1, 1), (3, 7, 5), (5, 6, 70)]
 _PENALTIES = ("scalar", "row", "factor")
 
 # Few examples: every shape, kind of penalty and sign is another compilation.
-_settings = hypothesis.settings(
-    deadline=None, max_examples=12, derandomize=True, database=None
-)
+_settings = hypothesis.settings(max_examples=12)
 
 
 @st.composite
