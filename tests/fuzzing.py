@@ -1,12 +1,14 @@
 """Mutated files for the tests of loaders: each is read, or refused by an InputError.
 
-An input is a function of a seed and its number. `FUZZ_SEED` is the seed, `FUZZ_SECONDS`
-the time of all tests together, and `FUZZ_INPUT` reads a single input again. A failure
-names them, and the folder that it left the input in.
+An input is a function of a seed and its number. A test reads as many as it says, the
+same on every machine. `FUZZ_SEED` is the seed, `FUZZ_SECONDS` the time of all tests
+together, in place of the numbers of inputs, and `FUZZ_INPUT` reads a single input
+again. A failure names them, and the folder that it left the input in.
 """
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -25,11 +27,16 @@ import safetensors.numpy
 
 from tfvis_jax.errors import InputError
 
-# Of one test, unless FUZZ_SECONDS says how long all take.
-_SECONDS = 1.8
-# What one input may take.
+# What one input may take: of processor time, which does not depend on what else runs,
+# and on the clock, which also sees what sleeps for ever.
 _MAX_SECONDS = 20
+_HANG_S = 300
 _MAX_BYTES = 2 * 2**30
+# Threads that are started meanwhile are not its own: each has a stack, and reserves an
+# arena of glibc, of which there are at most eight for each core, without using it.
+_N_CORES = os.cpu_count() or 1
+_STACKS = 2 * 9 * 2**20 * _N_CORES
+_ARENAS = 8 * 64 * 2**20 * _N_CORES
 _BIG = "@@big@@"
 _VALUES = (
     *(None, True, -1, 0, 1, 2**31, 2**63, 10**8, 10**30, 1e308, -0.5, ""),
@@ -43,8 +50,10 @@ _TYPES = ("int8", "uint16", "int32", "uint64", "float16", "float64", "bool", "U3
 class Fuzz:
     """The inputs of one test."""
 
-    def __init__(self, name: str, *, seconds: float, folder: pathlib.Path) -> None:
-        """Called by the fixture."""
+    def __init__(
+        self, name: str, *, seconds: float | None, folder: pathlib.Path
+    ) -> None:
+        """Called by the fixture; `seconds` replaces the number of inputs."""
         self._name, self._seconds, self._folder = name, seconds, folder
         self._seed = int(os.environ.get("FUZZ_SEED", "0"))
         self._only = os.environ.get("FUZZ_INPUT")
@@ -54,32 +63,27 @@ class Fuzz:
         originals: Mapping[str, bytes],
         read: Callable[[pathlib.Path, set[str], random.Random], object],
         *,
+        inputs: int,
         folder: pathlib.Path | None = None,
         others: Mapping[str, bytes] | None = None,
-        at_least: int = 20,
         may_remove: bool = True,
     ) -> None:
-        """Writes mutations of files into a folder and reads it, until time is up.
+        """Writes mutations of files into a folder and reads it, again and again.
 
         Args:
           originals: files of the folder by name; the others in it stay as they are.
           read: called with the folder, the names of what was changed, and a source of
             random numbers. It may raise InputError, and nothing else.
+          inputs: how many to read: where nothing else says, those of some two seconds.
           folder: of the files; a new one if None.
           others: files of another folder, which may take the place of ours.
-          at_least: inputs that are tried on the busiest machine: each is limited, all
-            of them are not.
           may_remove: If True, files may also be missing.
         """
         folder = self._folder / "input" if folder is None else folder
         for name, content in originals.items():
             _write(folder / name, content)
-        ends = time.monotonic() + self._seconds
-        numbers = iter([int(self._only)]) if self._only else iter(range(10**9))
         counts = [0, 0]
-        for number in numbers:
-            if time.monotonic() > ends and number >= at_least:
-                break
+        for number in self._numbers(inputs):
             rng = random.Random(f"{self._seed} {self._name} {number}")
             changed = mutate(
                 folder, originals, others or {}, rng, may_remove=may_remove
@@ -107,12 +111,25 @@ class Fuzz:
                     _write(folder / name, originals[name])
         print(f"{self._name}: {counts[0]} inputs read, {counts[1]} refused")
 
+    def _numbers(self, inputs: int) -> Iterator[int]:
+        if self._only:
+            yield int(self._only)
+        elif self._seconds is None:
+            yield from range(inputs)
+        else:
+            ends = time.monotonic() + self._seconds
+            # One at least.
+            for number in itertools.count():
+                yield number
+                if time.monotonic() > ends:
+                    break
+
 
 @pytest.fixture(name="fuzz")
 def fuzz_fixture(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Fuzz:
-    """The inputs of a test; all tests with this fixture share the time."""
+    """The inputs of a test; all tests with this fixture share FUZZ_SECONDS."""
     total = os.environ.get("FUZZ_SECONDS")
-    seconds = _SECONDS
+    seconds = None
     if total:
         tests = [i for i in request.session.items if "fuzz" in i.fixturenames]
         workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -124,21 +141,35 @@ def fuzz_fixture(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Fuzz
 def limited() -> Iterator[None]:
     """Bounds time and memory of what is read in the block."""
 
-    def stop(*_) -> None:
-        raise TimeoutError(f"It took more than {_MAX_SECONDS} s.")
+    def stop(number: int, frame: object) -> None:
+        del frame
+        if number == signal.SIGALRM:
+            raise TimeoutError(f"It was not over after {_HANG_S} s.")
+        raise TimeoutError(f"It took more than {_MAX_SECONDS} s of processor time.")
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
-    now = pages * resource.getpagesize()
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(_MAX_SECONDS)
-    resource.setrlimit(resource.RLIMIT_AS, (now + _MAX_BYTES, hard))
+    # What can be written, and every address, which files that are mapped have, too.
+    pages = pathlib.Path("/proc/self/statm").read_text().split()
+    limits = {
+        resource.RLIMIT_DATA: (int(pages[5]), _MAX_BYTES + _STACKS),
+        resource.RLIMIT_AS: (int(pages[0]), _MAX_BYTES + _STACKS + _ARENAS),
+    }
+    then = {limit: resource.getrlimit(limit) for limit in limits}
+    signals = (signal.SIGALRM, signal.SIGPROF)
+    before = [signal.signal(number, stop) for number in signals]
+    signal.alarm(_HANG_S)
+    signal.setitimer(signal.ITIMER_PROF, _MAX_SECONDS)
+    for limit, (now, more) in limits.items():
+        now *= resource.getpagesize()
+        resource.setrlimit(limit, (now + more, then[limit][1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        for limit, both in then.items():
+            resource.setrlimit(limit, both)
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def files_of(folder: pathlib.Path, *, but: Collection[str] = ()) -> dict[str, bytes]:

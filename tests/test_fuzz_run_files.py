@@ -158,7 +158,7 @@ def test_windows(fuzz, run_files):
         windows = tfvis_jax.load_run(folder).windows
         _read_windows(windows, rng)
 
-    fuzz.run(_only(files, "tokens/"), read, folder=path, others=files)
+    fuzz.run(_only(files, "tokens/"), read, folder=path, others=files, inputs=750)
 
 
 def _read_windows(windows, rng):
@@ -197,7 +197,7 @@ def test_resumed_windows(fuzz, run_files, toy_bert_folder):
                 for file in (folder / "tokens").glob(f"{name}.*"):
                     file.unlink()
 
-    fuzz.run(files, read, folder=path, at_least=10)
+    fuzz.run(files, read, folder=path, inputs=350)
 
 
 def test_settings_and_model(fuzz, run_files):
@@ -214,7 +214,13 @@ def test_settings_and_model(fuzz, run_files):
                 json.dumps(str(config))
         setup.open_model(run, config)
 
-    fuzz.run(_only(files, "config.json", "model.json"), read, folder=path, others=files)
+    fuzz.run(
+        _only(files, "config.json", "model.json"),
+        read,
+        folder=path,
+        others=files,
+        inputs=45,
+    )
 
 
 # Orbax leaves coroutines behind where a read fails.
@@ -251,7 +257,7 @@ def test_checkpoints(fuzz, run_files, source):
             shutil.copytree(kept, place)
 
     files = {f"checkpoints/{n}": c for n, c in fuzzing.files_of(kept).items()}
-    fuzz.run(files, read, folder=path)
+    fuzz.run(files, read, folder=path, inputs=40)
 
 
 def test_log(fuzz, run_files):
@@ -262,7 +268,9 @@ def test_log(fuzz, run_files):
         plan.measured_rate(log)
         metrics_log.MetricsLog(folder / "metrics.jsonl", resumed_at=2)
 
-    fuzz.run(_only(files, "metrics.jsonl"), read, folder=path, others=files)
+    fuzz.run(
+        _only(files, "metrics.jsonl"), read, folder=path, others=files, inputs=1900
+    )
 
 
 def test_examples_and_dictionary(fuzz, run_files):
@@ -295,6 +303,7 @@ def test_examples_and_dictionary(fuzz, run_files):
         read,
         folder=path,
         others=files,
+        inputs=250,
     )
 
 
@@ -327,7 +336,7 @@ def test_what_is_derived(fuzz, run_files):
         if changed and rng.random() < 0.05:
             run.factor(3).describe()
 
-    fuzz.run(_only(files, *names), read, folder=path, others=files)
+    fuzz.run(_only(files, *names), read, folder=path, others=files, inputs=450)
 
 
 def test_what_people_say(fuzz, run_files):
@@ -359,7 +368,7 @@ def test_what_people_say(fuzz, run_files):
             store.change(added, layers=(0, 1, 2))
             assert len(store.read()) == len(kept) + 1
 
-    fuzz.run(_only(files, "notes.json", "ratings.json"), read, folder=path)
+    fuzz.run(_only(files, "notes.json", "ratings.json"), read, folder=path, inputs=1000)
 
 
 def test_stored_hidden_states(fuzz, run_files):
@@ -375,7 +384,9 @@ def test_stored_hidden_states(fuzz, run_files):
         found = stored.read(np.arange(5))
         assert found.shape[1] == len(stored.layers)
 
-    fuzz.run(_only(files, "hidden_states/"), read, folder=path, others=files)
+    fuzz.run(
+        _only(files, "hidden_states/"), read, folder=path, others=files, inputs=1200
+    )
 
 
 def test_resumed_hidden_states(fuzz, run_files):
@@ -391,7 +402,7 @@ def test_resumed_hidden_states(fuzz, run_files):
             # A file that is not intact would be computed again.
             assert writer.has(windows) or changed
 
-    fuzz.run(files, read, folder=path, may_remove=True)
+    fuzz.run(files, read, folder=path, may_remove=True, inputs=750)
 
 
 def test_unfinished_pass(fuzz, run_files):
@@ -413,7 +424,9 @@ def test_unfinished_pass(fuzz, run_files):
         found = collector.finish([pass_folder.folder / name for name in saved.names])
         assert isinstance(found, stored_lib.Examples)
 
-    fuzz.run(_only(files, "examples-progress/"), read, folder=path, others=files)
+    fuzz.run(
+        _only(files, "examples-progress/"), read, folder=path, others=files, inputs=250
+    )
 
 
 def test_page(fuzz, run_files):
@@ -423,7 +436,9 @@ def test_page(fuzz, run_files):
         with server.make_server(folder / "site", port=0):
             pass
 
-    fuzz.run(_only(files, "site/data/manifest"), read, folder=path, others=files)
+    fuzz.run(
+        _only(files, "site/data/manifest"), read, folder=path, others=files, inputs=2000
+    )
 
 
 def test_commands(fuzz, run_files):
@@ -453,4 +468,4 @@ def test_commands(fuzz, run_files):
         assert "Failed unexpectedly" not in said.getvalue(), (command, said.getvalue())
         assert code == 0 or "tfvis: " in said.getvalue()
 
-    fuzz.run(files, read, folder=path, at_least=3)
+    fuzz.run(files, read, folder=path, inputs=40)

@@ -40,4 +40,4 @@ def test_codes(fuzz, written):
         found.tokens.is_any_of(["bank"])
         assert all(isinstance(word, str) for word in found.tokens.word[:20])
 
-    fuzz.run(written, read)
+    fuzz.run(written, read, inputs=85)

@@ -97,4 +97,4 @@ def test_damaged_comparisons(fuzz, going_on, earlier, tmp_path):
         if rng.random() < 0.02 and document["rows"]:
             report.draw(document, tmp_path / "plot.png")
 
-    fuzz.run({"compare.json": json.dumps(earlier).encode()}, read)
+    fuzz.run({"compare.json": json.dumps(earlier).encode()}, read, inputs=700)

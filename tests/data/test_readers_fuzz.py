@@ -75,7 +75,7 @@ def test_text(fuzz, suffix):
     def read(folder, changed, rng):
         _read([folder / name for name in sorted(changed)], rng)
 
-    fuzz.run(originals, read)
+    fuzz.run(originals, read, inputs=2000)
 
 
 @pytest.mark.parametrize("suffix", [s for s in _COMPRESSIONS if s])
@@ -92,7 +92,7 @@ def test_text_that_was_mutated_before_it_was_compressed(fuzz, suffix, tmp_path):
             paths.append(path)
         _read(paths, rng)
 
-    fuzz.run(_originals(), read)
+    fuzz.run(_originals(), read, inputs=1600)
 
 
 def _read(paths, rng):

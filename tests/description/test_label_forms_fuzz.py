@@ -57,7 +57,7 @@ def test_labels_of_other_tools(fuzz):
         for name in sorted(changed):
             _read(folder / name)
 
-    fuzz.run(_originals(), read)
+    fuzz.run(_originals(), read, inputs=2000)
 
 
 def test_folders_of_labels(fuzz):
@@ -73,7 +73,7 @@ def test_folders_of_labels(fuzz):
     def read(folder, changed, rng):
         _read(folder / min(changed).partition("/")[0])
 
-    fuzz.run(originals, read)
+    fuzz.run(originals, read, inputs=2000)
 
 
 def test_compressed_labels_that_were_damaged_before(fuzz, tmp_path):
@@ -86,4 +86,4 @@ def test_compressed_labels_that_were_damaged_before(fuzz, tmp_path):
                 path.write_bytes(gzip.compress((folder / name).read_bytes(), 1))
                 _read(path)
 
-    fuzz.run(originals, read)
+    fuzz.run(originals, read, inputs=1500)

@@ -49,7 +49,7 @@ def test_tokenizers(fuzz, tokenizer_files):
     def read(folder, changed, rng):
         tokenizer.load(folder).encode("The bank's caf\u00e9 \u6771\u4eac")
 
-    fuzz.run(tokenizer_files, read)
+    fuzz.run(tokenizer_files, read, inputs=1800)
 
 
 def test_tokenizers_of_a_vocabulary_alone(fuzz, tokenizer_files):
@@ -61,7 +61,7 @@ def test_tokenizers_of_a_vocabulary_alone(fuzz, tokenizer_files):
     def read(folder, changed, rng):
         tokenizer.load(folder).encode("The bank's caf\u00e9 \u6771\u4eac")
 
-    fuzz.run(tokenizer_files, read)
+    fuzz.run(tokenizer_files, read, inputs=1600)
 
 
 def test_configurations(fuzz, write_folder, tiny_tensors):
@@ -72,7 +72,7 @@ def test_configurations(fuzz, write_folder, tiny_tensors):
         config = pretrained.read_config(folder)
         assert isinstance(config, encoder_config.EncoderConfig)
 
-    fuzz.run(originals, read, folder=folder)
+    fuzz.run(originals, read, folder=folder, inputs=2000)
 
 
 @pytest.mark.parametrize("name", architectures.STORED)
@@ -85,7 +85,7 @@ def test_configurations_of_other_architectures(fuzz, write_folder, tiny_tensors,
         config = pretrained.read_config(folder)
         assert isinstance(config, encoder_config.EncoderConfig)
 
-    fuzz.run(originals, read, folder=folder)
+    fuzz.run(originals, read, folder=folder, inputs=2000)
 
 
 def test_weights(fuzz, tmp_path, tiny_tensors):
@@ -102,7 +102,7 @@ def test_weights(fuzz, tmp_path, tiny_tensors):
             if isinstance(tensor, checkpoint_files.StoredTensor):
                 tensor.read()
 
-    fuzz.run(originals, read, folder=tmp_path, may_remove=False)
+    fuzz.run(originals, read, folder=tmp_path, may_remove=False, inputs=2000)
 
 
 def test_pickles(fuzz, tmp_path):
@@ -110,7 +110,7 @@ def test_pickles(fuzz, tmp_path):
         path = write_archive(tmp_path / "a.bin", (folder / "data.pkl").read_bytes())
         torch_zip.read(path)
 
-    fuzz.run({"data.pkl": tensor_pickle()}, read, may_remove=False)
+    fuzz.run({"data.pkl": tensor_pickle()}, read, may_remove=False, inputs=2000)
 
 
 def test_lists_of_shards(fuzz, tmp_path, tiny_tensors):
@@ -121,4 +121,4 @@ def test_lists_of_shards(fuzz, tmp_path, tiny_tensors):
     def read(folder, changed, rng):
         checkpoint_files.open_folder(folder)
 
-    fuzz.run(originals, read, folder=tmp_path)
+    fuzz.run(originals, read, folder=tmp_path, inputs=2000)

@@ -85,7 +85,7 @@ def test_labelled_text(fuzz):
         for name in sorted(changed):
             _check(_READERS[name](folder / name))
 
-    fuzz.run(_originals(), read)
+    fuzz.run(_originals(), read, inputs=1900)
 
 
 def test_archives_of_damaged_labelled_text(fuzz, tmp_path):
@@ -105,4 +105,4 @@ def test_archives_of_damaged_labelled_text(fuzz, tmp_path):
                 path.write_bytes(_zipped(name, content))
             _check(_READERS[name](path))
 
-    fuzz.run({name: originals[name] for name in kept}, read)
+    fuzz.run({name: originals[name] for name in kept}, read, inputs=750)

@@ -41,4 +41,6 @@ def test_damaged_sentences(fuzz):
                 assert text.strip() == text != "" and "\n" not in text
                 text.encode()
 
-    fuzz.run({"a.txt": _TEXT.encode(), "b.txt": _TEXT.encode("utf-16")}, read)
+    fuzz.run(
+        {"a.txt": _TEXT.encode(), "b.txt": _TEXT.encode("utf-16")}, read, inputs=2000
+    )
