@@ -94,7 +94,12 @@ def test_every_layer_of_a_run_has_a_folder(toy_run, exported, tmp_path, capsys):
     }
     for layer in (0, 1, 2):
         settings = json.loads((exported / f"layer_{layer}" / "cfg.json").read_text())
-        assert settings["metadata"]["hook_name"] == hooks.hook_of(layer, "hidden")
+        # A block of BERT ends with a norm.
+        assert settings["metadata"]["hook_name"] == (
+            f"blocks.{layer - 1}.hook_normalized_resid_post"
+            if layer
+            else "blocks.0.hook_resid_pre"
+        )
         assert settings["metadata"]["dictionary"] == run.trained.content_hash
         assert settings["l1_penalty"] == run.trained.l1_penalty
     # What it has written it may replace; a layer may be chosen.
@@ -113,7 +118,8 @@ def test_what_comes_back_has_the_codes_of_the_run(
     new = tmp_path / "again"
     given = ["import", str(new), f"--saelens={exported / 'layer_2'}", *arguments]
     assert cli.main(given) == 0
-    assert "duality gap" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "duality gap" in said.out and "before that norm" not in said.err
     ours, theirs = load_run(toy_run), load_run(new)
     assert theirs.trained.layers == (2,)
     assert theirs.trained.content_hash == ours.trained.of_layers([2]).content_hash
@@ -169,11 +175,12 @@ def test_an_imported_run_is_written_from_the_command_line(arguments, tmp_path, c
     [
         ("gpt2", "hidden", [hooks.hook_of(1, "hidden"), None]),
         ("gpt2", "mlp_out", [hooks.hook_of(n, "mlp_out") for n in (1, 3)]),
-        ("roberta", "hidden", [hooks.hook_of(n, "hidden") for n in (1, 3)]),
+        ("roberta", "hidden", [hooks.hook_after_norm(n) for n in (1, 3)]),
+        ("roberta", "mlp_out", [hooks.hook_of(n, "mlp_out") for n in (1, 3)]),
     ],
 )
-def test_a_state_after_a_final_norm_has_no_hook(tmp_path, model, site, expected):
-    """The name of the last block's output is that of the sum before the norm."""
+def test_hooks_are_of_the_hidden_states(tmp_path, model, site, expected):
+    """Of GPT-2 the output of the last block has a name, and its norm has none."""
     found = _of_run(model, site)
     exchange._write_weights(found, tmp_path, (1, 3), show=lambda done, total: None)
     written = [
@@ -245,6 +252,7 @@ def test_damaged_dictionaries_are_refused(exported, tmp_path):
     refused("Expected whitener in", {"whitener": None})
     refused("l1_penalty", l1_penalty=0)
     refused("max_steps", max_steps="many")
+    refused("layer_scale", metadata={"layer_scale": 1e300})
     refused("of shape", d_in=12)
     with pytest.raises(InputError, match="cannot be read"):
         saelens_dictionary.is_dictionary(tmp_path / "nowhere")

@@ -15,7 +15,8 @@ _NAMES = {
 # What follows a block's number in the names of hooks: the hidden state before or after
 # the block, or what a part of the block adds to it.
 _SUM = f".{_NAMES[sites.HIDDEN]}"
-_AFTER = ("", _SUM, ".hook_normalized_resid_post", ".hook_out")
+_NORMALIZED = ".hook_normalized_resid_post"
+_AFTER = ("", _SUM, _NORMALIZED, ".hook_out")
 _BEFORE = (".hook_resid_pre", ".hook_in")
 _PARTS = {
     f".{_NAMES[sites.ATTENTION_OUT]}": sites.ATTENTION_OUT,
@@ -43,6 +44,14 @@ class Place(NamedTuple):
 def hook_of(layer: int, site: str) -> str:
     """Returns TransformerLens' name of a layer's site; the inverse of `place_of`."""
     return f"blocks.{layer - 1}.{_NAMES[site]}" if layer else "blocks.0.hook_resid_pre"
+
+
+def hook_after_norm(layer: int) -> str:
+    """Returns HookedEncoder's name of a layer whose block ends with a norm.
+
+    `may_be_before_norm` says what ``hook_resid_post`` is there.
+    """
+    return f"blocks.{layer - 1}{_NORMALIZED}"
 
 
 def place_of(hook: str) -> Place | None:

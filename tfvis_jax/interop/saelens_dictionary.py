@@ -7,6 +7,7 @@ its layer's scale.
 import dataclasses
 import os
 import pathlib
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ _UNIT = 1e-2
 class _Metadata(msgspec.Struct):
     model_name: str = ""
     hook_name: str = ""
-    layer_scale: schema.AboveZero | None = None
+    layer_scale: Annotated[float, msgspec.Meta(gt=1e-30, lt=1e30)] | None = None
 
 
 class _Config(msgspec.Struct):
@@ -107,7 +108,7 @@ class ForeignDictionary:
         """
         return trained_dictionary.TrainedDictionary(
             factors=self.factors,
-            layer_scale=np.float32([self.layer_scale]),
+            layer_scale=np.array([self.layer_scale], np.float32),
             layers=(place.layer,),
             site=place.site,
             model=model,
@@ -157,7 +158,7 @@ def read(folder: str | os.PathLike[str]) -> ForeignDictionary:
             f"meant. {_REMEDY}"
         )
     meta = config.metadata
-    scale, whitening = _scaling(mean, whitener, scale=meta.layer_scale, path=path)
+    scale, whitening = _scaling(mean, whitener, told=meta.layer_scale, path=path)
     return ForeignDictionary(
         factors=factors,
         layer_scale=scale,
@@ -176,14 +177,13 @@ def read(folder: str | os.PathLike[str]) -> ForeignDictionary:
 
 
 def _scaling(
-    mean: np.ndarray, whitener: np.ndarray, *, scale: float | None, path: pathlib.Path
+    mean: np.ndarray, whitener: np.ndarray, *, told: float | None, path: pathlib.Path
 ) -> tuple[float, whitening_lib.Whitening | None]:
     """Returns scale and whitening whose quotient is V."""
     d_in = len(whitener)
-    if scale is None:
-        # Any one will do.
-        norm = np.linalg.norm(whitener.astype(np.float64)) / d_in**0.5
-        scale = 1 / norm if norm > 0 else 1.0
+    # Any one will do.
+    norm = float(np.linalg.norm(whitener.astype(np.float64))) / d_in**0.5 or 1.0
+    scale = 1 / norm if told is None else told
     matrix = whitener.astype(np.float64) * scale
     if not mean.any() and np.abs(matrix - np.eye(d_in)).max() < 1e-6:
         return scale, None
@@ -192,7 +192,7 @@ def _scaling(
     except np.linalg.LinAlgError:
         inverse = np.full_like(matrix, np.nan)
     with np.errstate(over="ignore"):
-        found = [np.float32(each) for each in (mean[None], matrix, inverse)]
+        found = [each.astype(np.float32) for each in (mean[None], matrix, inverse)]
     if not all(np.isfinite(each).all() for each in found):
         raise InputError(
             f"Expected a whitener in {path} that can be undone, got another. {_REMEDY}"

@@ -77,14 +77,14 @@ def write(
     mean, whitener = np.zeros(d_model), np.eye(d_model)
     if one.whitening is not None:
         mean, whitener = one.whitening.mean[0], np.asarray(one.whitening.matrix)
-    whitener = np.float32(whitener / scale)
-    decoder = np.float32(one.directions * scale)
+    whitener = np.asarray(whitener / scale, np.float32)
+    decoder = np.asarray(one.directions * scale, np.float32)
     if one.encoder is None:
         about, arrays = _lasso(one, one.solver(solver), whitener=whitener)
     else:
         about, arrays = _autoencoder(one.encoder, whitener=whitener)
         decoder = decoder * one.encoder.scale[:, None]
-    arrays |= {"W_dec": decoder, "b_dec": np.float32(mean)}
+    arrays |= {"W_dec": decoder, "b_dec": np.asarray(mean, np.float32)}
     if hook is None:
         hook = hooks.hook_of(layer, one.site)
     is_local = os.path.isabs(one.model)

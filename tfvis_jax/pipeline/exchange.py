@@ -22,8 +22,8 @@ from tfvis_jax.description import (
 )
 from tfvis_jax.errors import InputError
 from tfvis_jax.examples import firing_statistics, passages
-from tfvis_jax.interop import delphi, neuronpedia, row_tables, saelens_writer
-from tfvis_jax.models import registry
+from tfvis_jax.interop import delphi, hooks, neuronpedia, row_tables, saelens_writer
+from tfvis_jax.models import encoder, registry
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
@@ -251,8 +251,6 @@ def _write_weights(
 ) -> None:
     trained = run.trained
     model = registry.abstract(models.read_config(run.config.model))
-    # The name of its hook is that of a sum, and the hidden state is after a norm.
-    unnamed = hasattr(model, "final_norm") and trained.site == sites.HIDDEN
     for number, layer in enumerate(layers):
         show(number, len(layers))
         saelens_writer.write(
@@ -260,9 +258,18 @@ def _write_weights(
             trained,
             layer=layer,
             solver=run.config.solver,
-            hook="" if unnamed and layer == model.config.n_layers else None,
+            hook=_hook(model, layer, site=trained.site),
         )
     show(len(layers), len(layers))
+
+
+def _hook(model: encoder.Encoder, layer: int, *, site: str) -> str | None:
+    """Returns the name of a layer where it is not `hooks.hook_of`'s, a sum."""
+    if layer == 0 or site != sites.HIDDEN:
+        return None
+    if not hasattr(model, "final_norm"):
+        return hooks.hook_after_norm(layer)
+    return "" if layer == model.config.n_layers else None
 
 
 def _write_codes(
