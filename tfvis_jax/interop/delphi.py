@@ -98,12 +98,14 @@ def write_layer(
 
 def _half(part: Firings) -> Firings:
     """Returns what is above 0 in half precision, in it if all are within its range."""
-    within = part.activation.max(initial=0) <= _LARGEST_HALF
-    half = np.minimum(part.activation, _LARGEST_HALF).astype(np.float16)
-    kept = half > 0
+    activation = part.activation
+    if activation.max(initial=0) <= _LARGEST_HALF:
+        activation = activation.astype(np.float16)
+    # What half precision rounds to 0 is left out of either.
+    kept = np.minimum(activation, _LARGEST_HALF).astype(np.float16) > 0
     return Firings(
         window=part.window[kept].astype(np.uint32),
         position=part.position[kept].astype(np.uint32),
         factor=part.factor[kept].astype(np.uint32),
-        activation=half[kept] if within else np.float32(part.activation[kept]),
+        activation=activation[kept],
     )
