@@ -7,7 +7,7 @@ client and to a revision, and may be read-only: no command writes to it.
 import pathlib
 from collections.abc import Sequence
 
-from tfvis_jax.cli.command import UsageError
+from tfvis_jax.cli import command
 from tfvis_jax.errors import InputError
 
 _SCHEME = "hf://"
@@ -30,7 +30,7 @@ def one(
       InputError: a run of the hub is to be written, or cannot be downloaded.
     """
     if len(arguments) != 1:
-        raise UsageError(
+        raise command.UsageError(
             f"Expected the run directory and nothing else, got {list(arguments)}."
         )
     if writes and is_on_hub(arguments[0]):
