@@ -45,6 +45,7 @@ _TOKENIZERS = {
     "albert": "Unigram",
     "deberta-v2": "Unigram",
     "modernbert": "byte-level BPE",
+    "nomic_bert": "WordPiece",
     "gpt2": "byte-level BPE",
     "gpt_neox": "byte-level BPE",
 }

@@ -104,6 +104,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "modernbert": ("ModernBertForMaskedLM", _MODERN),
+    "nomic_bert": ("NomicBertForMaskedLM", _BERT),
     "gpt2": ("GPT2LMHeadModel", _GPT2),
     "gpt2-wide": ("GPT2LMHeadModel", {**_GPT2, "n_inner": 36}),
     "gpt_neox": ("GPTNeoXForCausalLM", {**_NEOX, "rotary_pct": 0.34}),
@@ -123,13 +124,14 @@ _OUTPUTS = {
     "mpnet": (r"encoder\.layer\.\d+\.attention\.attn\.o", _BERT_OUTPUTS[1]),
     "albert": (r".*albert_layers\.0\.attention\.dense", r".*\.ffn_output"),
     "modernbert": (r"layers\.\d+\.attn", r"layers\.\d+\.mlp"),
+    "nomic_bert": (r"layers\.\d+\.self_attn", r"layers\.\d+\.mlp"),
     "gpt2": (r"h\.\d+\.attn", r"h\.\d+\.mlp"),
     "gpt_neox": (r"layers\.\d+\.attention", r"layers\.\d+\.mlp"),
 }
 # Of these one is stored with the tests.
 STORED = (
     *("roberta", "distilbert", "mpnet", "electra", "albert", "deberta-v2"),
-    *("modernbert", "gpt2", "gpt_neox"),
+    *("modernbert", "nomic_bert", "gpt2", "gpt_neox"),
 )
 
 

@@ -398,6 +398,12 @@ def test_an_unknown_type_names_what_works(tmp_path):
         ("modernbert", {"layer_types": ["sliding_attention"] * 4}, "`layer_types`"),
         ("modernbert", {"local_attention": 0}, "`local_window` to be an integer"),
         ("modernbert", {"rope_parameters": 5}, "`rope_parameters`.*to be an object"),
+        ("nomic_bert", {"prenorm": True}, "prenorm is True"),
+        ("nomic_bert", {"moe_every_n_layers": 2}, "moe_every_n_layers is 2"),
+        ("nomic_bert", {"activation_function": "gelu"}, "supported: 'swiglu'"),
+        ("nomic_bert", {"head_dim": 8}, "head_dim is 8"),
+        ("nomic_bert", {"num_attention_heads": 8}, "heads of an even width, got 3"),
+        ("nomic_bert", {"rope_parameters": 5}, "`rope_parameters`.*to be an object"),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx is"),
         ("gpt2", {"activation_function": "mish"}, "`activation` to be one of"),
         ("gpt_neox", {"rope_parameters": {"rope_type": "yarn"}}, "rope_type 'default'"),
@@ -435,6 +441,55 @@ def test_older_configurations_of_rotary_models_are_read():
         "local_rope_theta": 10000.0,
     }
     assert registry.read(stored | older)[1] == expected
+
+
+def test_a_nomic_bert_is_read_as_it_was_published():
+    """The settings' names in the model's own code, and the prefix of its weights."""
+    stored = json.loads((_GOLDEN / "nomic_bert" / "config.json").read_text())
+    _, expected = registry.read(stored)
+    named = {
+        "hidden_size": "n_embd",
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "intermediate_size": "n_inner",
+        "layer_norm_eps": "layer_norm_epsilon",
+    }
+    published = {new: stored[old] for old, new in named.items()} | {
+        "model_type": "nomic_bert",
+        "architectures": ["NomicBertForPreTraining"],
+        "vocab_size": stored["vocab_size"],
+        "type_vocab_size": stored["type_vocab_size"],
+        "activation_function": "swiglu",
+        "rotary_emb_base": stored["rope_parameters"]["rope_theta"],
+        "rotary_emb_fraction": 1.0,
+        "rotary_emb_interleaved": False,
+        "rotary_scaling_factor": 2.0,
+        "prenorm": False,
+        "qkv_proj_bias": False,
+        "n_positions": 80,
+        "max_trained_positions": 20,
+    }
+    assert registry.read(published)[1] == expected
+    assert expected.theta == 1000 and expected.max_positions == 20
+    del published["max_trained_positions"]
+    published["n_positions"] = 8192
+    assert registry.read(published)[1].max_positions == 2048
+    with pytest.raises(InputError, match="rotary_emb_interleaved is True"):
+        registry.read(published | {"rotary_emb_interleaved": True})
+
+
+def test_the_prefix_of_a_published_nomic_bert(tmp_path):
+    expected = _leaves(models.load(_GOLDEN / "nomic_bert"))
+    folder = _changed(
+        *("nomic_bert", tmp_path / "published"),
+        lambda tensors: {
+            n.replace("nomic_bert.", "bert."): x for n, x in tensors.items()
+        },
+    )
+    found = models.load(folder, head="masked_lm")
+    assert found.ignored == ()
+    for leaf, other in zip(_leaves(found), expected, strict=True):
+        np.testing.assert_array_equal(leaf, other)
 
 
 def test_an_untrained_model_is_of_the_same_architecture():

@@ -168,7 +168,9 @@ def test_what_an_update_remembers():
     assert online.update_state > 4 * 512**2
 
 
-@pytest.mark.parametrize("name", ["albert", "deberta-v2", "modernbert", "gpt_neox"])
+@pytest.mark.parametrize(
+    "name", ["albert", "deberta-v2", "modernbert", "nomic_bert", "gpt_neox"]
+)
 def test_other_architectures_are_counted_by_their_own_parts(name):
     folder = pathlib.Path(__file__).parents[1] / "golden" / "architectures" / name
     model = models.load(folder)

@@ -24,6 +24,7 @@ from tfvis_jax.models import (
     heads,
     modernbert,
     mpnet,
+    nomic_bert,
     roberta,
     weight_names,
 )
@@ -102,6 +103,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         encoder=modernbert.ModernBert,
         names=modernbert.NAMES,
         head=modernbert.head,
+    ),
+    "nomic_bert": Architecture(
+        config=nomic_bert.NomicBertConfig,
+        encoder=nomic_bert.NomicBert,
+        names=nomic_bert.NAMES,
     ),
     "gpt2": Architecture(
         config=gpt2.Gpt2Config,
