@@ -61,8 +61,7 @@ def between_groups(vectors: np.ndarray, group: np.ndarray) -> float:
       group: [n] int.
     """
     numbers, place = np.unique(group, return_inverse=True)
-    sums = np.zeros((len(numbers), vectors.shape[1]))
-    np.add.at(sums, place, vectors)
+    sums = (place == np.arange(len(numbers))[:, None]).astype(vectors.dtype) @ vectors
     count = np.bincount(place)
     # All pairs, less those within a group.
     pairs = len(vectors) ** 2 - (count**2).sum()

@@ -26,6 +26,7 @@ _TIP_DOCUMENTS = 200
 FEW_DOCUMENTS = 3
 # Places at which neighbours are compared.
 _OFFSETS = (-2, -1, 1, 2)
+_CENTRE = len(_OFFSETS) // 2
 _NONE = -1
 
 
@@ -90,20 +91,15 @@ class Reader:
         document = self._windows.documents[drawn.window]
         stored_in = self._windows.documents[np.append(top.window, others.window)]
         strongest = self._windows.documents[top.window[:_TIP_DOCUMENTS]]
-        rows = [
-            self._around(window, position)
-            for window, position in zip(
-                drawn.window.tolist(), drawn.position.tolist(), strict=True
-            )
-        ]
-        around = np.array([found for found, _ in rows])
-        centre = around[:, len(_OFFSETS) // 2]
-        beside = np.delete(around, len(_OFFSETS) // 2, axis=1)
+        around = self._around(drawn.window, drawn.position)
+        centre = around[:, _CENTRE]
+        beside = np.delete(around, _CENTRE, axis=1)
         place = np.unique(centre, return_inverse=True)[1]
         of_form = np.bincount(place)
         best = int(np.argmax(of_form))
         text = collections.Counter(
-            rows[i][1] for i in np.flatnonzero(place == best).tolist()
+            self._word(int(drawn.window[i]), int(drawn.position[i])).casefold()
+            for i in np.flatnonzero(place == best).tolist()
         ).most_common(1)[0][0]
         return Spread(
             documents=len(np.unique(stored_in)),
@@ -133,34 +129,41 @@ class Reader:
 
     def _tip(self, top: stored.Places) -> tuple[np.ndarray, np.ndarray]:
         window, position = top.window[:_TIP], top.position[:_TIP]
-        centre = [
-            self._around(*place)[0][len(_OFFSETS) // 2]
-            for place in zip(window.tolist(), position.tolist(), strict=True)
-        ]
-        return np.array(centre), self._windows.documents[window]
+        centre = self._around(window, position)[:, _CENTRE]
+        return centre, self._windows.documents[window]
 
     def _token_ids(self, drawn: firings_lib.Firings) -> np.ndarray:
         ids = self._windows.token_ids(drawn.window)
         return ids[np.arange(len(ids)), drawn.position]
 
-    def _around(self, window: int, position: int) -> tuple[list[int], str]:
-        """Returns the numbers of the words around a token, and the word itself."""
-        numbers, texts, of_position = self._words(window)
-        at = int(of_position[position])
-        inside = range(len(numbers))
-        found = [
-            numbers[at + offset] if at + offset in inside else _NONE
-            for offset in (*_OFFSETS[:2], 0, *_OFFSETS[2:])
-        ]
-        return found, texts[at].casefold()
+    def _around(self, window: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Returns the numbers of the words beside each of n tokens, and of its own.
 
-    def _read(self, window: int) -> tuple[list[int], list[str], np.ndarray]:
+        Returns:
+          [n, 1 + len(_OFFSETS)] int, the own word in the middle; −1 beyond the window.
+        """
+        rows = []
+        for number, place in zip(window.tolist(), position.tolist(), strict=True):
+            _, around, of_position = self._words(number)
+            rows.append(around[of_position[place]])
+        return np.stack(rows)
+
+    def _word(self, window: int, position: int) -> str:
+        texts, _, of_position = self._words(window)
+        return texts[of_position[position]]
+
+    def _read(self, window: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Returns the words of a window, the numbers around each, and of positions."""
         words = self._windows.words(window)
         numbers = [
             self._numbers.setdefault(words_lib.fold(text), len(self._numbers))
             for text in words.texts
         ]
-        return numbers, words.texts, words.of_position
+        beyond = [_NONE] * max(_OFFSETS)
+        padded = np.array([*beyond, *numbers, *beyond], np.int32)
+        offsets = np.array([*_OFFSETS[:_CENTRE], 0, *_OFFSETS[_CENTRE:]])
+        around = np.arange(len(numbers))[:, None] + offsets + len(beyond)
+        return words.texts, padded[around], words.of_position
 
 
 def share_in_few(document: np.ndarray) -> float:
@@ -204,11 +207,13 @@ def agreement(value: np.ndarray, document: np.ndarray) -> float:
       document: [n] int.
     """
 
-    def pairs(*keys: np.ndarray) -> int:
+    def pairs(key: np.ndarray) -> int:
         """The number of pairs of equal keys, with themselves."""
-        count = np.unique(np.stack(keys), axis=1, return_counts=True)[1]
+        count = np.unique(key, return_counts=True)[1]
         return int((count.astype(np.int64) ** 2).sum())
 
     known = np.where(value == _NONE, -1 - np.arange(len(value)), value)
+    # One number for a value in a document; document numbers are not negative.
+    both = known.astype(np.int64) * (int(document.max(initial=0)) + 1) + document
     apart = len(value) ** 2 - pairs(document)
-    return (pairs(known) - pairs(known, document)) / apart if apart else 0.0
+    return (pairs(known) - pairs(both)) / apart if apart else 0.0
