@@ -66,6 +66,8 @@ class FactorWords:
         self.table = word_table.WordTable(windows) if table is None else table
         self._document_of = _document_of(windows)
         self._peaks = np.argmax(results.importance(), axis=0)
+        # A sentence asks for the same names at many tokens and layers.
+        self._names: dict[int, str] = {}
 
     def of(self, factor: int, *, n: int) -> list[FactorWord]:
         """Returns at most n words of a factor, largest weight first.
@@ -99,7 +101,10 @@ class FactorWords:
 
     def name(self, factor: int) -> str:
         """Returns the first two words of a factor; "" if it never fires."""
-        return words_lib.listed(word.text for word in self.of(factor, n=NAMED))
+        if factor not in self._names:
+            words = self.of(factor, n=NAMED)
+            self._names[factor] = words_lib.listed(word.text for word in words)
+        return self._names[factor]
 
 
 def of_layer(

@@ -58,8 +58,9 @@ class WordTable:
 
     def words_of(self, spellings: np.ndarray) -> np.ndarray:
         """Returns the number of the word of each spelling, by its number."""
-        if len(self._word_of) < len(self._word_of_list):
-            self._word_of = np.array(self._word_of_list, np.int32)
+        # Only what is new: to copy a list takes long, and each window brings words.
+        if new := self._word_of_list[len(self._word_of) :]:
+            self._word_of = np.append(self._word_of, np.array(new, np.int32))
         if not len(self._word_of):
             return np.full(len(spellings), -1, np.int32)
         return self._word_of[spellings]
