@@ -4,6 +4,7 @@
 this is the short way: the model reads the texts, the solver sees the chosen rows alone.
 """
 
+import math
 import pathlib
 import tempfile
 import warnings
@@ -17,9 +18,6 @@ from tfvis_jax.data import text_windows
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import csr
 from tfvis_jax.runs import encoding, setup, trained_dictionary
-
-# Rows that are encoded at once: few sizes, so that few programs are compiled.
-_SIZES = (512, 2048)
 
 
 class RowCodes(NamedTuple):
@@ -124,15 +122,20 @@ def encode_rows(
     """
     trained = trained.of_layers([layer])
     coder = trained.coder(opened.config.solver)
-    size = next((size for size in _SIZES if len(rows) <= size), _SIZES[-1])
+    # The shape of windows, for which the solver is compiled already, or will be: rows
+    # of zeros cost next to nothing.
+    shape = opened.config.windows_per_batch, opened.config.corpus.window_length
+    size = math.prod(shape)
     codes = csr.CsrBuilder(n_rows=len(rows), n_columns=len(trained.factors))
     residual = np.zeros_like(rows)
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        states = np.zeros((1, size, rows.shape[1]), np.float32)
-        states[0, : len(part)] = part
-        mask = np.arange(size)[None] < len(part)
-        found = encoding.encode_layer(states, mask, coder)
+        states = np.zeros((size, rows.shape[1]), np.float32)
+        states[: len(part)] = part
+        mask = np.arange(size) < len(part)
+        found = encoding.encode_layer(
+            states.reshape(*shape, -1), mask.reshape(shape), coder
+        )
         codes.append(csr.from_dense(np.asarray(found.codes)[: len(part)]))
         residual[start : start + size] = np.asarray(found.residual)[: len(part)]
     x = trained.hidden_states(rows, layer)
