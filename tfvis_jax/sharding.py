@@ -7,7 +7,7 @@ this module follows the sharding of the arrays that it is given.
 import contextlib
 import math
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar, overload
 
 import jax
@@ -20,6 +20,8 @@ DATA, FACTOR = "data", "factor"
 Tree = TypeVar("Tree")
 # A mesh of devices, or its sizes alone.
 AnyMesh = jax.sharding.Mesh | jax.sharding.AbstractMesh
+# Of jax.Device, which type checkers cannot name: jaxlib has no stubs for it.
+Devices = Sequence[Any]
 _NUMBER = re.compile("-?[0-9]{1,9}")
 
 
@@ -311,3 +313,54 @@ def wait_for_all(name: str) -> None:
     """Waits until every process has reached the point of this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
+
+
+def side_by_side(devices: Devices) -> jax.sharding.Mesh:
+    """Returns a mesh for `on_each`, on which every device has work of its own.
+
+    Args:
+      devices: of this process.
+    """
+    return jax.make_mesh((len(devices),), (DATA,), devices=devices)
+
+
+def place_copies(mesh: jax.sharding.Mesh, tree: Tree) -> Tree:
+    """Places a copy of every array on every device."""
+    return jax.device_put(tree, jax.NamedSharding(mesh, jax.P()))
+
+
+def place_apart(mesh: jax.sharding.Mesh, array: np.ndarray) -> jax.Array:
+    """Places [devices, ...] arrays, the share of one device each."""
+    return jax.device_put(array, jax.NamedSharding(mesh, jax.P(DATA)))
+
+
+def on_each(
+    mesh: jax.sharding.Mesh, work: Callable[..., Any], *, n_shared: int
+) -> Callable[..., Any]:
+    """Returns one compiled program that does the work of each device there.
+
+    Args:
+      mesh: from `side_by_side`.
+      work: from arrays, or trees of arrays, to such.
+      n_shared: number of leading arguments that are the same for all devices.
+
+    Returns:
+      A function whose other arguments, and result, have a leading axis of devices. It
+      is compiled anew for each call of `on_each`, so callers keep it.
+    """
+
+    # Each device gets a leading axis of length 1, its share of the stacked arrays.
+    def on_one(*arguments: Any) -> Any:
+        own = jax.tree.map(lambda array: array[0], arguments[n_shared:])
+        result = work(*arguments[:n_shared], *own)
+        return jax.tree.map(lambda array: array[None], result)
+
+    split = jax.P(DATA)
+
+    def on_all(*arguments: Any) -> Any:
+        specs = [jax.P()] * n_shared + [split] * (len(arguments) - n_shared)
+        return jax.shard_map(on_one, mesh=mesh, in_specs=tuple(specs), out_specs=split)(
+            *arguments
+        )
+
+    return jax.jit(on_all)

@@ -32,6 +32,8 @@ from tfvis_jax.errors import InputError, command_line
 _MEASURED_TOKENS = 8192
 _BETWEEN_PARTS = "\n\n"
 _CACHED_DOCUMENTS = 128
+# Whoever asks for the words of a window asks for its texts as well.
+_CACHED_WINDOWS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +173,7 @@ class Windows:
         self._is_continuation = windows_files.read_is_continuation(folder, index)
         # Cached per instance: a cached method would keep the instance alive.
         self._text = functools.lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read_text)
+        self._tokenized = functools.lru_cache(maxsize=_CACHED_WINDOWS)(self._locate)
 
     def __len__(self) -> int:
         return int(self._first_window[-1])
@@ -194,6 +197,12 @@ class Windows:
         for place, token in enumerate(reversed(self.suffix), start=1):
             ids[np.arange(len(rows)), self.lengths[rows] - place] = token
         return ids
+
+    def unpadded_ids(self, window: int) -> np.ndarray:
+        """Returns the token ids of one window, [its length] int32."""
+        _, tokenized = self._window(window)
+        ids = [*self.prefix], tokenized.ids, [*self.suffix]
+        return np.concatenate(ids, dtype=np.int32)
 
     def token_mask(self, rows: np.ndarray) -> np.ndarray:
         """Returns [n, window_length] bool, False for padding."""
@@ -280,16 +289,21 @@ class Windows:
         """Returns the words of a window."""
         text, tokenized = self._window(window)
         _, starts, ends = _words(tokenized)
-        of_position = np.full(self.window_length, -1, np.int64)
-        inner = slice(self._offset, self._offset + len(tokenized.ids))
-        of_position[inner] = np.cumsum(tokenized.starts_word) - 1
         return Words(
             texts=[
                 words_lib.shown(text[a:b]) for a, b in zip(starts, ends, strict=True)
             ],
             is_spaced=words_lib.follow_space(text, starts, ends),
-            of_position=of_position,
+            of_position=self.word_of_position(window),
         )
+
+    def word_of_position(self, window: int) -> np.ndarray:
+        """Returns the index of the word of each token, as `Words.of_position`."""
+        _, tokenized = self._window(window)
+        found = np.full(self.window_length, -1, np.int64)
+        inner = slice(self._offset, self._offset + len(tokenized.ids))
+        found[inner] = np.cumsum(tokenized.starts_word) - 1
+        return found
 
     def context(
         self, window: int, position: int, *, before: int = 10, after: int = 10
@@ -329,7 +343,9 @@ class Windows:
 
     def _window(self, window: int) -> tuple[str, tokenizer_lib.TokenizedText]:
         """Returns the text of a window's document, and the window's tokens in it."""
-        window = self._checked_window(window)
+        return self._tokenized(self._checked_window(window))
+
+    def _locate(self, window: int) -> tuple[str, tokenizer_lib.TokenizedText]:
         number = self._shard_of_window(window)
         record, shard = self._table[window], self._shards[number]
         first = int(self._first_token[window])

@@ -5,7 +5,8 @@ alteration (see `context_growth`) leaves a share of α. Shares are clipped to 0 
 as some words inhibit a factor, and averaged over the firings.
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,6 +33,9 @@ _MAX_WINDOWS = 32768
 _TARGETS_AT_ONCE = 256
 # As in training and in the examples, whose α the shares are compared with.
 _TOLERANCE = 1e-3
+
+# Of one firing: the altered windows of each kind.
+_Requests = list[list[variants.Variants]]
 
 
 def mean(share: np.ndarray) -> dict[str, float]:
@@ -98,32 +102,44 @@ def measure(
         jobs += [(index, factor, rank, *places[rank]) for rank in ranks if places]
     # Layer by layer, because a probe computes one layer.
     jobs.sort()
+    groups = []
+    for _, of_layer in itertools.groupby(jobs, key=lambda job: job[0]):
+        firings = list(of_layer)
+        groups += [
+            firings[start : start + _TARGETS_AT_ONCE]
+            for start in range(0, len(firings), _TARGETS_AT_ONCE)
+        ]
+    if not groups:
+        return share
     alterer = _Alterer(opened, windows, seed=seed)
+    probe = variants.open_probe(opened, trained, layer=trained.layers[groups[0][0][0]])
+    asked: list[list[_Requests]] = []
+
+    def work() -> Iterator[tuple[variants.Probe, list[variants.Variants]]]:
+        for group in groups:
+            asked.append([alterer.requests(*job[1:3], *job[4:]) for job in group])
+            # In a fixed order, so that few shapes and full batches are computed.
+            flat = [r for firing in asked[-1] for part in firing for r in part]
+            yield probe.at(trained.layers[group[0][0]]), flat
+
     done = 0
-    for index, layer in enumerate(trained.layers):
-        of_layer = [job for job in jobs if job[0] == index]
-        if not of_layer:
-            continue
-        probe = variants.open_probe(opened, trained, layer=layer)
-        for start in range(0, len(of_layer), _TARGETS_AT_ONCE):
-            part = of_layer[start : start + _TARGETS_AT_ONCE]
-            found = _shares(
-                probe, [alterer.requests(*job[1:3], *job[4:]) for job in part]
-            )
-            for (_, factor, rank, alpha, _, _), values in zip(part, found, strict=True):
-                share[factor, rank] = np.clip(values / alpha, 0, 1)
-            done += len(part)
-            progress(done)
+    found = variants.stream(work(), tolerance=_TOLERANCE)
+    for group, alpha in zip(groups, found, strict=True):
+        shares = _shares(asked.pop(0), alpha)
+        for (_, factor, rank, strength, _, _), values in zip(
+            group, shares, strict=True
+        ):
+            share[factor, rank] = np.clip(values / strength, 0, 1)
+        done += len(group)
+        progress(done)
     return share
 
 
 def _shares(
-    probe: variants.Probe, requests: list[list[list[variants.Variants]]]
+    requests: Sequence[_Requests], activations: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
     """Returns α after each alteration, [len(ALTERATIONS)] for each firing."""
-    flat = [request for firing in requests for group in firing for request in group]
-    # In a fixed order, so that few shapes and full batches are computed.
-    alpha = iter(probe.activations(flat, tolerance=_TOLERANCE))
+    alpha = iter(activations)
     found = []
     for firing in requests:
         keep, replace, shuffled, without, elsewhere = (
@@ -150,12 +166,10 @@ class _Alterer:
         longest = np.flatnonzero(windows.lengths == windows.lengths.max())
         self._donors = longest
 
-    def requests(
-        self, factor: int, rank: int, window: int, position: int
-    ) -> list[list[variants.Variants]]:
+    def requests(self, factor: int, rank: int, window: int, position: int) -> _Requests:
         rng = np.random.default_rng([self._seed, factor, rank])
         windows = self._windows
-        target = target_lib.of_window(
+        target = target_lib.place_in_window(
             windows, window=window, position=position, factor=factor
         )
         donor = context_growth.donor_of_window(windows, self._donor(window, rng))
@@ -179,7 +193,7 @@ class _Alterer:
         ]
 
     def _without_word(
-        self, target: target_lib.Target, donor: context_growth.Donor
+        self, target: target_lib.Place, donor: context_growth.Donor
     ) -> variants.Variants:
         if self._mask_id is None:
             return context_growth.other_word(target, donor)
@@ -197,7 +211,7 @@ class _Alterer:
 def _unaltered(
     windows: windows_lib.Windows, window: int, position: int, *, factor: int
 ) -> variants.Variants:
-    target = target_lib.of_window(
+    target = target_lib.place_in_window(
         windows, window=window, position=position, factor=factor
     )
     token_ids = target.token_ids[None]

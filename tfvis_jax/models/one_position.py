@@ -6,12 +6,11 @@ the output and the feed-forward part are computed at the position alone. Other l
 run for all tokens. No layer above runs. The result equals that of the encoder at the
 position, up to rounding.
 
-Each step is a jitted function of its layer. Layers of a kind have the same shapes, so a
-step is compiled once, whichever and how many layers run; within a larger jitted
-function the steps are compiled as a part of it.
+`hidden_state` is all of it. Layers of a kind have the same shapes, so who compiles the
+steps `start`, `advance` and `finish` compiles each once, whichever and however many
+layers run.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -19,7 +18,6 @@ import jax.numpy as jnp
 
 from tfvis_jax import sites
 from tfvis_jax.models import blocks
-from tfvis_jax.models import embeddings as embeddings_lib
 from tfvis_jax.models import encoder as encoder_lib
 
 
@@ -62,57 +60,62 @@ def hidden_state(
     """
     if position_ids is None:
         position_ids = jnp.arange(words.shape[1], dtype=jnp.int32)[None]
-    hidden = _embedded(encoder.embeddings, words, position_ids)
+    hidden, seen = start(encoder, words, attention_mask, position_ids)
     if layer == 0:
-        return _row(hidden, position)
-    seen = _seen(encoder, attention_mask, position_ids)
+        return at_position(hidden, position)
     for number in range(1, layer):
-        hidden = _output(encoder.layer(number), hidden, seen)
-    last = encoder.layer(layer)
-    if isinstance(last, blocks.Layer) and isinstance(last.attention, blocks.Attention):
-        return _output_at(last, hidden, seen, position, site=encoder.site)
-    return _row(_output(last, hidden, seen, site=encoder.site), position)
+        hidden = advance(encoder.layer(number), hidden, seen)
+    return finish(encoder.layer(layer), hidden, seen, position, site=encoder.site)
 
 
-@jax.jit
-def _embedded(
-    embeddings: embeddings_lib.Embeddings, words: jax.Array, position_ids: jax.Array
+def start(
+    encoder: encoder_lib.Encoder,
+    words: jax.Array,
+    attention_mask: jax.Array,
+    position_ids: jax.Array,
+) -> tuple[jax.Array, Any]:
+    """Returns hidden state 0, and what the tokens see of each other.
+
+    Args:
+      encoder: the model.
+      words: [batch, length, width].
+      attention_mask: [batch, length] bool.
+      position_ids: [batch or 1, length] int32.
+    """
+    hidden = encoder.embeddings.of_words(words, position_ids)
+    return hidden, encoder.seen(attention_mask, position_ids)
+
+
+def advance(layer: Any, hidden: jax.Array, seen: Any) -> jax.Array:
+    """Returns the hidden states after one layer, [batch, length, d_model]."""
+    return layer.outputs(hidden, seen).hidden
+
+
+def finish(
+    last: Any, hidden: jax.Array, seen: Any, position: jax.Array, *, site: str
 ) -> jax.Array:
-    return embeddings.of_words(words, position_ids)
+    """Returns the output of the last layer at one position, [batch, d_model].
 
-
-@jax.jit
-def _seen(
-    encoder: encoder_lib.Encoder, attention_mask: jax.Array, position_ids: jax.Array
-) -> Any:
-    return encoder.seen(attention_mask, position_ids)
-
-
-@functools.partial(jax.jit, static_argnames=("site",))
-def _output(
-    layer: Any, hidden: jax.Array, seen: Any, *, site: str = sites.HIDDEN
-) -> jax.Array:
-    return getattr(layer.outputs(hidden, seen), site)
-
-
-@jax.jit
-def _row(hidden: jax.Array, position: jax.Array) -> jax.Array:
-    return jnp.take_along_axis(hidden, position[:, None, None], axis=1)[:, 0]
-
-
-@functools.partial(jax.jit, static_argnames=("site",))
-def _output_at(
-    last: blocks.Layer,
-    hidden: jax.Array,
-    seen: blocks.Seen,
-    position: jax.Array,
-    *,
-    site: str,
-) -> jax.Array:
-    row = _row(hidden, position)
+    Args:
+      last: the layer.
+      hidden: [batch, length, d_model], before it.
+      seen: from `start`.
+      position: [batch] int32.
+      site: which output; static.
+    """
+    if not isinstance(last, blocks.Layer) or not isinstance(
+        last.attention, blocks.Attention
+    ):
+        return at_position(getattr(last.outputs(hidden, seen), site), position)
+    row = at_position(hidden, position)
     attention_out = _attend(last.attention, row, hidden, seen, position)
     replaced = {sites.ATTENTION_OUT: attention_out.astype(jnp.float32)}
     return getattr(last.outputs(row, seen, replaced), site)
+
+
+def at_position(hidden: jax.Array, position: jax.Array) -> jax.Array:
+    """Returns the row of each window at its position, [batch, d_model]."""
+    return jnp.take_along_axis(hidden, position[:, None, None], axis=1)[:, 0]
 
 
 def _attend(

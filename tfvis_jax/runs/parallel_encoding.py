@@ -23,8 +23,7 @@ from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.runs import coder as coder_lib
 from tfvis_jax.runs import encoding, setup, trained_dictionary
 
-# Of jax.Device, which type checkers cannot name: jaxlib has no stubs for it.
-Devices = Sequence[Any]
+Devices = sharding.Devices
 _Program = Callable[..., Any]
 
 
@@ -76,16 +75,15 @@ def encode(
     Raises:
       InputError: if hidden states are not finite; names the layer and the windows.
     """
-    mesh = jax.make_mesh((len(devices),), (sharding.DATA,), devices=devices)
-    shared = jax.NamedSharding(mesh, jax.P())
+    mesh = sharding.side_by_side(devices)
     # Copied to every device once, not with every batch.
-    encoder, coder, scaling = jax.device_put(
+    encoder, coder, scaling = sharding.place_copies(
+        mesh,
         (
             opened.pretrained.encoder,
             trained.coder(opened.config.solver),
             trained.scaling,
         ),
-        shared,
     )
     states_of, encode_layer = _programs(
         mesh, layers=trained.layers, with_rows=with_rows
@@ -139,38 +137,17 @@ def _programs(
         return (*found, rows.x, rows.residual) if with_rows else found
 
     return (
-        _on_each(mesh, states_of, n_shared=2),
-        _on_each(mesh, encode_layer, n_shared=1),
+        sharding.on_each(mesh, states_of, n_shared=2),
+        sharding.on_each(mesh, encode_layer, n_shared=1),
     )
-
-
-def _on_each(
-    mesh: jax.sharding.Mesh, work: Callable[..., Any], *, n_shared: int
-) -> _Program:
-    """Maps work over the devices' batches; the first n_shared arguments are common."""
-
-    # Each device gets a leading axis of length 1, its share of the stacked batches.
-    def on_one(*arguments: Any) -> Any:
-        own = [array[0] for array in arguments[n_shared:]]
-        result = work(*arguments[:n_shared], *own)
-        return jax.tree.map(lambda array: array[None], result)
-
-    split = jax.P(sharding.DATA)
-
-    def on_all(*arguments: Any) -> Any:
-        specs = [jax.P()] * n_shared + [split] * (len(arguments) - n_shared)
-        return jax.shard_map(on_one, mesh=mesh, in_specs=tuple(specs), out_specs=split)(
-            *arguments
-        )
-
-    return jax.jit(on_all)
 
 
 def _stack(mesh: jax.sharding.Mesh, arrays: Sequence[np.ndarray]) -> jax.Array:
     """Puts one array on each device; devices without a batch get empty windows."""
     missing = mesh.size - len(arrays)
-    stacked = np.stack([*arrays, *[np.zeros_like(arrays[0])] * missing])
-    return jax.device_put(stacked, jax.NamedSharding(mesh, jax.P(sharding.DATA)))
+    return sharding.place_apart(
+        mesh, np.stack([*arrays, *[np.zeros_like(arrays[0])] * missing])
+    )
 
 
 def _fetch(

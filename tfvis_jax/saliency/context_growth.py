@@ -33,7 +33,7 @@ class Donor(NamedTuple):
     starts_word: np.ndarray
 
 
-def distances(target: target_lib.Target) -> np.ndarray:
+def distances(target: target_lib.Place) -> np.ndarray:
     """Returns how many words each token is away from the target's word, [length].
 
     Tokens of the word itself, and special tokens, are at 0.
@@ -42,7 +42,7 @@ def distances(target: target_lib.Target) -> np.ndarray:
     return np.where(target.is_text, away, 0)
 
 
-def keeping(target: target_lib.Target, radii: Sequence[int]) -> variants.Variants:
+def keeping(target: target_lib.Place, radii: Sequence[int]) -> variants.Variants:
     """Returns the window with the words beyond each radius hidden from attention."""
     seen = distances(target) <= np.asarray(radii)[:, None]
     token_ids = np.broadcast_to(target.token_ids, seen.shape)
@@ -50,7 +50,7 @@ def keeping(target: target_lib.Target, radii: Sequence[int]) -> variants.Variant
 
 
 def replacing(
-    target: target_lib.Target, donor: Donor, radii: Sequence[int]
+    target: target_lib.Place, donor: Donor, radii: Sequence[int]
 ) -> variants.Variants:
     """Returns the window with the words beyond each radius replaced.
 
@@ -70,7 +70,7 @@ def replacing(
 
 
 def shuffled(
-    target: target_lib.Target, rng: np.random.Generator, *, count: int = 1
+    target: target_lib.Place, rng: np.random.Generator, *, count: int = 1
 ) -> variants.Variants:
     """Returns the window with all other words in random order, ``count`` times.
 
@@ -82,7 +82,7 @@ def shuffled(
     return variants.Variants(token_ids, np.ones(token_ids.shape, bool), target)
 
 
-def without_word(target: target_lib.Target, *, by: int) -> variants.Variants:
+def without_word(target: target_lib.Place, *, by: int) -> variants.Variants:
     """Returns the window with every token of the target's word replaced.
 
     Args:
@@ -94,7 +94,7 @@ def without_word(target: target_lib.Target, *, by: int) -> variants.Variants:
     return variants.Variants(token_ids, np.ones(token_ids.shape, bool), target)
 
 
-def other_word(target: target_lib.Target, donor: Donor) -> variants.Variants:
+def other_word(target: target_lib.Place, donor: Donor) -> variants.Variants:
     """Returns the window with the target's word replaced by words of another passage.
 
     They begin where a word of the donor begins, and have as many tokens.
@@ -156,16 +156,15 @@ def compact(
 
 def donor_of_window(windows: windows_lib.Windows, window: int) -> Donor:
     """Returns the text of a window of the corpus as a passage to take words from."""
-    of_position = windows.words(window).of_position
-    [token_ids] = windows.token_ids(np.array([window]))
+    of_position = windows.word_of_position(window)
+    token_ids = windows.unpadded_ids(window)
+    of_position = of_position[: len(token_ids)]
     is_text = of_position >= 0
     word = of_position[is_text]
     return Donor(token_ids[is_text], np.diff(word, prepend=-1) > 0)
 
 
-def _in_passage(
-    target: target_lib.Target, donor: Donor, kept: np.ndarray
-) -> np.ndarray:
+def _in_passage(target: target_lib.Place, donor: Donor, kept: np.ndarray) -> np.ndarray:
     """Returns the token ids with those not kept taken from the donor, [length]."""
     places = np.flatnonzero(~kept)
     before, behind = places[places < target.position], places[places > target.position]
@@ -181,7 +180,7 @@ def _in_passage(
     return token_ids
 
 
-def _in_random_order(target: target_lib.Target, rng: np.random.Generator) -> np.ndarray:
+def _in_random_order(target: target_lib.Place, rng: np.random.Generator) -> np.ndarray:
     """Returns the token ids of one order, [length]."""
     own = target.word[target.position]
     places = target.places

@@ -16,8 +16,8 @@ import numpy as np
 from tfvis_jax.learning import whitening as whitening_lib
 from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.models import one_position
+from tfvis_jax.saliency import on_devices, variants
 from tfvis_jax.saliency import target as target_lib
-from tfvis_jax.saliency import variants
 
 # Number of points on the path of integrated gradients.
 _STEPS = 32
@@ -159,14 +159,14 @@ def _contributions(
     x = np.concatenate(
         [
             np.asarray(_hidden_states(encoder, *part, probe.scaling, **fixed))[:n]
-            for part, n in variants.parts(rows, size)
+            for part, n in on_devices.parts(rows, size)
         ]
     )
     outer = probe.derivatives(x, factor.astype(np.int32))
     return np.concatenate(
         [
             np.asarray(_pull_back(encoder, *part, probe.scaling, **fixed))[:n]
-            for part, n in variants.parts((*rows, outer), size)
+            for part, n in on_devices.parts((*rows, outer), size)
         ]
     ).astype(np.float64)
 

@@ -21,16 +21,12 @@ from tfvis_jax.runs import encoding, setup, trained_dictionary
 LENGTH_STEP = 16
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Target:
-    """A token at which the activation of one factor is to be explained.
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Place:
+    """A token of a window, and a factor: all that activations are computed from.
 
     Attributes:
       token_ids: [length] int32, with special tokens, without padding.
-      texts: [length] text of each token, composed (NFC); "" for special tokens.
-      shown: [length] parts of the text, one for each token: of tokens that share a
-        character, such as those of a Hangul syllable, only the first has it.
-      is_spaced: [length] bool, True if white space precedes the token.
       is_text: [length] bool, False for special tokens, which are never altered.
       word: [length] int64, index of the word that each token belongs to; −1 for special
         tokens.
@@ -39,9 +35,6 @@ class Target:
     """
 
     token_ids: np.ndarray
-    texts: tuple[str, ...]
-    shown: tuple[str, ...]
-    is_spaced: np.ndarray
     is_text: np.ndarray
     word: np.ndarray
     position: int
@@ -67,6 +60,45 @@ class Target:
         return np.where(whole, self.token_ids, np.int32(by))
 
 
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Target(Place):
+    """A token at which the activation of one factor is to be explained.
+
+    Attributes:
+      texts: [length] text of each token, composed (NFC); "" for special tokens.
+      shown: [length] parts of the text, one for each token: of tokens that share a
+        character, such as those of a Hangul syllable, only the first has it.
+      is_spaced: [length] bool, True if white space precedes the token.
+    """
+
+    texts: tuple[str, ...]
+    shown: tuple[str, ...]
+    is_spaced: np.ndarray
+
+
+def place_in_window(
+    windows: windows_lib.Windows, *, window: int, position: int, factor: int
+) -> Place:
+    """Returns a token of the corpus, without the texts that only people need.
+
+    Args:
+      windows: token windows of the run.
+      window: index of the window.
+      position: index of the token in the window.
+      factor: index of the factor.
+    """
+    # Without padding, which would only lengthen the window.
+    token_ids = windows.unpadded_ids(window)
+    word = windows.word_of_position(window)[: len(token_ids)]
+    return Place(
+        token_ids=token_ids,
+        is_text=word >= 0,
+        word=word,
+        position=position,
+        factor=factor,
+    )
+
+
 def of_window(
     windows: windows_lib.Windows, *, window: int, position: int, factor: int
 ) -> Target:
@@ -78,16 +110,16 @@ def of_window(
       position: index of the token in the window.
       factor: index of the factor.
     """
-    # Padding is cut off: it would only lengthen the window.
-    length = int(windows.lengths[window])
+    place = place_in_window(windows, window=window, position=position, factor=factor)
+    length = len(place.token_ids)
     spaced = windows.spaced_texts(window)[:length]
     return Target(
-        token_ids=windows.token_ids(np.array([window]))[0, :length],
+        token_ids=place.token_ids,
         texts=tuple(windows.token_texts(window)[:length]),
         shown=tuple(words_lib.composed(text.lstrip()) for text in spaced),
         is_spaced=np.array([words_lib.has_space(text[:1]) for text in spaced]),
-        is_text=windows.row_mask(np.array([window]))[0, :length],
-        word=windows.words(window).of_position[:length],
+        is_text=place.is_text,
+        word=place.word,
         position=position,
         factor=factor,
     )

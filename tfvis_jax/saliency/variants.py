@@ -10,32 +10,28 @@ tolerance is the only approximation. Codes of an imported encoder are exact.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import whitening as whitening_lib
-from tfvis_jax.models import encoder as encoder_lib
-from tfvis_jax.models import one_position
-from tfvis_jax.runs import coder as coder_lib
 from tfvis_jax.runs import setup, trained_dictionary
+from tfvis_jax.saliency import on_devices as on_devices_lib
 from tfvis_jax.saliency import target as target_lib
-from tfvis_jax.sparse_coding import implicit
 
 # Largest relative duality gap; as in `notebook.sentence`, so both show the same α.
 TOLERANCE = 1e-5
 # The smallest gap that float32 certifies: errors of derivatives go with √gap.
 DERIVATIVE_TOLERANCE = 1e-6
 _MAX_STEPS = 2000
-# Tokens per encoder batch: few enough for the caches of a CPU, many enough to keep an
-# accelerator busy.
-_TOKENS = {"cpu": 2048}
+# Tokens per encoder batch of a device: few enough for the caches of a CPU, many enough
+# to keep an accelerator busy.
+_TOKENS = {"cpu": 1024}
 _TOKENS_ON_ACCELERATOR = 65536
-# Rows per solver batch.
+# Rows per solver batch of a device.
 _ROWS = 256
 
 
@@ -53,11 +49,11 @@ class Variants(NamedTuple):
 
     token_ids: np.ndarray
     attention: np.ndarray
-    target: target_lib.Target
+    target: target_lib.Place
     position_ids: np.ndarray | None = None
 
 
-def replacing(target: target_lib.Target, kept: np.ndarray, *, by: int) -> Variants:
+def replacing(target: target_lib.Place, kept: np.ndarray, *, by: int) -> Variants:
     """Returns variants with some tokens replaced and all tokens visible.
 
     Args:
@@ -75,15 +71,22 @@ class Probe:
 
     Attributes:
       setup: model, tokeniser and settings of the run.
-      coder: how codes are found.
+      trained: the dictionary.
+      on_devices: the model and how codes are found, where they are computed.
       scaling: of the layer alone, ``layer_scale`` [1] and the whitening.
       layer: layer of the hidden states.
     """
 
     setup: setup.Setup
-    coder: coder_lib.Coder
+    trained: trained_dictionary.TrainedDictionary
+    on_devices: on_devices_lib.OnDevices
     scaling: whitening_lib.Scaling
     layer: int
+
+    def at(self, layer: int) -> "Probe":
+        """Returns the probe of another layer of the dictionary."""
+        scaling = _scaling(self.trained, layer)
+        return dataclasses.replace(self, scaling=scaling, layer=layer)
 
     def activations(
         self, requests: Sequence[Variants], *, tolerance: float = TOLERANCE
@@ -97,33 +100,40 @@ class Probe:
         Raises:
           InputError: if hidden states are not finite.
         """
-        found = [np.zeros(0)] * len(requests)
+        [found] = stream([(self, requests)], tolerance=tolerance)
+        return found
+
+    def encode(self, requests: Sequence[Variants]) -> "_Encoded":
+        """Starts to compute the hidden states of requests."""
+        rows = []
         # Padding is masked, so it changes no α; batching by length keeps it short.
         for chosen in of_one_length([r.token_ids.shape[1] for r in requests]):
             joined = [self._padded(requests[i]) for i in chosen]
-            arrays = [np.concatenate(a) for a in zip(*joined, strict=True)]
-            alpha = self._solve(*arrays, tolerance=tolerance)
-            ends = np.cumsum([len(requests[i].token_ids) for i in chosen])
-            for i, part in zip(chosen, np.split(alpha, ends[:-1]), strict=True):
-                found[i] = part
-        return found
+            *window, factor = (np.concatenate(a) for a in zip(*joined, strict=True))
+            x = self.on_devices.hidden_states(
+                window,
+                size=self.rows_at_once(window[0].shape[1]),
+                scaling=self.scaling,
+                layer=self.layer,
+            )
+            rows.append((chosen, x, factor))
+        return _Encoded(self, requests, rows)
 
     def _padded(self, request: Variants) -> tuple[np.ndarray, ...]:
-        """Returns the arguments of `_solve`, padded to the compiled length."""
+        """Returns the arrays of `encode`, padded to the compiled length."""
         n_variants, length = request.token_ids.shape
-        padding = ((0, 0), (0, self.padded_length(length) - length))
         position_ids = request.position_ids
         if position_ids is None:
             position_ids = np.broadcast_to(
                 np.arange(length, dtype=np.int32), (n_variants, length)
             )
-        return (
-            np.pad(request.token_ids, padding),
-            np.pad(request.attention, padding),
-            np.pad(position_ids, padding),
-            np.argmax(position_ids == request.target.position, axis=1).astype(np.int32),
-            np.full(n_variants, request.target.factor, np.int32),
-        )
+        position = np.argmax(position_ids == request.target.position, axis=1)
+        arrays = request.token_ids, request.attention, position_ids
+        missing = self.padded_length(length) - length
+        if missing:
+            arrays = (np.pad(array, ((0, 0), (0, missing))) for array in arrays)
+        factor = np.full(n_variants, request.target.factor, np.int32)
+        return (*arrays, position.astype(np.int32), factor)
 
     def padded_length(self, length: int) -> int:
         """Returns the length to which windows of this length are padded."""
@@ -133,49 +143,9 @@ class Probe:
         )
 
     def rows_at_once(self, length: int) -> int:
-        """Returns the number of windows of a length in an encoder batch."""
+        """Returns the number of windows of a length that a device encodes at once."""
         tokens = _TOKENS.get(jax.default_backend(), _TOKENS_ON_ACCELERATOR)
         return max(1, tokens // length)
-
-    def _solve(
-        self,
-        token_ids: np.ndarray,
-        attention: np.ndarray,
-        position_ids: np.ndarray,
-        position: np.ndarray,
-        factor: np.ndarray,
-        *,
-        tolerance: float,
-    ) -> np.ndarray:
-        """Returns α of the variants, [variants]."""
-        size = self.rows_at_once(token_ids.shape[1])
-        x = [
-            (
-                _hidden_states(
-                    self.setup.pretrained.encoder,
-                    *map(jnp.asarray, part),
-                    scaling=self.scaling,
-                    layer=self.layer,
-                ),
-                n,
-            )
-            for part, n in parts((token_ids, attention, position_ids, position), size)
-        ]
-        # Copied to the host only after all batches are dispatched, so that the device
-        # never waits.
-        x = np.concatenate([np.asarray(rows)[:n] for rows, n in x])
-        if self.layer == 0:
-            # No context changes a row here, so that most are equal.
-            asked, which = np.unique(
-                np.column_stack([x, factor.astype(x.dtype)]),
-                axis=0,
-                return_inverse=True,
-            )
-            alpha = self.solve(
-                asked[:, :-1], asked[:, -1].astype(np.int32), tolerance=tolerance
-            )
-            return alpha[which.reshape(-1)]
-        return self.solve(x, factor, tolerance=tolerance)
 
     def solve(
         self, x: np.ndarray, factor: np.ndarray, *, tolerance: float = TOLERANCE
@@ -193,31 +163,100 @@ class Probe:
         Raises:
           InputError: if hidden states are not finite.
         """
-        found = []
-        for (rows, factors), n in parts((x, factor), _ROWS):
-            codes = self._codes(rows, tolerance=tolerance)
-            alpha = np.asarray(codes)[np.arange(n), factors[:n]]
-            found.append(alpha.astype(np.float64))
-        return np.concatenate(found)
+        return self.start_solving(x, factor, tolerance=tolerance).fetch()
+
+    def start_solving(
+        self, x: np.ndarray, factor: np.ndarray, *, tolerance: float
+    ) -> on_devices_lib.Rows:
+        """Starts what `solve` does."""
+        self._check(x)
+        return self.on_devices.activations(x, factor, size=_ROWS, tolerance=tolerance)
 
     def derivatives(self, x: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """Returns ∂α/∂x at the solution, [rows, d_model]; arguments as in `solve`."""
-        found = []
-        for (rows, factors), n in parts((x, factor), _ROWS):
-            codes = self._codes(rows, tolerance=DERIVATIVE_TOLERANCE)
-            gradient = _derivatives(codes, rows, factors, self.coder)
-            found.append(np.asarray(gradient)[:n])
-        return np.concatenate(found)
+        self._check(x)
+        return self.on_devices.derivatives(
+            x, factor, size=_ROWS, tolerance=DERIVATIVE_TOLERANCE
+        ).fetch()
 
-    def _codes(self, x: np.ndarray, *, tolerance: float) -> jax.Array:
-        """Returns codes [rows, n_factors]; raises InputError if x is not finite."""
+    def _check(self, x: np.ndarray) -> None:
         if not np.isfinite(x).all():
             raise InputError(
                 f"Hidden states of layer {self.layer} are not finite (NaN or "
                 "infinity). Another --dtype or model may help."
             )
-        # The tolerance is traced, so that values and derivatives share one compilation.
-        return _codes(x, self.coder, np.float32(tolerance))
+
+
+def stream(
+    work: Iterable[tuple[Probe, Sequence[Variants]]], *, tolerance: float = TOLERANCE
+) -> Iterator[list[np.ndarray]]:
+    """Computes the activations of many groups of requests, one after another.
+
+    While the devices compute a group, the next is taken from ``work``, and results of
+    the ones before are fetched.
+
+    Args:
+      work: probes and what to compute with each.
+      tolerance: largest relative duality gap of a code.
+
+    Yields:
+      α of each variant of a group, as `Probe.activations` returns it.
+
+    Raises:
+      InputError: if hidden states are not finite.
+    """
+    encoded: list[_Encoded] = []
+    solved: list[_Solved] = []
+    for probe, requests in work:
+        started = probe.encode(requests)
+        # What was encoded is solved behind it.
+        ready, solved = solved, [each.solve(tolerance) for each in encoded]
+        encoded = [started]
+        yield from (each.fetch() for each in ready)
+    yield from (each.fetch() for each in solved)
+    yield from (each.solve(tolerance).fetch() for each in encoded)
+
+
+class _Encoded(NamedTuple):
+    """Requests whose hidden states are being computed."""
+
+    probe: Probe
+    requests: Sequence[Variants]
+    # Of one length each: indices of requests, hidden states, factors asked for.
+    rows: list[tuple[list[int], on_devices_lib.Rows, np.ndarray]]
+
+    def solve(self, tolerance: float) -> "_Solved":
+        found = []
+        for chosen, rows, factor in self.rows:
+            x, which = rows.fetch(), np.arange(len(factor))
+            if self.probe.layer == 0:
+                # No context changes a row here, so that most are equal.
+                asked, which = np.unique(
+                    np.column_stack([x, factor.astype(x.dtype)]),
+                    axis=0,
+                    return_inverse=True,
+                )
+                x, factor = asked[:, :-1], asked[:, -1].astype(np.int32)
+            alpha = self.probe.start_solving(x, factor, tolerance=tolerance)
+            found.append((chosen, alpha, which.reshape(-1)))
+        return _Solved(self.requests, found)
+
+
+class _Solved(NamedTuple):
+    """Requests whose activations are being computed."""
+
+    requests: Sequence[Variants]
+    # Indices of requests, activations, and where among these those of each variant are.
+    rows: list[tuple[list[int], on_devices_lib.Rows, np.ndarray]]
+
+    def fetch(self) -> list[np.ndarray]:
+        found = [np.zeros(0)] * len(self.requests)
+        for chosen, rows, which in self.rows:
+            alpha = rows.fetch().astype(np.float64)[which]
+            ends = np.cumsum([len(self.requests[i].token_ids) for i in chosen])
+            for i, part in zip(chosen, np.split(alpha, ends[:-1]), strict=True):
+                found[i] = part
+        return found
 
 
 def open_probe(
@@ -244,10 +283,19 @@ def open_probe(
     )
     return Probe(
         setup=opened,
-        coder=trained.coder(solver),
-        scaling=trained.of_layers([layer]).scaling,
+        trained=trained,
+        on_devices=on_devices_lib.place(
+            opened.pretrained.encoder, trained.coder(solver)
+        ),
+        scaling=_scaling(trained, layer),
         layer=layer,
     )
+
+
+def _scaling(
+    trained: trained_dictionary.TrainedDictionary, layer: int
+) -> whitening_lib.Scaling:
+    return trained.of_layers([layer]).scaling
 
 
 def of_one_length(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -256,86 +304,3 @@ def of_one_length(lengths: Sequence[int]) -> Iterator[list[int]]:
     padded = [-(-length // step) for length in lengths]
     for length in sorted(set(padded)):
         yield [i for i, other in enumerate(padded) if other == length]
-
-
-def parts(
-    arrays: Sequence[np.ndarray], size: int
-) -> Iterator[tuple[list[np.ndarray], int]]:
-    """Splits arrays into parts of ``size`` rows, so that one shape is compiled.
-
-    Yields:
-      The parts, the last one padded, and the number of rows that are not padding.
-    """
-    for start in range(0, len(arrays[0]), size):
-        found = [array[start : start + size] for array in arrays]
-        n = len(found[0])
-        yield (
-            [
-                # Padding repeats the last row, which is valid for every array.
-                np.pad(part, [(0, size - n)] + [(0, 0)] * (part.ndim - 1), mode="edge")
-                for part in found
-            ],
-            n,
-        )
-
-
-def _hidden_states(
-    encoder: encoder_lib.Encoder,
-    token_ids: jax.Array,
-    attention: jax.Array,
-    position_ids: jax.Array,
-    position: jax.Array,
-    *,
-    scaling: whitening_lib.Scaling,
-    layer: int,
-) -> jax.Array:
-    """Returns the whitened, scaled x of each target token, [rows, d_model]."""
-    # Not jitted as a whole: its steps are, and are compiled once for all layers.
-    words = _word_embeddings(encoder, token_ids)
-    x = one_position.hidden_state(
-        encoder, words, attention, position, layer=layer, position_ids=position_ids
-    )
-    return _standardised(x, scaling)
-
-
-@jax.jit
-def _standardised(x: jax.Array, scaling: whitening_lib.Scaling) -> jax.Array:
-    return whitening_lib.standardise(x[None], *scaling)[0]
-
-
-_word_embeddings = jax.jit(one_position.word_embeddings)
-
-
-@jax.jit
-def _codes(x: jax.Array, coder: coder_lib.Coder, tolerance: jax.Array) -> jax.Array:
-    return coder.infer(x, tolerance=tolerance).codes
-
-
-@jax.jit
-def _derivatives(
-    codes: jax.Array,
-    x: jax.Array,
-    factor: jax.Array,
-    coder: coder_lib.Coder,
-) -> jax.Array:
-    """Returns ∂α/∂x at a solution, [rows, d_model]."""
-    solver = coder.solver
-
-    def activations(x: jax.Array) -> jax.Array:
-        if coder.encoder is not None:
-            solution = coder.encoder.codes(x)
-        else:
-            # Derivatives depend on the support alone, not on the size of the codes.
-            solution = (1 + solver.l2_penalty) * implicit.differentiable(
-                codes,
-                x,
-                coder.dictionary,
-                l1_penalty=solver.l1_penalty,
-                l2_penalty=solver.l2_penalty,
-            )
-        return jnp.take_along_axis(solution, factor[:, None], axis=1)[:, 0]
-
-    # Rows are independent, so one backward pass yields the derivatives of all of them.
-    alpha, pull = jax.vjp(activations, x)
-    [gradient] = pull(jnp.ones_like(alpha))
-    return gradient
