@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from typing import Any, cast
 
 import jax
 
@@ -20,10 +21,10 @@ def use_all() -> None:
     solver are too small for it. ``JAX_NUM_CPU_DEVICES``, or a number of devices set by
     any other means, stays. GPUs and TPUs are not touched.
     """
-    is_set = jax.config.jax_num_cpu_devices >= 0 or "device_count" in os.environ.get(
-        "XLA_FLAGS", ""
-    )
-    if is_set:
+    # Not among the types of `jax.config`.
+    config = cast(Any, jax.config)
+    is_set = config.jax_num_cpu_devices >= 0
+    if is_set or "device_count" in os.environ.get("XLA_FLAGS", ""):
         return
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     number = num_devices(cores=environment.num_cores(), memory=memory)

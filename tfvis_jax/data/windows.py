@@ -34,6 +34,8 @@ _BETWEEN_PARTS = "\n\n"
 _CACHED_DOCUMENTS = 128
 # Whoever asks for the words of a window asks for its texts as well.
 _CACHED_WINDOWS = 8
+# Their words take 20 MB. A page asks for those of a window in four places.
+_CACHED_WORDS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +176,7 @@ class Windows:
         # Cached per instance: a cached method would keep the instance alive.
         self._text = functools.lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read_text)
         self._tokenized = functools.lru_cache(maxsize=_CACHED_WINDOWS)(self._locate)
+        self._words = functools.lru_cache(maxsize=_CACHED_WORDS)(self._read_words)
 
     def __len__(self) -> int:
         return int(self._first_window[-1])
@@ -286,7 +289,10 @@ class Windows:
         return found + [""] * (self.window_length - len(found))
 
     def words(self, window: int) -> Words:
-        """Returns the words of a window."""
+        """Returns the words of a window; they are shared, and not to be changed."""
+        return self._words(int(window))
+
+    def _read_words(self, window: int) -> Words:
         text, tokenized = self._window(window)
         _, starts, ends = _words(tokenized)
         return Words(

@@ -131,7 +131,9 @@ def of_layer(
     top = found.top(index, factor, stop=_STRONGEST)
     window, position = np.asarray(top.window), np.asarray(top.position)
     spelling = table.spelling_numbers(window, position)
-    is_word = (spelling >= 0) & ~np.isin(window, list(without))
+    is_word = spelling >= 0
+    if without:
+        is_word &= ~np.isin(window, list(without))
     if not is_word.any():
         return []
     spelling, document = spelling[is_word], document_of[window[is_word]]

@@ -6,6 +6,7 @@ sample.
 """
 
 import collections
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -116,7 +117,7 @@ def strongest(
     Returns:
       Pairs of word and weight, largest weight first.
     """
-    weights: dict[int, float] = {}
+    numbers, weights = [np.zeros(0, np.int32)], [np.zeros(0)]
     for words in layers:
         if not len(words.word):
             continue
@@ -124,13 +125,21 @@ def strongest(
         occurrences = table.shares(words.word) * n_tokens
         # A sample of a large corpus may hold fewer of a word than fire the factor.
         mean = words.sure_mass / np.maximum(occurrences, words.sure_firings)
-        for number, weight in zip(
-            words.word.tolist(), (share * mean).tolist(), strict=True
-        ):
-            if weight > weights.get(number, 0.0):
-                weights[number] = weight
-    ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
-    return [(table.spelling(number), weight) for number, weight in ranked[:limit]]
+        numbers.append(words.word)
+        weights.append(share * mean)
+    number, weight = np.concatenate(numbers), np.concatenate(weights)
+    number, weight = number[weight > 0], weight[weight > 0]
+    # As many as may be one word's, at all layers, for each that is wanted.
+    enough = min(limit * len(layers), len(weight))
+    if enough:
+        chosen = weight >= np.partition(weight, -enough)[-enough]
+        number, weight = number[chosen], weight[chosen]
+    order = np.lexsort((number, -weight))
+    ranked: dict[int, float] = {}
+    for word, value in zip(number[order].tolist(), weight[order].tolist(), strict=True):
+        ranked.setdefault(word, value)
+    best = itertools.islice(ranked.items(), limit)
+    return [(table.spelling(word), value) for word, value in best]
 
 
 def phrases(

@@ -41,7 +41,7 @@ class WordTable:
         self._frequency: list[collections.Counter[str]] = []
         self._word_of_list: list[int] = []
         self._word_of = np.zeros(0, np.int32)
-        self._share: list[float] = []
+        self._share = np.zeros(0)
         self.folded: list[str] = []
         self.spellings: list[str] = []
 
@@ -70,8 +70,12 @@ class WordTable:
         assert self._counts is not None
         if new := [(word,) for word in self.folded[len(self._share) :]]:
             total = max(self._counts.totals[0], 1)
-            self._share.extend((self._counts.count(new) / total).tolist())
-        return np.array([self._share[number] for number in numbers.tolist()])
+            self._share = np.append(self._share, self._counts.count(new) / total)
+        return self._share[numbers]
+
+    def number(self, folded: str) -> int | None:
+        """Returns the number of a folded word; None if it has not been read."""
+        return self._numbers.get(folded)
 
     def spelling(self, number: int) -> str:
         """Returns the most frequent spelling of a word in the windows read so far."""

@@ -5,7 +5,8 @@ Tokens of one word are shown once, with the largest α. Near-duplicates are fold
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,8 @@ BANDS = ((0.9, 0.99), (0.5, 0.9))
 # Examples with equal words this far on either side are near-duplicates.
 _NEAR = 4
 _CACHED_WINDOWS = 16_384
+# Examples that are read at once: of many that are stored, few are shown.
+_AT_ONCE = 32
 # A weaker α of another word, relative to the factor's largest, would not be visible.
 _LEAST = 0.1
 
@@ -66,6 +69,23 @@ class Passage:
     copies: int = 0
 
 
+class _Example(NamedTuple):
+    """A stored example.
+
+    Attributes:
+      activation: its α.
+      window, position: of its token.
+      others: (position, α) of the tokens of its context that are not weak, if stored.
+      context: positions of the window of which α was stored; its own if none was.
+    """
+
+    activation: float
+    window: int
+    position: int
+    others: list[tuple[int, float]]
+    context: range
+
+
 class Passages:
     """Reads the passages of a run."""
 
@@ -83,7 +103,7 @@ class Passages:
           n: maximum number of passages.
         """
         stored_n = np.count_nonzero(self._found.activation[index, factor])
-        return self._passages("", index, factor, range(stored_n), n=n)
+        return self._passages("", index, factor, np.arange(stored_n), n=n)
 
     def drawn(self, index: int, factor: int, *, n: int) -> list[Passage]:
         """Returns ``n`` passages of the random sample, in random order.
@@ -91,7 +111,7 @@ class Passages:
         Arguments are those of `strongest`.
         """
         stored_n = np.count_nonzero(self._found.random_activation[index, factor])
-        return self._passages("random_", index, factor, range(stored_n), n=n)
+        return self._passages("random_", index, factor, np.arange(stored_n), n=n)
 
     def in_band(
         self, index: int, factor: int, *, band: tuple[float, float], n: int
@@ -113,7 +133,7 @@ class Passages:
             spread = np.linspace(0, max(len(places) - 1, 0), min(n, len(places)))
             places = places[spread.round().astype(int)]
         prefix = "" if where == "top" else "random_"
-        kept = self._passages(prefix, index, factor, places.tolist(), n=n)
+        kept = self._passages(prefix, index, factor, places, n=n)
         return sorted(kept, key=lambda passage: -passage.activation)
 
     def quantiles(
@@ -167,25 +187,18 @@ class Passages:
         )
 
     def _passages(
-        self, prefix: str, index: int, factor: int, places: Iterable[int], *, n: int
+        self, prefix: str, index: int, factor: int, places: np.ndarray, *, n: int
     ) -> list[Passage]:
-        found, at = self._found, (index, factor)
-        activation = getattr(found, prefix + "activation")[at]
-        window = getattr(found, prefix + "window")[at]
-        position = getattr(found, prefix + "position")[at]
-        nearby = getattr(found, prefix + "context_activation")[at]
-        least = _LEAST * float(found.activation[at][0])
         kept: dict[tuple[int, tuple[str, ...]], Passage] = {}
         words: set[tuple[int, int]] = set()
-        for place in places:
+        for example in self._examples(prefix, index, factor, places):
             if len(kept) == n:
                 break
-            at_window, at_position = int(window[place]), int(position[place])
-            shown = self.window(at_window)
-            word = shown.of_position[at_position]
-            if (at_window, word) in words:
+            shown = self.window(example.window)
+            word = shown.of_position[example.position]
+            if (example.window, word) in words:
                 continue
-            words.add((at_window, word))
+            words.add((example.window, word))
             first = max(word - _NEAR, 0)
             key = (word - first, tuple(shown.folded[first : word + _NEAR + 1]))
             if key in kept:
@@ -193,19 +206,52 @@ class Passages:
                 kept[key] = dataclasses.replace(twin, copies=twin.copies + 1)
                 continue
             others: dict[int, float] = {}
-            context = range(at_position, at_position + 1)
-            if place < len(nearby):
-                start = int(found.context_start(at_position))
-                context = range(start, start + found.context_length)
-                row = np.asarray(nearby[place], np.float32)
-                for step in np.flatnonzero(row >= least).tolist():
-                    other = shown.of_position[start + step]
-                    if other >= 0:
-                        others[other] = max(others.get(other, 0.0), float(row[step]))
+            for position, alpha in example.others:
+                other = shown.of_position[position]
+                if other >= 0:
+                    others[other] = max(others.get(other, 0.0), alpha)
             # Of a word's tokens, another one may be stronger than the one drawn.
-            own = max(float(activation[place]), others.pop(word, 0.0))
-            kept[key] = Passage(at_window, word, own, others, context)
+            own = max(example.activation, others.pop(word, 0.0))
+            kept[key] = Passage(example.window, word, own, others, example.context)
         return list(kept.values())
+
+    def _examples(
+        self, prefix: str, index: int, factor: int, places: np.ndarray
+    ) -> Iterator["_Example"]:
+        """Yields stored examples at places of their list."""
+        found, at = self._found, (index, factor)
+        activation, window, position, nearby = (
+            np.asarray(getattr(found, prefix + name)[at])
+            for name in ("activation", "window", "position", "context_activation")
+        )
+        least = _LEAST * float(found.activation[at][0])
+        length = found.context_length
+        for begin in range(0, len(places), _AT_ONCE):
+            chosen = places[begin : begin + _AT_ONCE]
+            starts = found.context_start(position[chosen]).tolist()
+            # The first examples alone have α of their contexts.
+            known = chosen < len(nearby)
+            rows = np.zeros((len(chosen), length), np.float32)
+            rows[known] = nearby[chosen[known]]
+            others: list[list[tuple[int, float]]] = [[] for _ in starts]
+            strong, steps = np.nonzero((rows >= least) & known[:, None])
+            for example, step, alpha in zip(
+                strong.tolist(),
+                steps.tolist(),
+                rows[strong, steps].tolist(),
+                strict=True,
+            ):
+                others[example].append((starts[example] + step, alpha))
+            for example, place in enumerate(position[chosen].tolist()):
+                start = starts[example]
+                context = range(start, start + length)
+                yield _Example(
+                    float(activation[chosen[example]]),
+                    int(window[chosen[example]]),
+                    place,
+                    others[example],
+                    context if known[example] else range(place, place + 1),
+                )
 
     def _read(self, window: int) -> WindowWords:
         of_position = self._windows.words(window).of_position.tolist()

@@ -1,12 +1,13 @@
 """The page of a run, as files."""
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import math
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -61,6 +62,28 @@ _OF_SPREAD: tuple[tuple[str, str, Callable[[spread_lib.Spread], float]], ...] = 
     ("pairs", "pairs of firings that have one word", lambda s: s.same_word),
 )
 _T = TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _FiringWords(Mapping[str, tuple[float, float]]):
+    """Number of tokens and sum of α by folded word: of thousands, few are asked for."""
+
+    words: firing_words.Mass
+    table: word_table.WordTable
+
+    def __getitem__(self, folded: str) -> tuple[float, float]:
+        number, found = self.table.number(folded), self.words
+        if number is not None:
+            place = int(np.searchsorted(found.word, number))
+            if place < len(found.word) and found.word[place] == number:
+                return float(found.firings[place]), float(found.mass[place])
+        raise KeyError(folded)
+
+    def __iter__(self) -> Iterator[str]:
+        return (self.table.folded[number] for number in self.words.word.tolist())
+
+    def __len__(self) -> int:
+        return len(self.words.word)
 
 
 def export_site(
@@ -324,12 +347,8 @@ def _firings(
         quantiles=reader.quantiles(index, factor, (0.5, 0.9, 0.99)),
         documents=documents,
         strongest=strongest,
-        words={
-            table.folded[number]: (count, mass)
-            for number, count, mass in zip(
-                *(array.tolist() for array in words[:3]), strict=True
-            )
-        },
+        words=_FiringWords(words, table),
+        total=(float(words.firings.sum()), float(words.mass.sum())),
     )
 
 

@@ -17,7 +17,7 @@ _FRAME = re.compile(r'tfvis\.receive\(("(?:[^"\\]|\\.)*"), (.*)\);\n', re.DOTALL
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # `<` could close a script element or open a comment if the file were inlined; the two
 # separators end a line in older JavaScript engines.
-_ESCAPES = str.maketrans({"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_ESCAPES = {"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 _ENCODER = json.JSONEncoder(
@@ -64,7 +64,7 @@ def number(value: float, *, digits: int = 4) -> int | float | None:
     value = float(value)
     if not math.isfinite(value):
         return None
-    rounded = float(f"{value:.{digits}g}")
+    rounded = float(f"%.{digits}g" % value)
     return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
 
 
@@ -84,7 +84,12 @@ def _json(value: object) -> str:
     except ValueError:
         # Looked for only where there is one: it takes longer than to write the text.
         text = _ENCODER.encode(_finite(value))
-    return _LONE_SURROGATE.sub("\ufffd", text).translate(_ESCAPES)
+    text = _LONE_SURROGATE.sub("\ufffd", text)
+    # Each is looked for by itself: of a text that is not ASCII, `str.translate` takes
+    # every character in its turn, longer than it takes to encode the value.
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
 
 
 def _finite(value: object) -> object:

@@ -62,6 +62,7 @@ class Firings:
       documents: Number of documents that the ``strongest`` tokens come from.
       strongest: Number of these tokens.
       words: Number of tokens and sum of α by folded word, both possibly estimated.
+      total: The sums over all words; those of ``words`` if None.
     """
 
     upper: Sequence[Context] = ()
@@ -72,14 +73,15 @@ class Firings:
     documents: int = 0
     strongest: int = 0
     words: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    total: tuple[float, float] | None = None
 
     def explained(self, listed: Sequence[str]) -> tuple[float, float] | None:
         """Returns the share of tokens and of α on the listed words, None if unknown."""
-        totals = np.sum([*self.words.values(), (0.0, 0.0)], axis=0)
-        if not np.all(totals > 0):
+        totals = self.total or np.sum([*self.words.values(), (0.0, 0.0)], axis=0)
+        if not np.all(np.asarray(totals) > 0):
             return None
-        folded = {words_lib.fold(word) for word in listed}
-        on = [self.words[word] for word in folded & self.words.keys()]
+        folded = dict.fromkeys(words_lib.fold(word) for word in listed)
+        on = [self.words[word] for word in folded if word in self.words]
         count, mass = np.sum([*on, (0.0, 0.0)], axis=0) / totals
         return float(count), float(mass)
 

@@ -153,14 +153,17 @@ def _entry(
         context = words.context(int(best["window"]), int(best["position"]))
         key = (context.before, context.word, context.after, context.document)
         columns: list[list[float | None]] = [[None] * n_layers for _ in range(3)]
-        for record in row.records:
-            mean = float(record["mass"] / record["firings"])
-            share = min(float(record["firings"]) / occurrences, 1.0)
-            values = (payload.number(mean, digits=2), round(share, 3))
-            for column, value in zip(
-                columns, (*values, round(float(record["own"]), 3)), strict=True
-            ):
-                column[record["layer"]] = value
+        of_row = row.records
+        for layer, mean, firings, own in zip(
+            of_row["layer"].tolist(),
+            (of_row["mass"] / of_row["firings"]).tolist(),
+            of_row["firings"].tolist(),
+            of_row["own"].tolist(),
+            strict=True,
+        ):
+            columns[0][layer] = payload.number(mean, digits=2)
+            columns[1][layer] = round(min(firings / occurrences, 1.0), 3)
+            columns[2][layer] = round(own, 3)
         place = contexts.setdefault(key, len(contexts))
         alpha = payload.number(float(best["alpha"]), digits=3)
         factor, layer = int(best["factor"]), int(best["layer"])
@@ -181,23 +184,27 @@ def _rows(found: np.ndarray, occurrences: float) -> list[_Row]:
     where this is largest. Those that fire on little else are chosen as the search ranks
     them: by this mean times the word's share of the factor's α.
     """
+    factor, layer = found["factor"], found["layer"]
     mean = found["mass"] / occurrences
     weight = found["own"] * mean
-    kept: set[int] = set()
-    for layer in np.unique(found["layer"]).tolist():
-        at = np.flatnonzero(found["layer"] == layer)
-        for score, n in ((mean, _STRONGEST), (weight, _OWN)):
-            best = at[np.argsort(-score[at], kind="stable")[:n]]
-            kept.update(found["factor"][best].tolist())
-    least = _LEAST * float(mean.max())
-    rows = []
-    for factor in sorted(kept):
-        of_factor = np.flatnonzero(found["factor"] == factor)
-        if mean[of_factor].max() < least:
-            continue
-        strongest = found[of_factor[np.argmax(mean[of_factor])]]
-        row = _Row(found[of_factor], strongest)
-        rows.append((-float(mean[of_factor].max()), factor, row))
-    rows.sort(key=lambda entry: entry[:2])
+    chosen = np.zeros(len(found), bool)
+    for score, n in ((mean, _STRONGEST), (weight, _OWN)):
+        order = np.lexsort((-score, layer))
+        ordered = layer[order]
+        # Place among those of the same layer, the largest first.
+        place = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+        chosen[order[place < n]] = True
+    kept = np.flatnonzero(np.isin(factor, factor[chosen]))
+    kept = kept[np.argsort(factor[kept], kind="stable")]
+    numbers, starts = np.unique(factor[kept], return_index=True)
+    largest = np.maximum.reduceat(mean[kept], starts)
     most = _MOST_OF_RARE if occurrences < _RARE else _MOST_FACTORS
-    return [row for _, _, row in rows[:most]]
+    rows = []
+    for row in np.lexsort((numbers, -largest))[:most].tolist():
+        if largest[row] < _LEAST * float(mean.max()):
+            break
+        end = starts[row + 1] if row + 1 < len(starts) else len(kept)
+        of_factor = kept[starts[row] : end]
+        strongest = found[of_factor[np.argmax(mean[of_factor])]]
+        rows.append(_Row(found[of_factor], strongest))
+    return rows
