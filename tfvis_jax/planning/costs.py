@@ -13,7 +13,7 @@ holds and computes
 A solver step takes two such products, one of them with an exchange. A check of the gap,
 after every tenth step, takes two more. A dictionary step begins with one check and ends
 with the residual and the gradient. Costs that do not grow with the rows (the Lipschitz
-bound: 31 products with one row each) and element-wise operations are left out.
+bound: at most a product with d rows, DᵀD) and element-wise operations are left out.
 
 How many arrays of codes exist at once depends on XLA's buffers, not on arithmetic. A
 solver states the number (`solver.Solver.numbers_alive`), taken from XLA's compiled

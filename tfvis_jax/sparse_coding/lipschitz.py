@@ -13,6 +13,10 @@ from tfvis_jax.sparse_coding.compilation import compiled
 
 # Keeps the direction of a dictionary of zeros finite.
 _TINY = 1e-30
+# Factors, in units of d_model, from which DᵀD costs no more than 62 passes over the
+# dictionary: on a CPU it took 2.1 times as long at 1.3, 0.6 times at 11, 1.1 times at
+# 21 and 0.5 times at 85.
+_SQUARE_FROM = 8
 
 
 @compiled("num_steps", "margin")
@@ -25,13 +29,20 @@ def power_iteration(
     contrived cases. The start is deterministic: the sum of the factors, tilted by a
     fixed wave because that sum may be zero or orthogonal to the top direction.
 
+    Of many factors DᵀD is formed once. Products with it do not go over the dictionary,
+    and devices that share the factors exchange once and not at each step.
+
     Args:
       dictionary: [n_factors, d_model].
       num_steps: how many products with DᵀD.
       margin: factor on the eigenvalue found.
     """
+    n_factors, d_model = dictionary.shape
+    square = _square(dictionary) if n_factors >= _SQUARE_FROM * d_model else None
 
     def apply(direction: jax.Array) -> jax.Array:
+        if square is not None:
+            return jnp.einsum("bd,de->be", direction, square, precision="highest")
         codes = objective.correlate(direction, dictionary)
         return objective.decode(codes, dictionary, like=direction)
 
@@ -55,12 +66,16 @@ def largest_eigenvalue(dictionary: jax.Array) -> jax.Array:
     Args:
       dictionary: [n_factors, d_model].
     """
+    return jnp.linalg.eigvalsh(_square(dictionary))[-1]
+
+
+def _square(dictionary: jax.Array) -> jax.Array:
+    """Returns DᵀD, [d_model, d_model], whole on every device."""
     d_model = dictionary.shape[1]
-    gram = jnp.einsum(
+    return jnp.einsum(
         "fd,fe->de",
         dictionary,
         dictionary,
         precision="highest",
         out_sharding=jax.typeof(jnp.zeros((d_model, d_model))).sharding,
     )
-    return jnp.linalg.eigvalsh(gram)[-1]
