@@ -11,6 +11,7 @@ from flax import nnx
 from tfvis_jax import config, models, sharding
 from tfvis_jax.models import bert, blocks
 from tfvis_jax.planning import compiled, costs
+from tfvis_jax.sparse_coding import spectral
 
 # d_model and factors so large that products outweigh element-wise operations.
 BERT = bert.BertConfig(vocab_size=500, d_model=128, n_layers=2, n_heads=4, d_hidden=512)
@@ -80,6 +81,9 @@ def _formulae(name):
 def test_the_memory_of_a_step_is_what_xla_takes(steps, name):
     memory, _ = _formulae(name)
     expected = memory.dictionary + memory.update_state + memory.rows + memory.codes
+    if name == "both":
+        # One array of codes fewer where factors are split, on a CPU; plans keep it.
+        expected -= memory.codes / spectral.Spectral().arrays_of_codes
     # 10 %, for arrays of one number per row or factor, and for blocks of working sets.
     np.testing.assert_allclose(steps[name].peak, expected, rtol=0.1)
 

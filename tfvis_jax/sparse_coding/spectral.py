@@ -124,11 +124,15 @@ class Spectral(dense.DenseSolver):
             penalty=problem.l1_penalty,
             non_negative=problem.non_negative,
         )
+        length = jnp.sum(move**2, axis=1, keepdims=True)
+        # Kept as it is: compiled for TPUs, it would be computed twice more, from codes
+        # and correlations, which are two arrays to read in place of one.
+        move = jax.lax.optimization_barrier(move)
         image = problem.decode(move)
         share, pace = _accept(
             pace,
             descent=descent,
-            length=jnp.sum(move**2, axis=1, keepdims=True),
+            length=length,
             curvature=problem.curvature(move, image),
             lipschitz=problem.lipschitz,
         )
