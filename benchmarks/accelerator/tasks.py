@@ -1,0 +1,271 @@
+"""What is measured, in order: what matters most comes first, and large sizes last."""
+
+import functools
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from benchmarks.accelerator import clock, encoding, parity, steps, trace, training
+
+# Groups in the order of the report.
+PARITY, PEAKS, SPLIT, TRAINING = "parity", "peaks", "split products", "training"
+STEPS, SOLVE, ENCODER, TRACE = "steps", "solve", "encoder", "trace"
+Measure = Callable[[], dict[str, Any]]
+
+
+class Task(NamedTuple):
+    """One row of a table.
+
+    Attributes:
+      group: the table.
+      setting: what identifies the row in it.
+      measure: returns the rest of the row.
+    """
+
+    group: str
+    setting: dict[str, Any]
+    measure: Measure
+
+
+class Sizes(NamedTuple):
+    """How large everything is.
+
+    Attributes:
+      models: BERTs, the larger first.
+      parity: d_model, and factors with and without a Gram matrix.
+      parity_rows: rows that are compared.
+      product: rows of the matrices whose product is the peak.
+      memory: bytes of the array that the memory's peak is measured on.
+      d_model: of problems.
+      gram: factors at which both forms of a step are compared.
+      factors: other numbers of factors, growing; the first is that of batches.
+      rows: rows of a solve; then others.
+      windows: windows of a pass; then others.
+      length: tokens of a window.
+    """
+
+    models: tuple[str, ...]
+    parity: tuple[int, int, int]
+    parity_rows: int
+    product: int
+    memory: int
+    d_model: int
+    gram: int
+    factors: tuple[int, ...]
+    rows: tuple[int, ...]
+    windows: tuple[int, ...]
+    length: int
+
+
+FULL = Sizes(
+    models=("BERT-base", "MiniLM"),
+    parity=(384, 512, 1024),
+    parity_rows=32,
+    product=8192,
+    memory=2**30,
+    d_model=768,
+    gram=1024,
+    factors=(16384, 4096, 65536, 131072),
+    rows=(2048, 8192, 32768, 512),
+    windows=(64, 512, 16),
+    length=64,
+)
+SMALL = Sizes(
+    models=("tiny",),
+    parity=(16, 20, 40),
+    parity_rows=8,
+    product=128,
+    memory=2**20,
+    d_model=32,
+    gram=40,
+    factors=(40,),
+    rows=(64,),
+    windows=(8,),
+    length=8,
+)
+
+
+def first_of_each(found: Iterable[Task]) -> Iterator[Task]:
+    """Yields one task of each kind, whatever its arithmetic and its number of rows."""
+    seen: set[tuple[Any, ...]] = set()
+    for task in found:
+        names = ("what", "form", "n_factors")
+        kind = (task.group, *(task.setting.get(name) for name in names))
+        if kind not in seen:
+            seen.add(kind)
+            yield task
+
+
+def all_of(sizes: Sizes, *, out: pathlib.Path) -> Iterator[Task]:
+    """Yields the tasks; rows that other rows are compared with come before them.
+
+    Args:
+      sizes: how large everything is.
+      out: folder of the trace.
+    """
+    device = steps.Device()
+    yield from _parity(sizes)
+    yield from _peaks(device, sizes)
+    yield from _training(device, sizes)
+    yield from _steps(device, sizes)
+    yield from _encoder(device, sizes)
+    yield from _split(sizes)
+    yield from _larger(device, sizes)
+    setting = _batch(sizes, sizes.models[0], n_factors=sizes.gram)
+    yield Task(
+        TRACE,
+        setting._asdict(),
+        functools.partial(
+            training.traced,
+            device,
+            setting=setting,
+            record=functools.partial(trace.record, out=out),
+        ),
+    )
+
+
+def _parity(sizes: Sizes) -> Iterator[Task]:
+    d_model, *factors = sizes.parity
+    size = {"n_rows": sizes.parity_rows, "d_model": d_model}
+    for n_factors in factors:
+        for precision in clock.precisions():
+            setting = {"precision": precision, **size, "n_factors": n_factors}
+            yield _task(PARITY, parity.solver, "codes, spectral", setting)
+    setting = {**size, "n_factors": factors[-1]}
+    yield _task(PARITY, parity.training_step, "dictionary step", setting)
+    yield _task(PARITY, parity.fista, "codes, FISTA", setting)
+    last = sizes.models[-1]
+    for model, dtype, precision in (
+        (last, "float32", "highest"),
+        (last, "float32", None),
+        (sizes.models[0], "bfloat16", None),
+    ):
+        setting = {"model": model, "dtype": dtype, "precision": precision}
+        setting |= {"length": sizes.length}
+        yield _task(PARITY, parity.encoder, "hidden states", setting)
+
+
+def _peaks(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
+    def product(name: str) -> dict[str, Any]:
+        found = clock.product_rate(name, size=sizes.product)
+        device.product_rate[name] = found["rate"]
+        return found
+
+    def memory() -> dict[str, Any]:
+        device.memory_rate = clock.memory_rate(num_bytes=sizes.memory)
+        return {"rate": device.memory_rate}
+
+    for name in clock.precisions():
+        setting = {"what": f"FLOP/s, {name}"}
+        yield Task(PEAKS, setting, functools.partial(product, name))
+    yield Task(PEAKS, {"what": "bytes/s"}, memory)
+
+
+def _split(sizes: Sizes) -> Iterator[Task]:
+    for name in clock.split_products():
+        measure = functools.partial(clock.product_rate, name, size=sizes.product)
+        yield Task(SPLIT, {"what": f"FLOP/s, {name}"}, measure)
+
+
+def _training(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
+    first, last = sizes.models[0], sizes.models[-1]
+    settings = [
+        _batch(sizes, first, n_factors=sizes.gram),
+        _batch(sizes, first, n_factors=sizes.factors[0]),
+        _batch(sizes, last, n_factors=sizes.gram),
+    ]
+    # More rows in a step, as far as a batch has them.
+    settings += [
+        settings[0]._replace(rows_per_step=n_rows) for n_rows in sizes.rows[1:]
+    ]
+    settings.append(settings[0]._replace(dtype="bfloat16"))
+    for setting in dict.fromkeys(settings):
+        yield Task(
+            TRAINING,
+            setting._asdict(),
+            functools.partial(training.throughput, device, setting=setting),
+        )
+
+
+def _batch(sizes: Sizes, model: str, *, n_factors: int) -> training.Setting:
+    return training.Setting(
+        model=model,
+        dtype="float32",
+        n_factors=n_factors,
+        n_windows=sizes.windows[0],
+        length=sizes.length,
+        rows_per_step=sizes.rows[0],
+    )
+
+
+def _steps(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
+    for form, n_factors in (
+        ("gram", sizes.gram),
+        ("residual", sizes.gram),
+        ("residual", sizes.factors[0]),
+    ):
+        # The coarsest, with which a solve begins, first.
+        for precision in reversed(clock.precisions()):
+            yield _step(
+                device, sizes, n_factors, sizes.rows[0], form=form, precision=precision
+            )
+
+
+def _encoder(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
+    for n_windows in sizes.windows:
+        for model in sizes.models:
+            for dtype in ("float32", "bfloat16"):
+                setting = {"model": model, "dtype": dtype}
+                setting |= {"n_windows": n_windows, "length": sizes.length}
+                measure = functools.partial(encoding.throughput, device, **setting)
+                yield Task(ENCODER, setting, measure)
+
+
+def _larger(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
+    """Yields solves and steps of more factors and of other numbers of rows."""
+    coarse, exact = clock.precisions()[-1], clock.precisions()[0]
+    usual = clock.precisions()[1]
+    for n_factors in (sizes.gram, *sizes.factors):
+        yield _solve(device, sizes, n_factors, sizes.rows[0], precision=usual)
+        yield _solve(device, sizes, n_factors, sizes.rows[0], precision=exact)
+    for n_rows in sizes.rows[1:]:
+        yield _solve(device, sizes, sizes.factors[0], n_rows, precision=usual)
+    for n_rows in sizes.rows[1:]:
+        yield _step(device, sizes, sizes.factors[0], n_rows, precision=coarse)
+    for n_factors in sizes.factors[1:]:
+        for precision in (coarse, exact):
+            yield _step(device, sizes, n_factors, sizes.rows[0], precision=precision)
+
+
+def _step(
+    device: steps.Device,
+    sizes: Sizes,
+    n_factors: int,
+    n_rows: int,
+    *,
+    form: str = "residual",
+    precision: str,
+) -> Task:
+    setting = {"form": form, "precision": precision}
+    setting |= _size(sizes, n_factors, n_rows)
+    return Task(STEPS, setting, functools.partial(steps.steps, device, **setting))
+
+
+def _solve(
+    device: steps.Device, sizes: Sizes, n_factors: int, n_rows: int, *, precision: str
+) -> Task:
+    setting = {"precision": precision, **_size(sizes, n_factors, n_rows)}
+    return Task(SOLVE, setting, functools.partial(steps.solve, device, **setting))
+
+
+def _size(sizes: Sizes, n_factors: int, n_rows: int) -> dict[str, Any]:
+    return {"n_rows": n_rows, "d_model": sizes.d_model, "n_factors": n_factors}
+
+
+def _task(
+    group: str,
+    measure: Callable[..., dict[str, Any]],
+    what: str,
+    setting: dict[str, Any],
+) -> Task:
+    return Task(group, {"what": what, **setting}, functools.partial(measure, **setting))
