@@ -79,7 +79,8 @@ def test_l0_on_unseen_rows_is_the_target(kind):
 
 @pytest.mark.parametrize("kind", ["relu", "jumprelu"])
 def test_training_itself_comes_near_the_target(kind):
-    # These few rows leave it only 600 steps; calibration is for the rest.
+    # These few rows leave it only 600 steps, after which 3 % are missing, on processors
+    # with few vector instructions as with many; calibration is for the rest.
     last = jnp.mean(_trained(kind).history.l0[-40:])
     np.testing.assert_allclose(last, 5, rtol=0.25)
 

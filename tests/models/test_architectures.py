@@ -116,12 +116,14 @@ def test_a_published_mpnet_gives_torchs_states(mpnet_folder):
 @pytest.mark.parametrize("name", architectures.STORED)
 def test_bfloat16_is_as_near_as_torchs(name, saved):
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    token_ids, mask = architectures.windows(13, (13, 6, 1))
-    exact = np.load(_GOLDEN / name / "torch.npz")["hidden_states"]
+    # 163 tokens: of few, the mean error depends on how a processor rounds its sums.
+    token_ids, mask = architectures.windows(13, (13, 6, 1) + 11 * (13,))
     model = models.load(_GOLDEN / name, dtype="bfloat16")
     found = _states(model, token_ids, mask)
     assert found.dtype == np.float32
-    oracle = architectures.make(name).to(torch.bfloat16)
+    oracle = architectures.make(name)
+    exact = architectures.results(oracle, token_ids, mask)["hidden_states"]
+    oracle = oracle.to(torch.bfloat16)
     theirs = architectures.results(oracle, token_ids, mask)["hidden_states"]
 
     def error(states):
@@ -129,7 +131,7 @@ def test_bfloat16_is_as_near_as_torchs(name, saved):
         norms = np.linalg.norm(exact[:, mask], axis=-1)
         return differences.mean(axis=1) / norms.mean(axis=1)
 
-    # Ours keeps embeddings and sums in float32; a mean over 20 tokens is not exact.
+    # Ours keeps embeddings and sums in float32; means over tokens are not exact.
     assert (error(found) <= 1.5 * error(theirs)).all()
     assert error(found)[-1] > 1e-4
 

@@ -68,11 +68,13 @@ def test_predictions_are_those_of_the_changed_states(run, by):
     np.testing.assert_allclose(found.predictions.kl, kl, rtol=2e-3, atol=1e-5)
     pieces = run.opened.tokenizer.pieces
     for place, words in enumerate(found.predictions.after):
-        best = np.argsort(-new[place])[:5]
-        assert [word for word, _ in words] == [pieces[i] for i in best]
-        np.testing.assert_allclose(
-            [share for _, share in words], np.exp(new[place][best]), rtol=1e-3
-        )
+        shares = np.exp(new[place])
+        found_shares = [share for _, share in words]
+        np.testing.assert_allclose(found_shares, np.sort(shares)[:-6:-1], rtol=1e-3)
+        # Each word has its own share: those whose shares are as near may change places.
+        assert len({word for word, _ in words}) == 5
+        own = [shares[pieces.index(word)] for word, _ in words]
+        np.testing.assert_allclose(found_shares, own, rtol=1e-3)
     assert found.similarity is None
 
 

@@ -79,6 +79,12 @@ def _log_shares(opened, hidden, cases):
     return np.asarray(jax.nn.log_softmax(np.float32(logits)), np.float64)
 
 
+def _lead(log_shares):
+    """Returns how far the likeliest word is ahead of the second one."""
+    ordered = np.sort(log_shares, axis=2)
+    return ordered[:, :, -1] - ordered[:, :, -2]
+
+
 @pytest.mark.parametrize("add", [None, 0.7])
 def test_effects_are_those_of_the_definition(opened, run, subject, cases, add):
     strengths = (0.5, 2.0)
@@ -122,9 +128,14 @@ def test_effects_are_those_of_the_definition(opened, run, subject, cases, add):
         np.testing.assert_allclose(
             found.odds["factor"][number], odds[1] - odds[0], **close
         )
+        # The two likeliest words may change places within that tolerance.
+        moved = np.abs(after - before).max(axis=2)
+        nearly = 2 * (close["atol"] + close["rtol"] * moved)
+        clear = np.minimum(_lead(before), _lead(after)) > nearly
+        assert clear.mean() > 0.8
         np.testing.assert_array_equal(
-            found.flipped["factor"][number],
-            after.argmax(axis=2) != before.argmax(axis=2),
+            found.flipped["factor"][number][clear],
+            (after.argmax(axis=2) != before.argmax(axis=2))[clear],
         )
         if number == 0:
             shift = (np.exp(after) - np.exp(before))[cases.counted].sum(axis=0)

@@ -25,6 +25,8 @@ from tfvis_jax.training import checkpoint, held_out, loop
 
 pytestmark = pytest.mark.long
 
+# What nothing takes that does not hang: start-up and compilation are waited for.
+_HANG_S = 900
 SMALL = {"windows_per_batch": 8, "rows_per_step": 64, "checkpoint_every": 3}
 
 
@@ -131,15 +133,15 @@ def test_a_run_killed_in_the_middle_ends_bitwise_the_same(trained, settings, tmp
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and process.poll() is None:
-            metrics = run / "metrics.jsonl"
-            if metrics.exists() and len(metrics.read_text().splitlines()) >= enough:
-                break
+        deadline = time.monotonic() + _HANG_S
+        metrics, there = run / "metrics.jsonl", False
+        while not there and time.monotonic() < deadline and process.poll() is None:
+            lines = metrics.read_text().splitlines() if metrics.exists() else []
+            there = len(lines) >= enough
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         output = process.communicate()[0].decode()
-        assert process.returncode == -signal.SIGKILL, output
+        assert there and process.returncode == -signal.SIGKILL, output
         assert not (run / "dictionary.safetensors").exists()
     subprocess.run(command, env=environment, check=True, capture_output=True)
     result = dictionary_file.load(run / "dictionary.safetensors")
@@ -393,6 +395,7 @@ def test_layers_may_be_held_to_one_l0(trained, settings, tmp_path):
     state = toy_runs.fit(tmp_path / "equal", equal)
     held = l0_of_layers(tmp_path / "equal", equal, state)
     free = l0_of_layers(trained[1], settings, trained[0])
+    # Measured: a tenth as far apart, with few vector instructions as with many.
     assert np.ptp(held) < 0.5 * np.ptp(free)
     # Resumed or on a mesh, the scales come out the same.
     with pytest.raises(loop.Interrupted):
