@@ -89,3 +89,32 @@ def test_arrays_without_an_answer_are_refused():
         find(x, dictionary, target_l0="a")
     with pytest.raises(InputError, match="outside `jit`"):
         jax.jit(find)(x, dictionary)
+
+
+@pytest.mark.parametrize("power", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("target_l0", [2.0, 30.0, 300.0])
+def test_few_guesses_find_the_penalty_of_a_power_law(power, target_l0):
+    asked = []
+
+    def l0_at(penalty):
+        asked.append(penalty)
+        return 40 * (0.05 / penalty) ** power
+
+    found, l0 = target_l0_lib.search(l0_at, target_l0=target_l0, highest=1.0)
+    exact = 0.05 * (40 / target_l0) ** (1 / power)
+    if 1e-4 < exact < 1:
+        assert abs(l0 / target_l0 - 1) <= 0.01
+        np.testing.assert_allclose(found, exact, rtol=0.01 / power + 1e-3)
+        assert len(asked) <= 4
+    assert len(asked) <= 12 and all(1e-4 < each < 1 for each in asked)
+
+
+def test_a_staircase_ends_at_its_nearest_step():
+    def l0_at(penalty):
+        return float(np.floor(8 * (1 - penalty)))
+
+    found, l0 = target_l0_lib.search(l0_at, target_l0=4.4, highest=1.0)
+    assert l0 == 4 and l0_at(found) == 4
+    # No λ at all gives as many: the densest codes come nearest.
+    _, l0 = target_l0_lib.search(l0_at, target_l0=50.0, highest=1.0)
+    assert l0 == 7

@@ -1,11 +1,12 @@
 """Finds the λ that gives a wanted number of active factors, and keeps it there.
 
 People think of sparsity as L0, the mean number of factors in a code; the lasso is
-parametrised by λ. L0 falls as λ grows, so bisection on a sample of rows finds λ, and a
+parametrised by λ. L0 falls as λ grows, so a search on a sample of rows finds λ, and a
 slow controller follows while the dictionary changes.
 """
 
 import functools
+import math
 import numbers
 import warnings
 from collections.abc import Callable
@@ -18,12 +19,16 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import certificate, checks, encoding
 from tfvis_jax.sparse_coding.arrays import Factors, Rows, Scalar
 
-_BISECTIONS = 12
+_SEARCHES = 12
+# The first λ that is tried, as a share of the one at which all codes are zero.
+_FIRST = 0.1
+# Change of log L0 with log λ, at most; at least its inverse.
+_STEEPEST = 4.0
 # A sample of some thousand rows knows its L0 no better than this.
 _CLOSE = 0.01
 # Looking for λ needs codes whose support is right, not their last digits. But at a
 # loose tolerance codes that are on their way to zero still count, not always fewer for
-# a larger λ, so that bisection may go astray: then it is done again, more exactly.
+# a larger λ, so that a search may go astray: then it is done again, more exactly.
 _TOLERANCES = (1e-3, 1e-5)
 # A miss by more than this share is said.
 _MISSED = 0.05
@@ -76,7 +81,7 @@ def for_l0(
         raise InputError("Expected rows that correlate with some factor, got none.")
     l1_penalty, l0 = highest, 0.0
     for tolerance in _TOLERANCES:
-        l1_penalty, l0 = bisect(
+        l1_penalty, l0 = search(
             functools.partial(_mean_l0, x, dictionary, tolerance=tolerance),
             target_l0=target_l0,
             highest=highest,
@@ -98,10 +103,13 @@ def for_l0(
     )
 
 
-def bisect(
+def search(
     l0_at: Callable[[float], float], *, target_l0: float, highest: float
 ) -> tuple[float, float]:
     """Searches the λ at which codes have ``target_l0`` factors on average.
+
+    By secants in log λ and log L0, inside an interval that every third guess halves:
+    small λ, whose codes cost most, are seldom tried.
 
     Args:
       l0_at: maps λ to the mean number of active factors; falls as λ grows.
@@ -112,16 +120,35 @@ def bisect(
       The λ whose L0 came nearest to the target, and that L0.
     """
     low, high = _SMALLEST * highest, highest
-    middle = 0.1 * highest
-    found = []
-    for _ in range(_BISECTIONS):
-        l0 = l0_at(middle)
-        found.append((middle, l0))
+    guess = _FIRST * highest
+    found: list[tuple[float, float]] = []
+    for number in range(_SEARCHES):
+        l0 = l0_at(guess)
+        found.append((guess, l0))
         if abs(l0 / target_l0 - 1) <= _CLOSE:
             break
-        low, high = (middle, high) if l0 > target_l0 else (low, middle)
+        low, high = (guess, high) if l0 > target_l0 else (low, guess)
         middle = (low * high) ** 0.5
+        guess = middle
+        # Every third guess halves the interval, however badly a line fits.
+        if l0 > 0 and number % 3 < 2:
+            line = _on_line(found, target_l0=target_l0)
+            guess = line if low < line < high else middle
     return min(found, key=lambda pair: abs(pair[1] - target_l0))
+
+
+def _on_line(found: list[tuple[float, float]], *, target_l0: float) -> float:
+    """Returns the λ of the target on the line through the last two points.
+
+    In both logarithms, where L0 is nearly a line; through the last alone with slope -1.
+    """
+    penalty, l0 = found[-1]
+    slope = -1.0
+    if len(found) > 1 and found[-2][1] > 0 and found[-2][1] != l0:
+        before, l0_before = found[-2]
+        slope = math.log(l0 / l0_before) / math.log(penalty / before)
+        slope = min(max(slope, -_STEEPEST), -1 / _STEEPEST)
+    return penalty * (target_l0 / l0) ** (1 / slope)
 
 
 def _mean_l0(

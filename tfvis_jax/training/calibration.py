@@ -58,7 +58,7 @@ def l1_penalty(
         ).codes
         return float(_mean_l0(codes))
 
-    found, _ = target_l0_lib.bisect(
+    found, _ = target_l0_lib.search(
         l0_at,
         target_l0=target_l0,
         highest=float(jnp.max(certificate.correlate(x, dictionary))),
