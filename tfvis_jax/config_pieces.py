@@ -24,6 +24,7 @@ UPDATE_VALUES = {
     "gradient": "tfvis_jax.sparse_coding.updates:Gradient",
     "adam": "tfvis_jax.sparse_coding.updates:Adam",
     "online": "tfvis_jax.sparse_coding.updates:Surrogate",
+    "newton": "tfvis_jax.sparse_coding.newton:Newton",
 }
 SOLVERS = ("auto", *SOLVER_VALUES)
 PURSUITS = tuple(PURSUIT_VALUES)
@@ -198,7 +199,8 @@ class DictionaryConfig:
         "Direction of the dictionary step: energy divides the gradient by the diagonal "
         "of the Hessian, gradient is the plain gradient, adam is Adam's (step sizes "
         "near 0.01), online is the minimum of a surrogate over past batches (step size "
-        "1).",
+        "1), newton divides by the whole Hessian (step size 0.5; up to some thousand "
+        "factors).",
         choices=UPDATES,
     )
     revive_after: int | None = setting(

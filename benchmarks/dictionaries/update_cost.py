@@ -102,7 +102,13 @@ def measure(
 
 
 # As the settings' comments give them.
-_STEP_SIZES = {"energy": 0.2, "gradient": 0.2, "adam": 0.01, "online": 1.0}
+_STEP_SIZES = {
+    "energy": 0.2,
+    "gradient": 0.2,
+    "adam": 0.01,
+    "online": 1.0,
+    "newton": 0.5,
+}
 
 
 def main() -> None:

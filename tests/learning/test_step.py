@@ -263,7 +263,8 @@ def test_a_factor_that_cannot_fire_is_revived_from_the_worst_row(paper):
 
 @pytest.mark.parametrize("update", config.UPDATES)
 def test_every_update_lowers_the_objective(paper, update):
-    step_size = {"energy": 0.2, "gradient": 0.2, "adam": 0.02, "online": 1.0}[update]
+    step_sizes = {"energy": 0.2, "gradient": 0.2, "adam": 0.02, "online": 1.0}
+    step_size = (step_sizes | {"newton": 0.5})[update]
     settings = dataclasses.replace(
         paper,
         solver=config.SolverConfig(l1_penalty=0.2, tolerance=1e-4),

@@ -119,8 +119,8 @@ def test_an_update_is_a_whole_value_with_the_settings_of_a_run(name):
     assert direction.shape == dictionary.shape
     assert float(jnp.sum(direction * gradient)) > 0
     alive = value.numbers_alive(n_factors=64)
-    assert alive == (64**2 if name == "online" else 0)
-    assert value.needs_whole_dictionary == (name == "online")
+    assert alive == {"online": 64**2, "newton": 2 * 64**2}.get(name, 0)
+    assert value.needs_whole_dictionary == (name in ("online", "newton"))
 
 
 def test_updates_take_what_concerns_them():

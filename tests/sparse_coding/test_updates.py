@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
-from tfvis_jax.sparse_coding import updates
+from tfvis_jax.sparse_coding import newton, updates
 
 RNG = np.random.default_rng(0)
 
@@ -90,6 +90,55 @@ def test_a_sweep_never_raises_the_surrogate():
 
 def test_a_factor_that_never_fired_stays():
     transformation = updates.minimise_surrogate(3)
+    dictionary = dictionary_lib.project_unit_norm(
+        jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32)
+    )
+    x, codes, weights = _batch(8, 4, 3)
+    codes[:, 2] = 0
+    direction, _ = _direction(
+        transformation, transformation.init(dictionary), dictionary, x, codes, weights
+    )
+    np.testing.assert_array_equal(direction[2], 0)
+    assert np.all(np.linalg.norm(np.delete(direction, 2, axis=0), axis=1) > 0)
+
+
+@pytest.mark.parametrize(("rows", "n_factors", "d_model"), [(9, 5, 3), (1, 1, 1)])
+def test_newton_solves_with_the_running_hessian_in_float64(rows, n_factors, d_model):
+    length, ridge, floor = 4, 0.2, 1e-3
+    transformation = newton.scale_by_second_moment(length, floor=floor, ridge=ridge)
+    dictionary = dictionary_lib.project_unit_norm(
+        jnp.asarray(RNG.normal(size=(n_factors, d_model)), jnp.float32)
+    )
+    state = transformation.init(dictionary)
+    past = np.zeros((n_factors, n_factors))
+    for step in range(1, 6):
+        batch = _batch(rows, n_factors, d_model)
+        direction, state = _direction(transformation, state, dictionary, *batch)
+        second_moment, cross_moment = _moments(*batch)
+        past = (1 - 1 / length) * past + second_moment / length
+        hessian = past / (1 - (1 - 1 / length) ** step)
+        hessian += np.diag(ridge * np.diagonal(hessian) + floor)
+        gradient = second_moment @ np.float64(dictionary) - cross_moment
+        expected = np.linalg.inv(hessian) @ gradient
+        # Condition numbers of some hundreds.
+        np.testing.assert_allclose(direction, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_whole_newton_step_ends_at_least_squares():
+    """One batch, a step of 1 and no ridge: the dictionary that fits its rows best."""
+    transformation = newton.scale_by_second_moment(1, floor=1e-7, ridge=0.0)
+    dictionary = jnp.asarray(RNG.normal(size=(5, 4)), jnp.float32)
+    x, codes, weights = _batch(60, 5, 4)
+    direction, _ = _direction(
+        transformation, transformation.init(dictionary), dictionary, x, codes, weights
+    )
+    root = np.sqrt(np.float64(weights))[:, None]
+    expected, *_ = np.linalg.lstsq(root * codes, root * x, rcond=None)
+    np.testing.assert_allclose(dictionary - direction, expected, atol=1e-4)
+
+
+def test_newton_leaves_a_factor_that_never_fired():
+    transformation = newton.Newton().transformation()
     dictionary = dictionary_lib.project_unit_norm(
         jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32)
     )

@@ -157,8 +157,9 @@ def test_what_a_step_sends_between_devices(mesh):
 @pytest.mark.parametrize("update", config.UPDATES)
 def test_a_step_keeps_the_layout_of_its_state(update):
     settings = config.DictionaryConfig(n_factors=N_FACTORS, update=update)
-    # The surrogate of "online" moves one factor after another.
-    mesh = sharding.make_mesh(8, 1) if update == "online" else sharding.make_mesh(2, 4)
+    # Some have a Hessian of all factors.
+    whole = update in ("online", "newton")
+    mesh = sharding.make_mesh(8, 1) if whole else sharding.make_mesh(2, 4)
     state, *rows = _shapes(mesh, settings)
     with jax.set_mesh(mesh), jax.numpy_dtype_promotion("standard"):
         after, _ = jax.eval_shape(

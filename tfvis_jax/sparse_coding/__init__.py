@@ -44,6 +44,7 @@ from tfvis_jax.sparse_coding.metrics import (
     max_cosine,
     row_sums,
 )
+from tfvis_jax.sparse_coding.newton import Newton, scale_by_second_moment
 from tfvis_jax.sparse_coding.objective import GAP_FLOOR
 from tfvis_jax.sparse_coding.problem import Problem, lasso
 from tfvis_jax.sparse_coding.prox import non_negative_soft_threshold, soft_threshold
@@ -78,6 +79,7 @@ __all__ = [
     "Gradient",
     "GradientPursuit",
     "Ista",
+    "Newton",
     "Omp",
     "Problem",
     "Pursuit",
@@ -116,6 +118,7 @@ __all__ = [
     "refit",
     "row_sums",
     "scale_by_code_energy",
+    "scale_by_second_moment",
     "soft_threshold",
     "summarise",
 ]

@@ -30,7 +30,7 @@ def test_the_updates_share_is_what_a_step_takes_longer(problem_files, tmp_path, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"updates": ["newton"]}, "Expected --updates of energy"),
+        ({"updates": ["bfgs"]}, "Expected --updates of energy"),
         ({"batches": 1000}, "Take fewer --batches"),
     ],
 )
