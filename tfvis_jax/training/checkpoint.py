@@ -251,10 +251,15 @@ def checksum(state: state_lib.TrainState) -> list[int]:
     are split. The elements are summed as integers modulo 2³², each weighted by an odd
     number that depends on its position, so that no single change cancels.
     """
-    return [int(_weighted_sum(leaf)) for leaf in jax.tree.leaves(state)]
+    return [int(each) for each in _weighted_sums(jax.tree.leaves(state))]
 
 
+# One program, not one for each shape.
 @jax.jit
+def _weighted_sums(arrays: list[jax.Array]) -> list[jax.Array]:
+    return [_weighted_sum(array) for array in arrays]
+
+
 def _weighted_sum(array: jax.Array) -> jax.Array:
     bits = jax.lax.bitcast_convert_type(array, jnp.uint32)
     place = jnp.zeros_like(bits)

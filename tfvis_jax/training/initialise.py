@@ -87,9 +87,10 @@ def _sample(
             n_layers=n_layers,
             n_selected=n_layers * batch.row_mask.size,
         )
-        chosen = np.asarray(order[0, :n_chosen])
-        flat = hidden_states.reshape(-1, hidden_states.shape[-1])
-        rows.append(np.asarray(flat[chosen]))
+        # On the host: on the device, each number of rows would be a program.
+        chosen = np.asarray(order)[0, :n_chosen]
+        flat = np.asarray(hidden_states).reshape(-1, hidden_states.shape[-1])
+        rows.append(flat[chosen])
         layers.append(chosen // batch.token_ids.size)
         n_rows += len(chosen)
         if n_rows >= opened.config.dictionary.n_factors and index + 1 >= _MIN_BATCHES:

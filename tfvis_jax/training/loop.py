@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
@@ -306,8 +305,8 @@ def _batch_trainer(
                 order,
                 token_weights=token_weight,
                 n_valid=n_valid.astype(np.int32),
-                step=jnp.int32(number),
-                n_steps=jnp.int32(n_steps),
+                step=np.int32(number),
+                n_steps=np.int32(n_steps),
                 size=length.rows_per_part,
             )
             # Hidden states are scaled once per batch, so the scale changes as often.
