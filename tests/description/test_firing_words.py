@@ -179,3 +179,29 @@ def test_the_place_of_a_word_is_that_of_its_strongest_stored_token():
             if _ROWS[w][p // 2].casefold() == table.folded[number]
         ]
         assert alpha == max(same)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 12, 100])
+def test_the_strongest_words_are_those_of_all_layers_ranked_one_by_one(limit):
+    table, rng = _table(_ROWS), np.random.default_rng(limit)
+    table.numbers(np.repeat(np.arange(40), 16), np.tile(np.arange(16), 40))
+    n_words = len(table.folded)
+    layers = []
+    for _ in range(4):
+        word = np.flatnonzero(rng.random(n_words) < 0.7).astype(np.int32)
+        # Of few values, so that some are equal; some words are not sure.
+        mass = rng.integers(1, 4, len(word)).astype(np.float64)
+        sure = mass * rng.integers(0, 2, len(word))
+        none = np.zeros(len(word), np.int32)
+        layers.append(firing_words.Mass(word, mass, mass, sure, sure, none, none, mass))
+    layers.append(firing_words.Mass(*[np.zeros(0, np.int32)] * 8))
+    best = {}
+    for at in layers[:-1]:
+        occurrences = np.maximum(table.shares(at.word) * 640, at.sure_firings)
+        weight = at.sure_mass / at.mass.sum() * (at.sure_mass / occurrences)
+        for number, value in zip(at.word.tolist(), weight.tolist(), strict=True):
+            if value > 0:
+                best[number] = max(best.get(number, 0.0), value)
+    ranked = sorted(best, key=lambda number: (-best[number], number))[:limit]
+    found = firing_words.strongest(layers, table, n_tokens=640, limit=limit)
+    assert found == [(table.spelling(number), best[number]) for number in ranked]

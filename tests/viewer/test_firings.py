@@ -74,6 +74,15 @@ def test_the_files_hold_the_firings(fired, make_site):
     assert narrow == (peaks != 3).sum()
 
 
+def test_shares_are_of_the_total_where_it_is_given():
+    words = {"bank": (3.0, 4.0), "left": (1.0, 2.0)}
+    # A word that is listed twice, in two spellings, counts once.
+    listed = ["Bank", "bank", "unheard"]
+    assert site.Firings(words=words).explained(listed) == (0.75, pytest.approx(2 / 3))
+    assert site.Firings(words=words, total=(6.0, 8.0)).explained(listed) == (0.5, 0.5)
+    assert site.Firings(words=words, total=(0.0, 0.0)).explained(listed) is None
+
+
 def test_firings_of_other_layers_are_refused(tmp_path, make_site):
     data = make_site(firings=lambda factor: [_firings(0)])
     with pytest.raises(errors.InputError, match="4 layers"):
