@@ -16,6 +16,7 @@ class _Windows:
     """Every token of window w has id w."""
 
     token_counts = np.array([1, 1, 10_000])
+    index = types.MappingProxyType({"num_documents": 100})
 
     def token_ids(self, windows):
         return np.repeat(windows[:, None], 5, axis=1)
@@ -73,3 +74,19 @@ def test_levels_have_one_order():
     results.windows.token_texts = lambda window: [WORDS[window]] * 5
     levels = [rule.Level(name, "") for name in ("high", "unclear", "low")]
     assert featured.choose(results, levels) == [2, 0]
+
+
+def test_what_few_documents_have_comes_last_where_there_are_many():
+    results = _results()
+    results.windows.token_ids = lambda windows: np.zeros((len(windows), 5), int)
+    results.windows.token_texts = lambda window: [WORDS[window]] * 5
+    levels = [rule.Level("mid", "", probability=p) for p in (0.9, 0.8, 0.7)]
+    # The examples of factor f are of window f.
+    turn = itertools.cycle("abc")
+    for n_documents, expected in ((100, [1, 2, 0]), (2, [0, 1, 2])):
+        results.windows.index = {"num_documents": n_documents}
+        results.windows.document_name = lambda window: (
+            "the same" if window == 0 else next(turn)
+        )
+        assert featured.choose(results, levels) == expected
+        assert featured.choose(results, levels, per_level=1) == expected[:1]

@@ -90,6 +90,20 @@ def test_a_level_without_a_suggested_factor_is_said(page, folder, tmp_path, make
     assert "None is" not in suggested.inner_text()
 
 
+def test_the_levels_of_suggested_factors_are_explained_and_lead_to_all(page, folder):
+    browsing.open_page(page, folder)
+    said = page.locator("section:has(#featured-title) > p")
+    assert "mid (9): the few words around it as well." in said.inner_text()
+    said.get_by_role("link", name="mid").click()
+    page.wait_for_selector(".chip[data-level=mid][aria-pressed=true]:focus")
+    assert page.url.endswith("#/?level=mid")
+    assert browsing.numbers(page) == [f for f in range(1, 40, 4) if f != 5]
+    # The list is in view, as far as the page goes; what is above it is still there.
+    top = page.locator("#factors-title").bounding_box()["y"]
+    assert 0 <= top < 450
+    assert page.locator(".cards").count() == 1
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_levels_and_ratings_are_in_the_header(browser, folder, width):
     page = browser.new_page(viewport={"width": width, "height": 800})

@@ -57,6 +57,11 @@ def test_the_files_hold_the_strongest_factors_of_a_word(worded, number):
             best = max(here, key=here.get)
             assert best in shown or strength[best] < 0.1 * strength[shown[0]]
     for factor, layer, alpha, place, *columns in entry["factors"]:
+        # The example is the strongest of all layers.
+        there = [at for at in wordy.firings(factor) if number in at.word]
+        assert alpha == pytest.approx(
+            max(at.alpha[at.word == number].max() for at in there), rel=5e-3
+        )
         for at in range(4):
             got = [column[at] for column in columns]
             if (factor, at) not in expected:

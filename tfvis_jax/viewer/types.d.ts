@@ -807,6 +807,7 @@ interface Tfvis {
   ): {
     element: HTMLElement;
     head: HTMLElement;
+    focus(level: string): void;
     show(choice: Choice, found: number): void;
   };
 

@@ -205,6 +205,7 @@ def _rows(found: np.ndarray, occurrences: float) -> list[_Row]:
             break
         end = starts[row + 1] if row + 1 < len(starts) else len(kept)
         of_factor = kept[starts[row] : end]
-        strongest = found[of_factor[np.argmax(mean[of_factor])]]
+        # Of all layers: the example that says most of what the factor stands for.
+        strongest = found[of_factor[np.argmax(found["alpha"][of_factor])]]
         rows.append(_Row(found[of_factor], strongest))
     return rows

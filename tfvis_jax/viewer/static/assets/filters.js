@@ -66,6 +66,11 @@
         ),
       ),
 
+      focus(level) {
+        const chip = chips.find((each) => each.dataset.level === level);
+        chip?.focus({ preventScroll: true });
+      },
+
       show(choice, found) {
         title.textContent = choice.q ? `Factors for “${choice.q}”` : "All factors";
         peak.value = choice.peak;

@@ -98,17 +98,41 @@
     );
   }
 
-  /** The levels of which no factor is suggested. */
-  function unsuggested() {
-    const found = new Set(data.manifest.featured.map(data.computedLevel));
-    const none = data.manifest.level_names.slice(0, 3).filter((n) => !found.has(n));
-    return (
+  /**
+   * What the levels of the suggested factors mean; of which there is none.
+   * @param {(level: string) => void} choose lists the factors of a level
+   */
+  function levelsSaid(choose) {
+    const { featured, level_names: names } = data.manifest;
+    const found = new Set(featured.map(data.computedLevel));
+    const none = names.slice(0, 3).filter((name) => !found.has(name));
+    /** @param {string} level */
+    function all(level) {
+      const count = data.levelCount(names.indexOf(level));
+      if (count === 0) return level;
+      /** @param {Event} event */
+      function click(event) {
+        event.preventDefault();
+        choose(level);
+      }
+      return el(
+        "a",
+        { href: route.list({ level }), on: { click } },
+        `${level} (${format.count(count)})`,
+      );
+    }
+    return el(
+      "p",
+      { class: "muted note" },
+      "What decides whether a factor fires? ",
+      all("low"),
+      ": the word. ",
+      all("mid"),
+      ": the few words around it as well. ",
+      all("high"),
+      ": words further away. ",
       none.length > 0 &&
-      el(
-        "p",
-        { class: "muted note" },
         `None is ${none.join(" or ")}: no such factor fires on words that say much by themselves.`,
-      )
     );
   }
 
@@ -354,7 +378,12 @@
           { "aria-labelledby": "featured-title" },
           el("h2", { id: "featured-title" }, "Suggested factors"),
           el("div", { class: "cards" }, manifest.featured.map(card)),
-          unsuggested(),
+          levelsSaid((level) => {
+            choose({ ...choice, level });
+            route.note(address(choice));
+            element.lastElementChild?.scrollIntoView();
+            filters.focus(level);
+          }),
         ),
       el(
         "div",

@@ -223,7 +223,7 @@
       const total = counts.reduce((a, b) => a + b, 0);
       note.textContent =
         lit === null
-          ? "Point at a cell to see where its strongest factor fires. Choose one to see the whole sum."
+          ? "Click a cell to see below what the token is made of at that layer. Point at one to see where its strongest factor fires."
           : `Φ${lit} ${glyphs.name(lit)}: fires in ${total} ${total === 1 ? "cell" : "cells"}`;
     }
 
