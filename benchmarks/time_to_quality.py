@@ -13,6 +13,7 @@ and calibration are timed apart. An autoencoder has the best of its learning rat
 the time of that one training.
 """
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -21,7 +22,8 @@ from absl import flags
 from benchmarks import inputs
 from benchmarks.dictionaries import quality_curves, quality_report
 from experiments import script
-from tfvis_jax.comparison import data
+from tfvis_jax import config as config_lib
+from tfvis_jax.comparison import data, sparse_coding
 from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import environment, outputs
 
@@ -80,6 +82,35 @@ _RATES = flags.DEFINE_list(
     "Learning rates to try for autoencoders.",
     flag_values=FLAGS,
 )
+_UPDATE = flags.DEFINE_enum(
+    "update",
+    sparse_coding.Learning.update,
+    config_lib.UPDATES,
+    "Direction of sparse coding's dictionary step.",
+    flag_values=FLAGS,
+)
+_STEP_SIZE = flags.DEFINE_float(
+    "step_size",
+    sparse_coding.Learning.step_size,
+    "Size of that step at first; it falls to a tenth.",
+    lower_bound=1e-9,
+    flag_values=FLAGS,
+)
+_ROWS_PER_STEP = flags.DEFINE_integer(
+    "rows_per_step",
+    sparse_coding.Learning.rows_per_step,
+    "Rows of that step.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+_TOLERANCE = flags.DEFINE_float(
+    "tolerance",
+    sparse_coding.Learning.tolerance,
+    "Duality gap of the codes of a step.",
+    lower_bound=1e-6,
+    upper_bound=0.5,
+    flag_values=FLAGS,
+)
 _OUT = flags.DEFINE_string(
     "out",
     None,
@@ -99,10 +130,16 @@ def main() -> None:
         learning_rates=tuple(inputs.numbers("learning_rates", _RATES.value)),
         n_factors=_N_FACTORS.value,
         target_l0=_L0.value,
+        learning=sparse_coding.Learning(
+            update=_UPDATE.value,
+            step_size=_STEP_SIZE.value,
+            rows_per_step=_ROWS_PER_STEP.value,
+            tolerance=_TOLERANCE.value,
+        ),
     )
     rows = _load()
     held_out = rows.held_out[: _HELD_OUT_ROWS.value]
-    document = environment.describe("benchmarks.time_to_quality") | {
+    document: dict[str, Any] = environment.describe("benchmarks.time_to_quality") | {
         "problem": {
             "source": rows.source,
             "d_model": rows.x.shape[1],
@@ -111,6 +148,7 @@ def main() -> None:
             "n_held_out_rows": len(held_out),
             "target_l0": config.target_l0,
             "learning_rates": list(config.learning_rates),
+            "learning": dataclasses.asdict(config.learning),
         },
         "rows": [],
     }

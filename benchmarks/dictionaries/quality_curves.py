@@ -17,6 +17,7 @@ from tfvis_jax.errors import InputError
 
 METHODS = ("sparse_coding", *methods.SAE_METHODS)
 DEFAULT = ("sparse_coding", "sae_batchtopk", "sae_jumprelu", "sae_matryoshka")
+_LEARNING = sparse_coding.Learning()
 # Steps of our learning after which all programs are compiled.
 _WARM_STEPS = 2
 
@@ -34,6 +35,7 @@ class CurveConfig:
       learning_rates: tried for autoencoders.
       n_factors: factors of every dictionary.
       target_l0: mean number of active factors in a row.
+      learning: how sparse coding learns.
     """
 
     methods: tuple[str, ...] = DEFAULT
@@ -42,6 +44,7 @@ class CurveConfig:
     learning_rates: tuple[float, ...] = (3e-3,)
     n_factors: int = 1024
     target_l0: int = 32
+    learning: sparse_coding.Learning = _LEARNING
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.methods) - set(METHODS))
@@ -108,7 +111,11 @@ def rows(
     ):
         progress(f"{name}, {wanted:,} rows seen, seed {seed}")
         part, num_passes = x[:wanted], max(1, wanted // len(x))
-        settings = {"config": config, "num_passes": num_passes, "seed": seed}
+        settings: dict[str, Any] = {
+            "config": config,
+            "num_passes": num_passes,
+            "seed": seed,
+        }
         learn = _learn if name == "sparse_coding" else _train
         learnt = learn(part, unseen, name=name, **settings)
         figures = method_lib.measure(learnt.method, held_out)
@@ -147,6 +154,7 @@ def _learn(
             target_l0=config.target_l0,
             num_passes=num_passes,
             seed=seed,
+            learning=config.learning,
             progress=progress,
         )
 

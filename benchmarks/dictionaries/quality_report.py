@@ -109,6 +109,7 @@ def table(document: dict[str, Any]) -> str:
       document: JSON of `benchmarks.time_to_quality`.
     """
     problem = document["problem"]
+    learning = problem["learning"]
     heads = ("method", "rows seen", "processor s", "s", "FVU", "L0", "alive")
     heads += ("compile s", "calibration processor s", "rate", "seed")
     cells = [
@@ -129,7 +130,9 @@ def table(document: dict[str, Any]) -> str:
     ]
     caption = (
         f"{problem['n_rows']:,} {problem['source']}; {problem['n_held_out_rows']:,} "
-        f"held out; {problem['n_factors']:,} factors, L0 {problem['target_l0']}."
+        f"held out; {problem['n_factors']:,} factors, L0 {problem['target_l0']}. "
+        f"Sparse coding: {learning['update']}, step {learning['step_size']:g}, "
+        f"{learning['rows_per_step']:,} rows a step, gap {learning['tolerance']:g}."
     )
     text = tables.captioned(caption, document, heads, cells)
     if not document["summary"]:
@@ -182,8 +185,11 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
             )
         axis.set_xscale("log")
         axis.set_yscale("log")
+        times = [row[clock] for row in rows]
+        ticks = _round_numbers(min(times), max(times))
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
         axis.set_xlabel(f"← sooner      {label}")
-    axes[0, 0].minorticks_off()
     low, high = (pick(row["fvu"] for row in rows) for pick in (min, max))
     steps = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)
     shares = [share for share in steps if low / 1.5 < share < high * 1.5]
@@ -198,3 +204,10 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     note = f"{problem['source']}; {tables.where(document)}"
     plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
     plot_style.save(figure, path)
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Returns 1, 2 and 5 times powers of ten, from about ``low`` to about ``high``."""
+    powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    found = [first * 10.0**power for power in powers for first in (1, 2, 5)]
+    return [each for each in found if low / 1.5 < each < high * 1.5]

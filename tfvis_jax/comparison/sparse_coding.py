@@ -39,6 +39,23 @@ _TOLERANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How the dictionary is learnt.
+
+    Attributes:
+      update: direction of the dictionary step, of `config.UPDATES`.
+      step_size: its size at first; it falls to a tenth of that.
+      rows_per_step: rows in one step.
+      tolerance: relative duality gap of the codes of a step.
+    """
+
+    update: str = "energy"
+    step_size: float = 0.2
+    rows_per_step: int = 2048
+    tolerance: float = _TOLERANCE
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SparseCoding:
     """A dictionary whose codes the lasso solver infers, pruned and refitted.
 
@@ -107,6 +124,7 @@ def learn_factors(
     target_l0: float,
     num_passes: int,
     seed: int,
+    learning: Learning = Learning(),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[jax.Array, np.ndarray]:
     """Learns the dictionary of `fit`, without the settings of its codes.
@@ -117,6 +135,7 @@ def learn_factors(
       target_l0: mean number of active factors in a row.
       num_passes: times that every row is seen.
       seed: of first factors and order of rows.
+      learning: how it is learnt.
       progress: called with (steps done, steps in all).
 
     Returns:
@@ -126,11 +145,16 @@ def learn_factors(
     offset, scale = method.centre_and_scale(rows)
     state = learn(
         (rows - offset) / scale,
-        solver=config_lib.SolverConfig(tolerance=_TOLERANCE),
+        solver=config_lib.SolverConfig(tolerance=learning.tolerance),
         sparsity=config_lib.SparsityConfig(
             target_l0=_learning_l0(target_l0, n_factors, x.shape[1])
         ),
-        dictionary=config_lib.DictionaryConfig(n_factors=n_factors),
+        dictionary=config_lib.DictionaryConfig(
+            n_factors=n_factors,
+            update=learning.update,
+            step_size=learning.step_size,
+        ),
+        rows_per_step=learning.rows_per_step,
         num_passes=num_passes,
         seed=seed,
         progress=progress,
