@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-from tfvis_jax import cli, pipeline
-from tfvis_jax.viewer import checksums, server
+from tfvis_jax import cli, config, pipeline
+from tfvis_jax.cli import demo
+from tfvis_jax.viewer import bundle, checksums, server
 
 
 @pytest.fixture
@@ -41,6 +42,36 @@ def test_training_ends_at_a_page_and_goes_on_from_where_it_stopped(
     assert before == {
         path: path.stat().st_mtime_ns for path in (run / "site").rglob("*")
     }
+
+
+def test_the_demo_does_every_step_once(
+    toy_bert_folder, toy_corpus, tmp_path, monkeypatch, capsys
+):
+    settings = config.RunConfig(
+        model=str(toy_bert_folder),
+        corpus=config.CorpusConfig(paths=(str(toy_corpus),), window_length=12),
+        dictionary=config.DictionaryConfig(n_factors=24),
+        solver=config.SolverConfig(l1_penalty=0.1),
+        rows_per_step=64,
+        windows_per_batch=8,
+    )
+    monkeypatch.setattr(demo, "settings", lambda: settings)
+    run = tmp_path / "demo"
+    assert cli.main(["demo", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert "unexplained variance" in out and f"page     {run}" in out
+    assert (run / "levels.json").is_file()
+    recorded = bundle.read(run / "site", "data/live")
+    assert all(text in str(recorded) for text in demo._SENTENCES)
+    before = _times(run)
+    assert cli.main(["demo", str(run)]) == 0
+    after = _times(run)
+    for name in ("examples", "levels.json", "site"):
+        assert before[run / name] == after[run / name], name
+    # Whatever has changed since is shown.
+    (run / "levels.json").unlink()
+    assert cli.main(["demo", str(run)]) == 0
+    assert before[run / "site"] != _times(run)[run / "site"]
 
 
 def _times(folder):

@@ -23,10 +23,12 @@ _TEXT_FILE = (
     "test/test_data/"
     "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 )
+# Those that the first page suggests: it shows them without a server, too.
+_SENTENCES = ("He left the bank.", "They sat on the left bank of the river.")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Trains, collects examples, writes the page, prints what was found."""
+    """Does every step that was not done yet, and prints what was found."""
     path = _DEFAULT_RUN
     if arguments:
         path = run_argument.one(arguments, writes=True)
@@ -40,7 +42,9 @@ def main(arguments: Sequence[str]) -> None:
             print(f"Saved; `{command_line('demo', path)}` resumes.", file=sys.stderr)
             return
         pipeline.collect_examples(path, progress=progress)
-        site = pipeline.export_site(path, progress=progress)
+        pipeline.measure_levels(path, progress=progress)
+        if not pipeline.has_page(path) or pipeline.changed_since_page(path):
+            pipeline.export_site(path, sentences=_SENTENCES, progress=progress)
     run = run_lib.load_run(path)
     print(pipeline.summary(report))
     print("\nsuggested factors (number, level, words that fire it):")
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
         words = words_lib.listed(word.text for word in run.words.of(number, n=6))
         print(f"  Φ{number:<5} {run.levels[number].name:<5} {words}")
     print(f"\n{time.monotonic() - start:.0f} seconds in all")
-    print(f"page     {site / 'index.html'}")
+    print(f"page     {run.directory.site / 'index.html'}")
     print(f"next     {command_line('encode', path, 'Time flies like an arrow.')}")
 
 
@@ -81,9 +85,9 @@ COMMAND = command.Command(
     usage="[RUN]",
     description=(
         "Learns 1,024 factors of all-MiniLM-L6-v2 from the beginnings of a hundred "
-        "Wikipedia articles, finds what fires them, and writes a page. Model and text "
-        "come with pip packages. A few minutes on two CPU cores. RUN is runs/demo by "
-        "default."
+        "Wikipedia articles, finds what fires them and how much context they need, and "
+        "writes a page. Model and text come with pip packages. Some minutes on two CPU "
+        "cores. RUN is runs/demo by default."
     ),
     flags=FLAGS,
     run=main,
