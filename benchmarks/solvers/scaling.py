@@ -29,7 +29,7 @@ _BATCHES = flags.DEFINE_list(
 )
 _FACTORS = flags.DEFINE_list(
     "factors",
-    ["1024", "2048", "4096", "8192", "16384", "32768"],
+    ["1024", "2048", "4096", "8192", "16384", "32768", "65536", "131072"],
     "Numbers of factors in a dictionary of sampled rows.",
     flag_values=FLAGS,
 )

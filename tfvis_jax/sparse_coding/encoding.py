@@ -123,6 +123,8 @@ def _encode(
     max_steps: int,
     non_negative: bool,
 ) -> Encoding:
+    if lipschitz is None and not solver.needs_curvature:
+        lipschitz = jnp.float32(jnp.inf)
     problem = problem_lib.lasso(
         *jax.lax.stop_gradient((x, dictionary)),
         l1_penalty=l1_penalty,

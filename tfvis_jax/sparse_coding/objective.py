@@ -185,11 +185,54 @@ def gap_from_residual(
       row that is not finite, whose penalties are no penalties, or whose squares are too
       small or too large for float32 (scale such rows first).
     """
+    penalty = valid_penalty(l1_penalty, l2_penalty=l2_penalty)
+    return gap_at_scale(
+        x,
+        codes,
+        residual=residual,
+        correlation=correlation,
+        penalty=penalty,
+        scale=feasible_scale(
+            correlation, l1_penalty=penalty, non_negative=non_negative
+        ),
+        l2_penalty=l2_penalty,
+    )
+
+
+def valid_penalty(
+    l1_penalty: jax.Array | float, *, l2_penalty: jax.Array | float | None = 0.0
+) -> jax.Array:
+    """Returns λ as `penalty_matrix` does, NaN where λ or μ is no penalty."""
     penalty = penalty_matrix(l1_penalty)
     penalty = jnp.where(penalty > 0, penalty, jnp.nan)
     if ridge(l2_penalty) is not None:
         penalty = jnp.where(jnp.asarray(l2_penalty) >= 0, penalty, jnp.nan)
-    scale = feasible_scale(correlation, l1_penalty=penalty, non_negative=non_negative)
+    return penalty
+
+
+def gap_at_scale(
+    x: jax.Array,
+    codes: jax.Array,
+    *,
+    residual: jax.Array,
+    correlation: jax.Array,
+    penalty: jax.Array,
+    scale: jax.Array,
+    l2_penalty: jax.Array | float | None = 0.0,
+) -> jax.Array:
+    """Returns `gap_from_residual` where the scale is known as well, [batch].
+
+    Codes that are zero add nothing, so that those of a few factors will do.
+
+    Args:
+      x: [batch, d_model].
+      codes: [batch, size], all that are not zero.
+      residual: [batch, d_model], x − αD.
+      correlation: [batch, size], of those codes.
+      penalty: `valid_penalty`, [1 or batch, 1 or size].
+      scale: [batch], `feasible_scale` of the correlations of all factors.
+      l2_penalty: μ, a scalar.
+    """
     slack = penalty * jnp.abs(codes) - scale[:, None] * codes * correlation
     rest = residual_energy(residual, codes, l2_penalty=l2_penalty)
     gap = 0.5 * (1 - scale) ** 2 * rest + jnp.sum(slack, axis=1)

@@ -30,7 +30,7 @@ class Problem:
       dictionary: [n_factors, d_model].
       l1_penalty: λ, [1 or batch, 1 or n_factors].
       l2_penalty: μ, a scalar; None leaves its terms out.
-      lipschitz: L, the largest curvature, or a bound.
+      lipschitz: L, the largest curvature, or a bound; infinite where it is unknown.
       non_negative: If True, codes are constrained to be ≥ 0. Static.
       precision: of the matrix products of steps, see `precision`; the certificate is in
         float32. Static.
@@ -59,6 +59,16 @@ class Problem:
             l2_penalty=self.l2_penalty,
             precision=self.precision,
         )
+
+    def against(self, correlation: jax.Array) -> jax.Array:
+        """Returns correlations in the direction in which a code may leave zero."""
+        return correlation if self.non_negative else jnp.abs(correlation)
+
+    def less_ridge(self, correlation: jax.Array, codes: jax.Array) -> jax.Array:
+        """Returns ⟨d_f, r⟩ − μα_f, given ⟨d_f, r⟩, of any factors."""
+        if self.l2_penalty is None:
+            return correlation
+        return correlation - self.l2_penalty * codes
 
     def curvature(self, move: jax.Array, image: jax.Array) -> jax.Array:
         """Returns ‖ΔD‖² + μ‖Δ‖² of a move Δ and its image ΔD, [batch, 1]."""
@@ -92,9 +102,12 @@ class Problem:
         )
         return self._with_ridge(gram)
 
-    def gram_of(self, columns: jax.Array) -> jax.Array:
-        """Returns DDᵀ + μI of each row's own factors, [batch, size, size]."""
-        factors = self.dictionary[columns]
+    def gram_of(self, factors: jax.Array) -> jax.Array:
+        """Returns DDᵀ + μI of each row's own factors, [batch, size, size].
+
+        Args:
+          factors: [batch, size, d_model].
+        """
         gram = jnp.einsum("bsd,btd->bst", factors, factors, precision="highest")
         return self._with_ridge(gram)
 
@@ -125,6 +138,12 @@ class Problem:
             non_negative=self.non_negative,
         )
         return gap, correlation
+
+
+def largest_curvature(problem: Problem) -> jax.Array:
+    """Returns an estimate of L from above, whatever the problem says of it."""
+    largest = lipschitz_lib.power_iteration(problem.dictionary)
+    return largest if problem.l2_penalty is None else largest + problem.l2_penalty
 
 
 def lasso(

@@ -77,7 +77,7 @@ def in_parts(work: Callable[[Tree], Result], block: Tree, *, rows: int) -> Resul
     batch = len(jax.tree.leaves(block)[0])
     if batch % rows or batch <= rows:
         return work(block)
-    parts = jax.tree.map(lambda a: a.reshape(-1, rows, *a.shape[1:]), block)
+    parts = jax.tree.map(lambda a: a.reshape(batch // rows, rows, *a.shape[1:]), block)
     done = jax.lax.map(work, parts)
     return jax.tree.map(lambda a: a.reshape(batch, *a.shape[2:]), done)
 

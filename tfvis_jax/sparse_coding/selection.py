@@ -10,6 +10,9 @@ _MOST_BISECTIONS = 160
 _SHORT = 16
 # Prefix sums run inside groups by one small matrix product, then over groups.
 _GROUP = 32
+# Factors of a group; fewer than the least save nothing.
+_LEAST_IN_A_GROUP = 4
+_MOST_IN_A_GROUP = 32
 # Thresholds that are too low and high enough, and how many scores are above the latter.
 _Interval = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -19,7 +22,8 @@ def largest(score: jax.Array, *, size: int) -> jax.Array:
 
     A threshold is found by bisection, which leaves out the smallest of scores that it
     cannot tell apart; a full sort costs several times as much and its order is of no
-    use here.
+    use here. Of many factors, groups of neighbours come first: the largest ``size``
+    scores are within the ``size`` groups whose largest scores are largest.
 
     Args:
       score: [batch, n_factors], finite.
@@ -28,6 +32,37 @@ def largest(score: jax.Array, *, size: int) -> jax.Array:
     Returns:
       [batch, size] int32; ``n_factors`` fills up rows where fewer were found.
     """
+    n_factors = score.shape[1]
+    group = _group(n_factors, size)
+    if group == 1:
+        return _largest(score, size=size)
+    lowest = jnp.min(score, axis=1, keepdims=True)
+    short = -n_factors % group
+    if short:
+        filling = jnp.broadcast_to(lowest, (score.shape[0], short))
+        score = jnp.concatenate([score, filling], axis=1)
+    groups = score.reshape(score.shape[0], -1, group)
+    first = _largest(jnp.max(groups, axis=2), size=size)
+    found = jnp.take_along_axis(groups, first[:, :, None], axis=1, mode="clip")
+    found = jnp.where(first[:, :, None] < groups.shape[1], found, lowest[:, :, None])
+    among = _largest(found.reshape(score.shape[0], -1), size=size)
+    parent = jnp.take_along_axis(first, among // group, axis=1, mode="clip")
+    # Empty places are beyond the last group, or in one that is.
+    empty = (among == size * group) | (parent == groups.shape[1])
+    chosen = jnp.where(empty, n_factors, parent * group + among % group)
+    return jnp.minimum(chosen, n_factors).astype(jnp.int32)
+
+
+def _group(n_factors: int, size: int) -> int:
+    """Returns how many factors make a group, for the least work in all; 1 for none."""
+    group = 1
+    while group < _MOST_IN_A_GROUP and size * (2 * group) ** 2 <= n_factors:
+        group *= 2
+    return group if group >= _LEAST_IN_A_GROUP else 1
+
+
+def _largest(score: jax.Array, *, size: int) -> jax.Array:
+    """Returns what `largest` does, by looking at all scores in every bisection."""
     low = jnp.min(score, axis=1, keepdims=True)
     high = jnp.max(score, axis=1, keepdims=True)
     # The lowest score is inside the interval, so that all columns can be taken.
@@ -76,6 +111,17 @@ def top_k_mask(preactivations: jax.Array, *, k: int) -> jax.Array:
     _, columns = jax.lax.top_k(preactivations, k)
     rows = jnp.arange(preactivations.shape[0])[:, None]
     return jnp.zeros(preactivations.shape, bool).at[rows, columns].set(True)
+
+
+def take(values: jax.Array, columns: jax.Array) -> jax.Array:
+    """Reads [batch, size] columns of every row; an empty place reads the last."""
+    return jnp.take_along_axis(values, columns, axis=1, mode="clip")
+
+
+def put(into: jax.Array, columns: jax.Array, values: jax.Array | float) -> jax.Array:
+    """Writes values into columns of every row; those of empty places are dropped."""
+    rows = jnp.arange(into.shape[0])[:, None]
+    return into.at[rows, columns].set(values, mode="drop")
 
 
 def columns(chosen: jax.Array, *, size: int) -> jax.Array:

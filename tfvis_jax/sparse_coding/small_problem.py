@@ -15,6 +15,9 @@ from tfvis_jax.sparse_coding import spectral
 
 # Tuned on rows of a BERT with 30 to 90 factors in use.
 SIZES = (32, 48, 64, 96, 128, 160, 192, 256)
+# For rows that need more of a large dictionary, where steps on all factors cost more.
+LARGE_SIZES = (384, 640, 1024)
+_LARGE_SHARE = 8
 _CHECK = 4
 # Numbers in the Gram matrices that steps go over again and again: 0.6 MB stays in a
 # core's cache. Smaller parts also stop sooner, as their last row does.
@@ -25,6 +28,8 @@ _MAX_GRAM = 4096
 _FACTORS_A_ROW = 8
 # A penalty that keeps a code at zero.
 PROHIBITIVE = 1e30
+# Keeps steps on factors of zero finite.
+_TINY = 1e-30
 
 
 class SmallProblem(NamedTuple):
@@ -36,6 +41,8 @@ class SmallProblem(NamedTuple):
       correlation: [rows, size], of those codes.
       gram: [rows, size, size], of the factors, plus μ on the diagonal.
       penalty: [rows, size], λ.
+      factors: [rows, size, d_model]; [rows, 0, d_model] where the Gram matrix is part
+        of that of all factors.
     """
 
     columns: jax.Array
@@ -43,6 +50,7 @@ class SmallProblem(NamedTuple):
     correlation: jax.Array
     gram: jax.Array
     penalty: jax.Array
+    factors: jax.Array
 
 
 def sizes(
@@ -51,11 +59,13 @@ def sizes(
     """Returns the numbers of factors, ascending, that a small problem may have.
 
     Args:
-      n_factors: of all; more than half of them are no small problem.
+      n_factors: of all; half of them are no small problem, nor is an eighth where
+        that is more than the largest of `SIZES`.
       of: what to choose from, ascending.
       enough: what no row exceeds, if known.
     """
-    useful = [size for size in of if size <= n_factors // 2]
+    largest = max(min(n_factors // 2, SIZES[-1]), n_factors // _LARGE_SHARE)
+    useful = [size for size in of if size <= largest]
     if enough is None:
         return useful
     return useful[: 1 + sum(size < enough for size in useful)]
@@ -95,24 +105,68 @@ def restrict(
       correlation: [rows, n_factors], of those codes.
       gram: `whole_gram` of the problem.
     """
+    inside = jnp.minimum(columns, problem.dictionary.shape[0] - 1)
+    return of_columns(
+        problem,
+        columns,
+        codes=_take(codes, inside),
+        correlation=_take(correlation, inside),
+        gram=gram,
+    )
+
+
+def of_columns(
+    problem: problem_lib.Problem,
+    columns: jax.Array,
+    *,
+    codes: jax.Array,
+    correlation: jax.Array,
+    gram: jax.Array | None,
+) -> SmallProblem:
+    """Restricts a problem to some factors of every row, whose values are at hand.
+
+    Args:
+      problem: of these rows.
+      columns: [rows, size] int32; n_factors where a place is empty.
+      codes: [rows, size], of these columns; all others are zero.
+      correlation: [rows, size], of those codes.
+      gram: `whole_gram` of the problem.
+    """
     n_factors = problem.dictionary.shape[0]
     usable = columns < n_factors
     inside = jnp.minimum(columns, n_factors - 1)
     penalty = problem.l1_penalty
     if penalty.shape[1] > 1:
         penalty = _take(penalty, inside)
+    factors = problem.dictionary[inside if gram is None else inside[:, :0]]
     if gram is None:
-        small_gram = problem.gram_of(inside)
+        small_gram = problem.gram_of(factors)
     else:
         small_gram = gram[inside[:, :, None], inside[:, None, :]]
     return SmallProblem(
         columns=columns,
-        codes=jnp.where(usable, _take(codes, inside), 0),
-        correlation=_take(correlation, inside),
+        codes=jnp.where(usable, codes, 0),
+        correlation=correlation,
         gram=small_gram,
         # An empty place repeats some factor; a prohibitive penalty keeps it at zero.
         penalty=jnp.where(usable, penalty, PROHIBITIVE),
+        factors=factors,
     )
+
+
+def curvature(small: SmallProblem) -> jax.Array:
+    """Returns a bound on the largest curvature of every row's problem, [rows, 1].
+
+    The lesser of the Gram matrix's Frobenius norm and its largest row sum, neither of
+    which is below the largest eigenvalue. That of all factors may be a thousand times
+    as large, and steps that it makes safe are as much shorter.
+    """
+    magnitude = jnp.abs(small.gram)
+    frobenius = jnp.sqrt(jnp.sum(magnitude**2, axis=(1, 2)))
+    row_sum = jnp.max(jnp.sum(magnitude, axis=2), axis=1)
+    # Rounding, in sums of so many terms.
+    bound = (1 + 1e-5) * jnp.minimum(frobenius, row_sum)
+    return jnp.maximum(bound, _TINY)[:, None]
 
 
 def minimise(
@@ -162,6 +216,11 @@ def minimise(
     # A shortened move leaves small codes where zeros belong; a plain step sets them.
     state = spectral.plain(state, lipschitz=lipschitz)
     return spectral.gram_step(state, small.gram, **settings).codes
+
+
+def decode(codes: jax.Array, factors: jax.Array) -> jax.Array:
+    """Returns αD of codes [rows, size] of factors [rows, size, d_model]."""
+    return jnp.einsum("bs,bsd->bd", codes, factors, precision="highest")
 
 
 def put_back(

@@ -36,6 +36,14 @@ class Solver(abc.ABC):
     def needs_whole_dictionary(self) -> bool:
         """Whether every device has to hold all factors."""
 
+    @property
+    def needs_curvature(self) -> bool:
+        """Whether the problem has to come with its largest curvature, or a bound.
+
+        Where it need not, and the caller knows none, the problem's is infinite.
+        """
+        return True
+
     @abc.abstractmethod
     def first_precision(self, platform: str) -> str:
         """Returns the arithmetic of the first steps, one of `precision.NAMES`.

@@ -13,8 +13,8 @@ takes dense steps. All sizes are static and all decisions are taken on the devic
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,27 +22,20 @@ import jax.numpy as jnp
 from tfvis_jax.errors import InputError
 from tfvis_jax.sparse_coding import (
     checks,
+    improvement,
     layout,
     objective,
     row_blocks,
     selection,
     small_problem,
     spectral,
+    standing,
 )
 from tfvis_jax.sparse_coding import problem as problem_lib
 from tfvis_jax.sparse_coding import solver as solver_lib
 
-# The inner problem is solved to half of the tolerance, or less well while factors are
-# missing: to this share of the row's gap, times the missing ones per factor in use.
-_INNER_TOLERANCE = 0.5
-_INNER_GAP = 0.06
-_LARGEST_INNER_GAP = 0.2
-# A working set grows by at most this share of the factors in use, 1/_GROWTH, or by this
-# many if that is more, and has a few places to spare.
-_GROWTH = 2
-_LEAST_GROWTH = 40
-_SPARE = 2
-
+# Up to so many factors, codes and correlations of all are kept between rounds.
+_KEPT = 4096
 
 _SPECTRAL = spectral.Spectral()
 
@@ -60,7 +53,7 @@ class WorkingSet(solver_lib.Solver):
       dense_steps: steps on all factors in place of a working set that is too large.
     """
 
-    sizes: tuple[int, ...] = small_problem.SIZES
+    sizes: tuple[int, ...] = (*small_problem.SIZES, *small_problem.LARGE_SIZES)
     inner_steps: int = 96
     dense_steps: int = 16
 
@@ -72,10 +65,28 @@ class WorkingSet(solver_lib.Solver):
         if list(self.sizes) != sorted(set(self.sizes)):
             raise InputError(f"Expected ascending `sizes`, got {self.sizes}.")
 
+    def sizes_for(self, n_factors: int) -> list[int]:
+        """Returns the sizes that are of use with so many factors, ascending."""
+        useful = small_problem.sizes(n_factors, of=self.sizes)
+        return [size for size in useful if size > standing.UNSEEN]
+
+    def width(self, n_factors: int) -> int | None:
+        """Returns how many candidates of a row are kept between rounds; None for all.
+
+        Of few factors all codes and correlations are kept, as that costs less.
+        """
+        sizes = self.sizes_for(n_factors)
+        return None if n_factors <= _KEPT or not sizes else sizes[-1]
+
     @property
     def needs_whole_dictionary(self) -> bool:
         """Rows gather their factors wherever these are."""
         return True
+
+    @property
+    def needs_curvature(self) -> bool:
+        """That of a working set is seen from its Gram matrix."""
+        return False
 
     def first_precision(self, platform: str) -> str:
         """Returns float32: inner problems are small, and solved to the end."""
@@ -85,14 +96,17 @@ class WorkingSet(solver_lib.Solver):
     def numbers_alive(self, *, rows: int, n_factors: int, num_parts: int = 1) -> int:
         """Returns how many float32 numbers a solve holds on a device at once.
 
-        Each row of a part has a Gram matrix of its own, and codes and correlations of
-        all rows are beside them.
+        Each row of a part has a Gram matrix of its own. Beside them are codes and
+        correlations of all rows, or of many factors the codes and candidates.
         """
         del num_parts
         codes = rows * n_factors
-        sizes = small_problem.sizes(n_factors, of=self.sizes)
-        gram = max((small_problem.rows_at_once(s) * s**2 for s in sizes), default=0)
-        held = max(4 * codes, 2 * codes + gram)
+        sizes = self.sizes_for(n_factors)
+        gram = improvement.numbers_in_gram(sizes)
+        if self.width(n_factors) is None:
+            held = max(4 * codes, 2 * codes + gram)
+        else:
+            held = 2 * codes + 3 * rows * sizes[-1] + gram
         if small_problem.forms_gram(rows=rows, n_factors=n_factors):
             held += n_factors**2
         return held
@@ -130,19 +144,15 @@ class WorkingSet(solver_lib.Solver):
         return layout.on_each_device(solve_rows, problem, codes0, tolerance)
 
 
+_Rows = tuple[jax.Array, jax.Array]
+_Tree = TypeVar("_Tree")
+
+
 class _State(NamedTuple):
-    codes: jax.Array  # [batch, n_factors]
-    correlation: jax.Array  # [batch, n_factors]
-    gap: jax.Array  # [batch]
-    num_steps: jax.Array  # [batch] int32
-
-
-class _Part(NamedTuple):
-    block: _State
-    rows: tuple[jax.Array, jax.Array]
-    columns: jax.Array  # [rows, size]
-    energy: jax.Array  # [rows]
-    target: jax.Array  # [rows]
+    standing: standing.Standing
+    # [batch, n_factors], of rows that use more than the candidates; None where all
+    # factors are candidates.
+    codes: jax.Array | None
 
 
 def _solve_rows(
@@ -154,133 +164,154 @@ def _solve_rows(
     max_steps: int,
 ) -> solver_lib.Solution:
     problem = dataclasses.replace(problem, precision="float32")
+    n_factors = problem.dictionary.shape[0]
+    sizes = solver.sizes_for(n_factors)
+    largest = sizes[-1] if sizes else 0
+    width = solver.width(n_factors)
     gram = small_problem.whole_gram(problem)
 
-    def active(state: _State) -> jax.Array:
-        return (state.gap > tolerance) & (state.num_steps < max_steps)
+    def active(rows: standing.Standing) -> jax.Array:
+        return (rows.gap > tolerance) & (rows.num_steps < max_steps)
 
-    def advance_block(
-        block: _State, rows: tuple[jax.Array, jax.Array], wanted: jax.Array
-    ) -> _State:
+    def small(rows: standing.Standing) -> jax.Array:
+        return active(rows) & (rows.wanted <= largest)
+
+    def look_at_all(
+        block: standing.Standing, part: problem_lib.Problem, codes: jax.Array
+    ) -> standing.Standing:
+        residual = part.residual(codes)
+        return standing.look_at_all(part, codes, block, residual, tolerance=tolerance)
+
+    def advance_few(
+        block: standing.Standing, rows: _Rows, wanted: jax.Array
+    ) -> standing.Standing:
         part = problem.of_rows(rows)
-        codes, spent = _improve(
-            block, part, gram=gram, wanted=wanted, tolerance=tolerance, solver=solver
-        )
-        going = active(block)
-        codes = jnp.where(going[:, None], codes, block.codes)
-        gap, correlation = part.certify(codes, part.residual(codes))
-        num_steps = block.num_steps + jnp.where(going, spent, 0)
-        return _State(codes, correlation, gap, num_steps)
-
-    def advance(state: _State) -> _State:
-        used, missing = _count(state, problem)
-        # Far from the optimum most factors that seem to be missing are not.
-        growth = jnp.minimum(missing, jnp.maximum(used // _GROWTH, _LEAST_GROWTH))
-        wanted = jnp.where(active(state), used + growth + _SPARE, 0)
-        return row_blocks.sweep(advance_block, state, problem.rows(), wanted=wanted)
-
-    codes, residual = problem.start(codes0)
-    gap, correlation = problem.certify(codes, residual)
-    state = _State(codes, correlation, gap, jnp.zeros_like(gap, jnp.int32))
-    state = jax.lax.while_loop(lambda state: jnp.any(active(state)), advance, state)
-    return solver_lib.Solution(state.codes, state.gap, state.num_steps)
-
-
-def _against(state: _State, problem: problem_lib.Problem) -> jax.Array:
-    """Returns the correlations in the direction in which a code may leave zero."""
-    return state.correlation if problem.non_negative else jnp.abs(state.correlation)
-
-
-def _count(state: _State, problem: problem_lib.Problem) -> tuple[jax.Array, jax.Array]:
-    """Returns how many factors a row uses, and how many more it seems to need."""
-    missing = (state.codes == 0) & (_against(state, problem) > problem.l1_penalty)
-    return jnp.sum(state.codes != 0, axis=1), jnp.sum(missing, axis=1)
-
-
-def _improve(
-    block: _State,
-    problem: problem_lib.Problem,
-    *,
-    gram: jax.Array | None,
-    wanted: jax.Array,
-    tolerance: jax.Array | float,
-    solver: WorkingSet,
-) -> tuple[jax.Array, jax.Array]:
-    """Returns better codes of a block of rows and the dense steps that were spent."""
-    energy = 0.5 * jnp.sum(problem.x**2, axis=1)
-    used, missing = _count(block, problem)
-    share = (missing / jnp.maximum(1, used)).astype(block.gap.dtype)
-    loose = jnp.minimum(_INNER_GAP * share, _LARGEST_INNER_GAP) * block.gap
-    target = jnp.maximum(_INNER_TOLERANCE * tolerance, loose) * energy
-
-    def minimise(part: _Part) -> jax.Array:
-        some = problem.of_rows(part.rows)
-        small = small_problem.restrict(
-            some,
-            part.columns,
-            codes=part.block.codes,
-            correlation=part.block.correlation,
+        better = improvement.improve(
+            block,
+            part,
             gram=gram,
+            wanted=wanted,
+            tolerance=tolerance,
+            sizes=sizes,
+            inner_steps=solver.inner_steps,
         )
-        codes = small_problem.minimise(
-            small,
-            unfinished=lambda state: (
-                _gap(state, small, some, energy=part.energy) > part.target
-            ),
-            lipschitz=some.lipschitz,
-            max_steps=solver.inner_steps,
-            non_negative=some.non_negative,
-        )
-        return small_problem.put_back(part.block.codes, small, codes)
-
-    def on_working_set(size: int) -> Callable[[], tuple[jax.Array, jax.Array]]:
-        def improve() -> tuple[jax.Array, jax.Array]:
-            columns = selection.largest(_score(block, problem), size=size)
-            parts = _Part(block, problem.rows(), columns, energy, target)
-            codes = row_blocks.in_parts(
-                minimise, parts, rows=small_problem.rows_at_once(size)
+        after = block._replace(num_steps=block.num_steps + 1)
+        if after.are_all:
+            after = look_at_all(after, part, better.codes)
+        else:
+            after = standing.look(
+                part,
+                after._replace(columns=better.columns, codes=better.codes),
+                better.residual,
+                tolerance=tolerance,
             )
-            return codes, jnp.int32(1)
+        return _where(wanted > 0, after, block)
 
-        return improve
+    def advance_many(state: _State, rows: _Rows, wanted: jax.Array) -> _State:
+        part = problem.of_rows(rows)
+        block, held = state
+        codes = block.codes
+        if held is not None:
+            is_few = (block.used <= largest)[:, None]
+            codes = jnp.where(is_few, block.expand(n_factors), held)
+        codes = _dense_steps(part, codes, num_steps=solver.dense_steps)
+        after = block._replace(num_steps=block.num_steps + solver.dense_steps)
+        after = look_at_all(after, part, codes)
+        state_after = _State(after, None if held is None else codes)
+        return _where(wanted > 0, state_after, state)
 
-    def on_all_factors() -> tuple[jax.Array, jax.Array]:
-        codes = _SPECTRAL.iterate(
-            problem, num_steps=solver.dense_steps, codes0=block.codes
+    def on_few(rows: standing.Standing) -> standing.Standing:
+        return jax.lax.while_loop(
+            lambda rows: jnp.any(small(rows)),
+            lambda rows: row_blocks.sweep(
+                advance_few,
+                rows,
+                problem.rows(),
+                wanted=jnp.where(small(rows), rows.wanted, 0),
+            ),
+            rows,
         )
-        return codes, jnp.int32(solver.dense_steps)
 
-    return row_blocks.by_size(
-        wanted,
-        small_problem.sizes(problem.dictionary.shape[0], of=solver.sizes),
-        few=on_working_set,
-        many=on_all_factors,
+    def go_round(state: _State) -> _State:
+        rows = on_few(state.standing) if sizes else state.standing
+        return row_blocks.sweep(
+            advance_many,
+            _State(rows, state.codes),
+            problem.rows(),
+            wanted=jnp.where(active(rows) & ~small(rows), rows.wanted, 0),
+        )
+
+    rows = standing.unseen(problem.x, width=width, n_factors=n_factors)
+    if codes0 is not None or width is None:
+        # Otherwise a first round does it, on no working set.
+        rows = rows._replace(num_steps=jnp.zeros_like(rows.num_steps))
+    if width is None:
+        codes, residual = problem.start(codes0)
+        rows = standing.look_at_all(problem, codes, rows, residual, tolerance=tolerance)
+        state = _State(rows, None)
+    else:
+        codes = codes0
+        if codes is None:
+            codes = objective.zero_codes(problem.x, problem.dictionary)
+        else:
+            rows = row_blocks.sweep(
+                lambda block, fixed, _: look_at_all(
+                    block, problem.of_rows(fixed[0]), fixed[1]
+                ),
+                rows,
+                (problem.rows(), codes),
+                wanted=jnp.ones_like(rows.used),
+            )
+        state = _State(rows, codes)
+    rows, codes = jax.lax.while_loop(
+        lambda state: jnp.any(active(state.standing)), go_round, state
     )
+    codes = rows.codes if codes is None else _of_candidates(rows, codes, sizes=sizes)
+    return solver_lib.Solution(codes, rows.gap, rows.num_steps)
 
 
-def _score(block: _State, problem: problem_lib.Problem) -> jax.Array:
-    """Returns how much a factor belongs in the working set, [rows, n_factors].
-
-    Factors in use come first, then those that violate the optimality conditions, then
-    those nearest to it.
-    """
-    excess = _against(block, problem) - problem.l1_penalty
-    magnitude = jnp.abs(block.codes)
-    return jnp.where(block.codes != 0, magnitude + jnp.abs(excess), excess)
-
-
-def _gap(
-    state: spectral.GramState,
-    small: small_problem.SmallProblem,
-    problem: problem_lib.Problem,
-    *,
-    energy: jax.Array,
+def _of_candidates(
+    rows: standing.Standing, codes: jax.Array, *, sizes: Sequence[int]
 ) -> jax.Array:
-    """Returns a bound on the absolute duality gap of a small problem, [rows]."""
-    scale = objective.feasible_scale(
-        state.correlation, l1_penalty=small.penalty, non_negative=problem.non_negative
+    """Returns codes, [batch, n_factors], given those of rows that use too many."""
+    n_factors, width = codes.shape[1], rows.codes.shape[1]
+    is_few = (rows.used <= width)[:, None]
+    codes = jnp.where(is_few, 0, codes)
+    in_use = is_few & (rows.codes != 0)
+
+    def put(size: int) -> Callable[[], jax.Array]:
+        def write() -> jax.Array:
+            place = selection.columns(in_use, size=size)
+            columns = jnp.where(
+                place < width, selection.take(rows.columns, place), n_factors
+            )
+            return selection.put(codes, columns, selection.take(rows.codes, place))
+
+        return write
+
+    used = jnp.sum(in_use, axis=1)
+    return row_blocks.by_size(used, sizes[:-1], few=put, many=put(width))
+
+
+def _where(chosen: jax.Array, after: _Tree, before: _Tree) -> _Tree:
+    """Returns the new state of the rows that are chosen, and the old of all others."""
+
+    def choose(after: jax.Array, before: jax.Array) -> jax.Array:
+        return jnp.where(chosen.reshape(-1, *[1] * (after.ndim - 1)), after, before)
+
+    return jax.tree.map(choose, after, before)
+
+
+def _dense_steps(
+    problem: problem_lib.Problem, codes: jax.Array, *, num_steps: int
+) -> jax.Array:
+    """Returns the codes after steps on all factors."""
+    bound = jnp.asarray(problem.lipschitz, jnp.float32)
+    # Found only if it is needed: of many factors it costs as much as some rows.
+    largest = jax.lax.cond(
+        jnp.isfinite(bound),
+        lambda: bound,
+        lambda: problem_lib.largest_curvature(problem),
     )
-    linear = small.penalty * jnp.abs(state.codes)
-    slack = linear - scale[:, None] * state.codes * state.correlation
-    # ‖r‖² ≤ ‖x‖² stands in for the residual, which is not at hand.
-    return (1 - scale) ** 2 * energy + jnp.sum(slack, axis=1)
+    problem = dataclasses.replace(problem, lipschitz=largest)
+    return _SPECTRAL.iterate(problem, num_steps=num_steps, codes0=codes)
