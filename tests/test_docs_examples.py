@@ -131,7 +131,9 @@ def test_every_command_names_a_script_of_this_repository():
     }
     assert commands
     for name in commands:
-        assert (_ROOT / name.replace(".", "/")).with_suffix(".py").is_file(), name
+        path = _ROOT / name.replace(".", "/")
+        scripts = path.with_suffix(".py"), path / "__main__.py"
+        assert any(script.is_file() for script in scripts), name
 
 
 def _text(page: pathlib.Path) -> str:
