@@ -128,7 +128,7 @@ def with_target_l0(
         codes = _codes(y, factors, l1_penalty * rarity)
         return float(jnp.mean(jnp.sum(codes > 0, axis=1, dtype=jnp.float32)))
 
-    l1_penalty, l0 = target_l0_lib.bisect(l0_at, target_l0=target_l0, highest=highest)
+    l1_penalty, l0 = target_l0_lib.search(l0_at, target_l0=target_l0, highest=highest)
     if not 0.5 * target_l0 <= l0 <= 2 * target_l0:
         raise InputError(
             f"Expected `target_l0` within reach of the dictionary, got {target_l0}: "

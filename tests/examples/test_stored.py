@@ -256,7 +256,7 @@ def test_an_index_of_something_else_is_refused(run, tmp_path, change):
     stored_lib.save(folder, run.examples)
     index = json.loads((folder / "index.json").read_text())
     files.write_json(folder / "index.json", index | change)
-    with pytest.raises(InputError, match=r"damaged.*again"):
+    with pytest.raises(InputError, match=r"(damaged|got those of \[9\]).*again"):
         stored_lib.load(folder, run.trained)
     for content in ("[]", "null", "[" * 100_000):
         (folder / "index.json").write_text(content)

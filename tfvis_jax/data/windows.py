@@ -204,8 +204,7 @@ class Windows:
     def unpadded_ids(self, window: int) -> np.ndarray:
         """Returns the token ids of one window, [its length] int32."""
         _, tokenized = self._window(window)
-        ids = [*self.prefix], tokenized.ids, [*self.suffix]
-        return np.concatenate(ids, dtype=np.int32)
+        return np.array([*self.prefix, *tokenized.ids, *self.suffix], np.int32)
 
     def token_mask(self, rows: np.ndarray) -> np.ndarray:
         """Returns [n, window_length] bool, False for padding."""

@@ -6,7 +6,6 @@ All counts are integers, so parts of a corpus add up exactly in any order.
 import dataclasses
 
 import numpy as np
-import scipy.sparse
 
 # Sums add α as an integer multiple of this. The error per token is at most 3e-8, about
 # the rounding error of float32 at α = 0.5.
@@ -135,6 +134,9 @@ def count_pairs(row: np.ndarray, factor: np.ndarray, *, n_factors: int) -> np.nd
         # float32 counts exactly up to 2²⁴. NumPy computes half of a symmetric product.
         both = fires.T @ fires
     else:
+        # `tfvis encode`, which counts nothing, would import it each time.
+        import scipy.sparse
+
         starts = np.concatenate([[0], np.cumsum(per_row)])
         ones = np.ones(len(factor), np.int32)
         fires = scipy.sparse.csr_array(

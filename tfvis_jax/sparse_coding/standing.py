@@ -318,5 +318,5 @@ def _penalty_of(problem: problem_lib.Problem, columns: jax.Array) -> jax.Array:
 
 def zeros(rows: jax.Array, n_factors: int) -> jax.Array:
     """Returns codes of zero that lie as an array of leading size batch."""
-    like = rows.reshape(len(rows), -1)[:, :1]
+    like = rows[:, :1] if rows.ndim > 1 else rows[:, None]
     return jnp.zeros_like(jnp.broadcast_to(like, (len(rows), n_factors)))
