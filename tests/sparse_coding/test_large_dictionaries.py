@@ -153,9 +153,11 @@ def test_memory_of_a_row_is_no_more_than_three_times_its_codes(n_factors):
 
 @pytest.mark.parametrize("size", [3, 40])
 @pytest.mark.parametrize("shared", [0.0, 5.0])
-def test_curvature_of_a_small_problem_is_bounded(size, shared):
+@pytest.mark.parametrize("scale", [1e-14, 1.0, 1e14])
+def test_curvature_of_a_small_problem_is_bounded(size, shared, scale):
     _, dictionary = _problem(n_factors=size, d_model=24, n_active=1, shared=shared)
-    gram = dictionary @ dictionary.T
+    # The squares of these are beyond float32 at either end.
+    gram = np.float32(scale**2) * (dictionary @ dictionary.T)
     small = small_problem.SmallProblem(*[None] * 3, gram[None], None, None)
     bound = float(small_problem.curvature(small)[0, 0])
     largest = np.linalg.eigvalsh(np.float64(gram))[-1]

@@ -28,8 +28,6 @@ _MAX_GRAM = 4096
 _FACTORS_A_ROW = 8
 # A penalty that keeps a code at zero.
 PROHIBITIVE = 1e30
-# Keeps steps on factors of zero finite.
-_TINY = 1e-30
 
 
 class SmallProblem(NamedTuple):
@@ -162,11 +160,15 @@ def curvature(small: SmallProblem) -> jax.Array:
     as large, and steps that it makes safe are as much shorter.
     """
     magnitude = jnp.abs(small.gram)
-    frobenius = jnp.sqrt(jnp.sum(magnitude**2, axis=(1, 2)))
+    # Squares of very short or long factors' products are no float32.
+    top = jnp.max(magnitude, axis=(1, 2), keepdims=True)
+    shares = magnitude / jnp.where(top > 0, top, 1)
+    frobenius = top[:, 0, 0] * jnp.sqrt(jnp.sum(shares**2, axis=(1, 2)))
     row_sum = jnp.max(jnp.sum(magnitude, axis=2), axis=1)
     # Rounding, in sums of so many terms.
     bound = (1 + 1e-5) * jnp.minimum(frobenius, row_sum)
-    return jnp.maximum(bound, _TINY)[:, None]
+    # Along factors of zero any step will do.
+    return jnp.where(bound > 0, bound, 1)[:, None]
 
 
 def minimise(
