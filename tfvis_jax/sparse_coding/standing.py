@@ -248,7 +248,8 @@ def _certified(
     )
     used = jnp.sum(rows.codes != 0, axis=1, dtype=jnp.int32)
     rows = rows._replace(gap=gap, used=used, missing=missing)
-    return rows, jnp.max(jnp.where(gap > tolerance, rows.wanted, used))
+    most = jnp.max(jnp.where(gap > tolerance, rows.wanted, used), initial=0)
+    return rows, most
 
 
 def _with_candidates(
