@@ -152,7 +152,7 @@ def test_memory_in_flight_is_a_few_codes():
 def test_memory_is_known_where_no_working_set_is_small():
     # Of so few factors half are fewer than the smallest size.
     held = sparse_coding.WorkingSet().numbers_alive(rows=10, n_factors=40)
-    assert held == 4 * 10 * 40 + 40**2
+    assert held == 3 * 10 * 40 + 40**2
 
 
 @pytest.mark.parametrize("batch", [1, 6, 8, 12])

@@ -104,7 +104,7 @@ class WorkingSet(solver_lib.Solver):
         sizes = self.sizes_for(n_factors)
         gram = improvement.numbers_in_gram(sizes)
         if self.width(n_factors) is None:
-            held = max(4 * codes, 2 * codes + gram)
+            held = max(3 * codes, 2 * codes + gram)
         else:
             held = 2 * codes + 3 * rows * sizes[-1] + gram
         if small_problem.forms_gram(rows=rows, n_factors=n_factors):
