@@ -150,3 +150,16 @@ def page(browser):
     assert requests
     assert complaints == []
     assert title != "broken"
+
+
+@pytest.fixture
+def tab(browser):
+    """A page of a server; the test fails if it logs to the console."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    complaints = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    context.close()
+    assert complaints == []

@@ -67,18 +67,6 @@ def port(folder, encoder):
         yield port
 
 
-@pytest.fixture
-def tab(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    complaints = []
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
-    assert complaints == []
-
-
 def _open(tab, port, text=TEXT, **params):
     query = urllib.parse.urlencode({"text": text, **params})
     tab.goto("about:blank")

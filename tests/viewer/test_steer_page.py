@@ -78,20 +78,6 @@ def port(folder, encoder):
         yield port
 
 
-@pytest.fixture
-def tab(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    complaints = []
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    title = tab.title()
-    context.close()
-    assert complaints == []
-    assert title != "broken"
-
-
 def _address(**params):
     return f"#/sentence?{urllib.parse.urlencode({'text': TEXT, **params})}"
 

@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import optax
 
 from tfvis_jax import config
-from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import updates
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Newton(updates.Update):
+class Newton(updates.WholeHessian):
     """The gradient by the inverse of the running Hessian.
 
     Attributes:
@@ -37,29 +36,9 @@ class Newton(updates.Update):
         """Returns the update with those of the settings that concern it."""
         return cls(length=settings.energy_length, floor=settings.energy_floor)
 
-    @property
-    def needs_whole_dictionary(self) -> bool:
-        """The Hessian mixes all factors."""
-        return True
-
     def transformation(self) -> optax.GradientTransformationExtraArgs:
         """Returns `scale_by_second_moment`."""
         return scale_by_second_moment(self.length, floor=self.floor, ridge=self.ridge)
-
-    def curvature(
-        self,
-        codes: jax.Array,
-        *,
-        n_rows: jax.Array,
-        token_weights: jax.Array,
-        like: jax.Array,
-    ) -> dict[str, jax.Array]:
-        """Returns the second moment of the codes."""
-        return {
-            "second_moment": dictionary_lib.second_moment(
-                codes, n_rows=n_rows, token_weights=token_weights, like=like
-            )
-        }
 
     def numbers_alive(self, *, n_factors: int) -> int:
         """Returns the size of the second moment and of its factorisation."""

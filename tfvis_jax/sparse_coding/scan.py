@@ -59,6 +59,16 @@ def scan(problem: problem_lib.Problem, residual: jax.Array) -> Scan:
     )
 
 
+def above(scores: jax.Array) -> jax.Array:
+    """Returns a score above all others of its row, [rows, 1].
+
+    It is well apart, so that no bisection takes it for one of them.
+    """
+    low = jnp.min(scores, axis=1, keepdims=True)
+    top = jnp.max(scores, axis=1, keepdims=True)
+    return top + _ABOVE * (top - low) + _TINY
+
+
 def best(
     problem: problem_lib.Problem, seen: Scan, in_use: jax.Array, *, size: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -79,9 +89,7 @@ def best(
     """
     n_factors, num_groups = seen.correlation.shape[1], seen.groups.shape[1]
     own = jnp.where(in_use < n_factors, in_use // _GROUP, num_groups)
-    low = jnp.min(seen.groups, axis=1, keepdims=True)
-    top = jnp.max(seen.groups, axis=1, keepdims=True)
-    first = top + _ABOVE * (top - low) + _TINY
+    first = above(seen.groups)
     groups = selection.put(seen.groups, own, jnp.broadcast_to(first, own.shape))
     chosen = selection.largest(groups, size=size)
     inside = jnp.arange(_GROUP)[None, None]

@@ -24,10 +24,6 @@ _SPARE = 2
 _ENOUGH = {96: 128, 256: 256}
 # What a row wants that has no code and misses none: none has been looked for yet.
 UNSEEN = _SPARE
-# By how much the score of factors in use is above all others, as a share of its size.
-_ABOVE = 0.1
-# Keeps them above even where all scores are one.
-_TINY = 1e-30
 
 
 class Standing(NamedTuple):
@@ -306,10 +302,7 @@ def _score(is_used: jax.Array, excess: jax.Array) -> jax.Array:
       excess: [rows, n_factors], of the correlation over λ.
     """
     excess = jnp.where(is_used, 0, excess)
-    top = jnp.max(excess, axis=1, keepdims=True)
-    # Well apart, so that no bisection takes them for one.
-    first = top + _ABOVE * (top - jnp.min(excess, axis=1, keepdims=True)) + _TINY
-    return jnp.where(is_used, first, excess)
+    return jnp.where(is_used, scan.above(excess), excess)
 
 
 def _penalty_of(problem: problem_lib.Problem, columns: jax.Array) -> jax.Array:

@@ -168,29 +168,13 @@ class Adam(Gradient):
         return optax.with_extra_args_support(optax.scale_by_adam())
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Surrogate(Update):
-    """The way to the minimum of a quadratic surrogate over past batches.
-
-    Attributes:
-      length: number of steps that the running means look back.
-    """
-
-    length: int = 30
-
-    @classmethod
-    def configured(cls, settings: config.DictionaryConfig) -> Self:
-        """Returns the update with those of the settings that concern it."""
-        return cls(length=settings.energy_length)
+class WholeHessian(Update):
+    """A direction that takes the whole Hessian, which mixes all factors."""
 
     @property
     def needs_whole_dictionary(self) -> bool:
-        """One factor moves after another."""
+        """The Hessian is whole on each device."""
         return True
-
-    def transformation(self) -> optax.GradientTransformationExtraArgs:
-        """Returns `minimise_surrogate`."""
-        return minimise_surrogate(self.length)
 
     def curvature(
         self,
@@ -206,6 +190,26 @@ class Surrogate(Update):
                 codes, n_rows=n_rows, token_weights=token_weights, like=like
             )
         }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Surrogate(WholeHessian):
+    """The way to the minimum of a quadratic surrogate over past batches.
+
+    Attributes:
+      length: number of steps that the running means look back.
+    """
+
+    length: int = 30
+
+    @classmethod
+    def configured(cls, settings: config.DictionaryConfig) -> Self:
+        """Returns the update with those of the settings that concern it."""
+        return cls(length=settings.energy_length)
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """Returns `minimise_surrogate`."""
+        return minimise_surrogate(self.length)
 
     def numbers_alive(self, *, n_factors: int) -> int:
         """Returns the size of the second moment."""
