@@ -9,6 +9,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import problem
+from tfvis_jax.cli import cores
 from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import environment
 
@@ -94,6 +95,7 @@ class Inputs:
             jax.config.update("jax_num_cpu_devices", self._cpu_devices.value)
         elif unset and "device_count" not in os.environ.get("XLA_FLAGS", ""):
             jax.config.update("jax_num_cpu_devices", environment.num_cores())
+        cores.give_threads(jax.config.jax_num_cpu_devices)
         return self.out_path(name)
 
     def out_path(self, name: str) -> pathlib.Path:

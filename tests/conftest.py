@@ -27,7 +27,9 @@ pytest_plugins = ["fuzzing"]
 
 # Before any JAX call.
 compiling.set_up()
-# Sharded code is tested on eight fake devices of one machine.
+# Sharded code is tested on eight fake devices of one machine. Each has a thread to wait
+# in and one to compute with, or two programs in flight may wait for each other.
+os.environ.setdefault("PJRT_NPROC", "16")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

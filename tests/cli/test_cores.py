@@ -10,12 +10,15 @@ from tfvis_jax.cli import cores
 
 _GIB = 2**30
 _PROGRAM = """
+import os
+
 import jax
 from tfvis_jax.cli import cores
 
 cores.num_devices = lambda **_: 4
+cores.environment.num_cores = lambda: 4
 cores.use_all()
-print(jax.device_count(), jax.local_device_count())
+print(jax.device_count(), jax.local_device_count(), os.environ.get("PJRT_NPROC"))
 cores.use_all()  # Too late to change anything.
 """
 
@@ -38,19 +41,21 @@ def test_devices_are_a_power_of_two_within_cores_and_memory(n_cores, memory, exp
 
 
 @pytest.mark.parametrize(
-    ("variables", "expected"),
+    ("variables", "expected", "threads"),
     [
-        ({}, 4),
-        ({"JAX_NUM_CPU_DEVICES": "3"}, 3),
-        ({"JAX_NUM_CPU_DEVICES": "1"}, 1),
-        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, 2),
+        ({}, 4, 8),
+        ({"JAX_NUM_CPU_DEVICES": "3"}, 3, 6),
+        ({"JAX_NUM_CPU_DEVICES": "1"}, 1, None),
+        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, 2, 4),
+        ({"PJRT_NPROC": "5"}, 4, 5),
+        ({"NPROC": "5"}, 4, None),
     ],
 )
-def test_what_the_user_has_set_stays(variables, expected):
+def test_what_the_user_has_set_stays(variables, expected, threads):
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
+        if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS", "PJRT_NPROC", "NPROC")
     }
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
@@ -59,4 +64,4 @@ def test_what_the_user_has_set_stays(variables, expected):
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [str(expected)] * 2
+    assert done.stdout.split() == [str(expected)] * 2 + [str(threads)]
