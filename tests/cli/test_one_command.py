@@ -45,6 +45,32 @@ def test_training_ends_at_a_page_and_goes_on_from_where_it_stopped(
     }
 
 
+def test_what_was_learned_is_measured_once(flags, tmp_path, capsys):
+    run = tmp_path / "run"
+    path, dictionary = run / "report.json", run / "dictionary.safetensors"
+
+    def train():
+        before = path.stat().st_mtime_ns if path.is_file() else 0
+        assert cli.main(["train", str(run), *flags, "--until=train"]) == 0
+        assert "unexplained variance" in capsys.readouterr().out
+        return path.stat().st_mtime_ns != before
+
+    assert train()
+    assert not train()
+    learned, report = dictionary.read_bytes(), json.loads(path.read_text())
+    # Another version may measure otherwise; another dictionary has other numbers.
+    for name, other in (("versions", {}), ("dictionary_hash", "0" * 64)):
+        path.write_text(json.dumps(report | {name: other}))
+        assert train()
+        again = json.loads(path.read_text())
+        assert again["fvu"] == report["fvu"] and again[name] == report[name]
+    for damage in (learned[:-1], learned[:-1] + bytes([learned[-1] ^ 1])):
+        dictionary.write_bytes(damage)
+        assert train()
+        assert dictionary.read_bytes() == learned
+    assert not train()
+
+
 def test_the_demo_does_every_step_once(
     toy_bert_folder, toy_corpus, tmp_path, monkeypatch, capsys
 ):
@@ -67,7 +93,8 @@ def test_the_demo_does_every_step_once(
     before = _times(run)
     assert cli.main(["demo", str(run)]) == 0
     after = _times(run)
-    for name in ("examples", "levels.json", "site"):
+    done = ("dictionary.safetensors", "report.json", "examples", "levels.json", "site")
+    for name in done:
         assert before[run / name] == after[run / name], name
     # What has changed since is shown.
     (run / "site" / "index.html").write_text("")

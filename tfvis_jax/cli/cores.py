@@ -35,7 +35,7 @@ def use_all() -> None:
 
 
 def give_threads(number: int) -> None:
-    """Gives XLA enough threads that devices of a CPU cannot wait for each other forever.
+    """Gives XLA so many threads that devices of a CPU never all wait for each other.
 
     A device that waits for the others in a sum over all of them keeps a thread. With
     one thread a device, as XLA has by default, a second program in flight can take the

@@ -46,6 +46,7 @@ def of_training(
     lasso, refitted = result.lasso, result.debiased
     return {
         "schema": "tfvis-report/1",
+        "dictionary_hash": trained.content_hash,
         "model": config.model,
         "corpus": list(config.corpus.paths),
         "n_tokens": windows.index["num_tokens"],
@@ -75,7 +76,7 @@ def of_training(
         | {"train": log[-1]["seconds"] if log else 0.0},
         "devices": devices.find().as_json(),
         "mesh": {name: mesh.shape[name] for name in (sharding.DATA, sharding.FACTOR)},
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -155,7 +156,8 @@ def text(value: float | None, spec: str) -> str:
     return "n/a" if value is None else format(value, spec)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Returns the versions of what a dictionary depends on."""
     libraries = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
     return {
         "tfvis_jax": tfvis_jax.__version__,

@@ -211,8 +211,10 @@ def _measure(
     *,
     mesh: jax.sharding.Mesh,
 ) -> dict[str, Any]:
-    """Saves what was learned, and how good it is."""
+    """Saves what was learned, and how good it is, unless that is done."""
     trained = trained_dictionary.from_state(state, opened)
+    if (report := _earlier_report(opened.run, trained)) is not None:
+        return report
     target_l0 = opened.config.sparsity.target_l0
     if target_l0 is not None:
         found = calibration.l1_penalty(opened, trained, windows, target_l0=target_l0)
@@ -225,6 +227,25 @@ def _measure(
     )
     files.write_json(opened.run.report, report)
     return report
+
+
+def _earlier_report(
+    run: directory_lib.RunDirectory, trained: trained_dictionary.TrainedDictionary
+) -> dict[str, Any] | None:
+    """Returns the report on what was learned; None if these versions wrote none."""
+    if not (run.report.is_file() and run.dictionary.is_file()):
+        return None
+    report = report_file.read(run.report, layers=trained.layers)
+    if (
+        report.get("dictionary_hash") != trained.content_hash
+        or report.get("versions") != report_lib.versions()
+    ):
+        return None
+    # Written again where it is damaged.
+    with contextlib.suppress(InputError):
+        if dictionary_file.load(run.dictionary).content_hash == trained.content_hash:
+            return report
+    return None
 
 
 def _ignore(notice: str) -> None:
