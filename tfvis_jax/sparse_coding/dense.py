@@ -11,6 +11,7 @@ never accuracy.
 
 import abc
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -145,10 +146,11 @@ class DenseSolver(solver_lib.Solver):
             progress: _Progress,
             unfinished: Callable[[_Progress], jax.Array],
         ) -> _Progress:
-            def advance(carry: tuple[Any, _Progress]) -> tuple[Any, _Progress]:
+            def advance(
+                carry: tuple[Any, _Progress], *, num_now: int
+            ) -> tuple[Any, _Progress]:
                 state, progress = carry
                 active = progress.gap > tolerance
-                num_now = jnp.minimum(self.block_steps, max_steps - progress.spent)
                 state = jax.lax.fori_loop(
                     0, num_now, lambda _, state: step(state, problem), state
                 )
@@ -163,11 +165,25 @@ class DenseSolver(solver_lib.Solver):
                 )
                 return state, progress
 
-            def going(carry: tuple[Any, _Progress]) -> jax.Array:
+            def going(carry: tuple[Any, _Progress], *, until: int) -> jax.Array:
                 _, progress = carry
-                return (progress.spent < max_steps) & jnp.any(unfinished(progress))
+                return (progress.spent < until) & jnp.any(unfinished(progress))
 
-            return jax.lax.while_loop(going, advance, (state, progress))[1]
+            # Blocks have a length that XLA knows: a GPU would copy the condition of any
+            # other loop to its host before each step. So what is left of the budget
+            # after whole blocks is a loop of its own, of one block at most.
+            carry, rest = (state, progress), max_steps % self.block_steps
+            for until, num_now in (
+                (max_steps - rest, self.block_steps),
+                (max_steps, rest),
+            ):
+                if num_now and until:
+                    carry = jax.lax.while_loop(
+                        functools.partial(going, until=until),
+                        functools.partial(advance, num_now=num_now),
+                        carry,
+                    )
+            return carry[1]
 
         state, gap = look(init(problem, codes0=codes0))
         progress = _Progress(
