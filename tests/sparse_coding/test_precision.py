@@ -9,7 +9,7 @@ import problems
 import pytest
 
 from tfvis_jax import config, errors, sparse_coding
-from tfvis_jax.sparse_coding import precision, registry
+from tfvis_jax.sparse_coding import precision, problem, registry
 
 _DENSE = ["ista", "fista", "fista_restart", "spectral"]
 
@@ -49,8 +49,8 @@ def test_coarse_beginnings_end_at_the_tolerance(solver, tolerance):
     assert int(got.num_steps[0]) == 0
 
 
-@pytest.mark.parametrize("n_factors", [30, 64])  # By Gram matrix, and by residual.
-def test_coarse_steps_alone_would_not_get_there(n_factors):
+@pytest.mark.parametrize("n_factors", [30, 64])  # By Gram matrix, and by dictionary.
+def test_coarse_beginnings_end_where_float32_does(n_factors):
     x, dictionary = problems.sums_of_factors(n_factors=n_factors)
 
     def solve(precision=None, **settings):
@@ -60,17 +60,74 @@ def test_coarse_steps_alone_would_not_get_there(n_factors):
             l1_penalty=0.05,
             solver=sparse_coding.Spectral(precision=precision),
             tolerance=1e-6,
-            **settings,
+            # One row takes 400 in any arithmetic.
+            **{"max_steps": 2000, **settings},
         )
 
     program = str(jax.make_jaxpr(lambda: solve(precision="bfloat16"))())
     assert "bf16" in program
     assert "bf16" not in str(jax.make_jaxpr(lambda: solve(precision="float32"))())
-    # In bfloat16 no row could come to a gap of 1e-6; the budget is kept besides.
     coarse, exact = solve(precision="bfloat16"), solve()
     assert bool(jnp.all(coarse.converged)) and bool(jnp.all(exact.converged))
     short = solve(precision="bfloat16", max_steps=7)
     assert int(jnp.max(short.num_steps)) == 7
+
+
+def _worst_gap(problem, init, step, refresh):
+    """Returns the worst gap after 600 coarse steps with a look at every tenth."""
+    exact = dataclasses.replace(problem, precision="float32")
+
+    @jax.jit
+    def block(state):
+        state = jax.lax.fori_loop(0, 10, lambda _, state: step(state, problem), state)
+        residual = exact.residual(state.codes)
+        gap, correlation = exact.certify(state.codes, residual)
+        return refresh(state, residual, correlation), gap
+
+    state = block(init(problem, codes0=None))[0]
+    for _ in range(59):
+        state, gap = block(state)
+    return float(jnp.max(gap))
+
+
+@pytest.mark.parametrize("n_factors", [30, 64])  # By Gram matrix, and by dictionary.
+def test_coarse_steps_refine(n_factors):
+    x, dictionary = problems.sums_of_factors(n_factors=n_factors)
+    lasso = problem.lasso(x, dictionary, l1_penalty=0.05, precision="bfloat16")
+    solver = sparse_coding.Spectral()
+    init, step, refresh, _, refines = solver.recursion(lasso)
+    assert refines
+    assert _worst_gap(lasso, init, step, refresh) <= precision.REFINED_REACH
+    # With correlations of the residual, which is rounded at each step, they do not.
+    at_rest = _worst_gap(
+        lasso,
+        solver.init,
+        solver.step,
+        lambda state, residual, _: state._replace(residual=residual),
+    )
+    assert at_rest > 3 * precision.REFINED_REACH
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+@pytest.mark.parametrize("max_steps", [4, 10, 27])
+def test_a_budget_is_spent_to_the_last_step(arithmetic, max_steps):
+    x, dictionary = problems.sums_of_factors()
+    solver = sparse_coding.Spectral(precision=arithmetic)
+    got = sparse_coding.encode(
+        *(x, dictionary),
+        l1_penalty=0.05,
+        solver=solver,
+        tolerance=0,
+        max_steps=max_steps,
+    )
+    assert int(jnp.min(got.num_steps)) == int(jnp.max(got.num_steps)) == max_steps
+    lasso = problem.lasso(x, dictionary, l1_penalty=0.05)
+    if arithmetic == "float32":
+        init, step, _, _, _ = solver.recursion(lasso)
+        state = init(lasso, codes0=None)
+        for _ in range(max_steps):
+            state = step(state, lasso)
+        np.testing.assert_allclose(got.codes, state.codes, atol=1e-4)
 
 
 def test_platforms_begin_in_what_they_are_built_for():

@@ -6,7 +6,7 @@ and the loop ends when none is left or the budget is spent.
 Where steps may be taken in a coarse arithmetic they are, as long as that brings some
 row nearer to what the arithmetic can reach; float32 steps then start from the codes
 found. The gap that decides is always in float32, so coarse steps can cost time but
-never accuracy.
+never accuracy. A look also gives back to the state what rounding took since the last.
 """
 
 import abc
@@ -31,13 +31,20 @@ _FALLING = 0.9
 
 
 class Recursion(NamedTuple):
-    """How to start, go on, and forget rounding errors; a state has ``codes``."""
+    """How to start, go on, and forget rounding errors; a state has ``codes``.
+
+    A recursion that refines rounds nothing but moves: errors of its coarse steps shrink
+    with them, and every look in float32 takes away those of the block before.
+    """
 
     init: Callable[..., Any]  # from a problem and ``codes0`` to a state
     step: Callable[..., Any]  # from a state and a problem to the next
     # From a state and the float32 residual and correlation of its codes to the same
     # state with those, where it keeps any.
     refresh: Callable[..., Any] = lambda state, residual, correlation: state
+    # From such a state to the first of more steps; None to start at its codes again.
+    restart: Callable[..., Any] | None = None
+    refines: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +139,7 @@ class DenseSolver(solver_lib.Solver):
         codes0: jax.Array | None = None,
     ) -> solver_lib.Solution:
         """Infers codes until each row's duality gap is within the tolerance."""
-        init, step, refresh = self.recursion(problem)
+        init, step, refresh, restart, refines = self.recursion(problem)
         exact = dataclasses.replace(problem, precision="float32")
 
         def look(state: Any) -> tuple[Any, jax.Array]:
@@ -145,7 +152,7 @@ class DenseSolver(solver_lib.Solver):
             state: Any,
             progress: _Progress,
             unfinished: Callable[[_Progress], jax.Array],
-        ) -> _Progress:
+        ) -> tuple[Any, _Progress]:
             def advance(
                 carry: tuple[Any, _Progress], *, num_now: int
             ) -> tuple[Any, _Progress]:
@@ -183,7 +190,7 @@ class DenseSolver(solver_lib.Solver):
                         functools.partial(advance, num_now=num_now),
                         carry,
                     )
-            return carry[1]
+            return carry
 
         state, gap = look(init(problem, codes0=codes0))
         progress = _Progress(
@@ -194,15 +201,19 @@ class DenseSolver(solver_lib.Solver):
             falling=jnp.ones_like(gap, bool),
         )
         if problem.precision != "float32":
-            reach = jnp.maximum(tolerance, precision_lib.REACH[problem.precision])
-            progress = run(
+            reach = precision_lib.reach(problem.precision, refines=refines)
+            reach = jnp.maximum(tolerance, reach)
+            state, progress = run(
                 problem,
                 state,
                 progress,
                 lambda progress: (progress.gap > reach) & progress.falling,
             )
-            state = init(exact, codes0=progress.codes)
-        progress = run(
+            if restart is None:
+                state = init(exact, codes0=progress.codes)
+            else:
+                state = restart(state, exact)
+        _, progress = run(
             exact, state, progress, lambda progress: progress.gap > tolerance
         )
         return solver_lib.Solution(progress.codes, progress.gap, progress.num_steps)

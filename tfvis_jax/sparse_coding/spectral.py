@@ -23,6 +23,7 @@ is (T₀δ₀ + Φ₀)/T, no more than the larger of δ₀ and L‖α₀ − α*
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -88,11 +89,17 @@ class Spectral(dense.DenseSolver):
         return precision_lib.coarse(platform)
 
     def recursion(self, problem: problem_lib.Problem) -> dense.Recursion:
-        """Returns steps by the Gram matrix where it is small, else by the residual."""
+        """Returns steps by the Gram matrix where it is small, else by the dictionary.
+
+        In a coarse arithmetic both add up correlations, which refines; in float32 it is
+        less to read and write to compute them from the residual.
+        """
         n_factors, d_model = problem.dictionary.shape
         whole = layout.num_parts(problem.dictionary) == 1
         if whole and n_factors <= _GRAM_FACTORS * d_model:
             return _by_gram(problem.gram())
+        if problem.precision != "float32":
+            return _refining(_move_step)
         return dense.Recursion(
             self.init,
             self.step,
@@ -160,7 +167,7 @@ class Spectral(dense.DenseSolver):
 
 
 class GramState(NamedTuple):
-    """Where a solve stands that works with the Gram matrix of the factors.
+    """Where a solve stands that adds up the correlations of the factors.
 
     Attributes:
       codes: [batch, size].
@@ -235,10 +242,6 @@ def plain(state: Any, *, lipschitz: jax.Array | float) -> Any:
 def _by_gram(gram: jax.Array) -> dense.Recursion:
     """Returns steps of one [n_factors, n_factors] product instead of two."""
 
-    def init(problem: problem_lib.Problem, *, codes0: jax.Array | None) -> GramState:
-        codes, residual, pace = _start(problem, codes0)
-        return GramState(codes, problem.correlation(codes, residual), pace)
-
     def step(state: GramState, problem: problem_lib.Problem) -> GramState:
         return gram_step(
             state,
@@ -249,11 +252,53 @@ def _by_gram(gram: jax.Array) -> dense.Recursion:
             precision=problem.precision,
         )
 
-    return dense.Recursion(
-        init,
-        step,
-        lambda state, residual, correlation: state._replace(correlation=correlation),
+    return _refining(step)
+
+
+def _refining(
+    step: Callable[[GramState, problem_lib.Problem], GramState],
+) -> dense.Recursion:
+    """Returns a recursion whose correlations only moves change."""
+
+    def init(problem: problem_lib.Problem, *, codes0: jax.Array | None) -> GramState:
+        codes, residual, pace = _start(problem, codes0)
+        return GramState(codes, problem.correlation(codes, residual), pace)
+
+    def refresh(state: GramState, _: jax.Array, correlation: jax.Array) -> GramState:
+        return state._replace(correlation=correlation)
+
+    def restart(state: GramState, problem: problem_lib.Problem) -> GramState:
+        none = jnp.zeros_like(state.pace.time)
+        return state._replace(pace=_warm_pace(none, lipschitz=problem.lipschitz))
+
+    return dense.Recursion(init, step, refresh, restart, refines=True)
+
+
+def _move_step(state: GramState, problem: problem_lib.Problem) -> GramState:
+    """Takes the same step by the dictionary: correlations change by those of −tΔD."""
+    codes, correlation, pace = state
+    move, descent = _propose(
+        codes,
+        correlation,
+        step_size=pace.step_size,
+        penalty=problem.l1_penalty,
+        non_negative=problem.non_negative,
     )
+    length = jnp.sum(move**2, axis=1, keepdims=True)
+    # As in `Spectral.step`.
+    move = jax.lax.optimization_barrier(move)
+    image = problem.decode(move)
+    share, pace = _accept(
+        pace,
+        descent=descent,
+        length=length,
+        curvature=problem.curvature(move, image),
+        lipschitz=problem.lipschitz,
+    )
+    # The image is scaled, not its correlations, so that a product adds to what is
+    # there and nothing as large as the codes is written in between.
+    change = problem.correlation(share * move, -share * image)
+    return GramState(codes + share * move, correlation + change, pace)
 
 
 def _start(
