@@ -3,7 +3,8 @@
 Needs this checkout, jax, flax, optax and numpy: no model, no text, no network. What
 matters most comes first, and the tables are written after every row, so that nothing is
 lost when the time is over or the machine is taken away: parity with float64 NumPy, the
-device's peaks, training, spectral steps, the encoder, other sizes, a profiler trace.
+device's peaks, training and a profiler trace of a step, whole solves, spectral steps,
+the encoder, other sizes.
 
     python -m benchmarks.accelerator --minutes=8 --out=runs/accelerator
 

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Timed calls of a program, at least, and seconds after which no more are added.
-_LEAST_CALLS, _ENOUGH_S = 3, 0.5
+# Timed calls of a program, at least, and seconds after which no more are added; and
+# seconds after which fewer will do.
+_LEAST_CALLS, _ENOUGH_S, _LONG_S = 3, 0.5, 4.0
 # Products in a chain, so that starting them costs nothing beside them.
 _CHAIN = 16
 # Rows of a product that are compared.
@@ -63,11 +64,17 @@ def build(function: Any, *args: Any, **kwargs: Any) -> Program:
     )
 
 
-def fastest(call: Callable[[], Any]) -> float:
-    """Returns the seconds of the fastest call, after one that is not timed."""
-    jax.block_until_ready(call())
+def fastest(call: Callable[[], Any], *, warm: bool = False) -> float:
+    """Returns the seconds of the fastest call.
+
+    Args:
+      call: what to time.
+      warm: whether it ran before; if not, it is called once untimed.
+    """
+    if not warm:
+        jax.block_until_ready(call())
     seconds: list[float] = []
-    while len(seconds) < _LEAST_CALLS or sum(seconds) < _ENOUGH_S:
+    while sum(seconds) < (_ENOUGH_S if len(seconds) >= _LEAST_CALLS else _LONG_S):
         start = time.perf_counter()
         jax.block_until_ready(call())
         seconds.append(time.perf_counter() - start)

@@ -15,9 +15,8 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import outputs
 
 OK, NO_MEMORY = "ok", "out of memory"
-# Seconds that the first row of a group is expected to take, and that are kept for the
-# trace, which comes last and compiles nothing that is large.
-_EXPECTED_S, _KEPT_S = 5.0, 30.0
+# Seconds that the first row of a group is expected to take.
+_EXPECTED_S = 5.0
 _LONGEST_REASON = 160
 
 
@@ -71,9 +70,8 @@ class Ledger:
             # Peaks are what later rows are compared with, and cost hardly a second.
             if task.group != tasks.PEAKS and self._has(task):
                 continue
-            kept = 0.0 if task.group == tasks.TRACE else min(_KEPT_S, 0.1 * seconds)
             expected = min(longest.get(task.group, _EXPECTED_S), 0.1 * seconds)
-            if time.perf_counter() + expected + kept > deadline:
+            if time.perf_counter() + expected > deadline:
                 self.document["left_out"].append(_named(task))
                 continue
             outputs.say(_named(task))

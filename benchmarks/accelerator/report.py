@@ -115,6 +115,7 @@ def _solve(rows: list[Row]) -> str:
         *((head, _number(name, spec)) for head, name, spec in _SIZE),
         ("rows", _number("n_rows", ",d")),
         ("L0", _number("l0", ".1f")),
+        ("ms", _number("seconds", ",.2f", 1e3)),
         ("rows/s", _number("rows_per_s", ",.0f")),
         ("steps", _number("steps_mean", ".1f")),
         ("most", _number("steps_most", "d")),
@@ -138,7 +139,14 @@ def _trace(rows: list[Row]) -> str:
     ]
     if not lines:
         return "; ".join(row["status"] for row in rows)
-    return tables.markdown(("operation", "calls", "ms", "share"), lines)
+    table = tables.markdown(("operation", "calls", "ms", "share"), lines)
+    busy = [
+        f"The device was busy for {1e3 * row['busy_s']:.2f} of the "
+        f"{1e3 * row['span_s']:.2f} ms from the program's first operation to its last."
+        for row in rows
+        if row.get("span_s")
+    ]
+    return "\n\n".join([table, *busy])
 
 
 Cell = Callable[[Row], str]

@@ -1,7 +1,6 @@
 """Spectral steps: their time, their share of the device's peaks; and whole solves."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,8 +12,10 @@ from tfvis_jax import sparse_coding
 from tfvis_jax.sparse_coding import problem as problem_lib
 from tfvis_jax.sparse_coding import spectral
 
-# Steps of the shorter and of the longer run whose difference is timed.
-_FEW, _MANY = 10, 60
+# Blocks of steps, as a solve has them, of the shorter and of the longer run whose
+# difference is timed.
+_FEW, _MANY = 1, 6
+_BLOCK_STEPS = spectral.Spectral().block_steps
 TOLERANCE, MAX_STEPS = 1e-3, 500
 
 
@@ -76,7 +77,7 @@ def steps(
 
     Args:
       device: its peaks.
-      form: "gram" for one product with the Gram matrix, "residual" for two with the
+      form: "gram" for one product with the Gram matrix, "dictionary" for two with the
         dictionary.
       precision: arithmetic of the products.
       n_rows: rows of a step.
@@ -96,7 +97,7 @@ def steps(
         for number in (_FEW, _MANY)
     )
     # What the two have in common, such as the Gram matrix and the start, cancels.
-    seconds = max(many - few, 1e-9) / (_MANY - _FEW)
+    seconds = max(many - few, 1e-9) / (_MANY - _FEW) / _BLOCK_STEPS
     product = 2 * n_rows * n_factors
     flops = product * (n_factors if form == "gram" else 2 * d_model)
     rates = device.shares(
@@ -119,14 +120,14 @@ def walk(
     dictionary: jax.Array,
     l1_penalty: jax.Array,
     lipschitz: jax.Array,
-    num_steps: jax.Array,
+    num_blocks: jax.Array,
     *,
     form: str,
     precision: str,
 ) -> jax.Array:
-    """Returns the codes after so many steps; their number never recompiles.
+    """Returns the codes after so many blocks of steps; their number never recompiles.
 
-    Nor does XLA know it, so that its cost counts the step once.
+    XLA knows the steps of a block, as in a solve; its cost counts a loop's body once.
     """
     problem = problem_lib.lasso(
         x,
@@ -135,27 +136,17 @@ def walk(
         lipschitz=lipschitz,
         precision=precision,
     )
-    state, step = _recursion(problem, form=form)
-    return jax.lax.fori_loop(0, num_steps, lambda _, state: step(state), state).codes
-
-
-def _recursion(
-    problem: problem_lib.Problem, *, form: str
-) -> tuple[Any, Callable[[Any], Any]]:
-    """Returns first state and step in the form that is asked for, at any size."""
-    solver = spectral.Spectral()
-    state = solver.init(problem)
-    if form == "residual":
-        return state, lambda state: solver.step(state, problem)
-    gram = problem.gram()
-    correlation = problem.correlation(state.codes, state.residual)
-    return spectral.GramState(state.codes, correlation, state.pace), functools.partial(
-        spectral.gram_step,
-        gram=gram,
-        penalty=problem.l1_penalty,
-        lipschitz=problem.lipschitz,
-        precision=problem.precision,
+    recursion = (spectral.by_gram if form == "gram" else spectral.by_dictionary)(
+        problem
     )
+
+    def block(_: jax.Array, state: Any) -> Any:
+        return jax.lax.fori_loop(
+            0, _BLOCK_STEPS, lambda _, state: recursion.step(state, problem), state
+        )
+
+    state = recursion.init(problem, codes0=None)
+    return jax.lax.fori_loop(0, num_blocks, block, state).codes
 
 
 def solve(

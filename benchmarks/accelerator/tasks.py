@@ -66,7 +66,7 @@ FULL = Sizes(
     d_model=768,
     gram=1024,
     factors=(16384, 4096, 65536, 131072),
-    rows=(2048, 8192, 32768, 512),
+    rows=(2048, 512, 32768, 8192),
     windows=(64, 512, 16),
     length=64,
 )
@@ -104,45 +104,69 @@ def all_of(sizes: Sizes, *, out: pathlib.Path) -> Iterator[Task]:
       out: folder of the trace.
     """
     device = steps.Device()
+    first, *more = _training(device, sizes)
     yield from _parity(sizes)
     yield from _peaks(device, sizes)
-    yield from _training(device, sizes)
+    yield first
+    yield _trace(device, sizes, out=out)
+    yield from _solves(device, sizes, (sizes.gram,))
+    yield from more[:1]
+    yield from _solves(device, sizes, sizes.factors[:1])
+    yield from more[1 : len(sizes.rows)]
+    yield from _solves(device, sizes, sizes.factors[1:3])
     yield from _steps(device, sizes)
-    yield from _encoder(device, sizes)
     yield from _split(sizes)
+    yield from more[len(sizes.rows) :]
+    yield from _encoder(device, sizes)
+    yield from _parity_of_all(sizes)
     yield from _larger(device, sizes)
+
+
+def _trace(device: steps.Device, sizes: Sizes, *, out: pathlib.Path) -> Task:
     setting = _batch(sizes, sizes.models[0], n_factors=sizes.gram)
-    yield Task(
-        TRACE,
-        setting._asdict(),
-        functools.partial(
-            training.traced,
-            device,
-            setting=setting,
-            record=functools.partial(trace.record, out=out),
-        ),
-    )
+    record = functools.partial(trace.record, out=out)
+    measure = functools.partial(training.traced, device, setting=setting, record=record)
+    return Task(TRACE, setting._asdict(), measure)
 
 
 def _parity(sizes: Sizes) -> Iterator[Task]:
-    d_model, *factors = sizes.parity
-    size = {"n_rows": sizes.parity_rows, "d_model": d_model}
-    for n_factors in factors:
-        for precision in clock.precisions():
-            setting = {"precision": precision, **size, "n_factors": n_factors}
-            yield _task(PARITY, parity.solver, "codes, spectral", setting)
-    setting = {**size, "n_factors": factors[-1]}
+    """Yields one comparison of each kind."""
+    _, gram, n_factors = sizes.parity
+    for precision in clock.precisions():
+        yield _codes(sizes, n_factors, precision)
+    yield _codes(sizes, gram, clock.precisions()[1])
+    setting = _compared(sizes, n_factors)
     yield _task(PARITY, parity.training_step, "dictionary step", setting)
-    yield _task(PARITY, parity.fista, "codes, FISTA", setting)
-    last = sizes.models[-1]
-    for model, dtype, precision in (
-        (last, "float32", "highest"),
-        (last, "float32", None),
-        (sizes.models[0], "bfloat16", None),
-    ):
-        setting = {"model": model, "dtype": dtype, "precision": precision}
-        setting |= {"length": sizes.length}
-        yield _task(PARITY, parity.encoder, "hidden states", setting)
+    yield _hidden_states(sizes, sizes.models[-1], "float32", None)
+
+
+def _parity_of_all(sizes: Sizes) -> Iterator[Task]:
+    """Yields the other comparisons."""
+    _, gram, n_factors = sizes.parity
+    for precision in clock.precisions():
+        yield _codes(sizes, gram, precision)
+    yield _task(PARITY, parity.fista, "codes, FISTA", _compared(sizes, n_factors))
+    yield _hidden_states(sizes, sizes.models[-1], "float32", "highest")
+    yield _hidden_states(sizes, sizes.models[0], "bfloat16", None)
+
+
+def _compared(sizes: Sizes, n_factors: int) -> dict[str, Any]:
+    return {
+        "n_rows": sizes.parity_rows,
+        "d_model": sizes.parity[0],
+        "n_factors": n_factors,
+    }
+
+
+def _codes(sizes: Sizes, n_factors: int, precision: str) -> Task:
+    setting = {"precision": precision, **_compared(sizes, n_factors)}
+    return _task(PARITY, parity.solver, "codes, spectral", setting)
+
+
+def _hidden_states(sizes: Sizes, model: str, dtype: str, precision: str | None) -> Task:
+    setting = {"model": model, "dtype": dtype, "precision": precision}
+    setting |= {"length": sizes.length}
+    return _task(PARITY, parity.encoder, "hidden states", setting)
 
 
 def _peaks(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
@@ -168,17 +192,16 @@ def _split(sizes: Sizes) -> Iterator[Task]:
 
 
 def _training(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
+    """Yields batches, first of more factors, then of other rows a step."""
     first, last = sizes.models[0], sizes.models[-1]
+    usual = _batch(sizes, first, n_factors=sizes.gram)
     settings = [
-        _batch(sizes, first, n_factors=sizes.gram),
+        usual,
         _batch(sizes, first, n_factors=sizes.factors[0]),
+        *(usual._replace(rows_per_step=n_rows) for n_rows in sizes.rows[1:]),
         _batch(sizes, last, n_factors=sizes.gram),
+        usual._replace(dtype="bfloat16"),
     ]
-    # More rows in a step, as far as a batch has them.
-    settings += [
-        settings[0]._replace(rows_per_step=n_rows) for n_rows in sizes.rows[1:]
-    ]
-    settings.append(settings[0]._replace(dtype="bfloat16"))
     for setting in dict.fromkeys(settings):
         yield Task(
             TRAINING,
@@ -201,8 +224,8 @@ def _batch(sizes: Sizes, model: str, *, n_factors: int) -> training.Setting:
 def _steps(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
     for form, n_factors in (
         ("gram", sizes.gram),
-        ("residual", sizes.gram),
-        ("residual", sizes.factors[0]),
+        ("dictionary", sizes.factors[0]),
+        ("dictionary", sizes.gram),
     ):
         # The coarsest, with which a solve begins, first.
         for precision in reversed(clock.precisions()):
@@ -221,13 +244,21 @@ def _encoder(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
                 yield Task(ENCODER, setting, measure)
 
 
+def _solves(
+    device: steps.Device, sizes: Sizes, factors: Iterable[int]
+) -> Iterator[Task]:
+    """Yields solves that begin as the platform does, and in the coarsest arithmetic."""
+    for n_factors in factors:
+        for precision in dict.fromkeys(clock.precisions()[1:]):
+            yield _solve(device, sizes, n_factors, sizes.rows[0], precision=precision)
+
+
 def _larger(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
     """Yields solves and steps of more factors and of other numbers of rows."""
-    coarse, exact = clock.precisions()[-1], clock.precisions()[0]
-    usual = clock.precisions()[1]
+    exact, usual, coarse = (clock.precisions()[number] for number in (0, 1, -1))
     for n_factors in (sizes.gram, *sizes.factors):
-        yield _solve(device, sizes, n_factors, sizes.rows[0], precision=usual)
         yield _solve(device, sizes, n_factors, sizes.rows[0], precision=exact)
+    yield from _solves(device, sizes, sizes.factors[3:])
     for n_rows in sizes.rows[1:]:
         yield _solve(device, sizes, sizes.factors[0], n_rows, precision=usual)
     for n_rows in sizes.rows[1:]:
@@ -243,7 +274,7 @@ def _step(
     n_factors: int,
     n_rows: int,
     *,
-    form: str = "residual",
+    form: str = "dictionary",
     precision: str,
 ) -> Task:
     setting = {"form": form, "precision": precision}

@@ -5,8 +5,8 @@ import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 
@@ -35,16 +35,36 @@ def record(call: Callable[[], Any], *, out: pathlib.Path) -> dict[str, Any]:
     return longest(out / "trace.xplane.pb")
 
 
+class Operation(NamedTuple):
+    """What ran on the device, with the program that it is part of, if that is known."""
+
+    name: str
+    module: str
+    start: int  # Nanoseconds.
+    end: int
+
+
 def longest(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a trace: seconds by operation, most first."""
+    """Reads a trace: seconds by operation, most first.
+
+    Also how long the program that took longest kept the device busy, and for how long
+    it was there: the difference are waits for the host.
+    """
     totals: collections.Counter[str] = collections.Counter()
     calls: collections.Counter[str] = collections.Counter()
-    for name, nanoseconds in _operations(path):
-        totals[name] += nanoseconds
-        calls[name] += 1
+    by_module: dict[str, list[Operation]] = collections.defaultdict(list)
+    for operation in _operations(path):
+        totals[operation.name] += operation.end - operation.start
+        calls[operation.name] += 1
+        by_module[operation.module].append(operation)
     together = sum(totals.values())
+    program = max(
+        (busy_and_span(found) for found in by_module.values()), default=(0, 0)
+    )
     return {
         "seconds": together / 1e9,
+        "busy_s": program[0] / 1e9,
+        "span_s": program[1] / 1e9,
         "operations": [
             {
                 "name": name,
@@ -57,8 +77,18 @@ def longest(path: pathlib.Path) -> dict[str, Any]:
     }
 
 
-def _operations(path: pathlib.Path) -> Iterator[tuple[str, int]]:
-    """Yields name and nanoseconds of what ran on the device.
+def busy_and_span(operations: Iterable[Operation]) -> tuple[int, int]:
+    """Returns for how long any of the operations ran, and from first to last."""
+    ordered = sorted(operations, key=lambda operation: operation.start)
+    busy, until = 0, ordered[0].start
+    for operation in ordered:
+        busy += max(operation.end - max(operation.start, until), 0)
+        until = max(until, operation.end)
+    return busy, until - ordered[0].start
+
+
+def _operations(path: pathlib.Path) -> Iterator[Operation]:
+    """Yields what ran on the device.
 
     On a TPU that is the line of XLA's operations, on a GPU the lines of streams; on a
     CPU, where there is no device, the threads that run operations.
@@ -74,4 +104,7 @@ def _operations(path: pathlib.Path) -> Iterator[tuple[str, int]]:
         for line in operations or streams or threads:
             for event in line.events:
                 if not _OUTER.match(event.name):
-                    yield event.name, int(event.duration_ns)
+                    module = dict(event.stats).get("hlo_module", "")
+                    start = int(event.start_ns)
+                    end = start + int(event.duration_ns)
+                    yield Operation(event.name, str(module), start, end)

@@ -1,25 +1,13 @@
 """Spectral proximal gradient: a Barzilai–Borwein step for every row, safely.
 
-A row's step length τ is the inverse of its curvature along its last move, which is
-often ten times 1/L but may go uphill. Moves are therefore shortened, to t ≤ 1 of their
-length, by a rule that promises every row what plain proximal gradient (ISTA) promises:
-started from zero, its objective F is after k steps at most L‖α*‖²/(2k) above the least.
+A row's step length is the inverse of its curvature along its last move, which is often
+ten times 1/L but may go uphill. Moves are therefore shortened by a rule that promises
+every row what plain proximal gradient (ISTA) promises; `pace` has the rule and why it
+holds. There are three forms of the same step, which differ in what they add up:
 
-**Why it holds.** Let δ = F(α) − F*, Φ = ½‖α − α*‖², ℓ = ‖Δ‖², c the curvature along the
-move Δ, d the first-order descent along it, T the sum of all tτ so far. Convexity and
-the optimality of the proximal step (Beck & Teboulle, 2009, lemma 2.3) give, after a
-share t of the move that changes F by at most ϵ = ½t²c − td,
-
-    Tδ + Φ  falls by at least  g(t) = ½t((2 − t)ℓ − tτc) − (T − (1 − t)τ)ϵ.
-
-All of g is at hand. Its sum, the slack, is never let below zero, so Tδ ≤ Φ₀ throughout:
-the full move is taken if the slack allows, else the exact minimiser t = d/c along it.
-That needs no slack: d ≥ ℓ/τ and c ≤ Lℓ give t ≥ 1/(Lτ), hence (2 − t)τ ≤ 2τ − 1/L,
-and this is at most T for every τ up to (T + 1/L)/2, which no step may exceed; so
-g = ½t(Td − (2 − t)(τd − ℓ)) ≥ 0. The same t ≥ 1/(Lτ) adds at least 1/L to T, hence
-T ≥ k/L. From zero codes a first step of any length will do, because no code can be
-clipped and d = ℓ/τ. From other codes T starts at T₀ instead of 0, and what is promised
-is (T₀δ₀ + Φ₀)/T, no more than the larger of δ₀ and L‖α₀ − α*‖²/(2k).
+* residuals, in float32, with two products with the dictionary;
+* correlations, in a coarse arithmetic, with two products as well;
+* correlations by the Gram matrix of few factors, with one product.
 """
 
 import dataclasses
@@ -30,30 +18,13 @@ import jax
 import jax.numpy as jnp
 
 from tfvis_jax.sparse_coding import dense, layout, prox
+from tfvis_jax.sparse_coding import pace as pace_lib
 from tfvis_jax.sparse_coding import precision as precision_lib
 from tfvis_jax.sparse_coding import problem as problem_lib
 
-# In units of 1/L: the first step from zero codes, and T₀, which lets warm starts take
-# long steps at once.
-_COLD_STEP = 16
-_HEAD_START = 16
 # Up to this many times d_model factors a product with the Gram matrix is faster than
 # two with the dictionary: by 2.3 at 2/3, 1.4 at 4/3, and 1.1 at 5/3 (on a CPU).
 _GRAM_FACTORS = 1.5
-
-
-class Pace(NamedTuple):
-    """How far a row may go next.
-
-    Attributes:
-      step_size: [batch, 1], τ.
-      time: [batch, 1], T.
-      slack: [batch, 1], what Tδ + Φ is known to have fallen by.
-    """
-
-    step_size: jax.Array
-    time: jax.Array
-    slack: jax.Array
 
 
 class SpectralState(NamedTuple):
@@ -67,7 +38,7 @@ class SpectralState(NamedTuple):
 
     codes: jax.Array
     residual: jax.Array
-    pace: Pace
+    pace: pace_lib.Pace
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,14 +68,8 @@ class Spectral(dense.DenseSolver):
         n_factors, d_model = problem.dictionary.shape
         whole = layout.num_parts(problem.dictionary) == 1
         if whole and n_factors <= _GRAM_FACTORS * d_model:
-            return _by_gram(problem.gram())
-        if problem.precision != "float32":
-            return _refining(_move_step)
-        return dense.Recursion(
-            self.init,
-            self.step,
-            lambda state, residual, correlation: state._replace(residual=residual),
-        )
+            return by_gram(problem)
+        return by_dictionary(problem)
 
     def init(
         self, problem: problem_lib.Problem, *, codes0: jax.Array | None = None
@@ -136,7 +101,7 @@ class Spectral(dense.DenseSolver):
         # and correlations, which are two arrays to read in place of one.
         move = jax.lax.optimization_barrier(move)
         image = problem.decode(move)
-        share, pace = _accept(
+        share, pace = pace_lib.accept(
             pace,
             descent=descent,
             length=length,
@@ -177,7 +142,7 @@ class GramState(NamedTuple):
 
     codes: jax.Array
     correlation: jax.Array
-    pace: Pace
+    pace: pace_lib.Pace
 
 
 def gram_init(
@@ -191,7 +156,7 @@ def gram_init(
       lipschitz: L, or a bound.
     """
     none = jnp.zeros_like(codes[:, :1])
-    return GramState(codes, correlation, _warm_pace(none, lipschitz=lipschitz))
+    return GramState(codes, correlation, pace_lib.warm(none, lipschitz=lipschitz))
 
 
 def gram_step(
@@ -223,7 +188,7 @@ def gram_step(
     )
     subscripts = "bst,bt->bs" if gram.ndim == 3 else "st,bt->bs"
     image = precision_lib.einsum(subscripts, gram, move, precision=precision)
-    share, pace = _accept(
+    share, pace = pace_lib.accept(
         pace,
         descent=descent,
         length=jnp.sum(move**2, axis=1, keepdims=True),
@@ -239,8 +204,9 @@ def plain(state: Any, *, lipschitz: jax.Array | float) -> Any:
     return state._replace(pace=state.pace._replace(step_size=size))
 
 
-def _by_gram(gram: jax.Array) -> dense.Recursion:
+def by_gram(problem: problem_lib.Problem) -> dense.Recursion:
     """Returns steps of one [n_factors, n_factors] product instead of two."""
+    gram = problem.gram()
 
     def step(state: GramState, problem: problem_lib.Problem) -> GramState:
         return gram_step(
@@ -253,6 +219,18 @@ def _by_gram(gram: jax.Array) -> dense.Recursion:
         )
 
     return _refining(step)
+
+
+def by_dictionary(problem: problem_lib.Problem) -> dense.Recursion:
+    """Returns steps of two products with the dictionary."""
+    if problem.precision != "float32":
+        return _refining(_move_step)
+    solver = Spectral()
+    return dense.Recursion(
+        solver.init,
+        solver.step,
+        lambda state, residual, correlation: state._replace(residual=residual),
+    )
 
 
 def _refining(
@@ -269,7 +247,7 @@ def _refining(
 
     def restart(state: GramState, problem: problem_lib.Problem) -> GramState:
         none = jnp.zeros_like(state.pace.time)
-        return state._replace(pace=_warm_pace(none, lipschitz=problem.lipschitz))
+        return state._replace(pace=pace_lib.warm(none, lipschitz=problem.lipschitz))
 
     return dense.Recursion(init, step, refresh, restart, refines=True)
 
@@ -288,37 +266,29 @@ def _move_step(state: GramState, problem: problem_lib.Problem) -> GramState:
     # As in `Spectral.step`.
     move = jax.lax.optimization_barrier(move)
     image = problem.decode(move)
-    share, pace = _accept(
+    share, pace = pace_lib.accept(
         pace,
         descent=descent,
         length=length,
         curvature=problem.curvature(move, image),
         lipschitz=problem.lipschitz,
     )
+    moved = share * move
     # The image is scaled, not its correlations, so that a product adds to what is
-    # there and nothing as large as the codes is written in between.
-    change = problem.correlation(share * move, -share * image)
-    return GramState(codes + share * move, correlation + change, pace)
+    # there; and after the codes, so that it may be written where the move was.
+    after, image = jax.lax.optimization_barrier((codes + moved, -share * image))
+    return GramState(after, correlation + problem.correlation(moved, image), pace)
 
 
 def _start(
     problem: problem_lib.Problem, codes0: jax.Array | None
-) -> tuple[jax.Array, jax.Array, Pace]:
+) -> tuple[jax.Array, jax.Array, pace_lib.Pace]:
     """Returns codes, residual and pace before the first step."""
     codes, residual = problem.start(codes0)
     none = jnp.zeros_like(problem.x[:, :1])
     if codes0 is not None:
-        return codes, residual, _warm_pace(none, lipschitz=problem.lipschitz)
-    return codes, residual, Pace(none + _COLD_STEP / problem.lipschitz, none, none)
-
-
-def _warm_pace(none: jax.Array, *, lipschitz: jax.Array | float) -> Pace:
-    time = none + _HEAD_START / lipschitz
-    return Pace(_longest(time, lipschitz), time, none)
-
-
-def _longest(time: jax.Array, lipschitz: jax.Array | float) -> jax.Array:
-    return 0.5 * (time + 1 / lipschitz)
+        return codes, residual, pace_lib.warm(none, lipschitz=problem.lipschitz)
+    return codes, residual, pace_lib.cold(none, lipschitz=problem.lipschitz)
 
 
 def _propose(
@@ -336,28 +306,3 @@ def _propose(
     # In the signed problem |·| is convex along the move, so this bounds the descent.
     cost = penalty * (jnp.abs(proposal) - jnp.abs(codes))
     return move, jnp.sum(move * correlation - cost, axis=1, keepdims=True)
-
-
-def _accept(
-    pace: Pace,
-    *,
-    descent: jax.Array,
-    length: jax.Array,
-    curvature: jax.Array,
-    lipschitz: jax.Array | float,
-) -> tuple[jax.Array, Pace]:
-    """Returns the share t of the move to take, and the pace after it."""
-    step_size, time, slack = pace
-
-    def gain(t: jax.Array | float) -> jax.Array:
-        change = 0.5 * t**2 * curvature - t * descent
-        moved = (2 - t) * length - t * step_size * curvature
-        return 0.5 * t * moved - (time - (1 - t) * step_size) * change
-
-    bent = curvature > 0
-    minimum = jnp.clip(descent / jnp.where(bent, curvature, 1), 0, 1)
-    share = jnp.where(slack + gain(1.0) >= 0, 1, minimum)
-    slack = slack + gain(share)
-    time = time + share * step_size
-    spectral = jnp.where(bent, length / jnp.where(bent, curvature, 1), step_size)
-    return share, Pace(jnp.minimum(spectral, _longest(time, lipschitz)), time, slack)

@@ -10,7 +10,7 @@ import pytest
 import scripts
 
 from benchmarks.accelerator import __main__ as accelerator
-from benchmarks.accelerator import ledger, oracle, report, tasks
+from benchmarks.accelerator import ledger, oracle, report, tasks, trace
 
 ROOT = pathlib.Path(__file__).parents[3]
 # What a machine has with jax, flax, optax and numpy, and what those depend on.
@@ -50,6 +50,7 @@ def test_all_is_measured_with_small_sizes(tmp_path, capsys):
     assert (
         traced["operations"] and sum(o["share"] for o in traced["operations"]) <= 1.001
     )
+    assert 0 < traced["busy_s"] <= traced["span_s"]
 
 
 def test_it_starts_where_little_is_installed():
@@ -68,6 +69,15 @@ def test_it_starts_where_little_is_installed():
 def test_a_cpu_is_refused_without_small(tmp_path):
     with pytest.raises(SystemExit, match="Expected an accelerator"):
         scripts.run(accelerator, out=tmp_path)
+
+
+def test_time_without_operations_is_not_busy():
+    def operation(start, end):
+        return trace.Operation("name", "module", start, end)
+
+    # Two that overlap, one within another, and a wait of five.
+    found = [operation(20, 25), operation(3, 10), operation(8, 15), operation(4, 5)]
+    assert trace.busy_and_span(found) == (17, 22)
 
 
 def _ledger(tmp_path, **changes):
