@@ -9,7 +9,7 @@ import problems
 import pytest
 
 from tfvis_jax import config, errors, sparse_coding
-from tfvis_jax.sparse_coding import precision, problem, registry
+from tfvis_jax.sparse_coding import layout, precision, problem, registry
 
 _DENSE = ["ista", "fista", "fista_restart", "spectral"]
 
@@ -106,6 +106,14 @@ def test_coarse_steps_refine(n_factors):
         lambda state, residual, _: state._replace(residual=residual),
     )
     assert at_rest > 3 * precision.REFINED_REACH
+
+
+def test_what_a_tpu_would_pay_for_in_memory_it_does_not_do(monkeypatch):
+    x, dictionary = problems.sums_of_factors()
+    lasso = problem.lasso(x, dictionary, l1_penalty=0.05, precision="bfloat16")
+    assert sparse_coding.Spectral().recursion(lasso).refines
+    monkeypatch.setattr(layout, "platform", lambda array: "tpu")
+    assert not sparse_coding.Spectral().recursion(lasso).refines
 
 
 @pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])

@@ -5,8 +5,8 @@ ten times 1/L but may go uphill. Moves are therefore shortened by a rule that pr
 every row what plain proximal gradient (ISTA) promises; `pace` has the rule and why it
 holds. There are three forms of the same step, which differ in what they add up:
 
-* residuals, in float32, with two products with the dictionary;
-* correlations, in a coarse arithmetic, with two products as well;
+* residuals, with two products with the dictionary;
+* correlations, with two such products, for coarse arithmetics on GPUs;
 * correlations by the Gram matrix of few factors, with one product.
 """
 
@@ -62,8 +62,8 @@ class Spectral(dense.DenseSolver):
     def recursion(self, problem: problem_lib.Problem) -> dense.Recursion:
         """Returns steps by the Gram matrix where it is small, else by the dictionary.
 
-        In a coarse arithmetic both add up correlations, which refines; in float32 it is
-        less to read and write to compute them from the residual.
+        Where correlations are added up, coarse steps refine. By the dictionary, in
+        float32, it is less to read and write to compute them from the residual.
         """
         n_factors, d_model = problem.dictionary.shape
         whole = layout.num_parts(problem.dictionary) == 1
@@ -223,7 +223,11 @@ def by_gram(problem: problem_lib.Problem) -> dense.Recursion:
 
 def by_dictionary(problem: problem_lib.Problem) -> dense.Recursion:
     """Returns steps of two products with the dictionary."""
-    if problem.precision != "float32":
+    # Compiled for TPUs, a product with the residual writes the move at once; to keep
+    # correlations takes nine passes over arrays of codes in place of six, and one more
+    # such array. That costs as much as the float32 steps that it would save.
+    refine = layout.platform(problem.dictionary) != "tpu"
+    if refine and problem.precision != "float32":
         return _refining(_move_step)
     solver = Spectral()
     return dense.Recursion(
@@ -273,11 +277,10 @@ def _move_step(state: GramState, problem: problem_lib.Problem) -> GramState:
         curvature=problem.curvature(move, image),
         lipschitz=problem.lipschitz,
     )
-    moved = share * move
     # The image is scaled, not its correlations, so that a product adds to what is
-    # there; and after the codes, so that it may be written where the move was.
-    after, image = jax.lax.optimization_barrier((codes + moved, -share * image))
-    return GramState(after, correlation + problem.correlation(moved, image), pace)
+    # there and nothing as large as the codes is written in between.
+    change = problem.correlation(share * move, -share * image)
+    return GramState(codes + share * move, correlation + change, pace)
 
 
 def _start(
