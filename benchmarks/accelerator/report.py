@@ -112,6 +112,7 @@ def _solve(rows: list[Row]) -> str:
     return _table(
         rows,
         ("first products", _text("precision")),
+        ("a look every", _number("block_steps", "d")),
         *((head, _number(name, spec)) for head, name, spec in _SIZE),
         ("rows", _number("n_rows", ",d")),
         ("L0", _number("l0", ".1f")),

@@ -150,7 +150,13 @@ def walk(
 
 
 def solve(
-    device: Device, *, precision: str, n_rows: int, d_model: int, n_factors: int
+    device: Device,
+    *,
+    precision: str,
+    block_steps: int,
+    n_rows: int,
+    d_model: int,
+    n_factors: int,
 ) -> dict[str, Any]:
     """Times whole solves to a gap of 1e-3, as a training step has them.
 
@@ -160,6 +166,7 @@ def solve(
     Args:
       device: its peaks and its problems.
       precision: arithmetic of the first steps.
+      block_steps: steps between two looks at the gap.
       n_rows: rows that are solved together.
       d_model: numbers in a row.
       n_factors: number of factors.
@@ -167,7 +174,7 @@ def solve(
     problem, penalty = device.problem(
         n_rows=n_rows, d_model=d_model, n_factors=n_factors
     )
-    solver = sparse_coding.Spectral(precision=precision)
+    solver = sparse_coding.Spectral(precision=precision, block_steps=block_steps)
 
     @jax.jit
     def encode(

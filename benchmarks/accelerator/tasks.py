@@ -112,6 +112,7 @@ def all_of(sizes: Sizes, *, out: pathlib.Path) -> Iterator[Task]:
     yield from _solves(device, sizes, (sizes.gram,))
     yield from more[:1]
     yield from _solves(device, sizes, sizes.factors[:1])
+    yield _rarer_looks(device, sizes)
     yield from more[1 : len(sizes.rows)]
     yield from _solves(device, sizes, sizes.factors[1:3])
     yield from _steps(device, sizes)
@@ -134,7 +135,7 @@ def _parity(sizes: Sizes) -> Iterator[Task]:
     _, gram, n_factors = sizes.parity
     for precision in clock.precisions():
         yield _codes(sizes, n_factors, precision)
-    yield _codes(sizes, gram, clock.precisions()[1])
+    yield _codes(sizes, gram, _arithmetics()[1])
     setting = _compared(sizes, n_factors)
     yield _task(PARITY, parity.training_step, "dictionary step", setting)
     yield _hidden_states(sizes, sizes.models[-1], "float32", None)
@@ -253,9 +254,21 @@ def _solves(
             yield _solve(device, sizes, n_factors, sizes.rows[0], precision=precision)
 
 
+def _rarer_looks(device: steps.Device, sizes: Sizes) -> Task:
+    """Returns a solve that looks at the gap half as often."""
+    size = (sizes.factors[0], sizes.rows[0])
+    return _solve(device, sizes, *size, precision=_arithmetics()[1], block_steps=20)
+
+
+def _arithmetics() -> tuple[str, str, str]:
+    """Returns the finest, that in which the platform's solves begin, the coarsest."""
+    finest, usual, *_ = found = clock.precisions()
+    return finest, usual, found[-1]
+
+
 def _larger(device: steps.Device, sizes: Sizes) -> Iterator[Task]:
     """Yields solves and steps of more factors and of other numbers of rows."""
-    exact, usual, coarse = (clock.precisions()[number] for number in (0, 1, -1))
+    exact, usual, coarse = _arithmetics()
     for n_factors in (sizes.gram, *sizes.factors):
         yield _solve(device, sizes, n_factors, sizes.rows[0], precision=exact)
     yield from _solves(device, sizes, sizes.factors[3:])
@@ -283,9 +296,16 @@ def _step(
 
 
 def _solve(
-    device: steps.Device, sizes: Sizes, n_factors: int, n_rows: int, *, precision: str
+    device: steps.Device,
+    sizes: Sizes,
+    n_factors: int,
+    n_rows: int,
+    *,
+    precision: str,
+    block_steps: int = 10,
 ) -> Task:
-    setting = {"precision": precision, **_size(sizes, n_factors, n_rows)}
+    setting = {"precision": precision, "block_steps": block_steps}
+    setting |= _size(sizes, n_factors, n_rows)
     return Task(SOLVE, setting, functools.partial(steps.solve, device, **setting))
 
 

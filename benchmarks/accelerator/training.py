@@ -121,6 +121,7 @@ class _Batch:
             n_factors=setting.n_factors,
         )
         self.penalty = penalty
+        self._key, self._progress = jax.random.key(1), jnp.float32(0.5)
         self._setting = setting
         self._states = problem.x.reshape(shape)
         self.encoder_program, self._encoder = encoding.build(
@@ -151,10 +152,6 @@ class _Batch:
     @property
     def _dictionary(self) -> config_lib.DictionaryConfig:
         return config_lib.DictionaryConfig(n_factors=self._setting.n_factors)
-
-    @property
-    def _progress(self) -> jax.Array:
-        return jnp.float32(0.5)
 
     def encode(self) -> jax.Array:
         """Returns the hidden states of the windows."""
@@ -193,7 +190,7 @@ class _Batch:
     def _order(self) -> jax.Array:
         setting = self._setting
         return hidden_states.shuffle_rows(
-            jax.random.key(1),
+            self._key,
             self._windows[1],
             num_parts=setting.n_parts,
             n_layers=setting.n_layers,
@@ -210,7 +207,8 @@ class _Batch:
             order,
             token_weights=self._token_weights,
             n_valid=n_valid,
-            step=jnp.int32(number),
-            n_steps=jnp.int32(setting.n_steps),
+            # As in the loop of a run: these go along with the call.
+            step=np.int32(number),
+            n_steps=np.int32(setting.n_steps),
             size=setting.rows_per_part,
         )
