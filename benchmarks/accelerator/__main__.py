@@ -18,7 +18,7 @@ import sys
 
 from absl import flags
 
-from benchmarks.accelerator import ledger, report, tasks
+from benchmarks.accelerator import ledger, report, sizes, tasks
 from experiments import script
 from tfvis_jax.errors import InputError
 from tfvis_jax.reporting import devices, environment, outputs
@@ -57,9 +57,9 @@ def main() -> None:
     }
     book = ledger.Ledger(out / "accelerator.json", document, render=report.render)
     if _SMALL.value:
-        found = tasks.first_of_each(tasks.all_of(tasks.SMALL, out=out))
+        found = tasks.first_of_each(tasks.all_of(sizes.SMALL, out=out))
     else:
-        found = tasks.all_of(tasks.FULL, out=out)
+        found = tasks.all_of(sizes.FULL, out=out)
     book.run(found, seconds=60 * _MINUTES.value)
     print(report.render(book.document))
     if failures := book.failures():
