@@ -36,9 +36,9 @@ def main() -> None:
     """Draws the curves of a run whose levels were measured."""
     run = load_run(_RUN.value)
     levels = run.levels
-    if any(level.is_guess for level in levels):
+    if guessed := sum(level.is_guess for level in levels):
         raise InputError(
-            f"The levels of {_RUN.value} are guesses; "
+            f"{guessed} of the {len(levels)} levels of {_RUN.value} are guesses; "
             f"`{command_line('levels', _RUN.value)}` measures them."
         )
     found = level_curves.curves(

@@ -10,6 +10,7 @@ evidence is measured, so that `benchmarks.levels.fit` runs without the run.
 """
 
 import collections
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -143,15 +144,16 @@ def _evidence(
     run: run_lib.Run, factors: Sequence[int]
 ) -> Sequence[evidence_lib.Evidence | None]:
     """Returns what `tfvis levels` has measured, or measures it."""
-    try:
-        return level_file.load(run.directory.levels, run.examples).evidence
-    except level_file.NotMeasured:
-        return gathering.measure(
-            run,
-            per_factor=_PER_FACTOR.value,
-            progress=lambda done, total: outputs.say(f"{done} of {total} firings"),
-            factors=factors,
-        )
+    with contextlib.suppress(level_file.NotMeasured):
+        found = level_file.load(run.directory.levels, run.examples).evidence
+        if all(each.context for f in factors if (each := found[f])):
+            return found
+    return gathering.measure(
+        run,
+        per_factor=_PER_FACTOR.value,
+        progress=lambda done, total: outputs.say(f"{done} of {total} firings"),
+        factors=factors,
+    )
 
 
 def main() -> None:

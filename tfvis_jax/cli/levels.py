@@ -25,6 +25,15 @@ _PER_FACTOR = flags.DEFINE_integer(
     lower_bound=1,
     flag_values=FLAGS,
 )
+_AT_MOST = flags.DEFINE_integer(
+    "at_most",
+    None,
+    "Number of factors to measure, those that need context most by a guess from the "
+    "examples alone; levels of the others stay guesses. All by default; what is "
+    "measured is not measured again.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 _FACTORS_SHOWN = 3
 _WORDS_SHOWN = 4
 
@@ -37,7 +46,10 @@ def main(arguments: Sequence[str]) -> None:
     devices.announce()
     with pipeline.bars() as progress:
         levels = pipeline.measure_levels(
-            path, per_factor=_PER_FACTOR.value, progress=progress
+            path,
+            per_factor=_PER_FACTOR.value,
+            at_most=_AT_MOST.value,
+            progress=progress,
         )
     run = run_lib.load_run(path)
     count = collections.Counter(level.name for level in levels)
@@ -55,6 +67,14 @@ def main(arguments: Sequence[str]) -> None:
                 table.add_row(f"    Φ{number:<5}", rich.text.Text(text))
         if table.row_count:
             console.print(table)
+    guessed = sum(level.is_guess for level in levels)
+    if guessed:
+        # Dead factors are neither.
+        measured = sum(each.context is not None for each in run.level_evidence)
+        print(
+            f"\nlevels of {measured:,} factors are measured, of {guessed:,} guessed; "
+            f"`{command_line('levels', path)}` measures the rest"
+        )
     print(f"\nlevels   {run.directory.levels}")
     print(f"next     {command_line('export', path)}")
 
@@ -67,7 +87,8 @@ COMMAND = command.Command(
         "those further away, on weak and strong firings, and tells which factors are "
         "low-level (words), mid-level (local patterns), high-level (long-range), the "
         "topic of a few documents, or unreadable, with a probability and why. About "
-        "three minutes for 1,024 factors on two CPU cores."
+        "three minutes for 1,024 factors on two CPU cores; --at_most measures only "
+        "those where it tells most."
     ),
     flags=FLAGS,
     run=main,

@@ -2,12 +2,26 @@
 
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
+import msgspec
+
+from tfvis_jax import schema as schema_lib
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.runs import directory as directory_lib
 
 # Folders that are looked through for runs.
 _MOST = 500
+
+
+class _Factor(msgspec.Struct):
+    kinship: Any = None
+
+
+class _Levels(msgspec.Struct):
+    """What is asked of `levels.json` here; what reads all of it imports JAX."""
+
+    factors: list[_Factor | None]
 
 
 def in_folder(folder: pathlib.Path) -> str:
@@ -43,7 +57,20 @@ def _step(run: directory_lib.RunDirectory, name: pathlib.Path) -> str:
             f"{name} has a page: {view} opens it. Its levels are guesses until "
             f"`{command_line('levels', name)}` measures them."
         )
+    if _some_are_guesses(run.levels):
+        return (
+            f"{name} has a page: {view} opens it. Some of its levels are guesses until "
+            f"`{command_line('levels', name)}` measures them."
+        )
     return f"{name} has a page: {view} opens it."
+
+
+def _some_are_guesses(path: pathlib.Path) -> bool:
+    try:
+        found = schema_lib.read(path, _Levels, remedy="")
+    except InputError:
+        return False  # What reads all of it says what is wrong.
+    return any(each is not None and each.kinship is None for each in found.factors)
 
 
 def _runs(folder: pathlib.Path) -> Iterator[directory_lib.RunDirectory]:

@@ -8,8 +8,8 @@ from tfvis_jax.levels import gathering, level_file, rule
 def of_results(results: results_lib.Results) -> list[rule.Level]:
     """Returns the level of every factor of a run.
 
-    What `tfvis levels` has measured on the run's examples is used; without it, the
-    examples alone.
+    What `tfvis levels` has measured on the run's examples is used; for factors that it
+    has not measured, the examples alone.
 
     Args:
       results: results of the run, with examples.

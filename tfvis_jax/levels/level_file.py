@@ -45,8 +45,9 @@ class _Factor(msgspec.Struct):
     frequency: _Share
     evenness: _Share
     any_token: schema_lib.NotNegative
-    kinship: _Cosine
-    shares: list[_Share]
+    # Both are null where context was not measured.
+    kinship: _Cosine | None
+    shares: list[_Share] | None
 
 
 class _Levels(msgspec.Struct):
@@ -68,12 +69,23 @@ class Measured:
     """The measured evidence of a run.
 
     Attributes:
-      evidence: [n_factors]; None for factors that never fire.
+      evidence: [n_factors]; None for factors that never fire. Those that were not
+        measured have no context.
       per_factor: number of firings measured per factor, where no fewer were enough.
     """
 
     evidence: Sequence[evidence_lib.Evidence | None]
     per_factor: int
+
+    @property
+    def n_alive(self) -> int:
+        """Number of factors that fire."""
+        return sum(each is not None for each in self.evidence)
+
+    @property
+    def n_measured(self) -> int:
+        """Number of factors whose context was measured."""
+        return sum(bool(each and each.context) for each in self.evidence)
 
 
 def save(path: pathlib.Path, measured: Measured, examples: stored.Examples) -> None:
@@ -130,7 +142,20 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
         )
     found = schema_lib.read(path, _Levels, remedy=remedy)
     names, n_factors = list(measuring.ALTERATIONS), examples.firing.shape[1]
-    sizes = {len(each.shares) for each in found.factors if each is not None}
+    for number, each in enumerate(found.factors):
+        if each is not None and (each.kinship is None) != (each.shares is None):
+            missing = "kinship" if each.kinship is None else "shares"
+            raise schema_lib.damaged(
+                path,
+                f"Expected `kinship` and `shares` of factor {number}, or null for "
+                f"both, got null for `{missing}` alone",
+                remedy=remedy,
+            )
+    sizes = {
+        len(each.shares)
+        for each in found.factors
+        if each is not None and each.shares is not None
+    }
     if (
         found.alterations != names
         or len(found.factors) != n_factors
@@ -153,7 +178,7 @@ def load(path: pathlib.Path, examples: stored.Examples) -> Measured:
 
 def _entry(found: evidence_lib.Evidence) -> dict[str, Any]:
     spread, context = found.spread, found.context
-    assert spread is not None and context is not None
+    assert spread is not None
     return {
         "firing": found.firing,
         **{
@@ -161,19 +186,21 @@ def _entry(found: evidence_lib.Evidence) -> dict[str, Any]:
             name: round(value, 8) if isinstance(value, float) else value
             for name, value in dataclasses.asdict(spread).items()
         },
-        "kinship": round(context.kinship, 4),
-        "shares": [round(context.shares[name], 4) for name in measuring.ALTERATIONS],
+        "kinship": context and round(context.kinship, 4),
+        "shares": context
+        and [round(context.shares[name], 4) for name in measuring.ALTERATIONS],
     }
 
 
 def _evidence(entry: _Factor) -> evidence_lib.Evidence:
+    context = None
+    if entry.shares is not None and entry.kinship is not None:
+        shares = dict(zip(measuring.ALTERATIONS, entry.shares, strict=True))
+        context = evidence_lib.Context(shares=shares, kinship=entry.kinship)
     return evidence_lib.Evidence(
         firing=entry.firing,
         spread=spread_lib.Spread(**{name: getattr(entry, name) for name in _SPREAD}),
-        context=evidence_lib.Context(
-            shares=dict(zip(measuring.ALTERATIONS, entry.shares, strict=True)),
-            kinship=entry.kinship,
-        ),
+        context=context,
     )
 
 

@@ -49,7 +49,7 @@ class Level:
       reason: the probability and the evidence, in a sentence or two.
       probability: of the name, as calibrated on factors that were read; 0 if unclear.
       probabilities: of all classes; empty if there is too little evidence.
-      is_guess: True if the context was not measured.
+      is_guess: True if it fires, and its context was not measured.
     """
 
     name: str
@@ -68,13 +68,16 @@ def judge(evidence: evidence_lib.Evidence) -> Level:
         return Level("unclear", "It is dead: it never fires in the corpus.")
     if evidence.firing < evidence_lib.MIN_FIRING:
         return Level(
-            "unclear", f"It fires on {evidence.firing} tokens, too few to tell."
+            "unclear",
+            f"It fires on {evidence.firing} tokens, too few to tell.",
+            is_guess=is_guess,
         )
     if spread.documents < MIN_DOCUMENTS:
         return Level(
             "unclear",
             f"It fires in {_count(spread.documents, 'document')}, too few to tell a "
             "level from what they are about.",
+            is_guess=is_guess,
         )
     known = calibration()
     model = known.guess if is_guess else known.measured

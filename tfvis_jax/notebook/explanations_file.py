@@ -91,7 +91,8 @@ def explain_factors(
         "schema": SCHEMA,
         "dictionary_hash": run.trained.content_hash,
         "stored_examples": run.examples.activation.shape[2],
-        "levels_measured": run.directory.levels.is_file(),
+        # Their number: more of them may have been measured since.
+        "levels_measured": sum(bool(each.context) for each in run.level_evidence),
         "tagged": tagger is not None,
         **dataclasses.asdict(settings),
     }

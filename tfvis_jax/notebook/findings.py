@@ -27,7 +27,7 @@ class Findings(results_lib.Results):
 
     @functools.cached_property
     def level_evidence(self) -> list[levels_lib.Evidence]:
-        """What the rule knows of every factor, measured if `tfvis levels` has run."""
+        """What the rule knows of every factor, and what `tfvis levels` has measured."""
         return judging.evidence_of(self)
 
     @functools.cached_property
@@ -40,7 +40,7 @@ class Findings(results_lib.Results):
                 by = f"Set by {note.by or 'a person'}"
                 reason = f"{by}; the rule says {rule.name}. {rule.reason}"
                 levels[factor] = dataclasses.replace(
-                    rule, name=note.level, reason=reason
+                    rule, name=note.level, reason=reason, is_guess=False
                 )
         return levels
 

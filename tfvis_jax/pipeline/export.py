@@ -25,7 +25,7 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.examples import firing_statistics, passages, stored
 from tfvis_jax.labelling import scores, trials
 from tfvis_jax.levels import evidence as evidence_lib
-from tfvis_jax.levels import level_file, rule
+from tfvis_jax.levels import rule
 from tfvis_jax.levels import spread as spread_lib
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import beside as beside_lib
@@ -272,7 +272,9 @@ def site_data(
         run=run_record.of_run(run),
         beside=compared,
         level_scores=(
-            [level.probability for level in levels] if _levels_are_measured(run) else []
+            [math.nan if level.is_guess else level.probability for level in levels]
+            if _are_levels_measured(run)
+            else []
         ),
     )
 
@@ -391,19 +393,16 @@ def _word_firings(words: firing_words.Mass) -> site.WordFirings:
     )
 
 
-def _levels_are_measured(run: run_lib.Run) -> bool:
-    try:
-        level_file.load(run.directory.levels, run.examples)
-    except level_file.NotMeasured:
-        return False
-    return True
+def _are_levels_measured(run: run_lib.Run) -> bool:
+    """Returns whether the context of any factor was measured."""
+    return any(each.context for each in run.level_evidence)
 
 
 def _level_evidence(run: run_lib.Run) -> site.LevelEvidence:
-    """Returns the shares that are known of every factor, the most telling first."""
+    """Returns the shares that are known of factors, the most telling first."""
     contexts = [each.context for each in run.level_evidence]
     spreads = [each.spread for each in run.level_evidence]
-    measured = _OF_CONTEXT if _levels_are_measured(run) else ()
+    measured = _OF_CONTEXT if _are_levels_measured(run) else ()
     return site.LevelEvidence(
         measures=[
             *(_measure(*share, contexts) for share in measured),

@@ -219,7 +219,9 @@ def _by_level(
         return {}
     of_level: dict[str, list[scores.Scored]] = {}
     for factor, each in scored.items():
-        of_level.setdefault(run.levels[factor].name, []).append(each)
+        level = run.levels[factor]
+        if not level.is_guess:
+            of_level.setdefault(level.name, []).append(each)
     return {
         level: scores.pooled(of_level[level]) for level in LEVELS if level in of_level
     }

@@ -279,8 +279,8 @@ class SiteData:
         like ``contexts``.
       histogram_edges: [n_bins + 1] edges of the histograms of the firings.
       window_text: Returns the whole passage of a number that contexts name.
-      level_scores: [n_factors] probability of each level, or 0 where unclear; empty if
-        the levels are guesses, without measured context.
+      level_scores: [n_factors] probability of each level, 0 where unclear, and NaN
+        where the level is a guess, without measured context; empty if all are guesses.
       corpus_words: The words that have pages of their own; None if there are none.
       word_firings: Returns the words that fire a factor, one entry per layer; called
         like ``contexts``, before ``corpus_words`` is read.

@@ -47,7 +47,7 @@ interface Manifest {
 interface Index {
   /** Position in level_names. */
   levels: number[];
-  /** Probability of the level; 0 if unclear. Empty where levels are guesses. */
+  /** Probability of the level; 0 if unclear, null if a guess. Empty if all are. */
   level_scores: Value[];
   /** [layer][factor] */
   importance: Value[][];
@@ -280,7 +280,7 @@ interface RatedShare {
 interface LevelEvidence {
   /** Probability below which a level is unclear. */
   least: Value;
-  /** Shares that are known of every factor, the two most telling first. */
+  /** Shares, the two most telling first; null where one is not known. */
   measures: { name: string; label: string; values: Value[] }[];
   /** Levels, in the order of the probabilities of each factor. */
   names: Level[];
@@ -643,6 +643,8 @@ interface Tfvis {
     /** What the rule says, whatever people set. */
     computedLevel(factor: number): Level;
     computedNote(factor: number): string | null;
+    /** Live factors whose levels are guesses, because their context was not measured. */
+    guesses(index: Index): number;
     isDead(factor: number): boolean;
     level(factor: number): Level;
     importance(factor: number): Value[];

@@ -71,9 +71,14 @@
     computedLevel: (factor) => data.manifest.level_names[computed[factor]],
 
     computedNote(factor) {
-      const scores = data.index.level_scores;
+      const score = data.index.level_scores[factor] ?? null;
       if (data.computedLevel(factor) === "unclear") return null;
-      return scores.length ? tfvis.format.even(scores[factor]) : "guess";
+      return score === null ? "guess" : tfvis.format.even(score);
+    },
+
+    guesses({ peak, level_scores }) {
+      return peak.filter((at, f) => at !== null && (level_scores[f] ?? null) === null)
+        .length;
     },
 
     async factor(factor) {

@@ -47,15 +47,17 @@
     return { level: best >= cut ? names[p.indexOf(best)] : UNCLEAR, p: best };
   }
 
-  /** What to do where context has not been measured. */
-  const guesses = () =>
+  /** What to do where context has not been measured. @param {number} guessed @param {number} all */
+  const notice = (guessed, all) =>
     el(
       "div",
       { class: "notice" },
       el(
         "p",
         null,
-        "These levels are guesses: how much context each factor needs has not been measured. Type ",
+        guessed < all
+          ? `${format.count(all - guessed)} of these levels are measured. The other ${format.count(guessed)} are guesses: how much context these factors need has not been measured. For the rest, type `
+          : "These levels are guesses: how much context each factor needs has not been measured. Type ",
         el("code", null, "tfvis levels RUN"),
         " and then ",
         el("code", null, "tfvis export RUN"),
@@ -102,6 +104,8 @@
     const live = data.index.peak.flatMap((peak, factor) =>
       peak === null ? [] : factor,
     );
+
+    const guessed = data.guesses(data.index);
 
     function address() {
       const { x, y, cut, level, region } = state;
@@ -314,7 +318,15 @@
       const found = all
         .filter(inside)
         .sort((a, b) => (b.p ?? 0) - (a.p ?? 0) || a.factor - b.factor);
-      summary.textContent = `${format.count(found.length)} of ${format.count(live.length)} factors are in the region${state.level && " and "}${state.level}.`;
+      const placeless = live.length - all.length;
+      summary.textContent = [
+        `${format.count(found.length)} of ${format.count(live.length)} factors are in the region${state.level && " and "}${state.level}.`,
+        placeless > 0
+          ? `${format.count(placeless)} have no place in this plane: their shares have not been measured.`
+          : "",
+      ]
+        .join(" ")
+        .trim();
       listed.replaceChildren(
         found.length > 0 ? table(found) : "",
         found.length > shown
@@ -391,7 +403,7 @@
           { class: "lead muted" },
           "Low: the word decides whether a factor fires. Mid: the few words around it. High: words further away. The level is the likeliest of these, judged by what is measured of each factor; below a probability it is unclear.",
         ),
-        data.index.level_scores.length === 0 && guesses(),
+        guessed > 0 && notice(guessed, live.length),
         known &&
           parts.panel(
             "What levels follow from",
@@ -407,8 +419,7 @@
                 null,
                 box,
                 readout,
-                data.index.level_scores.length > 0 &&
-                  el("p", { class: "muted note" }, STRIPES),
+                guessed < live.length && el("p", { class: "muted note" }, STRIPES),
               ),
               el(
                 "div",

@@ -30,6 +30,7 @@
     const worst = Array.isArray(perLayer) ? format.largest(perLayer) : 0;
     const at = Array.isArray(perLayer) ? layers[perLayer.indexOf(worst)] : null;
     const dead = counts.factors - counts.alive;
+    const guesses = tfvis.data.guesses(index);
     const unclear = counts.levels[names.indexOf("unclear")] ?? 0;
     const lines = [
       fvu !== null &&
@@ -59,14 +60,16 @@
           false,
           `${format.count(counts.narrow)} factors have their strongest tokens from at most two documents: they may show the document.`,
         ),
-      index.level_scores.length
+      guesses === 0
         ? line(
             true,
             "Levels are measured: how much context each factor needs is known.",
           )
         : line(
             false,
-            "Levels are guesses: how much context a factor needs has not been measured (",
+            guesses < counts.alive
+              ? `${format.count(guesses)} of ${format.count(counts.alive)} levels are guesses: how much context these factors need has not been measured (`
+              : "Levels are guesses: how much context a factor needs has not been measured (",
             el("code", null, "tfvis levels"),
             ").",
           ),
