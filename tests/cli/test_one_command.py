@@ -151,7 +151,16 @@ def test_tfvis_alone_says_what_to_do_next(toy_run, tmp_path, monkeypatch, capsys
     (run / "site" / "data" / "manifest.js").touch()
     assert "`tfvis levels 'runs/a b'`" in said()
     (run / "levels.json").touch()
-    assert said() == "runs/a b has a page: `tfvis view 'runs/a b'` opens it."
+    opens = "runs/a b has a page: `tfvis view 'runs/a b'` opens it."
+    assert said() == opens
+    levels = '{"factors": [null, {"kinship": 0.5}, {"kinship": %s}]}'
+    (run / "levels.json").write_text(levels % "null")
+    assert said() == (
+        f"{opens} Some of its levels are guesses until `tfvis levels 'runs/a b'` "
+        "measures them."
+    )
+    (run / "levels.json").write_text(levels % "0")
+    assert said() == opens
     # The newest comes first.
     (tmp_path / "new").mkdir()
     shutil.copy(toy_run / "config.json", tmp_path / "new")

@@ -1,5 +1,8 @@
 """`levels.json`: what was measured is read back, and nothing else is."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 
@@ -68,6 +71,36 @@ def test_what_was_measured_is_read_back(tmp_path):
         # Shares have four decimals.
         assert evidence_lib.numbers(a) == pytest.approx(numbers, abs=1e-4)
     assert [p.name for p in tmp_path.iterdir()] == ["levels.json"]
+
+
+def test_factors_that_were_not_measured_are_guesses(tmp_path):
+    path, examples, whole = tmp_path / "levels.json", _examples(), _measured()
+    guess = dataclasses.replace(whole.evidence[2], context=None)
+    level_file.save(
+        path, level_file.Measured([*whole.evidence[:2], guess], 5), examples
+    )
+    entry = json.loads(path.read_text())["factors"][2]
+    assert entry["kinship"] is None and entry["shares"] is None
+    found = level_file.load(path, examples)
+    assert (found.n_alive, found.n_measured) == (2, 1)
+    assert found.evidence[0].context is not None and found.evidence[2].context is None
+    assert evidence_lib.numbers(found.evidence[2]) == pytest.approx(
+        evidence_lib.numbers(guess), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", ["kinship", "shares"])
+def test_half_a_context_is_refused(name, tmp_path):
+    path, examples = tmp_path / "levels.json", _examples()
+    level_file.save(path, _measured(), examples)
+    document = json.loads(path.read_text())
+    document["factors"][2][name] = None
+    path.write_text(json.dumps(document))
+    message = rf"damaged.*factor 2, or null for both, got null for `{name}` alone"
+    with pytest.raises(InputError, match=message) as error:
+        level_file.load(path, examples)
+    assert not isinstance(error.value, level_file.NotMeasured)
+    assert "tfvis levels" in str(error.value)
 
 
 def test_what_belongs_to_something_else_is_not_measured(tmp_path):

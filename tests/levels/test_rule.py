@@ -95,6 +95,18 @@ def test_each_class_is_reached_for_its_reasons(evidence, name, reasons):
         assert reason in level.reason
     assert level.reason.endswith(".")
     assert (level.probability > 0) == (name != "unclear")
+    # A dead factor has no context.
+    alive = evidence.spread is not None
+    assert level.is_guess == (alive and evidence.context is None)
+
+
+def test_a_factor_that_rarely_fires_may_be_a_guess():
+    for few in (
+        _evidence(None, firing=3),
+        _evidence(None, spread=dataclasses.replace(_SPREAD, documents=2)),
+    ):
+        level = rule.judge(few)
+        assert level.name == "unclear" and level.is_guess
 
 
 def test_probabilities_are_those_of_all_classes():

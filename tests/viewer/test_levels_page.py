@@ -1,5 +1,6 @@
 """What levels follow from: the plane of shares, the cut, the region, the list."""
 
+import dataclasses
 import pathlib
 import re
 
@@ -191,6 +192,46 @@ def test_guesses_are_called_guesses(page, tmp_path, make_site):
     assert "guesses" in page.inner_text(".level-page .notice")
     assert "tfvis levels" in page.inner_text(".level-page .notice")
     assert page.locator(".scatter").count() == 1
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory, make_site, evidence):
+    """Twelve factors are measured, from 10 on; 5 is dead."""
+    folder = tmp_path_factory.mktemp("sampled") / "site"
+    measured = np.isin(np.arange(40), np.arange(10, 22))
+    of_context = [
+        dataclasses.replace(each, values=np.where(measured, each.values, np.nan))
+        for each in evidence.measures
+    ]
+    of_spread = site.Measure(name="word", label="word", values=np.full(40, 0.5))
+    shown = dataclasses.replace(evidence, measures=[*of_context, of_spread])
+    scores = np.where(measured, 0.75, np.nan)
+    scores[5] = 0
+    bundle.write(folder, make_site(level_evidence=shown, level_scores=scores.tolist()))
+    return folder
+
+
+def test_guesses_are_told_from_measured_levels(page, sampled):
+    browsing.open_page(page, sampled, "#/levels")
+    notice = page.inner_text(".level-page .notice")
+    assert "12 of these levels are measured. The other 27 are guesses" in notice
+    assert "tfvis levels RUN" in notice
+    assert "stripes" in page.inner_text(".plot")
+    said = page.locator(".level-page .panel > [role=status]")
+    assert said.inner_text() == (
+        "12 of 39 factors are in the region. 27 have no place in this plane: their "
+        "shares have not been measured."
+    )
+    assert sorted(_listed(page)) == list(range(10, 22))
+    browsing.open_page(page, sampled, "#/levels?x=word&y=word")
+    assert said.inner_text() == "39 of 39 factors are in the region."
+    for factor, note in ((13, "0.750"), (22, "guess")):
+        browsing.open_page(page, sampled, f"#/factor/{factor}")
+        assert page.inner_text("h1 .level").split()[-1] == note
+    browsing.open_page(page, sampled)
+    lines = page.locator(".quality li").all_inner_texts()
+    [line] = [line for line in lines if "guesses" in line]
+    assert "mind" in line and "27 of 39 levels are guesses" in line
 
 
 def test_a_site_without_evidence_has_the_curves(page, folder):
