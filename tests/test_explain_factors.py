@@ -1,5 +1,6 @@
 """Test the script that writes a line on every factor of a dictionary."""
 
+import dataclasses
 import fcntl
 import json
 import shutil
@@ -11,12 +12,26 @@ import scripts
 import tfvis_jax
 from experiments import explain_factors
 from tfvis_jax.errors import InputError
+from tfvis_jax.levels import evidence as evidence_lib
+from tfvis_jax.levels import gathering, level_file, measuring
 from tfvis_jax.notebook import explanations_file
 
 
 def _explain(path, out, **values):
     given = {"run": path, "out": out, "examples": 3, "methods": ["occlusion"]}
     scripts.run(explain_factors, **given | values)
+
+
+def _measure(path, factors):
+    """Writes what would be measured of some factors."""
+    run = tfvis_jax.load_run(path)
+    context = evidence_lib.Context(dict.fromkeys(measuring.ALTERATIONS, 0.5), 0.1)
+    evidence = gathering.of_examples(run)
+    for factor in factors:
+        evidence[factor] = dataclasses.replace(evidence[factor], context=context)
+    level_file.save(
+        run.directory.levels, level_file.Measured(evidence, 4), run.examples
+    )
 
 
 def test_every_factor_gets_a_line_and_a_killed_run_resumes(toy_run, tmp_path, capsys):
@@ -61,10 +76,18 @@ def test_files_of_something_else_are_left_alone(toy_run, tmp_path):
     # Otherwise the file would mix measured and unmeasured levels.
     measured = tmp_path / "run"
     shutil.copytree(toy_run, measured)
-    (measured / "levels.json").write_text("{}")
+    _measure(measured, [5])
     with pytest.raises(SystemExit, match="other examples or levels"):
         _explain(measured, out, factors=["0", "1"])
     assert out.read_bytes() == before
+    # So would a file begun when fewer were measured.
+    sampled = tmp_path / "sampled.jsonl"
+    _explain(measured, sampled, factors=["0"])
+    _explain(measured, sampled, factors=["0", "5"])
+    assert set(explanations_file.read(sampled)) == {0, 5}
+    _measure(measured, [5, 7])
+    with pytest.raises(SystemExit, match="other examples or levels"):
+        _explain(measured, sampled, factors=["0", "7"])
     for content in ("my thesis", "my\nthesis\n", '{"a": 1}\n[2]\n', "{}\n{}\n"):
         out.write_text(content)
         with pytest.raises(SystemExit, match="another"):

@@ -104,6 +104,26 @@ def test_scores_are_told_by_level(run, some, capsys):
     )
 
 
+def test_scores_of_guessed_levels_are_told_of_no_level(run, some):
+    opened = tfvis_jax.load_run(run)
+    context = evidence_lib.Context(dict.fromkeys(measuring.ALTERATIONS, 0.5), 0.1)
+    evidence = gathering.of_examples(opened)
+    evidence[some[0]] = dataclasses.replace(evidence[some[0]], context=context)
+    measured = level_file.Measured(evidence, 4)
+    level_file.save(opened.directory.levels, measured, opened.examples)
+    # A person's level is none.
+    human_notes.save(
+        opened.directory.notes,
+        {some[1]: human_notes.Note(level="high")},
+        dictionary_hash=opened.trained.content_hash,
+    )
+    measured_alone = pipeline.score_labels(run, factors=some[:1])
+    found = pipeline.score_labels(run, factors=some)
+    [level] = measured_alone.by_level
+    assert set(found.by_level) == {level, "high"} and level != "high"
+    assert found.by_level[level] == measured_alone.pooled
+
+
 def test_a_good_model_labels_and_scores(run, some, capsys, monkeypatch):
     monkeypatch.setenv("MY_KEY", KEY)
     with scripted.serving(scripted.good) as server:
