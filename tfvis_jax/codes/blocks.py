@@ -144,7 +144,8 @@ def encode(
         windows,
         np.concatenate([np.zeros(0, np.int64), *chosen]),
         devices=jax.local_devices() if devices is None else devices,
-        with_rows=with_rows,
+        with_x=with_rows,
+        with_residual=with_rows,
     ):
         if index == 0:
             group = [_Part(windows, each.batch, words) for each in found]

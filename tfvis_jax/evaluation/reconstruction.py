@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import sharding
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.evaluation import intervals as intervals_lib
 from tfvis_jax.evaluation import refitted
 from tfvis_jax.learning import whitening
-from tfvis_jax.runs import encoding, setup, trained_dictionary
+from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import metrics, objective
 
 
@@ -75,6 +76,7 @@ def evaluate(
     *,
     chosen: np.ndarray | None = None,
     k: int | None = None,
+    devices: sharding.Devices | None = None,
     progress: Callable[[int, int], None],
 ) -> Evaluation:
     """Encodes windows once and measures the reconstructions.
@@ -85,6 +87,7 @@ def evaluate(
       windows: its tokens, or those of another text.
       chosen: [n] numbers of the windows to measure on; `measured` if None.
       k: also measure the k largest codes of each row, refitted.
+      devices: that encode; all of this process if None.
       progress: called with (windows done, windows in all).
 
     Raises:
@@ -95,7 +98,8 @@ def evaluate(
     special = _zeros(trained)
     # Errors are those of hidden states, not of what was whitened.
     dictionary = jnp.asarray(trained.directions)
-    gap_sum, gap_max, done = 0.0, 0.0, 0
+    # By layer: the order of all rows depends on the number of devices.
+    gap_sum, gap_max, done = np.zeros(len(trained.layers)), 0.0, 0
     chosen = windows.measured if chosen is None else chosen
     documents = windows.documents[chosen]
     group_of_window = intervals_lib.groups(documents)
@@ -107,19 +111,25 @@ def evaluate(
         )
         for _ in trained.layers
     ]
-    for batch, hidden_states in encoding.scaled_windows(
-        opened, trained, windows, chosen
+    for index, layer in parallel_encoding.encode(
+        opened,
+        trained,
+        windows,
+        chosen,
+        devices=jax.local_devices() if devices is None else devices,
+        # Encoded along with the others, and told apart after it.
+        with_special=True,
+        with_x=True,
     ):
-        n_windows = int(np.sum(batch.window_ids >= 0))
-        group = group_of_window[done : done + n_windows]
-        is_text = batch.row_mask.reshape(-1)
-        is_special = batch.token_mask.reshape(-1) & ~is_text
-        # Special tokens are encoded along with the others, and told apart after it.
-        every = dataclasses.replace(batch, row_mask=batch.token_mask)
-        layers = encoding.encode_layers(opened, trained, every, hidden_states)
-        for index, rows in enumerate(layers):
-            x = whitening.unwhiten(rows.x, trained.whitening)
-            kinds = refitted.refitted(x, dictionary, rows.codes, k=k)
+        begin = done
+        for rows in layer:
+            batch = rows.batch
+            end = begin + int(np.sum(batch.window_ids >= 0))
+            group, begin = group_of_window[begin:end], end
+            is_text = batch.row_mask.reshape(-1)
+            is_special = batch.token_mask.reshape(-1) & ~is_text
+            x = whitening.unwhiten(jnp.asarray(rows.x), trained.whitening)
+            kinds = refitted.refitted(x, dictionary, jnp.asarray(rows.codes), k=k)
             for name, codes in kinds.items():
                 sums, of_windows = jax.device_get(
                     _sums(
@@ -140,12 +150,13 @@ def evaluate(
                 n_windows=len(batch.token_ids),
             )
             special[index] += jax.device_get(sums)
-            gap = np.asarray(rows.gap)[is_text]
-            gap_sum += float(gap.sum(dtype=np.float64))
+            gap = rows.gap[is_text]
+            gap_sum[index] += gap.sum(dtype=np.float64)
             # Not Python's maximum, which drops the NaN of an encoder's codes.
             gap_max = float(np.maximum(gap_max, gap.max(initial=0.0)))
-        done += n_windows
-        progress(done, len(chosen))
+        if index == len(trained.layers) - 1:
+            done = begin
+            progress(done, len(chosen))
     codes = {
         name: Reconstruction(
             metrics.figures(layers),
@@ -165,7 +176,7 @@ def evaluate(
             np.sum([layer.firing for layer in totals[refitted.LASSO]], axis=0),
             n_rows=n_rows,
         ),
-        gap_mean=gap_sum / n_rows if n_rows else float("nan"),
+        gap_mean=float(gap_sum.sum()) / n_rows if n_rows else float("nan"),
         gap_max=gap_max if n_rows else float("nan"),
     )
 

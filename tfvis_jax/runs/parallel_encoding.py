@@ -56,7 +56,9 @@ def encode(
     chosen: np.ndarray,
     *,
     devices: Devices,
-    with_rows: bool = False,
+    with_special: bool = False,
+    with_x: bool = False,
+    with_residual: bool = False,
 ) -> Iterator[tuple[int, list[EncodedLayer]]]:
     """Encodes windows in order; computes the next layer while the caller reads one.
 
@@ -66,7 +68,9 @@ def encode(
       windows: token windows, of the run or of another text.
       chosen: [n] indices of the windows to encode.
       devices: devices of this process; each encodes one batch at a time.
-      with_rows: If True, also return the hidden states and residuals.
+      with_special: If True, also encode the special tokens around a text.
+      with_x: If True, also return the hidden states.
+      with_residual: If True, also return what the codes leave of them.
 
     Yields:
       The index of a layer and the codes at that layer of up to ``len(devices)``
@@ -86,7 +90,7 @@ def encode(
         ),
     )
     states_of, encode_layer = _programs(
-        mesh, layers=trained.layers, with_rows=with_rows
+        mesh, layers=trained.layers, with_residual=with_residual
     )
     batches = loader.batches(
         windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
@@ -98,14 +102,16 @@ def encode(
             _stack(mesh, [getattr(batch, name) for batch in group])
             for name in ("token_ids", "token_mask", "row_mask")
         )
+        if with_special:
+            row_mask = token_mask
         states = states_of(encoder, scaling, ids, token_mask)
         for index in range(len(trained.layers)):
             rows = encode_layer(coder, states[index], row_mask)
             for found in waiting:
-                yield _fetch(*found, layers=trained.layers)
+                yield _fetch(*found, layers=trained.layers, with_x=with_x)
             waiting = [(index, group, rows)]
     for found in waiting:
-        yield _fetch(*found, layers=trained.layers)
+        yield _fetch(*found, layers=trained.layers, with_x=with_x)
 
 
 # Cached, because these are closures, and jit compiles each new function object.
@@ -114,7 +120,7 @@ def _programs(
     mesh: jax.sharding.Mesh,
     *,
     layers: tuple[int, ...],
-    with_rows: bool,
+    with_residual: bool,
 ) -> tuple[_Program, _Program]:
     """Returns the model and the coder as jitted programs, cached across calls."""
 
@@ -133,8 +139,11 @@ def _programs(
         coder: coder_lib.Coder, states: jax.Array, row_mask: jax.Array
     ) -> tuple[jax.Array, ...]:
         rows = encoding.encode_layer(states, row_mask, coder)
-        found = rows.codes, jnp.linalg.norm(rows.x, axis=-1), rows.gap
-        return (*found, rows.x, rows.residual) if with_rows else found
+        # Whoever wants x runs the program of those who do not: compiling another takes
+        # longer than handing out an array that is there.
+        norms = jnp.linalg.norm(rows.x, axis=-1)
+        found = rows.codes, norms, rows.gap, rows.x
+        return (*found, rows.residual) if with_residual else found
 
     return (
         sharding.on_each(mesh, states_of, n_shared=2),
@@ -156,11 +165,18 @@ def _fetch(
     rows: tuple[jax.Array, ...],
     *,
     layers: tuple[int, ...],
+    with_x: bool,
 ) -> tuple[int, list[EncodedLayer]]:
     """Copies one layer to the host; raises InputError if it is not finite."""
-    arrays = [np.asarray(array) for array in rows]
+    codes, norms, gap, x, *residual = rows
+    wanted = {"codes": codes, "norms": norms, "gap": gap}
+    if with_x:
+        wanted["x"] = x
+    if residual:
+        [wanted["residual"]] = residual
+    arrays = {name: np.asarray(array) for name, array in wanted.items()}
     # Not strict: the last group may have fewer batches than there are devices.
-    for batch, found in zip(group, arrays[1], strict=False):
+    for batch, found in zip(group, arrays["norms"], strict=False):
         # The norm of a row is finite if and only if its hidden state is.
         finite = np.isfinite(found).reshape(batch.row_mask.shape).all(axis=1)
         if not finite.all():
@@ -170,6 +186,6 @@ def _fetch(
                 "text. Another --dtype or model may help."
             )
     return index, [
-        EncodedLayer(batch, *(array[place] for array in arrays))
+        EncodedLayer(batch, **{name: array[place] for name, array in arrays.items()})
         for place, batch in enumerate(group)
     ]

@@ -16,8 +16,8 @@ NAMES = ("float32", "tf32", "bfloat16")
 # in bfloat16, 2e-4 and 1e-3 in TF32; until then they took as many steps as in float32.
 REACH = {"bfloat16": 1e-2, "tf32": 2e-3}
 # The same of steps that refine (`dense.Recursion`), in either arithmetic: planted rows
-# with 35 and 60 of 1,024 and 4,096 factors in use came to it, in as many steps of a row as
-# in float32 (emulated on a CPU); the slowest row took up to a quarter more in bfloat16.
+# with 35 and 60 of 1,024 and 4,096 factors in use came to it, in as many steps of a row
+# as in float32 (emulated on a CPU); the slowest took up to a quarter more in bfloat16.
 REFINED_REACH = 1e-5
 
 # What the matrix units of a platform are built for.
