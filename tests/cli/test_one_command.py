@@ -1,5 +1,6 @@
 """From text to a page in one command, and what to do next."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -114,7 +115,9 @@ def test_the_demo_does_every_step_once(
 
 
 def test_the_whole_demo_has_more_of_each_article():
-    pytest.importorskip("gensim.test", reason="the demo's data is not installed")
+    for package in (demo._MODEL_PACKAGE, demo._TEXT_PACKAGE):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
     some, whole = demo.settings(whole=False), demo.settings(whole=True)
     assert whole.corpus.max_document_tokens > 3 * some.corpus.max_document_tokens
     assert whole.model == some.model and whole.dictionary == some.dictionary
