@@ -26,8 +26,8 @@ NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
 
-# Each claim of the paper, measured on the whole demo's run, and the page of all of them. Another
-# call goes on where one was stopped. DATA has brown, ud, senseval2, perceptron_tagger,
+# Each claim of the paper, measured on the whole demo's run, and the page of all of them.
+# Another call goes on where one was stopped. DATA has brown, ud, senseval2, perceptron_tagger,
 # wiki2015 and a BERT with a masked-LM head (bert-tiny-mlm); RUN is any finished run.
 DATA ?= ../shared/data
 RUN ?= runs/whole

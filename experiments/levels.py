@@ -15,8 +15,8 @@ from absl import flags
 from experiments import script
 from tfvis_jax import load_run
 from tfvis_jax.errors import InputError, command_line
-from tfvis_jax.levels import rule
-from tfvis_jax.reporting import claims, environment, outputs
+from tfvis_jax.levels import rule, sampling
+from tfvis_jax.reporting import claims, environment, outputs, tables
 from tfvis_jax.studies.layers import level_curves, level_curves_plot
 
 FLAGS = flags.FlagValues()
@@ -29,6 +29,7 @@ _OUT = flags.DEFINE_string(
 _RESAMPLES = flags.DEFINE_integer(
     "resamples", 1000, "Bootstrap resamples.", lower_bound=10, flag_values=FLAGS
 )
+_SAMPLES = (50, 100, 200)
 _SEED = flags.DEFINE_integer("seed", 0, "Random seed.", flag_values=FLAGS)
 
 
@@ -54,6 +55,14 @@ def main() -> None:
     document["counts"] = {name: count[name] for name in rule.LEVELS}
     document["curves"] = level_curves.to_json(found)
     document["claims"] = [claim.to_json() for claim in listed]
+    document["sampled"] = {
+        n: dict(
+            collections.Counter(
+                levels[f].name for f in sampling.by_context(run.level_evidence, n=n)
+            )
+        )
+        for n in _SAMPLES
+    }
     counts = ", ".join(f"{count[name]} {name}" for name in rule.LEVELS)
     text = "\n\n".join(
         [
@@ -62,6 +71,15 @@ def main() -> None:
             "relative depth at which it reaches half of that.",
             level_curves.table(found, layers),
             claims.table(listed),
+            "Of the factors that `tfvis levels --at_most=N` measures, so many have "
+            "each level:",
+            tables.markdown(
+                ["N", *rule.LEVELS],
+                [
+                    [f"{n:,}", *(f"{found.get(name, 0)}" for name in rule.LEVELS)]
+                    for n, found in document["sampled"].items()
+                ],
+            ),
         ]
     )
     print(text)

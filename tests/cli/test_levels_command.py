@@ -117,6 +117,9 @@ def test_importance_curves_by_level(path, tmp_path, capsys):
         "Hig",
     ]
     assert sum(found["counts"].values()) == 24
+    # Of so few factors every sample has all that have probabilities.
+    told = sum(bool(level.probabilities) for level in tfvis_jax.load_run(path).levels)
+    assert [sum(each.values()) for each in found["sampled"].values()] == [told] * 3
     assert out.with_suffix(".md").read_text() == capsys.readouterr().out
     shutil.copytree(path, tmp_path / "run")
     (tmp_path / "run" / "levels.json").unlink()
