@@ -21,7 +21,7 @@ TESTS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loa
 
 NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
 
-.PHONY: demo paper paper-full test test-optimised fuzz check check-js docs clean
+.PHONY: FORCE demo paper paper-full test test-optimised fuzz check check-js docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/tfvis demo runs/demo
@@ -47,9 +47,12 @@ paper-full: docs/paper.md
 docs/paper.md: $(MEASURED)
 	$(ASK)claims_page --results=$(RESULTS) --out=$@
 
-$(RUN)/levels.json: | $(VENV)/.paper
+# Where all levels are measured, the file stays as it is, and nothing is made again.
+$(RUN)/levels.json: FORCE | $(VENV)/.paper
 	test -f $(RUN)/report.json || $(BIN)/tfvis demo $(RUN) --whole
 	$(BIN)/tfvis levels $(RUN)
+
+FORCE:
 
 $(RESULTS)/left.json: $(RUN)/levels.json
 	$(ASK)word_senses --run=$(RUN) --brown=$(DATA)/brown/brown.zip \

@@ -110,10 +110,15 @@ def test_a_sample_then_the_rest_is_all_at_once(path, toy_run, tmp_path, asked):
 
 
 def test_other_firings_are_measured_anew(path):
-    levels = pipeline.measure_levels(path, per_factor=1, at_most=2)
+    before = (path / "levels.json").read_bytes()
+    pipeline.measure_levels(path, per_factor=1, at_most=2)
+    assert (path / "levels.json").read_bytes() == before
+    measured = len(_measured(path))
+    assert measured > 2
+    levels = pipeline.measure_levels(path, per_factor=1, at_most=measured)
     run = run_lib.load_run(path)
     assert level_file.load(run.directory.levels, run.examples).per_factor == 1
-    assert len(_measured(path)) == 2
+    assert len(_measured(path)) == measured
     assert [level.is_guess for level in levels] == [x.is_guess for x in run.levels]
 
 
@@ -126,7 +131,8 @@ def test_the_command_says_how_many_are_guessed(path, capsys, monkeypatch):
     assert cli.main([*command, f"--at_most={_SAMPLE}"]) == 0
     alive = int(np.asarray(run_lib.load_run(path).examples.firing).any(axis=0).sum())
     assert (
-        f"levels of {_SAMPLE} factors are measured, of {alive - _SAMPLE} guessed"
+        f"{_SAMPLE} levels are measured, and {alive - _SAMPLE} are guesses, which "
+        f"`tfvis levels {path} --per_factor={_PER_FACTOR}` measures"
         in capsys.readouterr().out
     )
     assert cli.main([*command, "--at_most=0"]) != 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 from scipy import optimize
@@ -91,6 +92,37 @@ def test_figures_equal_their_definitions(opened, windows, trained):
     assert result.density.n_silent == (~fired.any(axis=0)).sum()
     assert result.density.counts.sum() == fired.any(axis=0).sum()
     assert seen[-1] == (len(windows.held_out),) * 2
+
+
+@pytest.mark.parametrize("n_devices", [3, 8])
+def test_any_number_of_devices_finds_the_same(opened, windows, trained, n_devices):
+    # More batches than devices, the last of them padded, and the last round not full.
+    chosen = np.arange(len(windows))[: 8 * n_devices + 5]
+    config = dataclasses.replace(opened.config, windows_per_batch=4)
+    opened = dataclasses.replace(opened, config=config)
+    found, seen = [], []
+    for devices in (jax.local_devices()[:1], jax.local_devices()[:n_devices]):
+        progress = []
+        found.append(
+            reconstruction.evaluate(
+                opened,
+                trained,
+                windows,
+                chosen=chosen,
+                devices=devices,
+                progress=lambda *done, progress=progress: progress.append(done),
+            )
+        )
+        seen.append(progress)
+    assert len(chosen) > 4 * n_devices and len(chosen) % 4
+    assert [each[-1] for each in seen] == [(len(chosen),) * 2] * 2
+    assert len(seen[1]) == -(-len(seen[0]) // n_devices)
+    one, many = found
+    assert (one.gap_mean, one.gap_max) == (many.gap_mean, many.gap_max)
+    for name in one.codes:
+        assert one.codes[name].all == many.codes[name].all
+        assert one.codes[name].per_layer == many.codes[name].per_layer
+    assert one.special_tokens == many.special_tokens
 
 
 def test_intervals_are_those_of_the_rows_of_each_document(opened, windows, trained):

@@ -71,9 +71,12 @@ def main(arguments: Sequence[str]) -> None:
     if guessed:
         # Dead factors are neither.
         measured = sum(each.context is not None for each in run.level_evidence)
+        again = [path]
+        if not FLAGS["per_factor"].using_default_value:
+            again.append(f"--per_factor={_PER_FACTOR.value}")
         print(
-            f"\nlevels of {measured:,} factors are measured, of {guessed:,} guessed; "
-            f"`{command_line('levels', path)}` measures the rest"
+            f"\n{measured:,} levels are measured, and {guessed:,} are guesses, which "
+            f"`{command_line('levels', *again)}` measures"
         )
     print(f"\nlevels   {run.directory.levels}")
     print(f"next     {command_line('export', path)}")

@@ -20,7 +20,8 @@ def measure_levels(
 ) -> list[rule.Level]:
     """Measures how much context factors need, unless it is known for these examples.
 
-    Factors that were measured on as many firings are kept as they are.
+    Factors that were measured on as many firings are kept as they are, and so are more
+    factors than a sample would have, on any number of firings.
 
     Args:
       directory: of the run, with its examples.
@@ -59,13 +60,15 @@ def _measure(
     path, examples = run.directory.levels, run.examples
     known = None
     with contextlib.suppress(InputError):
-        found = level_file.load(path, examples)
-        known = found if found.per_factor == per_factor else None
+        known = level_file.load(path, examples)
     if known is not None:
         # A smaller sample is the beginning of a larger one.
         enough = known.n_alive if at_most is None else min(at_most, known.n_alive)
-        if known.n_measured >= enough:
+        is_same = known.per_factor == per_factor
+        # Nor does a sample on other firings replace what is more than it.
+        if known.n_measured >= enough and (is_same or known.n_measured > enough):
             return
+        known = known if is_same else None
     with stages.stage("model"):
         # Loaded on first use, which belongs to this stage.
         _ = run.opened

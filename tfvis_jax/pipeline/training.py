@@ -221,7 +221,9 @@ def _measure(
         trained = dataclasses.replace(trained, l1_penalty=found)
     dictionary_file.save(opened.run.dictionary, trained)
     with stages.stage("evaluate") as show:
-        result = reconstruction.evaluate(opened, trained, windows, progress=show)
+        result = reconstruction.evaluate(
+            opened, trained, windows, devices=mesh.local_devices, progress=show
+        )
     report = report_lib.of_training(
         opened, trained, windows, result, mesh=mesh, seconds=stages.seconds
     )

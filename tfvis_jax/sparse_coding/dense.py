@@ -4,9 +4,9 @@ After every block of steps each row's duality gap is computed, finished rows are
 and the loop ends when none is left or the budget is spent.
 
 Where steps may be taken in a coarse arithmetic they are, as long as that brings some
-row nearer to what the arithmetic can reach; float32 steps then start from the codes
-found. The gap that decides is always in float32, so coarse steps can cost time but
-never accuracy. A look also gives back to the state what rounding took since the last.
+row nearer to what the arithmetic can reach; float32 steps then go on from there. The
+gap that decides is always in float32, so coarse steps can cost time but never accuracy.
+A look also gives back to the state what rounding took since the last.
 """
 
 import abc
@@ -42,7 +42,8 @@ class Recursion(NamedTuple):
     # From a state and the float32 residual and correlation of its codes to the same
     # state with those, where it keeps any.
     refresh: Callable[..., Any] = lambda state, residual, correlation: state
-    # From such a state to the first of more steps; None to start at its codes again.
+    # From a refreshed state and a problem to the state that further steps start from;
+    # None to start at its codes again.
     restart: Callable[..., Any] | None = None
     refines: bool = False
 

@@ -36,7 +36,8 @@ from tfvis_jax.sparse_coding import solver as solver_lib
 
 # Up to so many factors, codes and correlations of all are kept between rounds.
 _KEPT = 4096
-_FEW_ROWS = 512
+# Fewer than a device has of a step of training.
+_FEW_ROWS = 128
 
 _SPECTRAL = spectral.Spectral()
 
