@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> None:
     if guessed:
         # Dead factors are neither.
         measured = sum(each.context is not None for each in run.level_evidence)
-        again = [path]
+        again: list[object] = [path]
         if not FLAGS["per_factor"].using_default_value:
             again.append(f"--per_factor={_PER_FACTOR.value}")
         print(
