@@ -71,12 +71,11 @@ def main(arguments: Sequence[str]) -> None:
     if guessed:
         # Dead factors are neither.
         measured = sum(each.context is not None for each in run.level_evidence)
-        again: list[object] = [path]
-        if not FLAGS["per_factor"].using_default_value:
-            again.append(f"--per_factor={_PER_FACTOR.value}")
+        is_usual = FLAGS["per_factor"].using_default_value
+        firings = [] if is_usual else [f"--per_factor={_PER_FACTOR.value}"]
         print(
             f"\n{measured:,} levels are measured, and {guessed:,} are guesses, which "
-            f"`{command_line('levels', *again)}` measures"
+            f"`{command_line('levels', path, *firings)}` measures"
         )
     print(f"\nlevels   {run.directory.levels}")
     print(f"next     {command_line('export', path)}")
