@@ -55,13 +55,7 @@ def test_what_is_measured_does_not_change_the_choice():
         dataclasses.replace(
             each,
             context=evidence_lib.Context(
-                dict(
-                    zip(
-                        measuring.ALTERATIONS,
-                        rng.random(len(measuring.ALTERATIONS)).tolist(),
-                        strict=True,
-                    )
-                ),
+                {name: float(rng.random()) for name in measuring.ALTERATIONS},
                 kinship=0.1,
             ),
         )

@@ -178,3 +178,11 @@ def test_parts_fit_a_cache_and_divide_blocks(size):
     rows = small_problem.rows_at_once(size)
     assert row_blocks.ROWS % rows == 0 or rows > row_blocks.ROWS
     assert rows == 1 or rows * size**2 * 4 <= 2**20
+
+
+def test_few_rows_have_every_other_size_and_the_largest():
+    solver = sparse_coding.WorkingSet()
+    many, few = (solver.sizes_for(1024, rows=rows) for rows in (129, 128))
+    assert set(few) < set(many) and len(few) == len(many) // 2
+    assert few[-1] == many[-1]
+    assert max(b - a for a, b in zip([0, *few], few, strict=False)) <= 96

@@ -85,3 +85,15 @@ def wait_for(page, read, expected):
     with contextlib.suppress(AssertionError):
         wait_until(page, lambda: read() == expected)
     assert read() == expected
+
+
+@contextlib.contextmanager
+def listened_to(browser):
+    """Opens a page of a server; yields it and a list of what it complains of."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    complaints = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab, complaints
+    context.close()

@@ -155,11 +155,6 @@ def page(browser):
 @pytest.fixture
 def tab(browser):
     """A page of a server; the test fails if it logs to the console."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    complaints = []
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
+    with browsing.listened_to(browser) as (tab, complaints):
+        yield tab
     assert complaints == []

@@ -42,13 +42,8 @@ def served(folder, tmp_path):
 
 @pytest.fixture
 def tab(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    complaints = []
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
+    with browsing.listened_to(browser) as (tab, complaints):
+        yield tab
     assert [text for text in complaints if not text.startswith(_REFUSED)] == []
 
 

@@ -34,7 +34,7 @@ _TEXT_FILE = (
 )
 # Of each article, tokens: the beginnings of all are more varied than a few articles.
 _SOME, _MORE = 600, 3000
-# Factors whose levels are measured: half a minute, and most of those of context.
+# Factors whose levels are measured: most of those that need context.
 _SAMPLE = 100
 # Those that the first page suggests: it shows them without a server, too.
 _SENTENCES = ("He left the bank.", "They sat on the left bank of the river.")
@@ -52,7 +52,8 @@ def main(arguments: Sequence[str]) -> None:
     with pipeline.bars() as progress:
         report = train.train(path, config, progress=progress, mesh=mesh)
         if report is None:
-            again = command_line("demo", path, *["--whole"][: _WHOLE.value])
+            flags_given = ["--whole"] if _WHOLE.value else []
+            again = command_line("demo", path, *flags_given)
             print(f"Saved; `{again}` resumes.", file=sys.stderr)
             return
         pipeline.collect_examples(path, progress=progress)

@@ -129,7 +129,8 @@ def evaluate(
             is_text = batch.row_mask.reshape(-1)
             is_special = batch.token_mask.reshape(-1) & ~is_text
             x = whitening.unwhiten(jnp.asarray(rows.x), trained.whitening)
-            kinds = refitted.refitted(x, dictionary, jnp.asarray(rows.codes), k=k)
+            lasso = jnp.asarray(rows.codes)
+            kinds = refitted.refitted(x, dictionary, lasso, k=k)
             for name, codes in kinds.items():
                 sums, of_windows = jax.device_get(
                     _sums(
@@ -144,7 +145,7 @@ def evaluate(
                 _add(by_document[index], group, of_windows, kind=name)
             sums, _ = _sums(
                 x,
-                rows.codes,
+                lasso,
                 dictionary,
                 is_special,
                 n_windows=len(batch.token_ids),

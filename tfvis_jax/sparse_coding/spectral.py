@@ -89,26 +89,9 @@ class Spectral(dense.DenseSolver):
         matrix product.
         """
         codes, residual, pace = state
-        move, descent = _propose(
-            codes,
-            problem.correlation(codes, residual),
-            step_size=pace.step_size,
-            penalty=problem.l1_penalty,
-            non_negative=problem.non_negative,
-        )
-        length = jnp.sum(move**2, axis=1, keepdims=True)
-        # Kept as it is: compiled for TPUs, it would be computed twice more, from codes
-        # and correlations, which are two arrays to read in place of one.
-        move = jax.lax.optimization_barrier(move)
-        image = problem.decode(move)
-        share, pace = pace_lib.accept(
-            pace,
-            descent=descent,
-            length=length,
-            curvature=problem.curvature(move, image),
-            lipschitz=problem.lipschitz,
-        )
-        return SpectralState(codes + share * move, residual - share * image, pace)
+        correlation = problem.correlation(codes, residual)
+        move, image, pace = _move(codes, correlation, pace, problem)
+        return SpectralState(codes + move, residual - image, pace)
 
     def iterate(
         self,
@@ -258,7 +241,20 @@ def _refining(
 
 def _move_step(state: GramState, problem: problem_lib.Problem) -> GramState:
     """Takes the same step by the dictionary: correlations change by those of −tΔD."""
-    codes, correlation, pace = state
+    move, image, pace = _move(state.codes, state.correlation, state.pace, problem)
+    # The image is scaled, not its correlations, so that a product adds to what is
+    # there and nothing as large as the codes is written in between.
+    change = problem.correlation(move, -image)
+    return GramState(state.codes + move, state.correlation + change, pace)
+
+
+def _move(
+    codes: jax.Array,
+    correlation: jax.Array,
+    pace: pace_lib.Pace,
+    problem: problem_lib.Problem,
+) -> tuple[jax.Array, jax.Array, pace_lib.Pace]:
+    """Returns the share of a move that is taken, its image, and the pace after it."""
     move, descent = _propose(
         codes,
         correlation,
@@ -267,7 +263,8 @@ def _move_step(state: GramState, problem: problem_lib.Problem) -> GramState:
         non_negative=problem.non_negative,
     )
     length = jnp.sum(move**2, axis=1, keepdims=True)
-    # As in `Spectral.step`.
+    # Kept as it is: compiled for TPUs, it would be computed twice more, from codes and
+    # correlations, which are two arrays to read in place of one.
     move = jax.lax.optimization_barrier(move)
     image = problem.decode(move)
     share, pace = pace_lib.accept(
@@ -277,10 +274,7 @@ def _move_step(state: GramState, problem: problem_lib.Problem) -> GramState:
         curvature=problem.curvature(move, image),
         lipschitz=problem.lipschitz,
     )
-    # The image is scaled, not its correlations, so that a product adds to what is
-    # there and nothing as large as the codes is written in between.
-    change = problem.correlation(share * move, -share * image)
-    return GramState(codes + share * move, correlation + change, pace)
+    return share * move, share * image, pace
 
 
 def _start(
