@@ -1,5 +1,6 @@
 """A look at all factors tells of candidates what the whole codes would."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -86,7 +87,10 @@ def test_the_best_candidates_are_those_in_use_and_the_next():
     seen = standing.look_at_all(
         problem, jnp.asarray(codes), start, problem.residual(codes), tolerance=0.0
     )
-    columns, values, correlation = standing.best(seen, problem, size=20)
+    ranked = jax.jit(lambda size: standing.rank(seen, problem, size=size))(20)
+    columns, values, correlation = standing.best(
+        seen, ranked, size=20, n_factors=_N_FACTORS
+    )
     excess = np.asarray(problem.certify(codes, problem.residual(codes))[1])
     excess = excess - np.asarray(problem.l1_penalty)
     score = np.where(codes != 0, np.inf, excess)

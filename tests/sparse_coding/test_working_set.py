@@ -182,7 +182,7 @@ def test_parts_fit_a_cache_and_divide_blocks(size):
 
 def test_few_rows_have_every_other_size_and_the_largest():
     solver = sparse_coding.WorkingSet()
-    many, few = (solver.sizes_for(1024, rows=rows) for rows in (129, 128))
+    many, few = (solver.sizes_for(1024, rows=rows) for rows in (257, 256))
     assert set(few) < set(many) and len(few) == len(many) // 2
     assert few[-1] == many[-1]
     assert max(b - a for a, b in zip([0, *few], few, strict=False)) <= 96

@@ -50,6 +50,7 @@ class _Part(NamedTuple):
     block: standing.Standing
     rows: tuple[jax.Array, jax.Array]
     wanted: jax.Array  # [rows] int32
+    ranked: jax.Array  # [rows, width] int32, of the best candidates
     energy: jax.Array  # [rows]
     target: jax.Array  # [rows]
 
@@ -83,7 +84,9 @@ def improve(
 
     def on_part(part: _Part, *, size: int) -> Improved:
         some = problem.of_rows(part.rows)
-        columns, codes, correlation = standing.best(part.block, some, size=size)
+        columns, codes, correlation = standing.best(
+            part.block, part.ranked, size=size, n_factors=n_factors
+        )
         small = small_problem.of_columns(
             some, columns, codes=codes, correlation=correlation, gram=gram
         )
@@ -105,6 +108,12 @@ def improve(
         columns = jnp.pad(columns, filling, constant_values=n_factors)
         return Improved(jnp.pad(codes, filling), columns, residual)
 
+    def ranked(part: _Part, sizes: Sequence[int]) -> _Part:
+        # One search, whatever the size: that of the branch is known before it.
+        size = row_blocks.size_for(part.wanted, sizes)
+        some = problem.of_rows(part.rows)
+        return part._replace(ranked=standing.rank(part.block, some, size=size))
+
     def on_few(size: int) -> Callable[[], Improved]:
         work = functools.partial(on_part, size=size)
         rows = _rows_at_once(size)
@@ -113,6 +122,7 @@ def improve(
     def on_many() -> Improved:
         # Rows that want so many differ, and each costs much.
         def work(part: _Part) -> Improved:
+            part = ranked(part, many)
             return row_blocks.by_size(
                 part.wanted,
                 many[:-1],
@@ -129,9 +139,11 @@ def improve(
     def of_size(size: int) -> Callable[[], Improved]:
         return on_few(size) if size > standing.UNSEEN else on_none
 
-    parts = _Part(block, problem.rows(), wanted, energy, target)
     few = [standing.UNSEEN, *(size for size in sizes if size <= _FEW)]
     many = [size for size in sizes if size > _FEW]
+    unranked = jnp.zeros(block.codes.shape, jnp.int32)
+    parts = _Part(block, problem.rows(), wanted, unranked, energy, target)
+    parts = ranked(parts, few)
     if largest <= _FEW:
         return row_blocks.by_size(wanted, few[:-1], few=of_size, many=on_few(largest))
     return row_blocks.by_size(wanted, few, few=of_size, many=on_many)

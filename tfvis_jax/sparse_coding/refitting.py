@@ -15,7 +15,7 @@ each other so much that the budget of steps ends first, a row has the best codes
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -145,10 +145,12 @@ def solve(
         codes: jax.Array, rows: tuple[jax.Array, jax.Array], wanted: jax.Array
     ) -> jax.Array:
         part = problem.of_rows(rows)
+        residual = part.residual(codes)
+        start = _Start(codes, part.correlation(codes, residual), gram)
         return row_blocks.by_size(
             wanted,
             small_problem.sizes(n_factors, enough=max_active),
-            few=lambda size: functools.partial(_on_few, part, codes, gram, size),
+            few=lambda size: functools.partial(_on_few, part, start, size),
             many=functools.partial(on_all_factors, part, codes),
         )
 
@@ -189,19 +191,20 @@ def on_all_factors(problem: problem_lib.Problem, codes: jax.Array) -> jax.Array:
     )
 
 
-def _on_few(
-    problem: problem_lib.Problem,
-    codes: jax.Array,
-    gram: jax.Array | None,
-    size: int,
-) -> jax.Array:
-    residual = problem.residual(codes)
+class _Start(NamedTuple):
+    codes: jax.Array  # [rows, n_factors]
+    correlation: jax.Array  # [rows, n_factors], of those codes
+    gram: jax.Array | None  # of all factors
+
+
+def _on_few(problem: problem_lib.Problem, start: _Start, size: int) -> jax.Array:
+    codes = start.codes
     small = small_problem.restrict(
         problem,
         selection.columns(codes != 0, size=size),
         codes=codes,
-        correlation=problem.correlation(codes, residual),
-        gram=gram,
+        correlation=start.correlation,
+        gram=start.gram,
     )
     norms = jnp.sqrt(jnp.diagonal(small.gram, axis1=1, axis2=2))
     limited = dataclasses.replace(problem, l1_penalty=small.penalty)
@@ -249,21 +252,24 @@ def _descend(
     """
 
     def advance(
-        carry: tuple[Any, jax.Array, jax.Array, int],
-    ) -> tuple[Any, jax.Array, jax.Array, int]:
+        carry: tuple[Any, jax.Array, jax.Array, jax.Array],
+    ) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
         state, codes, least, spent = carry
-        state = jax.lax.fori_loop(0, _CHECK, lambda _, state: step(state), state)
+        # No step before the first look, so that a look is compiled once.
+        is_first = spent < 0
+        num_steps = jnp.where(is_first, 0, _CHECK)
+        state = jax.lax.fori_loop(0, num_steps, lambda _, state: step(state), state)
         state, violation = look(state)
-        better = (least > target) & (violation < least)
+        better = is_first | ((least > target) & (violation < least))
         codes = jnp.where(better[:, None], state.codes, codes)
         return state, codes, jnp.where(better, violation, least), spent + _CHECK
 
-    def unfinished(carry: tuple[Any, jax.Array, jax.Array, int]) -> jax.Array:
+    def unfinished(carry: tuple[Any, jax.Array, jax.Array, jax.Array]) -> jax.Array:
         *_, least, spent = carry
         return (spent < _MAX_STEPS) & jnp.any(least > target)
 
-    state, violation = look(state)
-    carry = (state, state.codes, violation, 0)
+    none = jnp.zeros_like(target) + jnp.inf
+    carry = state, state.codes, none, jnp.int32(-_CHECK)
     return jax.lax.while_loop(unfinished, advance, carry)[1]
 
 

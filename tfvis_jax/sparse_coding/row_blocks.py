@@ -97,5 +97,13 @@ def by_size(
       few: makes the function for one size.
       many: what to do where no size is large enough.
     """
-    which = jnp.sum(jnp.max(wanted) > jnp.asarray(sizes, jnp.int32))
-    return jax.lax.switch(which, [*map(few, sizes), many])
+    return jax.lax.switch(_which(wanted, sizes), [*map(few, sizes), many])
+
+
+def size_for(wanted: jax.Array, sizes: Sequence[int]) -> jax.Array:
+    """Returns the least size that suits a block, or the largest, as an int32 scalar."""
+    return jnp.asarray(sizes, jnp.int32)[_which(wanted, sizes[:-1])]
+
+
+def _which(wanted: jax.Array, sizes: Sequence[int]) -> jax.Array:
+    return jnp.sum(jnp.max(wanted) > jnp.asarray(sizes, jnp.int32))

@@ -63,6 +63,22 @@ def _group(n_factors: int, size: int) -> int:
 
 def _largest(score: jax.Array, *, size: int) -> jax.Array:
     """Returns what `largest` does, by looking at all scores in every bisection."""
+    return first(rank_of_largest(score, size=size), size=size)
+
+
+def rank_of_largest(score: jax.Array, *, size: jax.Array | int) -> jax.Array:
+    """Counts the ``size`` largest scores of every row from its first column on.
+
+    `first` reads their columns off it. The size may be traced, so that one compiled
+    search serves many sizes.
+
+    Args:
+      score: [batch, n_factors], finite.
+      size: how many columns at most.
+
+    Returns:
+      [batch, n_factors] int32, running counts.
+    """
     low = jnp.min(score, axis=1, keepdims=True)
     high = jnp.max(score, axis=1, keepdims=True)
     # The lowest score is inside the interval, so that all columns can be taken.
@@ -84,16 +100,15 @@ def _largest(score: jax.Array, *, size: int) -> jax.Array:
         middle = 0.5 * (low + high)
         divisible = (low < middle) & (middle < high)
         short = jnp.any(divisible & (found < size - size // _SHORT))
-        return short & (spent < _MOST_BISECTIONS)
+        return (spent < _BISECTIONS) | (short & (spent < _MOST_BISECTIONS))
 
     none = jnp.zeros_like(low, jnp.int32)
-    interval = jax.lax.fori_loop(0, _BISECTIONS, bisect, (low, high, none))
     (_, threshold, _), _ = jax.lax.while_loop(
         fall_short,
         lambda carry: (bisect(None, carry[0]), carry[1] + 1),
-        (interval, _BISECTIONS),
+        ((low, high, none), 0),
     )
-    return columns(score > threshold, size=size)
+    return _running_count(score > threshold)
 
 
 def top_k_mask(preactivations: jax.Array, *, k: int) -> jax.Array:
@@ -130,7 +145,11 @@ def columns(chosen: jax.Array, *, size: int) -> jax.Array:
     Returns:
       [batch, size] int32, the first ``size`` of every row; ``n_factors`` fills up.
     """
-    rank = _running_count(chosen)
+    return first(_running_count(chosen), size=size)
+
+
+def first(rank: jax.Array, *, size: int) -> jax.Array:
+    """Returns what `columns` does, of a running count [batch, n_factors] of the mask."""
     wanted = jnp.arange(1, size + 1, dtype=rank.dtype)
     return jax.vmap(lambda row: jnp.searchsorted(row, wanted))(rank).astype(jnp.int32)
 

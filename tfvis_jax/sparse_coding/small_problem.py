@@ -30,6 +30,10 @@ _FACTORS_A_ROW = 8
 PROHIBITIVE = 1e30
 
 
+# Where a solve stands, steps spent, and whether others are to follow.
+_Carry = tuple[spectral.GramState, jax.Array, jax.Array]
+
+
 class SmallProblem(NamedTuple):
     """The problem of a block of rows on ``size`` factors each.
 
@@ -197,27 +201,26 @@ def minimise(
         "non_negative": non_negative,
     }
 
-    def advance(
-        carry: tuple[spectral.GramState, int],
-    ) -> tuple[spectral.GramState, int]:
-        state, spent = carry
+    def advance(carry: _Carry) -> _Carry:
+        state, spent, _ = carry
+        going = (spent < max_steps) & jnp.any(unfinished(state))
+        # A shortened move leaves small codes where zeros belong; a plain step sets
+        # them. It is the last of the same loop, so that a step is compiled once.
+        size = jnp.where(going, state.pace.step_size, 1 / lipschitz)
+        state = state._replace(pace=state.pace._replace(step_size=size))
         state = jax.lax.fori_loop(
             0,
-            _CHECK,
+            jnp.where(going, _CHECK, 1),
             lambda _, state: spectral.gram_step(state, small.gram, **settings),
             state,
         )
-        return state, spent + _CHECK
+        return state, spent + _CHECK, going
 
     state = spectral.gram_init(small.codes, small.correlation, lipschitz=lipschitz)
-    state, _ = jax.lax.while_loop(
-        lambda carry: (carry[1] < max_steps) & jnp.any(unfinished(carry[0])),
-        advance,
-        (state, 0),
-    )
-    # A shortened move leaves small codes where zeros belong; a plain step sets them.
-    state = spectral.plain(state, lipschitz=lipschitz)
-    return spectral.gram_step(state, small.gram, **settings).codes
+    # True, and split over devices as the rows are.
+    going = jnp.zeros_like(small.codes[0, 0]) == 0
+    carry = state, jnp.int32(0), going
+    return jax.lax.while_loop(lambda carry: carry[2], advance, carry)[0].codes
 
 
 def decode(codes: jax.Array, factors: jax.Array) -> jax.Array:

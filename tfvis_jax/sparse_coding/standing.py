@@ -179,31 +179,47 @@ def look_at_all(
     return _with_candidates(after, choose, most=most, n_factors=codes.shape[1])
 
 
+def rank(
+    rows: Standing, problem: problem_lib.Problem, *, size: jax.Array | int
+) -> jax.Array:
+    """Counts the best candidates of every row; see `selection.rank_of_largest`.
+
+    Args:
+      rows: where they stand.
+      problem: of these rows.
+      size: how many candidates at most; may be traced.
+
+    Returns:
+      [batch, width] int32.
+    """
+    penalty = problem.l1_penalty
+    if not rows.are_all:
+        penalty = _penalty_of(problem, rows.columns)
+    score = _score(rows.codes != 0, problem.against(rows.correlation) - penalty)
+    return selection.rank_of_largest(score, size=size)
+
+
 def best(
-    rows: Standing, problem: problem_lib.Problem, *, size: int
+    rows: Standing, ranked: jax.Array, *, size: int, n_factors: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns columns, codes and correlations of the best candidates.
 
     Args:
       rows: where they stand.
-      problem: of these rows.
+      ranked: by `rank`, of this size.
       size: how many; less than the width, or the width.
+      n_factors: of all.
 
     Returns:
       [batch, size] each, the columns ascending; n_factors where a place is empty.
     """
-    n_factors, width = problem.dictionary.shape[0], rows.codes.shape[1]
-    columns, penalty = rows.columns, problem.l1_penalty
+    width = rows.codes.shape[1]
+    if size == width and not rows.are_all:
+        return rows.columns, rows.codes, rows.correlation
+    columns = place = selection.first(ranked, size=size)
     if not rows.are_all:
-        if size == width:
-            return columns, rows.codes, rows.correlation
-        penalty = _penalty_of(problem, columns)
-    score = _score(rows.codes != 0, problem.against(rows.correlation) - penalty)
-    place = selection.largest(score, size=size)
-    if rows.are_all:
-        columns = place
-    else:
-        columns = jnp.where(place < width, selection.take(columns, place), n_factors)
+        columns = selection.take(rows.columns, place)
+        columns = jnp.where(place < width, columns, n_factors)
     usable = columns < n_factors
     return (
         columns,

@@ -36,8 +36,9 @@ from tfvis_jax.sparse_coding import solver as solver_lib
 
 # Up to so many factors, codes and correlations of all are kept between rounds.
 _KEPT = 4096
-# Fewer than a device has of a step of training.
-_FEW_ROWS = 128
+# Fewer than a device has of a step of training: a sentence, held-out text at a
+# checkpoint, altered windows.
+_FEW_ROWS = 256
 
 _SPECTRAL = spectral.Spectral()
 
