@@ -149,7 +149,7 @@ def columns(chosen: jax.Array, *, size: int) -> jax.Array:
 
 
 def first(rank: jax.Array, *, size: int) -> jax.Array:
-    """Returns what `columns` does, of a running count [batch, n_factors] of the mask."""
+    """Returns what `columns` does, of the mask's running count [batch, n_factors]."""
     wanted = jnp.arange(1, size + 1, dtype=rank.dtype)
     return jax.vmap(lambda row: jnp.searchsorted(row, wanted))(rank).astype(jnp.int32)
 
