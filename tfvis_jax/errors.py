@@ -38,6 +38,21 @@ def no_memory(error: BaseException) -> InputError:
     )
 
 
+def is_lost_process(error: BaseException) -> bool:
+    """Returns whether another process of the run could not be reached any more."""
+    # What XLA's collectives say between CPUs, before JAX's own watch notices.
+    return isinstance(error, RuntimeError) and "Gloo" in str(error)
+
+
+def lost_process(error: BaseException) -> InputError:
+    """Returns what to say where another process has ended."""
+    said = str(error).strip().splitlines()[0][:160].rstrip(".")
+    return InputError(
+        f"Another process of the run has died ({said}); its own output says why. Start "
+        "all of them again: the run resumes."
+    )
+
+
 def command_line(name: str, *words: str | os.PathLike[str]) -> str:
     """Returns a command of `tfvis` as it can be pasted into a shell.
 

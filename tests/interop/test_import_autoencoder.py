@@ -73,7 +73,7 @@ def test_where_there_is_no_text_an_encoder_gives_no_codes():
     rows = encoding.encode_layer(
         np.ones((1, 3, 3), np.float32),
         np.array([[True, False, True]]),
-        coder_lib.Coder(factors, config.SolverConfig(), encoder),
+        coder_lib.Coder(factors, config.SolverConfig(), None, encoder),
     )
     np.testing.assert_array_equal(rows.codes, [[1, 1], [0, 0], [1, 1]])
     np.testing.assert_array_equal(rows.residual[1], np.zeros(3))

@@ -178,6 +178,14 @@ def test_other_errors_are_neither():
         assert not files.is_disk_full(error) and not errors.is_out_of_memory(error)
 
 
+def test_a_process_that_was_lost_is_told_from_other_errors():
+    reset = RuntimeError("UNKNOWN: Gloo AllGather failed: Connection reset by peer.")
+    assert errors.is_lost_process(reset)
+    assert not errors.is_lost_process(RuntimeError("UNKNOWN: something else"))
+    said = str(errors.lost_process(reset))
+    assert "has died" in said and "reset by peer)" in said and "resumes" in said
+
+
 def test_xla_says_it_is_out_of_memory_as_expected():
     with pytest.raises(RuntimeError) as raised:
         # 2⁴⁴ bytes: more than any machine has, and small enough to be asked for.

@@ -178,7 +178,7 @@ def test_hidden_states_that_are_not_finite_stop_the_run(
 
     def poisoned(*args, **kwargs):
         calls.append(1)
-        return real(*args, **kwargs) * (np.float32(np.nan) if len(calls) > 9 else 1)
+        return real(*args, **kwargs) * (np.float32(np.nan) if len(calls) > 8 else 1)
 
     monkeypatch.setattr(loop.hidden_states_lib, "scaled_hidden_states", poisoned)
     with pytest.raises(InputError, match="Hidden states of batch 5 are not finite"):
@@ -320,22 +320,16 @@ def test_the_held_out_error_of_all_windows_is_that_of_the_report(
     mesh = sharding.make_mesh(3, 2)
     assert len(windows.held_out) % 3
     monkeypatch.setattr(held_out, "_WINDOWS", len(windows.held_out))
-    with jax.set_mesh(mesh):
-        sample = held_out.HeldOut(
-            opened,
-            windows,
-            encoder=sharding.place(mesh, opened.pretrained.encoder, jax.P()),
-            mesh=mesh,
-        )
-        got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
+    sample = held_out.HeldOut(opened, windows, devices=mesh.local_devices)
+    got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
     result = reconstruction.evaluate(
         opened,
         trained_dictionary.from_state(state, opened),
         windows,
         progress=toy_runs.silent,
     )
-    # Codes are within a gap of 1e-3 of optimal, by two solvers.
-    np.testing.assert_allclose(got, result.lasso.all.fvu, rtol=5e-3)
+    # The same codes, summed in another order.
+    np.testing.assert_allclose(got, result.lasso.all.fvu, rtol=1e-5)
 
 
 def test_the_best_checkpoint_is_kept(tmp_path, settings):

@@ -183,6 +183,8 @@ def _explain(error: Exception) -> str:
         return str(files.no_space(getattr(error, "filename", None) or "the run"))
     if errors.is_out_of_memory(error):
         return str(errors.no_memory(error))
+    if errors.is_lost_process(error):
+        return str(errors.lost_process(error))
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}."
     return (

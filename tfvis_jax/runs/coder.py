@@ -14,7 +14,7 @@ from tfvis_jax.runs import linear_encoder
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["dictionary", "encoder"],
+    data_fields=["dictionary", "l1_penalty", "encoder"],
     meta_fields=["solver"],
 )
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,11 +24,14 @@ class Coder:
     Attributes:
       dictionary: [n_factors, d_model].
       solver: how codes are inferred where there is no encoder.
+      l1_penalty: λ, in place of the solver's, so that one compiled program serves all;
+        None where there is an encoder.
       encoder: what finds codes in place of the solver, if it is not None.
     """
 
     dictionary: jax.Array
     solver: config_lib.SolverConfig
+    l1_penalty: jax.Array | None
     encoder: linear_encoder.LinearEncoder | None = None
 
     def infer(
@@ -45,7 +48,11 @@ class Coder:
         """
         if self.encoder is None:
             return inference.infer(
-                x, self.dictionary, solver=self.solver, tolerance=tolerance
+                x,
+                self.dictionary,
+                solver=self.solver,
+                l1_penalty=self.l1_penalty,
+                tolerance=tolerance,
             )
         codes = self.encoder.codes(x)
         none = jnp.zeros(x.shape[0], jnp.int32)

@@ -59,8 +59,9 @@ class TrainedDictionary:
         """Returns how the codes of a run are found: its solver, or its encoder."""
         return coder_lib.Coder(
             jnp.asarray(self.factors),
-            self.solver(config),
-            jax.tree.map(jnp.asarray, self.encoder),
+            solver=config,
+            l1_penalty=jax.tree.map(jnp.float32, self.l1_penalty),
+            encoder=jax.tree.map(jnp.asarray, self.encoder),
         )
 
     def of_layers(self, layers: Sequence[int] | None) -> "TrainedDictionary":

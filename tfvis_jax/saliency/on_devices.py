@@ -234,7 +234,7 @@ def _differentiate(
             codes,
             x,
             coder.dictionary,
-            l1_penalty=solver.l1_penalty,
+            l1_penalty=coder.l1_penalty,
             l2_penalty=solver.l2_penalty,
         )
         return (1 + solver.l2_penalty) * _of_factor(solution, factor)

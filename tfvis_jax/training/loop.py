@@ -109,41 +109,41 @@ def fit(
             train_batch = _batch_trainer(
                 opened, windows, length, encoder=encoder, mesh=mesh
             )
-            held_out = held_out_lib.HeldOut(
-                opened,
-                windows,
-                encoder=encoder,
-                mesh=mesh,
+        held_out = held_out_lib.HeldOut(opened, windows, devices=mesh.local_devices)
+        looking = watch.Watch()
+        for done, batch in enumerate(looking.waiting(batches), resumed_at + 1):
+            with (
+                _traced(opened.run.profile, batch=done, wanted=profile_batch),
+                jax.set_mesh(mesh),
+            ):
+                state, metrics = train_batch(state, batch)
+            last = done == length.num_batches
+            # All processes have to stop at the same batch.
+            stop = sharding.any_process(should_stop()) and not last
+            on_schedule = done % config.checkpoint_every == 0
+            saves = on_schedule or stop or last
+            fvu = held_out.fvu(state) if saves else None
+            log.add(
+                metrics,
+                batch=done,
+                window_ids=batch.window_ids,
+                **looking.look(),
+                held_out_fvu=fvu,
             )
-            looking = watch.Watch()
-            for done, batch in enumerate(looking.waiting(batches), resumed_at + 1):
-                with _traced(opened.run.profile, batch=done, wanted=profile_batch):
-                    state, metrics = train_batch(state, batch)
-                last = done == length.num_batches
-                # All processes have to stop at the same batch.
-                stop = sharding.any_process(should_stop()) and not last
-                on_schedule = done % config.checkpoint_every == 0
-                saves = on_schedule or stop or last
-                fvu = held_out.fvu(state) if saves else None
-                log.add(
-                    metrics,
-                    batch=done,
-                    window_ids=batch.window_ids,
-                    **looking.look(),
-                    held_out_fvu=fvu,
-                )
-                progress(done, length.num_batches)
-                if saves:
-                    # Checks the metrics first: a diverged state must not be saved.
-                    log.flush()
-                    checkpoints.save(state, batch=done, fvu=fvu)
-                if stop:
-                    raise Interrupted
-                # Errors at interruptions are left out, so that patience does not depend
-                # on how often a run was interrupted.
-                if on_schedule and fvu is not None:
-                    errors.append(fvu)
-                if held_out_lib.has_settled(errors, patience=config.patience):
+            progress(done, length.num_batches)
+            if saves:
+                # Checks the metrics first: a diverged state must not be saved.
+                log.flush()
+                checkpoints.save(state, batch=done, fvu=fvu)
+            if stop:
+                raise Interrupted
+            # Errors at interruptions are left out, so that patience does not depend
+            # on how often a run was interrupted.
+            if on_schedule and fvu is not None:
+                errors.append(fvu)
+                # Each process has its own errors, up to rounding.
+                settled = held_out_lib.has_settled(errors, patience=config.patience)
+                if sharding.any_process(settled):
                     notify(
                         f"The held-out error has not fallen for {config.patience} "
                         f"checkpoints; training stops after batch {done} of "
