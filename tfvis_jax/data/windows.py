@@ -226,6 +226,10 @@ class Windows:
         """Returns the index of a window's document; see `documents`."""
         return int(self.documents[self._checked_window(window)])
 
+    def documents_of(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the indices of the documents of n windows, [n] int64."""
+        return self.documents[self._checked(rows)]
+
     def document_name(self, window: int) -> str:
         """Returns the title of a window's document, or its file name and number."""
         window = self._checked_window(window)

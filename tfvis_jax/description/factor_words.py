@@ -144,7 +144,11 @@ def of_layer(
     numbers, of_pair = np.unique(pair // len(document_of), return_inverse=True)
     weight = np.bincount(of_pair, energy[first])
     documents = np.bincount(of_pair)
-    kept = np.flatnonzero(weight >= _LEAST * weight.max()).tolist()
+    least = _LEAST * weight.max()
+    if len(weight) > n > 0:
+        # Of equal ones, the words decide: no more than these are compared.
+        least = max(least, np.partition(weight, -n)[-n])
+    kept = np.flatnonzero(weight >= least).tolist()
     best = sorted(kept, key=lambda i: (-weight[i], table.folded[numbers[i]]))[:n]
     spelt = _spellings(table, numbers[best], spelling)
     return [
@@ -160,7 +164,8 @@ def _spellings(
 
     Other windows do not count, so that a list does not depend on what was read before.
     """
-    spellings = spellings[np.isin(table.words_of(spellings), words)]
+    is_of_one = table.words_of(spellings)[:, None] == words
+    spellings = spellings[is_of_one.any(axis=1)]
     distinct, count = np.unique(spellings, return_counts=True)
     by_word: dict[int, list[tuple[int, str]]] = {}
     for number, word, n in zip(

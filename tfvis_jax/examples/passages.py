@@ -8,6 +8,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
@@ -20,8 +21,9 @@ BANDS = ((0.9, 0.99), (0.5, 0.9))
 # Examples with equal words this far on either side are near-duplicates.
 _NEAR = 4
 _CACHED_WINDOWS = 16_384
-# Examples that are read at once: of many that are stored, few are shown.
-_AT_ONCE = 32
+# Examples that are read at once for each passage that is still wanted, and at most: of
+# many that are stored, few are shown, and some of these are near-duplicates.
+_PER_PASSAGE, _AT_ONCE = 1.5, 32
 # A weaker α of another word, relative to the factor's largest, would not be visible.
 _LEAST = 0.1
 
@@ -46,8 +48,8 @@ class WindowWords:
     document: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Passage:
+# A page reads hundreds of thousands: a frozen dataclass would take longer to make.
+class Passage(msgspec.Struct, frozen=True):
     """A word on which a factor fires, in its window.
 
     Attributes:
@@ -167,8 +169,8 @@ class Passages:
         """
         at = (index, factor)
         n = min(int(np.count_nonzero(self._found.activation[at])), n)
-        windows = set(self._found.window[at][:n].tolist())
-        return len({self._windows.document(window) for window in windows}), n
+        documents = self._windows.documents_of(self._found.window[at][:n])
+        return len(set(documents.tolist())), n
 
     def around(self, passage: Passage, *, n: int) -> tuple[str, str, str]:
         """Returns the text before a passage's word, the word, and the text after.
@@ -191,7 +193,8 @@ class Passages:
     ) -> list[Passage]:
         kept: dict[tuple[int, tuple[str, ...]], Passage] = {}
         words: set[tuple[int, int]] = set()
-        for example in self._examples(prefix, index, factor, places):
+        at_once = min(int(_PER_PASSAGE * n) + 1, _AT_ONCE)
+        for example in self._examples(prefix, index, factor, places, at_once):
             if len(kept) == n:
                 break
             shown = self.window(example.window)
@@ -203,7 +206,7 @@ class Passages:
             key = (word - first, tuple(shown.folded[first : word + _NEAR + 1]))
             if key in kept:
                 twin = kept[key]
-                kept[key] = dataclasses.replace(twin, copies=twin.copies + 1)
+                kept[key] = msgspec.structs.replace(twin, copies=twin.copies + 1)
                 continue
             others: dict[int, float] = {}
             for position, alpha in example.others:
@@ -216,9 +219,9 @@ class Passages:
         return list(kept.values())
 
     def _examples(
-        self, prefix: str, index: int, factor: int, places: np.ndarray
+        self, prefix: str, index: int, factor: int, places: np.ndarray, at_once: int
     ) -> Iterator["_Example"]:
-        """Yields stored examples at places of their list."""
+        """Yields stored examples at places of their list, reading a few at once."""
         found, at = self._found, (index, factor)
         activation, window, position, nearby = (
             np.asarray(getattr(found, prefix + name)[at])
@@ -226,9 +229,10 @@ class Passages:
         )
         least = _LEAST * float(found.activation[at][0])
         length = found.context_length
-        for begin in range(0, len(places), _AT_ONCE):
-            chosen = places[begin : begin + _AT_ONCE]
-            starts = found.context_start(position[chosen]).tolist()
+        for begin in range(0, len(places), at_once):
+            chosen = places[begin : begin + at_once]
+            position_of = position[chosen]
+            starts = found.context_start(position_of).tolist()
             # The first examples alone have α of their contexts.
             known = chosen < len(nearby)
             rows = np.zeros((len(chosen), length), np.float32)
@@ -242,15 +246,18 @@ class Passages:
                 strict=True,
             ):
                 others[example].append((starts[example] + step, alpha))
-            for example, place in enumerate(position[chosen].tolist()):
-                start = starts[example]
-                context = range(start, start + length)
+            for alpha, number, place, start, is_known, nearby_of in zip(
+                activation[chosen].tolist(),
+                window[chosen].tolist(),
+                position_of.tolist(),
+                starts,
+                known.tolist(),
+                others,
+                strict=True,
+            ):
+                first, size = (start, length) if is_known else (place, 1)
                 yield _Example(
-                    float(activation[chosen[example]]),
-                    int(window[chosen[example]]),
-                    place,
-                    others[example],
-                    context if known[example] else range(place, place + 1),
+                    alpha, number, place, nearby_of, range(first, first + size)
                 )
 
     def _read(self, window: int) -> WindowWords:

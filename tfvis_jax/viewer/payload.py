@@ -5,6 +5,7 @@ scripts. So each data file is a script that passes one JSON value to the page. T
 is canonical (sorted keys, no spaces, few digits): equal data gives equal bytes.
 """
 
+import functools
 import json
 import math
 import re
@@ -61,11 +62,7 @@ def loads(text: str) -> tuple[str, Any]:
 
 def number(value: float, *, digits: int = 4) -> int | float | None:
     """Rounds to significant digits; whole numbers become ints, non-finite ``None``."""
-    value = float(value)
-    if not math.isfinite(value):
-        return None
-    rounded = float(f"%.{digits}g" % value)
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
+    return _number(float(value), digits)
 
 
 def number_or_none(value: float | None) -> int | float | None:
@@ -75,7 +72,16 @@ def number_or_none(value: float | None) -> int | float | None:
 
 def numbers(values: Iterable[float], *, digits: int = 4) -> list[float | None]:
     """Rounds each value like ``number``."""
-    return [number(value, digits=digits) for value in np.asarray(values)]
+    return [number(value, digits=digits) for value in np.asarray(values).tolist()]
+
+
+# α of other words are of 16 bits: the same ones come again and again.
+@functools.lru_cache(maxsize=16_384)
+def _number(value: float, digits: int) -> int | float | None:
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"%.{digits}g" % value)
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
 
 
 def _json(value: object) -> str:
@@ -84,7 +90,8 @@ def _json(value: object) -> str:
     except ValueError:
         # Looked for only where there is one: it takes longer than to write the text.
         text = _ENCODER.encode(_finite(value))
-    text = _LONE_SURROGATE.sub("\ufffd", text)
+    if not text.isascii():
+        text = _LONE_SURROGATE.sub("\ufffd", text)
     # Each is looked for by itself: of a text that is not ASCII, `str.translate` takes
     # every character in its turn, longer than it takes to encode the value.
     for character, escape in _ESCAPES.items():

@@ -114,7 +114,8 @@ def write(save: Save, spill: Spill, words: site.CorpusWords, *, n_layers: int) -
     Returns:
       The number of words that have a page.
     """
-    chosen = with_pages(words)
+    occurrences = _occurrences(words)
+    chosen = _with_pages(occurrences)
     known: list[tuple[int, str]] = []
     for shard in range(NUM_SHARDS):
         records = spill.read(shard)
@@ -122,7 +123,9 @@ def write(save: Save, spill: Spill, words: site.CorpusWords, *, n_layers: int) -
         records = records[np.argsort(records["word"], kind="stable")]
         numbers, starts = np.unique(records["word"], return_index=True)
         entries = [
-            _entry(found, words, number, n_layers=n_layers)
+            _entry(
+                found, words, number, float(occurrences[number]), n_layers=n_layers
+            )
             for number, found in zip(
                 numbers.tolist(), np.split(records, starts[1:]), strict=False
             )
@@ -137,15 +140,26 @@ def write(save: Save, spill: Spill, words: site.CorpusWords, *, n_layers: int) -
 
 def with_pages(words: site.CorpusWords) -> np.ndarray:
     """Returns the numbers of the words that have a page, ascending."""
-    occurrences = np.asarray(words.occurrences(np.arange(len(words.folded))))
+    return _with_pages(_occurrences(words))
+
+
+def _occurrences(words: site.CorpusWords) -> np.ndarray:
+    return np.asarray(words.occurrences(np.arange(len(words.folded))))
+
+
+def _with_pages(occurrences: np.ndarray) -> np.ndarray:
     order = np.argsort(-occurrences, kind="stable")[:MOST_WORDS]
     return np.sort(order[occurrences[order] >= LEAST_OCCURRENCES])
 
 
 def _entry(
-    found: np.ndarray, words: site.CorpusWords, number: int, *, n_layers: int
+    found: np.ndarray,
+    words: site.CorpusWords,
+    number: int,
+    occurrences: float,
+    *,
+    n_layers: int,
 ) -> dict[str, Any]:
-    occurrences = float(words.occurrences(np.array([number]))[0])
     contexts: dict[tuple[str, str, str, str], int] = {}
     rows = []
     for row in _rows(found, occurrences):
