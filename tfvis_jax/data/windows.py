@@ -11,6 +11,7 @@ import itertools
 import pathlib
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -177,6 +178,10 @@ class Windows:
         self._text = functools.lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read_text)
         self._tokenized = functools.lru_cache(maxsize=_CACHED_WINDOWS)(self._locate)
         self._words = functools.lru_cache(maxsize=_CACHED_WORDS)(self._read_words)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Makes another process open the files again: nothing read is copied."""
+        return Windows, (self.folder,)
 
     def __len__(self) -> int:
         return int(self._first_window[-1])
