@@ -37,9 +37,7 @@ class WordCounts:
 
     def of_words(self) -> "WordCounts":
         """Returns the counts of the words alone, which take the least memory."""
-        return WordCounts(
-            self.numbers, self.keys[:1], self.counts[:1], self.totals[:1]
-        )
+        return WordCounts(self.numbers, self.keys[:1], self.counts[:1], self.totals[:1])
 
     def count(self, ngrams: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Returns how often each n-gram occurs in the corpus, [len(ngrams)] int64.

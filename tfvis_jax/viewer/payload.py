@@ -8,6 +8,7 @@ is canonical (sorted keys, no spaces, few digits): equal data gives equal bytes.
 import functools
 import json
 import math
+import pathlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -38,6 +39,17 @@ def dumps(name: str, value: object) -> str:
         numbers and ``None``.
     """
     return f"tfvis.receive({_json(name)}, {_json(value)});\n"
+
+
+def save(folder: pathlib.Path, name: str, value: object) -> None:
+    """Writes a data file of a site; arguments besides its folder are those of `dumps`.
+
+    Raises:
+      OSError: It cannot be written.
+    """
+    path = folder / f"{name}.js"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(dumps(name, value).encode("utf-8"))
 
 
 def line(value: object) -> str:

@@ -123,9 +123,7 @@ def write(save: Save, spill: Spill, words: site.CorpusWords, *, n_layers: int) -
         records = records[np.argsort(records["word"], kind="stable")]
         numbers, starts = np.unique(records["word"], return_index=True)
         entries = [
-            _entry(
-                found, words, number, float(occurrences[number]), n_layers=n_layers
-            )
+            _entry(found, words, number, float(occurrences[number]), n_layers=n_layers)
             for number, found in zip(
                 numbers.tolist(), np.split(records, starts[1:]), strict=False
             )
