@@ -173,8 +173,9 @@ def _spellings(
 
     Other windows do not count, so that a list does not depend on what was read before.
     """
-    is_of_one = table.words_of(spellings)[:, None] == words
-    spellings = spellings[is_of_one.any(axis=1)]
+    is_wanted = np.zeros(len(table.folded), bool)
+    is_wanted[words] = True
+    spellings = spellings[is_wanted[table.words_of(spellings)]]
     distinct, count = np.unique(spellings, return_counts=True)
     by_word: dict[int, list[tuple[int, str]]] = {}
     for number, word, n in zip(

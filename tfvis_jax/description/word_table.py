@@ -47,6 +47,11 @@ class WordTable:
         self.folded: list[str] = []
         self.spellings: list[str] = []
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every window has been read."""
+        return len(self.order) == len(self._is_read)
+
     def numbers(self, window: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Returns the number of the word at each of m tokens, [m] int32."""
         spelling = self.spelling_numbers(window, position)
@@ -54,13 +59,12 @@ class WordTable:
 
     def spelling_numbers(self, window: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Returns the number of the spelling at each of m tokens; −1 for no word."""
-        self.read(window)
+        if not self.is_whole:
+            self.read(window)
         return self._spelling_at[window, position]
 
     def read(self, window: np.ndarray) -> None:
         """Reads those of m windows that have not been, in ascending order."""
-        if len(self.order) == len(self._is_read):
-            return
         for each in np.unique(window[~self._is_read[window]]).tolist():
             self._read(each)
 

@@ -5,7 +5,7 @@ Tokens of one word are shown once, with the largest α. Near-duplicates are fold
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -21,9 +21,8 @@ BANDS = ((0.9, 0.99), (0.5, 0.9))
 # Examples with equal words this far on either side are near-duplicates.
 _NEAR = 4
 _CACHED_WINDOWS = 16_384
-# Examples that are read at once for each passage that is still wanted, and at most: of
-# many that are stored, few are shown, and some of these are near-duplicates.
-_PER_PASSAGE, _AT_ONCE = 1.5, 32
+# Examples that are read at once: of many that are stored, few are shown.
+_AT_ONCE = 32
 # A weaker α of another word, relative to the factor's largest, would not be visible.
 _LEAST = 0.1
 
@@ -71,21 +70,21 @@ class Passage(msgspec.Struct, frozen=True):
     copies: int = 0
 
 
-class _Example(NamedTuple):
-    """A stored example.
+class _Kept(NamedTuple):
+    """A stored example that is shown.
 
     Attributes:
-      activation: its α.
+      place: in its list.
       window, position: of its token.
-      others: (position, α) of the tokens of its context that are not weak, if stored.
-      context: positions of the window of which α was stored; its own if none was.
+      word: the word of this token in the window.
+      activation: its α.
     """
 
-    activation: float
+    place: int
     window: int
     position: int
-    others: list[tuple[int, float]]
-    context: range
+    word: int
+    activation: float
 
 
 class Passages:
@@ -191,74 +190,95 @@ class Passages:
     def _passages(
         self, prefix: str, index: int, factor: int, places: np.ndarray, *, n: int
     ) -> list[Passage]:
-        kept: dict[tuple[int, tuple[str, ...]], Passage] = {}
-        words: set[tuple[int, int]] = set()
-        at_once = min(int(_PER_PASSAGE * n) + 1, _AT_ONCE)
-        for example in self._examples(prefix, index, factor, places, at_once):
-            if len(kept) == n:
-                break
-            shown = self.window(example.window)
-            word = shown.of_position[example.position]
-            if (example.window, word) in words:
-                continue
-            words.add((example.window, word))
-            first = max(word - _NEAR, 0)
-            key = (word - first, tuple(shown.folded[first : word + _NEAR + 1]))
-            if key in kept:
-                twin = kept[key]
-                kept[key] = msgspec.structs.replace(twin, copies=twin.copies + 1)
-                continue
-            others: dict[int, float] = {}
-            for position, alpha in example.others:
-                other = shown.of_position[position]
-                if other >= 0:
-                    others[other] = max(others.get(other, 0.0), alpha)
-            # Of a word's tokens, another one may be stronger than the one drawn.
-            own = max(example.activation, others.pop(word, 0.0))
-            kept[key] = Passage(example.window, word, own, others, example.context)
-        return list(kept.values())
-
-    def _examples(
-        self, prefix: str, index: int, factor: int, places: np.ndarray, at_once: int
-    ) -> Iterator["_Example"]:
-        """Yields stored examples at places of their list, reading a few at once."""
+        """Returns at most n passages of the stored examples at places of their list."""
         found, at = self._found, (index, factor)
-        activation, window, position, nearby = (
+        activation, window, position = (
             np.asarray(getattr(found, prefix + name)[at])
-            for name in ("activation", "window", "position", "context_activation")
+            for name in ("activation", "window", "position")
         )
-        least = _LEAST * float(found.activation[at][0])
-        length = found.context_length
+        kept: list[_Kept] = []
+        copies: list[int] = []
+        near: dict[tuple[int, tuple[str, ...]], int] = {}
+        words: set[tuple[int, int]] = set()
+        # Some are near-duplicates.
+        at_once = min(n + n // 2 + 1, _AT_ONCE)
         for begin in range(0, len(places), at_once):
             chosen = places[begin : begin + at_once]
-            position_of = position[chosen]
-            starts = found.context_start(position_of).tolist()
-            # The first examples alone have α of their contexts.
-            known = chosen < len(nearby)
-            rows = np.zeros((len(chosen), length), np.float32)
-            rows[known] = nearby[chosen[known]]
-            others: list[list[tuple[int, float]]] = [[] for _ in starts]
-            strong, steps = np.nonzero((rows >= least) & known[:, None])
-            for example, step, alpha in zip(
-                strong.tolist(),
-                steps.tolist(),
-                rows[strong, steps].tolist(),
-                strict=True,
-            ):
-                others[example].append((starts[example] + step, alpha))
-            for alpha, number, place, start, is_known, nearby_of in zip(
+            for place, alpha, number, token in zip(
+                chosen.tolist(),
                 activation[chosen].tolist(),
                 window[chosen].tolist(),
-                position_of.tolist(),
-                starts,
-                known.tolist(),
-                others,
+                position[chosen].tolist(),
                 strict=True,
             ):
-                first, size = (start, length) if is_known else (place, 1)
-                yield _Example(
-                    alpha, number, place, nearby_of, range(first, first + size)
-                )
+                if len(kept) == n:
+                    break
+                shown = self.window(number)
+                word = shown.of_position[token]
+                if (number, word) in words:
+                    continue
+                words.add((number, word))
+                first = max(word - _NEAR, 0)
+                key = (word - first, tuple(shown.folded[first : word + _NEAR + 1]))
+                twin = near.setdefault(key, len(kept))
+                if twin < len(kept):
+                    copies[twin] += 1
+                    continue
+                kept.append(_Kept(place, number, token, word, alpha))
+                copies.append(0)
+            if len(kept) == n:
+                break
+        if not kept:
+            return []
+        around = self._around(prefix, index, factor, kept)
+        return [
+            # Of a word's tokens, another one may be stronger than the one drawn.
+            Passage(
+                each.window,
+                each.word,
+                max(each.activation, others.pop(each.word, 0.0)),
+                others,
+                context,
+                number,
+            )
+            for each, (others, context), number in zip(
+                kept, around, copies, strict=True
+            )
+        ]
+
+    def _around(
+        self, prefix: str, index: int, factor: int, kept: Sequence[_Kept]
+    ) -> list[tuple[dict[int, float], range]]:
+        """Returns α of the words around examples, and the positions they are known at.
+
+        Those of the first examples of a list alone are stored. Weak ones are left out.
+        """
+        found, at = self._found, (index, factor)
+        nearby = np.asarray(getattr(found, f"{prefix}context_activation")[at])
+        length = found.context_length
+        places = np.array([each.place for each in kept])
+        starts = found.context_start(np.array([each.position for each in kept]))
+        around: list[tuple[dict[int, float], range]] = [
+            ({}, range(start, start + length))
+            if each.place < len(nearby)
+            else ({}, range(each.position, each.position + 1))
+            for each, start in zip(kept, starts.tolist(), strict=True)
+        ]
+        known = np.flatnonzero(places < len(nearby))
+        rows = nearby[places[known]].astype(np.float32)
+        strong, steps = np.nonzero(rows >= _LEAST * float(found.activation[at][0]))
+        of_kept = known[strong]
+        words_of = [self.window(each.window).of_position for each in kept]
+        for example, token, alpha in zip(
+            of_kept.tolist(),
+            (starts[of_kept] + steps).tolist(),
+            rows[strong, steps].tolist(),
+            strict=True,
+        ):
+            others, word = around[example][0], words_of[example][token]
+            if word >= 0:
+                others[word] = max(others.get(word, 0.0), alpha)
+        return around
 
     def _read(self, window: int) -> WindowWords:
         of_position = self._windows.words(window).of_position.tolist()

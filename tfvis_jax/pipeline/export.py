@@ -12,11 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tfvis_jax import sites
-from tfvis_jax.description import (
-    factor_description,
-    featured,
-    neighbours,
-)
+from tfvis_jax.description import factor_description, featured, neighbours
 from tfvis_jax.examples import firing_statistics
 from tfvis_jax.labelling import scores, trials
 from tfvis_jax.levels import evidence as evidence_lib

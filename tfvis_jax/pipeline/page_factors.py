@@ -117,6 +117,8 @@ class PageFactors:
 
         The table is then as it is once the factor has been written.
         """
+        if self.table.is_whole:
+            return
         examples = self.source.examples
         for index in self._layers:
             found = factor_words.strongest(examples, index=index, factor=number)

@@ -11,8 +11,10 @@ import dataclasses
 import functools
 import os
 import pathlib
+import pickle
 from collections.abc import Sequence
 from concurrent.futures import process
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,8 +65,8 @@ class Workers:
         Raises:
           InputError: reading failed, or a worker was killed.
         """
-        task = _Task(folder, _plain(data), self.factors.source)
-        pool = processes.open_pool(self.num_workers, _set_task, (task,))
+        sent = pickle.dumps((folder, _plain(data), self.factors.source))
+        pool = processes.open_pool(self.num_workers, _receive, (sent,))
         waiting: collections.deque[concurrent.futures.Future[factor_shards.Shard]]
         waiting = collections.deque()
         try:
@@ -125,47 +127,48 @@ def _no_contexts(factor: int) -> list[list[site.Context]]:
     raise AssertionError(f"The contexts of factor {factor} are read by a worker.")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Task:
+class _Task(NamedTuple):
     """What a worker needs for all shards.
 
     Attributes:
       folder: of the site.
       data: what the site shows, but for what is read factor by factor.
-      source: where this is read from.
+      factors: read this.
     """
 
     folder: pathlib.Path
     data: site.SiteData
-    source: page_factors.Source
-
-    # By the first shard, whose future tells of an error.
-    @functools.cached_property
-    def factors(self) -> page_factors.PageFactors:
-        return page_factors.PageFactors(self.source)
+    factors: page_factors.PageFactors
 
 
-# Of a worker process, which has one.
-_TASKS: list[_Task] = []
+# Of a worker process: the pickled folder, data and source of its task.
+_SENT: list[bytes] = []
 
 
-def _set_task(task: _Task) -> None:
-    _TASKS.append(task)
+def _receive(sent: bytes) -> None:
+    _SENT.append(sent)
+
+
+# Not before the first shard, whose future tells of an error.
+@functools.cache
+def _task() -> _Task:
+    folder, data, source = pickle.loads(_SENT[0])
+    return _Task(folder, data, page_factors.PageFactors(source))
 
 
 def _write(
-    factors: range, order: Sequence[int], relatives: Sequence[site.Relatives]
+    factors: range, order: np.ndarray, relatives: Sequence[site.Relatives]
 ) -> factor_shards.Shard:
     """Writes a shard in a worker.
 
     Args:
       factors: of the shard.
-      order: windows that one process would have read before, in order.
+      order: [m] int32, windows that one process would have read before, in order.
       relatives: of each factor.
     """
-    task = _TASKS[0]
+    task = _task()
     found = task.factors
-    found.table.catch_up(order)
+    found.table.catch_up(order.tolist())
     data = dataclasses.replace(
         task.data,
         contexts=found.contexts,

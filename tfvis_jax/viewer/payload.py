@@ -74,7 +74,18 @@ def loads(text: str) -> tuple[str, Any]:
 
 def number(value: float, *, digits: int = 4) -> int | float | None:
     """Rounds to significant digits; whole numbers become ints, non-finite ``None``."""
-    return _number(float(value), digits)
+    value = float(value)
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"%.{digits}g" % value)
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
+
+
+# α of the words around one are of 16 bits: the same ones come again and again.
+@functools.lru_cache(maxsize=65_536)
+def two_digits(value: float) -> int | float | None:
+    """Rounds like ``number`` to two digits, fast for values that come again."""
+    return number(value, digits=2)
 
 
 def number_or_none(value: float | None) -> int | float | None:
@@ -85,15 +96,6 @@ def number_or_none(value: float | None) -> int | float | None:
 def numbers(values: Iterable[float], *, digits: int = 4) -> list[float | None]:
     """Rounds each value like ``number``."""
     return [number(value, digits=digits) for value in np.asarray(values).tolist()]
-
-
-# α of other words are of 16 bits: the same ones come again and again.
-@functools.lru_cache(maxsize=16_384)
-def _number(value: float, digits: int) -> int | float | None:
-    if not math.isfinite(value):
-        return None
-    rounded = float(f"%.{digits}g" % value)
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
 
 
 def _json(value: object) -> str:
