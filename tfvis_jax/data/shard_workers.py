@@ -82,9 +82,8 @@ def build(
         max_document_tokens=max_document_tokens,
         max_unknown=max_unknown,
     )
-    pool = processes.open_pool(num_workers)
     waiting: collections.deque[tuple[_Pending, int]] = collections.deque()
-    try:
+    with processes.pool(num_workers) as pool:
         for paths, group in numbered():
             done = shard_reading.read_size(paths)
             pending = pool.submit(task, paths, group) if done is None else done
@@ -94,8 +93,6 @@ def build(
                 yield _result(*waiting.popleft())
         while waiting:
             yield _result(*waiting.popleft())
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _result(pending: _Pending, position: int) -> tuple[shards.Size, int]:

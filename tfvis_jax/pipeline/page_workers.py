@@ -66,10 +66,9 @@ class Workers:
           InputError: reading failed, or a worker was killed.
         """
         sent = pickle.dumps((folder, _plain(data), self.factors.source))
-        pool = processes.open_pool(self.num_workers, _receive, (sent,))
         waiting: collections.deque[concurrent.futures.Future[factor_shards.Shard]]
         waiting = collections.deque()
-        try:
+        with processes.pool(self.num_workers, _receive, (sent,), in_vain=True) as pool:
             for factors in factor_shards.ranges(data.n_factors):
                 waiting.append(
                     pool.submit(
@@ -86,8 +85,6 @@ class Workers:
                     yield _result(waiting.popleft())
             while waiting:
                 yield _result(waiting.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _result(

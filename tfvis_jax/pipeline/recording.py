@@ -6,6 +6,7 @@ and XLA compiles beside Python.
 
 import concurrent.futures
 import contextlib
+import ctypes
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -42,8 +43,8 @@ class Recorded(Sequence[list[dict[str, Any]]]):
 def recording(run: run_lib.Run, sentences: Sequence[str]) -> Iterator[Recorded]:
     """Yields the records of sentences, which a thread makes.
 
-    Leaving the block gives up what is not done, after the layer or the compilation that
-    is under way.
+    Leaving the block gives up what is not done, after the layer that is under way; by
+    Ctrl-C, at once, or after the compilation that is.
 
     Args:
       run: trained.
@@ -51,8 +52,17 @@ def recording(run: run_lib.Run, sentences: Sequence[str]) -> Iterator[Recorded]:
     """
     given_up = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(1, "record") as pool:
+        thread = pool.submit(threading.get_ident).result()
+        found = pool.submit(_record, run, sentences, given_up)
         try:
-            yield Recorded(pool.submit(_record, run, sentences, given_up))
+            yield Recorded(found)
+        except KeyboardInterrupt:
+            if not found.done():
+                # Python hears of Ctrl-C in the main thread alone.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+                )
+            raise
         finally:
             given_up.set()
 
