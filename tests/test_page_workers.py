@@ -5,6 +5,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import toy_runs
 
 import tfvis_jax
 from tfvis_jax import pipeline
+from tfvis_jax.data import processes
 from tfvis_jax.errors import InputError
-from tfvis_jax.pipeline import export, page_workers
+from tfvis_jax.pipeline import export, page_workers, recording
 from tfvis_jax.viewer import checksums
 
 
@@ -141,3 +143,33 @@ def test_what_goes_to_a_worker_is_small(run):
 def test_a_small_page_has_no_workers(run):
     factors = export._page_factors(tfvis_jax.load_run(run), contexts=2)
     assert page_workers.suitable(factors.source, cores=4) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_what_stops_a_page_stops_its_sentences(run, monkeypatch, error):
+    encoded = []
+
+    def endless(encoder, text):
+        while True:
+            encoded.append(text)
+            time.sleep(0.001)
+            yield {"text": text}
+
+    monkeypatch.setattr(recording.live.RunEncoder, "encode", endless)
+    opened = tfvis_jax.load_run(run)
+    with pytest.raises(error), recording.recording(opened, ["the cat"]):
+        while not encoded:
+            time.sleep(0.01)
+        raise error
+    then = len(encoded)
+    time.sleep(0.05)
+    assert len(encoded) == then
+
+
+def test_workers_are_killed_with_what_they_do_in_vain():
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), processes.pool(1, in_vain=True) as pool:
+        pool.submit(os.getpid).result()
+        pool.submit(time.sleep, 600)
+        raise KeyboardInterrupt
+    assert time.monotonic() - start < 300

@@ -16,6 +16,10 @@ from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import live
 
 
+# Seconds after which a thread that has not ended is told again.
+_AGAIN = 1.0
+
+
 class Recorded(Sequence[list[dict[str, Any]]]):
     """The records of each sentence, which are waited for when they are first read."""
 
@@ -57,11 +61,13 @@ def recording(run: run_lib.Run, sentences: Sequence[str]) -> Iterator[Recorded]:
         try:
             yield Recorded(found)
         except KeyboardInterrupt:
-            if not found.done():
-                # Python hears of Ctrl-C in the main thread alone.
+            # Python hears of Ctrl-C in the main thread alone. Once more, since what JAX
+            # does when Python collects garbage swallows it.
+            while not found.done():
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
                 )
+                concurrent.futures.wait([found], timeout=_AGAIN)
             raise
         finally:
             given_up.set()
