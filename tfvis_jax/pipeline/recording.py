@@ -15,7 +15,6 @@ from tfvis_jax.errors import InputError
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import live
 
-
 # Seconds after which a thread that has not ended is told again.
 _AGAIN = 1.0
 
