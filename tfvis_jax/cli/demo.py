@@ -61,7 +61,9 @@ def main(arguments: Sequence[str]) -> None:
             path, at_most=None if _WHOLE.value else _SAMPLE, progress=progress
         )
         if not pipeline.has_page(path) or pipeline.changed_since_page(path):
-            pipeline.export_site(path, sentences=_SENTENCES, progress=progress)
+            pipeline.export_site(
+                path, sentences=_SENTENCES, num_workers=None, progress=progress
+            )
     run = run_lib.load_run(path)
     print(pipeline.summary(report))
     print("\nsuggested factors (number, level, words that fire it):")

@@ -35,6 +35,14 @@ _BESIDE = flags.DEFINE_string(
     "Another run of the same model and layers: the page compares the factors of both.",
     flag_values=FLAGS,
 )
+_NUM_WORKERS = flags.DEFINE_integer(
+    "num_workers",
+    None,
+    "Processes that write the page; each takes memory. (default: one a core for a "
+    "large page)",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 _SINGLE_FILE = flags.DEFINE_bool(
     "single_file",
     False,
@@ -57,7 +65,7 @@ _LAYERS = flags.DEFINE_list(
     flag_values=FLAGS,
 )
 # What makes a page and nothing else.
-_OF_PAGES = ("sentences", "beside", "single_file")
+_OF_PAGES = ("sentences", "beside", "num_workers", "single_file")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -79,6 +87,7 @@ def main(arguments: Sequence[str]) -> None:
             sentences=sentences,
             out=_OUT.value,
             beside=_BESIDE.value,
+            num_workers=_NUM_WORKERS.value,
             progress=progress,
             on_estimate=lambda found: _show("estimated", found),
         )

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     if _UNTIL.value == "page":
         with pipeline.bars() as progress:
-            pipeline.make_page(directory, progress=progress)
+            pipeline.make_page(directory, num_workers=None, progress=progress)
         print(f"page     {directory.site / 'index.html'}")
     onward = {"train": "examples", "examples": "levels", "page": "view"}
     print(f"next     {command_line(onward[_UNTIL.value], path)}")

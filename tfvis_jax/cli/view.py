@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     if not pipeline.has_page(directory):
         devices.announce()
         with pipeline.bars() as progress:
-            pipeline.make_page(directory, progress=progress)
+            pipeline.make_page(directory, num_workers=None, progress=progress)
     outdated = _outdated(path)
     if outdated:
         pipeline.note(outdated)
@@ -55,7 +55,9 @@ def _view_read_only(directory: directory_lib.RunDirectory) -> None:
         site = pathlib.Path(place) / "site"
         devices.announce()
         with pipeline.bars() as progress:
-            pipeline.export_site(directory, out=site, progress=progress)
+            pipeline.export_site(
+                directory, out=site, num_workers=None, progress=progress
+            )
         worker = _serve(directory, site)
     _end(worker)
 

@@ -4,16 +4,12 @@ import collections
 import concurrent.futures
 import functools
 import itertools
-import multiprocessing
-import os
 import pathlib
-import signal
-import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import process
 from typing import NamedTuple
 
-from tfvis_jax.data import corpus, readers, shard_reading, shards
+from tfvis_jax.data import corpus, processes, readers, shard_reading, shards
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
@@ -86,14 +82,8 @@ def build(
         max_document_tokens=max_document_tokens,
         max_unknown=max_unknown,
     )
-    pool = concurrent.futures.ProcessPoolExecutor(
-        num_workers,
-        # Forking a process that runs JAX's threads can deadlock.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-    )
     waiting: collections.deque[tuple[_Pending, int]] = collections.deque()
-    try:
+    with processes.pool(num_workers) as pool:
         for paths, group in numbered():
             done = shard_reading.read_size(paths)
             pending = pool.submit(task, paths, group) if done is None else done
@@ -103,8 +93,6 @@ def build(
                 yield _result(*waiting.popleft())
         while waiting:
             yield _result(*waiting.popleft())
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _result(pending: _Pending, position: int) -> tuple[shards.Size, int]:
@@ -168,21 +156,3 @@ def _build_shard_in_worker(
 @functools.cache
 def _worker_tokenizer(folder: pathlib.Path) -> tokenizer_lib.Tokenizer:
     return tokenizer_lib.load(folder)
-
-
-def _start_worker() -> None:
-    """Makes a worker end with its parent, even if the parent is killed.
-
-    A keyboard interrupt reaches the workers too, but the parent handles it.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -11,6 +11,7 @@ import itertools
 import pathlib
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -178,6 +179,10 @@ class Windows:
         self._tokenized = functools.lru_cache(maxsize=_CACHED_WINDOWS)(self._locate)
         self._words = functools.lru_cache(maxsize=_CACHED_WORDS)(self._read_words)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Makes another process open the files again: nothing read is copied."""
+        return Windows, (self.folder,)
+
     def __len__(self) -> int:
         return int(self._first_window[-1])
 
@@ -225,6 +230,10 @@ class Windows:
     def document(self, window: int) -> int:
         """Returns the index of a window's document; see `documents`."""
         return int(self.documents[self._checked_window(window)])
+
+    def documents_of(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the indices of the documents of n windows, [n] int64."""
+        return self.documents[self._checked(rows)]
 
     def document_name(self, window: int) -> str:
         """Returns the title of a window's document, or its file name and number."""

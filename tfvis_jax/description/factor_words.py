@@ -13,15 +13,17 @@ The words of a factor are those of its peak layer, where its importance is large
 """
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import terms, word_table
-from tfvis_jax.examples import results as results_lib
 from tfvis_jax.examples import stored
+
+if TYPE_CHECKING:
+    from tfvis_jax.examples import results as results_lib
 
 # Words that name a factor where there is room for a few.
 NAMED = 2
@@ -53,7 +55,9 @@ class FactorWords:
     """
 
     def __init__(
-        self, results: results_lib.Results, table: word_table.WordTable | None = None
+        self,
+        results: "results_lib.Results",
+        table: word_table.WordTable | None = None,
     ) -> None:
         """Reads nothing yet.
 
@@ -64,7 +68,7 @@ class FactorWords:
         self._results = results
         windows = results.windows
         self.table = word_table.WordTable(windows) if table is None else table
-        self._document_of = _document_of(windows)
+        self._document_of = document_of(windows)
         self._peaks = np.argmax(results.importance(), axis=0)
         # A sentence asks for the same names at many tokens and layers.
         self._names: dict[int, str] = {}
@@ -128,7 +132,7 @@ def of_layer(
       n: maximum number of words.
       without: windows whose tokens do not count.
     """
-    top = found.top(index, factor, stop=_STRONGEST)
+    top = strongest(found, index=index, factor=factor)
     window, position = np.asarray(top.window), np.asarray(top.position)
     spelling = table.spelling_numbers(window, position)
     is_word = spelling >= 0
@@ -144,13 +148,22 @@ def of_layer(
     numbers, of_pair = np.unique(pair // len(document_of), return_inverse=True)
     weight = np.bincount(of_pair, energy[first])
     documents = np.bincount(of_pair)
-    kept = np.flatnonzero(weight >= _LEAST * weight.max()).tolist()
+    least = _LEAST * weight.max()
+    if len(weight) > n > 0:
+        # Of equal ones, the words decide: no more than these are compared.
+        least = max(least, np.partition(weight, -n)[-n])
+    kept = np.flatnonzero(weight >= least).tolist()
     best = sorted(kept, key=lambda i: (-weight[i], table.folded[numbers[i]]))[:n]
     spelt = _spellings(table, numbers[best], spelling)
     return [
         FactorWord(text, int(documents[i]), float(weight[i]))
         for i, text in zip(best, spelt, strict=True)
     ]
+
+
+def strongest(found: stored.Examples, *, index: int, factor: int) -> stored.Places:
+    """Returns the tokens that the words of a factor at a layer are read from."""
+    return found.top(index, factor, stop=_STRONGEST)
 
 
 def _spellings(
@@ -160,7 +173,9 @@ def _spellings(
 
     Other windows do not count, so that a list does not depend on what was read before.
     """
-    spellings = spellings[np.isin(table.words_of(spellings), words)]
+    is_wanted = np.zeros(len(table.folded), bool)
+    is_wanted[words] = True
+    spellings = spellings[is_wanted[table.words_of(spellings)]]
     distinct, count = np.unique(spellings, return_counts=True)
     by_word: dict[int, list[tuple[int, str]]] = {}
     for number, word, n in zip(
@@ -171,7 +186,7 @@ def _spellings(
     return [min(by_word[word])[1] for word in words.tolist()]
 
 
-def _document_of(windows: windows_lib.Windows) -> np.ndarray:
+def document_of(windows: windows_lib.Windows) -> np.ndarray:
     """Returns the document of each window, or the window in a corpus of few."""
     if not terms.by_document(windows):
         return np.arange(len(windows))

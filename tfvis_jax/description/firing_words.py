@@ -48,6 +48,23 @@ class Mass(NamedTuple):
     alpha: np.ndarray
 
 
+class _Tokens(NamedTuple):
+    """Stored tokens that fire a factor at a layer, [m] each.
+
+    Attributes:
+      activation: float64, α.
+      weight: float64, how many tokens of the corpus each stands for.
+      window, position: int32, of the token.
+      n_top: number of the top-activating ones, which come first.
+    """
+
+    activation: np.ndarray
+    weight: np.ndarray
+    window: np.ndarray
+    position: np.ndarray
+    n_top: int
+
+
 def of_layer(
     found: stored.Examples, table: WordTable, *, index: int, factor: int
 ) -> Mass:
@@ -59,9 +76,37 @@ def of_layer(
       index: index into the layers of the examples.
       factor: index of the factor.
     """
+    tokens = _tokens(found, index=index, factor=factor)
+    word, first, place = np.unique(
+        table.numbers(tokens.window, tokens.position),
+        return_index=True,
+        return_inverse=True,
+    )
+    activation, weight = tokens.activation, tokens.weight
+    sampled = np.arange(len(activation)) >= tokens.n_top
+    often = np.bincount(place, sampled, minlength=len(word)) >= _ENOUGH
+    sure = np.where(sampled & ~often[place], 0.0, weight)
+    return Mass(
+        word,
+        np.bincount(place, weight, minlength=len(word)),
+        np.bincount(place, weight * activation, minlength=len(word)),
+        np.bincount(place, sure, minlength=len(word)),
+        np.bincount(place, sure * activation, minlength=len(word)),
+        tokens.window[first],
+        tokens.position[first],
+        activation[first],
+    )
+
+
+def windows_of(found: stored.Examples, *, index: int, factor: int) -> np.ndarray:
+    """Returns the windows that `of_layer` asks the words of, [m]."""
+    return _tokens(found, index=index, factor=factor).window
+
+
+def _tokens(found: stored.Examples, *, index: int, factor: int) -> _Tokens:
     at = (index, factor)
     top = np.asarray(found.activation[at])
-    n_top, firing = np.count_nonzero(top), int(found.firing[at])
+    n_top, firing = int(np.count_nonzero(top)), int(found.firing[at])
     sample = np.asarray(found.random_activation[at])
     # All stronger tokens are in the list, so that only weaker ones are estimated.
     below = (sample > 0) & (sample < top[n_top - 1]) if n_top else sample > 0
@@ -76,25 +121,12 @@ def of_layer(
             (firing - n_top) / max(int(below.sum()), 1),
         ),
     ]
-    activation = np.concatenate([a for a, _, _, _ in parts]).astype(np.float64)
-    weight = np.concatenate([np.full(len(a), scale) for a, _, _, scale in parts])
-    window = np.concatenate([window for _, window, _, _ in parts])
-    position = np.concatenate([position for _, _, position, _ in parts])
-    word, first, place = np.unique(
-        table.numbers(window, position), return_index=True, return_inverse=True
-    )
-    sampled = np.arange(len(activation)) >= n_top
-    often = np.bincount(place, sampled, minlength=len(word)) >= _ENOUGH
-    sure = np.where(sampled & ~often[place], 0.0, weight)
-    return Mass(
-        word,
-        np.bincount(place, weight, minlength=len(word)),
-        np.bincount(place, weight * activation, minlength=len(word)),
-        np.bincount(place, sure, minlength=len(word)),
-        np.bincount(place, sure * activation, minlength=len(word)),
-        window[first],
-        position[first],
-        activation[first],
+    return _Tokens(
+        np.concatenate([a for a, _, _, _ in parts]).astype(np.float64),
+        np.concatenate([np.full(len(a), scale) for a, _, _, scale in parts]),
+        np.concatenate([window for _, window, _, _ in parts]),
+        np.concatenate([position for _, _, position, _ in parts]),
+        n_top,
     )
 
 

@@ -1,11 +1,14 @@
 """Find factors of similar direction, and co-firing factors."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfvis_jax.examples import stored
-from tfvis_jax.runs import trained_dictionary
+
+if TYPE_CHECKING:
+    from tfvis_jax.runs import trained_dictionary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Neighbour:
 
 
 def by_cosine(
-    trained: trained_dictionary.TrainedDictionary, factor: int, *, k: int
+    trained: "trained_dictionary.TrainedDictionary", factor: int, *, k: int
 ) -> tuple[Neighbour, ...]:
     """Returns the k factors with the largest cosine similarity, largest first.
 

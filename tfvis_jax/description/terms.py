@@ -10,6 +10,7 @@ documents, each window counts as a document.
 import collections
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import log_odds, word_counts
 from tfvis_jax.errors import InputError
-from tfvis_jax.examples import results as results_lib
+
+if TYPE_CHECKING:
+    from tfvis_jax.examples import results as results_lib
 
 # Number of words on either side that belong to a context.
 RADIUS = 10
@@ -107,7 +110,7 @@ _Ranked = tuple[tuple[str, ...], float, Term]
 
 
 def contexts(
-    results: results_lib.Results, *, factor: int, layer: int
+    results: "results_lib.Results", *, factor: int, layer: int
 ) -> list[FiringContext]:
     """Returns the distinct contexts of a factor's stored examples, strongest first.
 

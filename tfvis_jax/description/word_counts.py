@@ -35,6 +35,10 @@ class WordCounts:
     counts: tuple[np.ndarray, ...]
     totals: tuple[int, ...]
 
+    def of_words(self) -> "WordCounts":
+        """Returns the counts of the words alone, which take the least memory."""
+        return WordCounts(self.numbers, self.keys[:1], self.counts[:1], self.totals[:1])
+
     def count(self, ngrams: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Returns how often each n-gram occurs in the corpus, [len(ngrams)] int64.
 

@@ -1,7 +1,7 @@
 """The words of a corpus by window and position, read when first needed."""
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ class WordTable:
     Words are numbered by their folded spelling. A token takes about ten bytes.
 
     Attributes:
+      order: the windows in the order in which they were read, which numbers follow.
       folded: the folded words, by number.
       spellings: every spelling as the corpus has it, by its own number.
     """
@@ -42,8 +43,14 @@ class WordTable:
         self._word_of_list: list[int] = []
         self._word_of = np.zeros(0, np.int32)
         self._share = np.zeros(0)
+        self.order: list[int] = []
         self.folded: list[str] = []
         self.spellings: list[str] = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every window has been read."""
+        return len(self.order) == len(self._is_read)
 
     def numbers(self, window: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Returns the number of the word at each of m tokens, [m] int32."""
@@ -52,9 +59,19 @@ class WordTable:
 
     def spelling_numbers(self, window: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Returns the number of the spelling at each of m tokens; −1 for no word."""
+        if not self.is_whole:
+            self.read(window)
+        return self._spelling_at[window, position]
+
+    def read(self, window: np.ndarray) -> None:
+        """Reads those of m windows that have not been, in ascending order."""
         for each in np.unique(window[~self._is_read[window]]).tolist():
             self._read(each)
-        return self._spelling_at[window, position]
+
+    def catch_up(self, order: Sequence[int]) -> None:
+        """Reads windows as another table has, of whose `order` its own is the begin."""
+        for window in order[len(self.order) :]:
+            self._read(int(window))
 
     def words_of(self, spellings: np.ndarray) -> np.ndarray:
         """Returns the number of the word of each spelling, by its number."""
@@ -93,6 +110,7 @@ class WordTable:
                 yield tuple(words[first : first + n].tolist())
 
     def _read(self, window: int) -> None:
+        self.order.append(window)
         words = self._windows.words(window)
         spelled = np.array([self._add(word) for word in words.texts], np.int32)
         self._is_read[window] = True

@@ -7,7 +7,6 @@ nearest factor may be that of several.
 import dataclasses
 
 import numpy as np
-import scipy.optimize
 
 from tfvis_jax.errors import InputError
 
@@ -51,6 +50,9 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def assign(a: np.ndarray, b: np.ndarray) -> Matching:
     """Matches two dictionaries one to one; arguments as of `cosines`."""
+    # A second to import: not for a page without a second run beside it.
+    import scipy.optimize
+
     cosine = cosines(a, b)
     rows, columns = scipy.optimize.linear_sum_assignment(cosine, maximize=True)
     return Matching(rows, columns, cosine[rows, columns])

@@ -39,7 +39,8 @@ def context_start(
     window no longer than ``context_length`` it is the whole window.
     """
     first = np.asarray(position) - context_length // 2
-    return np.clip(first, 0, window_length - context_length)
+    # As `np.clip`, which takes three times as long for the few of a page.
+    return np.minimum(np.maximum(first, 0), window_length - context_length)
 
 
 class LayerStatistics:

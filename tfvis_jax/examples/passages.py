@@ -5,9 +5,10 @@ Tokens of one word are shown once, with the largest α. Near-duplicates are fold
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from tfvis_jax.data import windows as windows_lib
@@ -46,8 +47,8 @@ class WindowWords:
     document: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Passage:
+# A page reads hundreds of thousands: a frozen dataclass would take longer to make.
+class Passage(msgspec.Struct, frozen=True):
     """A word on which a factor fires, in its window.
 
     Attributes:
@@ -69,21 +70,21 @@ class Passage:
     copies: int = 0
 
 
-class _Example(NamedTuple):
-    """A stored example.
+class _Kept(NamedTuple):
+    """A stored example that is shown.
 
     Attributes:
-      activation: its α.
+      place: in its list.
       window, position: of its token.
-      others: (position, α) of the tokens of its context that are not weak, if stored.
-      context: positions of the window of which α was stored; its own if none was.
+      word: the word of this token in the window.
+      activation: its α.
     """
 
-    activation: float
+    place: int
     window: int
     position: int
-    others: list[tuple[int, float]]
-    context: range
+    word: int
+    activation: float
 
 
 class Passages:
@@ -167,8 +168,8 @@ class Passages:
         """
         at = (index, factor)
         n = min(int(np.count_nonzero(self._found.activation[at])), n)
-        windows = set(self._found.window[at][:n].tolist())
-        return len({self._windows.document(window) for window in windows}), n
+        documents = self._windows.documents_of(self._found.window[at][:n])
+        return len(set(documents.tolist())), n
 
     def around(self, passage: Passage, *, n: int) -> tuple[str, str, str]:
         """Returns the text before a passage's word, the word, and the text after.
@@ -189,69 +190,95 @@ class Passages:
     def _passages(
         self, prefix: str, index: int, factor: int, places: np.ndarray, *, n: int
     ) -> list[Passage]:
-        kept: dict[tuple[int, tuple[str, ...]], Passage] = {}
-        words: set[tuple[int, int]] = set()
-        for example in self._examples(prefix, index, factor, places):
-            if len(kept) == n:
-                break
-            shown = self.window(example.window)
-            word = shown.of_position[example.position]
-            if (example.window, word) in words:
-                continue
-            words.add((example.window, word))
-            first = max(word - _NEAR, 0)
-            key = (word - first, tuple(shown.folded[first : word + _NEAR + 1]))
-            if key in kept:
-                twin = kept[key]
-                kept[key] = dataclasses.replace(twin, copies=twin.copies + 1)
-                continue
-            others: dict[int, float] = {}
-            for position, alpha in example.others:
-                other = shown.of_position[position]
-                if other >= 0:
-                    others[other] = max(others.get(other, 0.0), alpha)
-            # Of a word's tokens, another one may be stronger than the one drawn.
-            own = max(example.activation, others.pop(word, 0.0))
-            kept[key] = Passage(example.window, word, own, others, example.context)
-        return list(kept.values())
-
-    def _examples(
-        self, prefix: str, index: int, factor: int, places: np.ndarray
-    ) -> Iterator["_Example"]:
-        """Yields stored examples at places of their list."""
+        """Returns at most n passages of the stored examples at places of their list."""
         found, at = self._found, (index, factor)
-        activation, window, position, nearby = (
+        activation, window, position = (
             np.asarray(getattr(found, prefix + name)[at])
-            for name in ("activation", "window", "position", "context_activation")
+            for name in ("activation", "window", "position")
         )
-        least = _LEAST * float(found.activation[at][0])
-        length = found.context_length
-        for begin in range(0, len(places), _AT_ONCE):
-            chosen = places[begin : begin + _AT_ONCE]
-            starts = found.context_start(position[chosen]).tolist()
-            # The first examples alone have α of their contexts.
-            known = chosen < len(nearby)
-            rows = np.zeros((len(chosen), length), np.float32)
-            rows[known] = nearby[chosen[known]]
-            others: list[list[tuple[int, float]]] = [[] for _ in starts]
-            strong, steps = np.nonzero((rows >= least) & known[:, None])
-            for example, step, alpha in zip(
-                strong.tolist(),
-                steps.tolist(),
-                rows[strong, steps].tolist(),
+        kept: list[_Kept] = []
+        copies: list[int] = []
+        near: dict[tuple[int, tuple[str, ...]], int] = {}
+        words: set[tuple[int, int]] = set()
+        # Some are near-duplicates.
+        at_once = min(n + n // 2 + 1, _AT_ONCE)
+        for begin in range(0, len(places), at_once):
+            chosen = places[begin : begin + at_once]
+            for place, alpha, number, token in zip(
+                chosen.tolist(),
+                activation[chosen].tolist(),
+                window[chosen].tolist(),
+                position[chosen].tolist(),
                 strict=True,
             ):
-                others[example].append((starts[example] + step, alpha))
-            for example, place in enumerate(position[chosen].tolist()):
-                start = starts[example]
-                context = range(start, start + length)
-                yield _Example(
-                    float(activation[chosen[example]]),
-                    int(window[chosen[example]]),
-                    place,
-                    others[example],
-                    context if known[example] else range(place, place + 1),
-                )
+                if len(kept) == n:
+                    break
+                shown = self.window(number)
+                word = shown.of_position[token]
+                if (number, word) in words:
+                    continue
+                words.add((number, word))
+                first = max(word - _NEAR, 0)
+                key = (word - first, tuple(shown.folded[first : word + _NEAR + 1]))
+                twin = near.setdefault(key, len(kept))
+                if twin < len(kept):
+                    copies[twin] += 1
+                    continue
+                kept.append(_Kept(place, number, token, word, alpha))
+                copies.append(0)
+            if len(kept) == n:
+                break
+        if not kept:
+            return []
+        around = self._around(prefix, index, factor, kept)
+        return [
+            # Of a word's tokens, another one may be stronger than the one drawn.
+            Passage(
+                each.window,
+                each.word,
+                max(each.activation, others.pop(each.word, 0.0)),
+                others,
+                context,
+                number,
+            )
+            for each, (others, context), number in zip(
+                kept, around, copies, strict=True
+            )
+        ]
+
+    def _around(
+        self, prefix: str, index: int, factor: int, kept: Sequence[_Kept]
+    ) -> list[tuple[dict[int, float], range]]:
+        """Returns α of the words around examples, and the positions they are known at.
+
+        Those of the first examples of a list alone are stored. Weak ones are left out.
+        """
+        found, at = self._found, (index, factor)
+        nearby = np.asarray(getattr(found, f"{prefix}context_activation")[at])
+        length = found.context_length
+        places = np.array([each.place for each in kept])
+        starts = found.context_start(np.array([each.position for each in kept]))
+        around: list[tuple[dict[int, float], range]] = [
+            ({}, range(start, start + length))
+            if each.place < len(nearby)
+            else ({}, range(each.position, each.position + 1))
+            for each, start in zip(kept, starts.tolist(), strict=True)
+        ]
+        known = np.flatnonzero(places < len(nearby))
+        rows = nearby[places[known]].astype(np.float32)
+        strong, steps = np.nonzero(rows >= _LEAST * float(found.activation[at][0]))
+        of_kept = known[strong]
+        words_of = [self.window(each.window).of_position for each in kept]
+        for example, token, alpha in zip(
+            of_kept.tolist(),
+            (starts[of_kept] + steps).tolist(),
+            rows[strong, steps].tolist(),
+            strict=True,
+        ):
+            others, word = around[example][0], words_of[example][token]
+            if word >= 0:
+                others[word] = max(others.get(word, 0.0), alpha)
+        return around
 
     def _read(self, window: int) -> WindowWords:
         of_position = self._windows.words(window).of_position.tolist()

@@ -6,7 +6,7 @@ token windows when they are shown. `gathering.collect` gathers everything in one
 
 import dataclasses
 import pathlib
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,7 +15,9 @@ from tfvis_jax import files, npy, schema
 from tfvis_jax.data import windows_files
 from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import layer_statistics, unfinished
-from tfvis_jax.runs import trained_dictionary
+
+if TYPE_CHECKING:
+    from tfvis_jax.runs import trained_dictionary
 
 SCHEMA = "tfvis-examples/2"
 
@@ -163,6 +165,13 @@ class Examples:
         found = (partner >= 0) & (score > 0)
         return partner[found], score[found]
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Makes another process open the files again: no array is copied."""
+        if self.folder is None:
+            return super().__reduce__()
+        rest = {name: getattr(self, name) for name in _REST}
+        return _reopened, (self.folder, self.num_windows, rest)
+
     @property
     def max_activation(self) -> np.ndarray:
         """Largest α, [n_layers, n_factors]; 0 where a factor never fires."""
@@ -255,7 +264,7 @@ def save(folder: pathlib.Path, examples: Examples) -> None:
 
 
 def load(
-    folder: pathlib.Path, trained: trained_dictionary.TrainedDictionary
+    folder: pathlib.Path, trained: "trained_dictionary.TrainedDictionary"
 ) -> Examples:
     """Reads the examples, memory-mapped.
 
@@ -313,10 +322,20 @@ def load(
     return Examples(**rest, **arrays, folder=folder, num_windows=num_windows)
 
 
+def _reopened(
+    folder: pathlib.Path, num_windows: int | None, rest: dict[str, Any]
+) -> Examples:
+    """Returns stored examples that another process has loaded, and so has checked."""
+    arrays: dict[str, Any] = {
+        name: npy.open_array(folder / f"{name}.npy") for name in ARRAYS
+    }
+    return Examples(**rest, **arrays, folder=folder, num_windows=num_windows)
+
+
 def _check(
     arrays: dict[str, np.ndarray],
     index: _Index,
-    trained: trained_dictionary.TrainedDictionary,
+    trained: "trained_dictionary.TrainedDictionary",
 ) -> None:
     """Raises ValueError unless shapes and types fit each other and the dictionary.
 

@@ -79,6 +79,7 @@ def make_examples(
 def make_page(
     directory: str | os.PathLike[str],
     *,
+    num_workers: int | None = 1,
     progress: progress_lib.Progress = progress_lib.silent,
 ) -> None:
     """Makes what the page of a trained run needs and does not have: examples, files.
@@ -87,6 +88,7 @@ def make_page(
 
     Args:
       directory: of the run.
+      num_workers: processes that write the files of factors, as of `export_site`.
       progress: hears of the stages "model", "examples" and "export".
 
     Raises:
@@ -95,4 +97,4 @@ def make_page(
     if has_page(directory):
         return
     make_examples(directory, progress=progress)
-    export_site(directory, progress=progress)
+    export_site(directory, num_workers=num_workers, progress=progress)

@@ -1,50 +1,42 @@
 """The page of a run, as files."""
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from tfvis_jax import sites
-from tfvis_jax.description import (
-    factor_description,
-    factor_words,
-    featured,
-    firing_words,
-    neighbours,
-    word_table,
-)
-from tfvis_jax.errors import InputError
-from tfvis_jax.examples import firing_statistics, passages, stored
+from tfvis_jax.description import factor_description, featured, neighbours
+from tfvis_jax.examples import firing_statistics
 from tfvis_jax.labelling import scores, trials
 from tfvis_jax.levels import evidence as evidence_lib
 from tfvis_jax.levels import rule
 from tfvis_jax.levels import spread as spread_lib
 from tfvis_jax.notebook import run as run_lib
 from tfvis_jax.pipeline import beside as beside_lib
-from tfvis_jax.pipeline import corpus_words, live, run_record
+from tfvis_jax.pipeline import (
+    corpus_words,
+    page_factors,
+    page_workers,
+    recording,
+    run_record,
+)
 from tfvis_jax.pipeline import progress as progress_lib
 from tfvis_jax.pipeline import report as report_lib
 from tfvis_jax.pipeline.writing import reading, writing
+from tfvis_jax.reporting import environment
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.sparse_coding import checks
-from tfvis_jax.viewer import bundle, site, sizes
+from tfvis_jax.viewer import beside as viewer_beside
+from tfvis_jax.viewer import bundle, factor_shards, site, sizes
 
-# Terms by which a search finds a factor.
-_SEARCH_WORDS, _SEARCH_PHRASES = 12, 5
-_LISTED_WORDS = 8
 _RELATED = 8
-# Words shown on either side; the page shows the whole window on demand.
-_AROUND = 8
-# Contexts shown of each band of quantiles, and at random.
-_IN_BAND, _AT_RANDOM = 4, 5
 # What levels follow from: name in an address, what it is a share of, the share.
 _OF_CONTEXT: tuple[tuple[str, str, Callable[[evidence_lib.Context], float]], ...] = (
     ("alone", "α that the word alone keeps", lambda c: c.within(0)),
@@ -64,28 +56,6 @@ _OF_SPREAD: tuple[tuple[str, str, Callable[[spread_lib.Spread], float]], ...] = 
 _T = TypeVar("_T")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _FiringWords(Mapping[str, tuple[float, float]]):
-    """Number of tokens and sum of α by folded word: of thousands, few are asked for."""
-
-    words: firing_words.Mass
-    table: word_table.WordTable
-
-    def __getitem__(self, folded: str) -> tuple[float, float]:
-        number, found = self.table.number(folded), self.words
-        if number is not None:
-            place = int(np.searchsorted(found.word, number))
-            if place < len(found.word) and found.word[place] == number:
-                return float(found.firings[place]), float(found.mass[place])
-        raise KeyError(folded)
-
-    def __iter__(self) -> Iterator[str]:
-        return (self.table.folded[number] for number in self.words.word.tolist())
-
-    def __len__(self) -> int:
-        return len(self.words.word)
-
-
 def export_site(
     directory: str | os.PathLike[str],
     *,
@@ -93,6 +63,7 @@ def export_site(
     sentences: Sequence[str] = (),
     out: str | os.PathLike[str] | None = None,
     beside: str | os.PathLike[str] | None = None,
+    num_workers: int | None = 1,
     progress: progress_lib.Progress = progress_lib.silent,
     on_estimate: Callable[[list[sizes.Size]], None] | None = None,
 ) -> pathlib.Path:
@@ -105,6 +76,9 @@ def export_site(
       out: folder of the page; `site/` of the run if None. With a folder of its own,
         the run is only read.
       beside: another run of the same model and layers, whose factors the page compares.
+      num_workers: processes that write the files of factors; the files are the same
+        with any number. With 1, this process does; None takes one a core for a large
+        page.
       progress: hears of the stage "export".
       on_estimate: hears how large the page will be, before it is written.
 
@@ -113,28 +87,47 @@ def export_site(
 
     Raises:
       InputError: the training of the run has not finished, or has no examples, or a
-        sentence cannot be encoded, or the other run cannot be compared.
+        sentence cannot be encoded, or the other run cannot be compared, or a worker was
+        killed.
     """
     checks.check_count("contexts", contexts, at_least=0)
+    if num_workers is not None:
+        checks.check_count("num_workers", num_workers)
     stages = progress_lib.Stages(progress)
     opening = writing if out is None else reading
     with opening(directory) as run, stages.stage("export") as show:
-        data = site_data(
-            run_lib.load_run(directory),
-            contexts=contexts,
-            sentences=sentences,
-            beside=None if beside is None else run_lib.load_run(beside),
-        )
-        folder = run.site if out is None else pathlib.Path(out)
-        if on_estimate is not None:
-            on_estimate(
-                sizes.estimate(
-                    data,
-                    shard_size=bundle.SHARD_SIZE,
-                    window_shard=bundle.WINDOW_SHARD,
+        opened = run_lib.load_run(directory)
+        # Before the work that would be in vain.
+        compared = None
+        if beside is not None:
+            compared = beside_lib.of_runs(opened, run_lib.load_run(beside))
+        # What is missing is named before the model is loaded; and this is loaded by one
+        # thread, where both need it.
+        _ = opened.report, opened.trained, opened.examples, opened.language_model_head
+        with recording.recording(opened, sentences) as recorded:
+            factors = _page_factors(opened, contexts=contexts)
+            data = _site_data(opened, factors, recorded, compared)
+            folder = run.site if out is None else pathlib.Path(out)
+            if on_estimate is not None:
+                on_estimate(
+                    sizes.estimate(
+                        data,
+                        shard_size=bundle.SHARD_SIZE,
+                        window_shard=bundle.WINDOW_SHARD,
+                    )
                 )
+
+            def show_shards(done: int, total: int) -> None:
+                # A sentence that cannot be encoded ends the work as soon as it can.
+                recorded.check()
+                show(done, total)
+
+            bundle.write(
+                folder,
+                data,
+                progress=show_shards,
+                factors=_write_by(factors, num_workers),
             )
-        bundle.write(folder, data, progress=show)
     return folder
 
 
@@ -174,52 +167,45 @@ def site_data(
     Raises:
       InputError: a sentence cannot be encoded, or the other run cannot be compared.
     """
-    # Before the work that would be in vain.
     compared = None if beside is None else beside_lib.of_runs(run, beside)
+    factors = _page_factors(run, contexts=contexts)
+    with recording.recording(run, sentences) as recorded:
+        return _site_data(run, factors, list(recorded), compared)
+
+
+def _page_factors(run: run_lib.Run, *, contexts: int) -> page_factors.PageFactors:
+    return page_factors.PageFactors(
+        page_factors.Source(
+            windows=run.windows,
+            examples=run.examples,
+            counts=run.word_counts.of_words(),
+            peaks=np.argmax(run.importance(), axis=0),
+            contexts=contexts,
+        )
+    )
+
+
+def _write_by(
+    factors: page_factors.PageFactors, num_workers: int | None
+) -> factor_shards.Write:
+    """Returns what writes the files of factors: this process, or workers."""
+    if num_workers is None:
+        cores = environment.num_cores()
+        num_workers = page_workers.suitable(factors.source, cores=cores)
+    if num_workers == 1:
+        return factor_shards.one_by_one
+    return page_workers.Workers(factors, num_workers)
+
+
+def _site_data(
+    run: run_lib.Run,
+    factors: page_factors.PageFactors,
+    recorded: Sequence[list[dict[str, Any]]],
+    compared: viewer_beside.Beside | None,
+) -> site.SiteData:
     report, trained, examples = run.report, run.trained, run.examples
     # What people set is shown beside them, and may change while the page is served.
     levels = run.computed_levels
-
-    reader = passages.Passages(run.windows, examples)
-    table = word_table.WordTable(run.windows, run.word_counts)
-
-    def word_firings(number: int) -> list[site.WordFirings]:
-        return [
-            _word_firings(mass(index, number)) for index in range(len(trained.layers))
-        ]
-
-    listed = factor_words.FactorWords(run, table)
-
-    def words_of(number: int) -> list[list[tuple[str, int]]]:
-        return [
-            [
-                (word.text, word.documents)
-                for word in listed.at(index, number, n=_LISTED_WORDS)
-            ]
-            for index in range(len(trained.layers))
-        ]
-
-    # Asked for twice for each factor.
-    @functools.lru_cache(maxsize=4 * len(trained.layers))
-    def mass(index: int, factor: int) -> firing_words.Mass:
-        return firing_words.of_layer(examples, table, index=index, factor=factor)
-
-    def contexts_of(number: int) -> list[list[site.Context]]:
-        return [
-            _contexts(reader, reader.strongest(index, number, n=contexts))
-            for index in range(len(trained.layers))
-        ]
-
-    def firings_of(number: int) -> list[site.Firings]:
-        return [
-            _firings(
-                *(reader, examples, table, mass(index, number)),
-                index=index,
-                factor=number,
-                n=contexts,
-            )
-            for index in range(len(trained.layers))
-        ]
 
     return site.SiteData(
         title=run.directory.name,
@@ -245,7 +231,7 @@ def site_data(
         levels=[level.name for level in levels],
         level_reasons=[level.reason for level in levels],
         featured=featured.choose(run, levels),
-        contexts=contexts_of,
+        contexts=factors.contexts,
         labels={
             number: site.Label(
                 text=label.text,
@@ -255,15 +241,15 @@ def site_data(
             for number, label in run.imported_labels.items()
         },
         label_scores=_label_scores(run),
-        sentences=_recorded(run, sentences),
-        terms=_search_terms(run, table, mass),
-        firings=firings_of,
-        words=words_of,
+        sentences=recorded,
+        terms=factors.terms,
+        firings=factors.firings,
+        words=factors.words,
         relatives=functools.partial(_relatives, run),
-        corpus_words=corpus_words.CorpusWords(run, table, reader),
-        word_firings=word_firings,
+        corpus_words=corpus_words.CorpusWords(run, factors.table, factors.reader),
+        word_firings=factors.word_firings,
         histogram_edges=firing_statistics.HISTOGRAM_EDGES.tolist(),
-        window_text=lambda number: reader.window(number).text,
+        window_text=lambda number: factors.reader.window(number).text,
         notes=run.notes,
         ratings=run.ratings,
         made_from=made_from(run.directory),
@@ -298,62 +284,6 @@ def _label_scores(run: run_lib.Run) -> dict[int, site.LabelScores]:
     return shown
 
 
-def _contexts(
-    reader: passages.Passages, found: Sequence[passages.Passage]
-) -> list[site.Context]:
-    contexts = []
-    for passage in found:
-        window, word = reader.window(passage.window), passage.word
-        text, starts, ends = window.text, window.starts, window.ends
-        start, last = starts[word], min(word + _AROUND, len(ends) - 1)
-        contexts.append(
-            site.Context(
-                before=text[starts[max(word - _AROUND, 0)] : start],
-                word=text[start : ends[word]],
-                after=text[ends[word] : ends[last]],
-                activation=passage.activation,
-                document=window.document,
-                window=passage.window,
-                start=start,
-                others=[
-                    (starts[other] - start, ends[other] - starts[other], alpha)
-                    for other, alpha in sorted(passage.others.items())
-                ],
-                copies=passage.copies,
-            )
-        )
-    return contexts
-
-
-def _firings(
-    reader: passages.Passages,
-    examples: stored.Examples,
-    table: word_table.WordTable,
-    words: firing_words.Mass,
-    *,
-    index: int,
-    factor: int,
-    n: int,
-) -> site.Firings:
-    upper, middle = (
-        _contexts(reader, reader.in_band(index, factor, band=band, n=min(n, _IN_BAND)))
-        for band in passages.BANDS
-    )
-    drawn = reader.drawn(index, factor, n=min(n, _AT_RANDOM))
-    documents, strongest = reader.n_documents(index, factor, n=n)
-    return site.Firings(
-        upper=upper,
-        middle=middle,
-        random=_contexts(reader, drawn),
-        histogram=examples.histogram[index, factor].tolist(),
-        quantiles=reader.quantiles(index, factor, (0.5, 0.9, 0.99)),
-        documents=documents,
-        strongest=strongest,
-        words=_FiringWords(words, table),
-        total=(float(words.firings.sum()), float(words.mass.sum())),
-    )
-
-
 def _relatives(run: run_lib.Run, factor: int) -> site.Relatives:
     trained = run.trained
     head, importance = run.language_model_head, run.importance()[:, factor]
@@ -377,19 +307,6 @@ def _relatives(run: run_lib.Run, factor: int) -> site.Relatives:
         ],
         raises=found.raised if found else (),
         lowers=found.lowered if found else (),
-    )
-
-
-def _word_firings(words: firing_words.Mass) -> site.WordFirings:
-    sure = words.sure_firings > 0
-    return site.WordFirings(
-        word=words.word[sure],
-        firings=words.sure_firings[sure],
-        mass=words.sure_mass[sure],
-        own=words.sure_mass[sure] / words.mass.sum(),
-        window=words.window[sure],
-        position=words.position[sure],
-        alpha=words.alpha[sure],
     )
 
 
@@ -418,45 +335,6 @@ def _measure(
 ) -> site.Measure:
     values = [math.nan if each is None else share(each) for each in known]
     return site.Measure(name=name, label=label, values=values)
-
-
-def _search_terms(
-    run: run_lib.Run,
-    table: word_table.WordTable,
-    mass: Callable[[int, int], firing_words.Mass],
-) -> Callable[[int], site.SearchTerms]:
-    peaks = np.argmax(run.importance(), axis=0).tolist()
-
-    def terms(factor: int) -> site.SearchTerms:
-        words = firing_words.strongest(
-            [mass(index, factor) for index in range(len(run.trained.layers))],
-            table,
-            n_tokens=run.examples.n_tokens,
-            limit=_SEARCH_WORDS,
-        )
-        phrases = firing_words.phrases(
-            run.examples,
-            table,
-            index=peaks[factor],
-            factor=factor,
-            limit=_SEARCH_PHRASES,
-        )
-        return site.SearchTerms(words=words, phrases=phrases)
-
-    return terms
-
-
-def _recorded(run: run_lib.Run, sentences: Sequence[str]) -> list[Any]:
-    """Returns the records of each sentence; one given twice is recorded once."""
-    if not sentences:
-        return []
-    encoder, recorded = live.RunEncoder(run), []
-    for text in dict.fromkeys(sentences):
-        try:
-            recorded.append(list(encoder.encode(text)))
-        except InputError as error:
-            raise InputError(f"{text[:60]!r} cannot be recorded. {error}") from error
-    return recorded
 
 
 def _gap(report: dict[str, Any]) -> dict[str, float]:

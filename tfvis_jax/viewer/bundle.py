@@ -19,6 +19,7 @@ The site opens by double-click and from any static web server. Data files are sc
 (see ``payload``). Within a factor, a context shared by several layers is stored once.
 """
 
+import contextlib
 import itertools
 import math
 import numbers
@@ -36,7 +37,7 @@ from tfvis_jax.runs import ratings as ratings_lib
 from tfvis_jax.viewer import (
     assets,
     checksums,
-    factor_record,
+    factor_shards,
     payload,
     run_record,
     site,
@@ -45,11 +46,8 @@ from tfvis_jax.viewer import (
 from tfvis_jax.viewer import beside as beside_lib
 
 SCHEMA = "tfvis-site/1"
-SHARD_SIZE = 16
+SHARD_SIZE = factor_shards.SIZE
 WINDOW_SHARD = 64
-# A factor is narrow if its strongest tokens are from so few documents.
-_NARROW = 2
-_LIST_WORDS = 8
 
 
 def write(
@@ -57,6 +55,7 @@ def write(
     data: site.SiteData,
     *,
     progress: Callable[[int, int], None] | None = None,
+    factors: factor_shards.Write = factor_shards.one_by_one,
 ) -> None:
     """Writes the site of a run; an old site is replaced once the new one is complete.
 
@@ -66,6 +65,7 @@ def write(
       folder: Folder of the site.
       data: What the site shows.
       progress: Called with the number of factors written and the total.
+      factors: Writes the files of factors, in this process or in others.
 
     Raises:
       InputError: ``folder`` exists and is not a site, or ``data.contexts`` does not
@@ -84,48 +84,37 @@ def write(
         windows: set[int] = set()
         narrow = 0
         strongest: dict[int, tuple[Any, ...] | None] = {}
-        for start in range(0, data.n_factors, SHARD_SIZE):
-            stop = min(start + SHARD_SIZE, data.n_factors)
-            entries = []
-            for factor in range(start, stop):
-                contexts = _contexts(data, factor)
-                n_contexts += sum(len(layer) for layer in contexts)
-                by_layer = _words(data, factor, contexts)
-                words.append(_telling(data, factor, contexts, by_layer))
-                if factor in data.featured:
-                    strongest[factor] = _strongest(data, factor, contexts)
-                terms.append(data.terms(factor))
-                spill.add(factor, data.word_firings(factor))
-                firings = _firings(data, factor)
-                entry = factor_record.record(
-                    data, factor, contexts, words[-1], by_layer, firings
-                )
-                windows.update(
-                    text[4] for text in entry["texts"] if text[4] is not None
-                )
-                narrow += _is_narrow(data, factor, firings)
-                entries.append(entry)
-            name = f"data/factors/{start // SHARD_SIZE:05d}"
-            _save(partial, name, {"factors": entries})
-            if progress is not None:
-                progress(stop, data.n_factors)
+        with contextlib.closing(factors(partial, data)) as shards:
+            for shard in shards:
+                n_contexts += shard.n_contexts
+                words += shard.words
+                terms += shard.terms
+                strongest |= shard.strongest
+                windows |= shard.windows
+                narrow += shard.narrow
+                for factor, found in zip(
+                    shard.factors, shard.word_firings, strict=True
+                ):
+                    spill.add(factor, found)
+                if progress is not None:
+                    progress(shard.factors.stop, data.n_factors)
         _save_windows(partial, data, windows)
         n_words = _save_words(partial, data, spill)
-        _save(partial, "data/index", _index(data, words, terms))
+        payload.save(partial, "data/index", _index(data, words, terms))
         recorded = []
         for number, records in enumerate(data.sentences):
             name = f"data/sentences/{number:05d}"
-            _save(partial, name, records)
+            payload.save(partial, name, records)
             recorded.append({"name": name, "text": records[0]["text"]})
-        _save(partial, "data/live", {"live": False, "recorded": recorded})
-        _save(partial, "data/notes", notes_value(data.notes))
-        _save(partial, "data/ratings", ratings_value(data.ratings))
-        _save(partial, "data/levels", _levels(data))
+        payload.save(partial, "data/live", {"live": False, "recorded": recorded})
+        payload.save(partial, "data/notes", notes_value(data.notes))
+        payload.save(partial, "data/ratings", ratings_value(data.ratings))
+        payload.save(partial, "data/levels", _levels(data))
         if data.run is not None:
-            _save(partial, "data/run", run_record.value(data.run))
+            payload.save(partial, "data/run", run_record.value(data.run))
         if data.beside is not None:
-            _save(partial, "data/beside", beside_lib.value(data.beside))
-        _save(
+            payload.save(partial, "data/beside", beside_lib.value(data.beside))
+        payload.save(
             partial,
             "data/manifest",
             _manifest(
@@ -190,12 +179,6 @@ def _check_replaceable(folder: pathlib.Path) -> None:
     )
 
 
-def _save(folder: pathlib.Path, name: str, value: object) -> None:
-    path = folder / f"{name}.js"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(payload.dumps(name, value).encode("utf-8"))
-
-
 def _save_windows(
     folder: pathlib.Path, data: site.SiteData, windows: Iterable[int]
 ) -> None:
@@ -203,7 +186,7 @@ def _save_windows(
         sorted(windows), key=lambda number: number // WINDOW_SHARD
     ):
         texts = [(number, data.window_text(number)) for number in members]
-        _save(folder, f"data/windows/{shard:05d}", {"windows": texts})
+        payload.save(folder, f"data/windows/{shard:05d}", {"windows": texts})
 
 
 def _save_words(
@@ -213,82 +196,13 @@ def _save_words(
     n_words = 0
     if data.corpus_words is not None:
         n_words = word_pages.write(
-            lambda name, value: _save(folder, name, value),
+            lambda name, value: payload.save(folder, name, value),
             spill,
             data.corpus_words,
             n_layers=len(data.layers),
         )
     shutil.rmtree(spill.folder)
     return n_words
-
-
-def _firings(data: site.SiteData, factor: int) -> list[site.Firings]:
-    """Returns the firings of a factor per layer, or nothing."""
-    firings = data.firings(factor)
-    if firings and len(firings) != len(data.layers):
-        raise InputError(
-            f"Expected `firings({factor})` to return one entry for each of the "
-            f"{len(data.layers)} layers or none, got {len(firings)}."
-        )
-    return firings
-
-
-def _is_narrow(
-    data: site.SiteData, factor: int, firings: Sequence[site.Firings]
-) -> bool:
-    """Returns whether a factor's strongest tokens are from very few documents."""
-    if not firings:
-        return False
-    at = firings[int(np.argmax(np.nan_to_num(data.importance[:, factor])))]
-    return at.strongest > _NARROW and at.documents <= _NARROW
-
-
-def _contexts(data: site.SiteData, factor: int) -> list[list[site.Context]]:
-    """Returns the contexts of a factor per layer, largest activation first."""
-    contexts = data.contexts(factor)
-    if len(contexts) != len(data.layers):
-        raise InputError(
-            f"Expected `contexts({factor})` to return one list for each of the "
-            f"{len(data.layers)} layers, got {len(contexts)}."
-        )
-    return [
-        sorted(
-            layer,
-            key=lambda c: c.activation if math.isfinite(c.activation) else -math.inf,
-            reverse=True,
-        )
-        for layer in contexts
-    ]
-
-
-def _words(
-    data: site.SiteData, factor: int, contexts: list[list[site.Context]]
-) -> list[list[tuple[str, int]]]:
-    """Returns the words of a factor at each layer."""
-    if data.words is None:
-        return [site.top_words(layer, limit=_LIST_WORDS) for layer in contexts]
-    return data.words(factor)
-
-
-def _telling(
-    data: site.SiteData,
-    factor: int,
-    contexts: list[list[site.Context]],
-    by_layer: list[list[tuple[str, int]]],
-) -> list[tuple[str, int]]:
-    """Returns the words that stand for a factor: those of its peak layer.
-
-    Where it has words of its contexts alone, those of the layers with at least half the
-    peak importance count: where a factor rarely fires, they say little about it.
-    """
-    importance = data.importance[:, factor]
-    if data.words is not None:
-        return by_layer[int(np.argmax(np.nan_to_num(importance, nan=-1.0)))]
-    enough = importance >= np.max(importance) / 2
-    telling = [
-        c for layer, kept in zip(contexts, enough, strict=True) if kept for c in layer
-    ]
-    return site.top_words(telling, limit=_LIST_WORDS)
 
 
 def _index(
@@ -352,17 +266,6 @@ def _levels(data: site.SiteData) -> dict[str, Any]:
             for each in evidence.probabilities
         ],
     }
-
-
-def _strongest(
-    data: site.SiteData, factor: int, contexts: list[list[site.Context]]
-) -> tuple[Any, ...] | None:
-    """Returns the strongest context of a factor at its peak layer, if there is one."""
-    found = contexts[int(np.argmax(np.nan_to_num(data.importance[:, factor])))]
-    if not found:
-        return None
-    best = found[0]
-    return best.before, best.word, best.after, payload.number(best.activation)
 
 
 def _manifest(

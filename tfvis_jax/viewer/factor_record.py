@@ -93,7 +93,7 @@ def _entry(
     others = [
         value
         for start, length, activation in context.others
-        for value in (start, length, payload.number(activation, digits=2))
+        for value in (start, length, payload.two_digits(activation))
     ]
     place = texts.setdefault(key, len(texts))
     return place, payload.number(context.activation), others, context.copies

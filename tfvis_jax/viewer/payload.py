@@ -5,8 +5,10 @@ scripts. So each data file is a script that passes one JSON value to the page. T
 is canonical (sorted keys, no spaces, few digits): equal data gives equal bytes.
 """
 
+import functools
 import json
 import math
+import pathlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -39,6 +41,17 @@ def dumps(name: str, value: object) -> str:
     return f"tfvis.receive({_json(name)}, {_json(value)});\n"
 
 
+def save(folder: pathlib.Path, name: str, value: object) -> None:
+    """Writes a data file of a site; arguments besides its folder are those of `dumps`.
+
+    Raises:
+      OSError: It cannot be written.
+    """
+    path = folder / f"{name}.js"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(dumps(name, value).encode("utf-8"))
+
+
 def line(value: object) -> str:
     """Returns ``value`` as one line of JSON, written as in the data files."""
     return f"{_json(value)}\n"
@@ -68,6 +81,13 @@ def number(value: float, *, digits: int = 4) -> int | float | None:
     return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded
 
 
+# α of the words around one are of 16 bits: the same ones come again and again.
+@functools.lru_cache(maxsize=65_536)
+def two_digits(value: float) -> int | float | None:
+    """Rounds like ``number`` to two digits, fast for values that come again."""
+    return number(value, digits=2)
+
+
 def number_or_none(value: float | None) -> int | float | None:
     """Rounds like ``number``; ``None``, where there is no number, stays."""
     return None if value is None else number(value)
@@ -75,7 +95,7 @@ def number_or_none(value: float | None) -> int | float | None:
 
 def numbers(values: Iterable[float], *, digits: int = 4) -> list[float | None]:
     """Rounds each value like ``number``."""
-    return [number(value, digits=digits) for value in np.asarray(values)]
+    return [number(value, digits=digits) for value in np.asarray(values).tolist()]
 
 
 def _json(value: object) -> str:
@@ -84,7 +104,8 @@ def _json(value: object) -> str:
     except ValueError:
         # Looked for only where there is one: it takes longer than to write the text.
         text = _ENCODER.encode(_finite(value))
-    text = _LONE_SURROGATE.sub("\ufffd", text)
+    if not text.isascii():
+        text = _LONE_SURROGATE.sub("\ufffd", text)
     # Each is looked for by itself: of a text that is not ASCII, `str.translate` takes
     # every character in its turn, longer than it takes to encode the value.
     for character, escape in _ESCAPES.items():

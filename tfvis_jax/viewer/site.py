@@ -3,9 +3,10 @@
 import collections
 import dataclasses
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 
 from tfvis_jax.data import words as words_lib
@@ -18,8 +19,8 @@ from tfvis_jax.viewer import run_record
 LEVELS = ("low", "mid", "high", "topic", "unreadable", "unclear")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Context:
+# A page has hundreds of thousands: a frozen dataclass would take most of their time.
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """One occurrence of a word on which a factor fires.
 
     ``before + word + after`` is a stretch of the corpus in its own spelling, spaces
@@ -77,13 +78,13 @@ class Firings:
 
     def explained(self, listed: Sequence[str]) -> tuple[float, float] | None:
         """Returns the share of tokens and of α on the listed words, None if unknown."""
-        totals = self.total or np.sum([*self.words.values(), (0.0, 0.0)], axis=0)
-        if not np.all(np.asarray(totals) > 0):
+        totals = self.total or _added(self.words.values())
+        if not all(total > 0 for total in totals):
             return None
         folded = dict.fromkeys(words_lib.fold(word) for word in listed)
-        on = [self.words[word] for word in folded if word in self.words]
-        count, mass = np.sum([*on, (0.0, 0.0)], axis=0) / totals
-        return float(count), float(mass)
+        found = (self.words.get(word) for word in folded)
+        count, mass = _added(pair for pair in found if pair is not None)
+        return count / totals[0], mass / totals[1]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -405,6 +406,14 @@ def top_words(contexts: Sequence[Context], *, limit: int) -> list[tuple[str, int
         (min(counts, key=lambda word: (-counts[word], word)), counts.total())
         for _, counts in ranked[:limit]
     ]
+
+
+def _added(pairs: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Returns the sum of the first and of the second numbers of pairs, in order."""
+    first = second = 0.0
+    for a, b in pairs:
+        first, second = first + float(a), second + float(b)
+    return first, second
 
 
 def _check_evidence(evidence: LevelEvidence, *, n_factors: int) -> None:

@@ -4,8 +4,9 @@
     data/words/known.js       all of them, most frequent first
 
 The factors of a word come from all over the dictionary, whereas factors are written one
-after the other. What they say of words is spilled to 256 temporary files, one for each
-file of words: only one of them is in memory at a time.
+after the other. What they say of words is spilled to temporary files, in which the
+records of each of the 256 files of words stand together: those of one of them alone are
+in memory at a time.
 """
 
 import dataclasses
@@ -60,6 +61,8 @@ class Spill:
     folded: Sequence[str]
     _waiting: list[np.ndarray] = dataclasses.field(default_factory=list)
     _shards: list[int] = dataclasses.field(default_factory=list)
+    # Of each file: where the records of each shard begin, and where the last ones end.
+    _ends: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def add(self, factor: int, layers: Sequence[site.WordFirings]) -> None:
         """Adds the words that fire a factor at each layer."""
@@ -77,8 +80,14 @@ class Spill:
     def read(self, part: int) -> np.ndarray:
         """Returns the records of the words of a shard."""
         self._flush()
-        path = self.folder / str(part)
-        return np.fromfile(path, _RECORD) if path.is_file() else np.zeros(0, _RECORD)
+        found = [np.zeros(0, _RECORD)]
+        for number, ends in enumerate(self._ends):
+            first, last = ends[part], ends[part + 1]
+            if first < last:
+                with (self.folder / str(number)).open("rb") as file:
+                    file.seek(int(first) * _RECORD.itemsize)
+                    found.append(np.fromfile(file, _RECORD, int(last - first)))
+        return np.concatenate(found)
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -89,9 +98,8 @@ class Spill:
         part = np.array(self._shards, np.int32)[records["word"]]
         order = np.argsort(part, kind="stable")
         ends = np.searchsorted(part[order], np.arange(NUM_SHARDS + 1))
-        for number in range(NUM_SHARDS):
-            with (self.folder / str(number)).open("ab") as file:
-                records[order[ends[number] : ends[number + 1]]].tofile(file)
+        records[order].tofile(self.folder / str(len(self._ends)))
+        self._ends.append(ends)
 
 
 def shard_of(word: str) -> int:
@@ -114,7 +122,8 @@ def write(save: Save, spill: Spill, words: site.CorpusWords, *, n_layers: int) -
     Returns:
       The number of words that have a page.
     """
-    chosen = with_pages(words)
+    occurrences = _occurrences(words)
+    chosen = _with_pages(occurrences)
     known: list[tuple[int, str]] = []
     for shard in range(NUM_SHARDS):
         records = spill.read(shard)
@@ -122,7 +131,7 @@ def write(save: Save, spill: Spill, words: site.CorpusWords, *, n_layers: int) -
         records = records[np.argsort(records["word"], kind="stable")]
         numbers, starts = np.unique(records["word"], return_index=True)
         entries = [
-            _entry(found, words, number, n_layers=n_layers)
+            _entry(found, words, number, float(occurrences[number]), n_layers=n_layers)
             for number, found in zip(
                 numbers.tolist(), np.split(records, starts[1:]), strict=False
             )
@@ -137,15 +146,26 @@ def write(save: Save, spill: Spill, words: site.CorpusWords, *, n_layers: int) -
 
 def with_pages(words: site.CorpusWords) -> np.ndarray:
     """Returns the numbers of the words that have a page, ascending."""
-    occurrences = np.asarray(words.occurrences(np.arange(len(words.folded))))
+    return _with_pages(_occurrences(words))
+
+
+def _occurrences(words: site.CorpusWords) -> np.ndarray:
+    return np.asarray(words.occurrences(np.arange(len(words.folded))))
+
+
+def _with_pages(occurrences: np.ndarray) -> np.ndarray:
     order = np.argsort(-occurrences, kind="stable")[:MOST_WORDS]
     return np.sort(order[occurrences[order] >= LEAST_OCCURRENCES])
 
 
 def _entry(
-    found: np.ndarray, words: site.CorpusWords, number: int, *, n_layers: int
+    found: np.ndarray,
+    words: site.CorpusWords,
+    number: int,
+    occurrences: float,
+    *,
+    n_layers: int,
 ) -> dict[str, Any]:
-    occurrences = float(words.occurrences(np.array([number]))[0])
     contexts: dict[tuple[str, str, str, str], int] = {}
     rows = []
     for row in _rows(found, occurrences):
