@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import sharding
+from tfvis_jax import kept_programs, sharding
 from tfvis_jax.learning import whitening as whitening_lib
 from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.models import one_position
@@ -202,7 +202,9 @@ def _programs(mesh: jax.sharding.Mesh, site: str) -> _Programs:
         advance=sharding.on_each(mesh, one_position.advance, n_shared=1),
         finish=sharding.on_each(mesh, finish, n_shared=2),
         embedding=sharding.on_each(mesh, embedding, n_shared=1),
-        solve=sharding.on_each(mesh, _solve, n_shared=2),
+        solve=kept_programs.Kept(
+            sharding.on_each(mesh, _solve, n_shared=2), name="solve_on_each"
+        ),
         differentiate=sharding.on_each(mesh, _differentiate, n_shared=1),
     )
 
