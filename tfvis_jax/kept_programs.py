@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.core
 from jax import export
 
 from tfvis_jax import files
@@ -114,7 +115,7 @@ class Kept:
                 return None
             _write(path, exported)
 
-        def call(*leaves: Any) -> Sequence[jax.Array]:
+        def call(*leaves: Any) -> Any:
             return exported.call(*leaves)
 
         # So it is named in profiles and in the folder of compiled programs.
