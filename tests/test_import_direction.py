@@ -27,6 +27,7 @@ ORDER = (
     "estimators",
     "learning",
     "sharding distributed",
+    "kept_programs",
     "sparse_coding",
     "reporting",
     "files markup",

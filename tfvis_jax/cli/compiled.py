@@ -6,6 +6,7 @@ import sys
 
 import jax
 
+from tfvis_jax import kept_programs
 from tfvis_jax.cli import program_cache
 from tfvis_jax.errors import InputError
 
@@ -25,6 +26,7 @@ def keep_programs(choice: str | None) -> None:
     Raises:
       InputError: The chosen folder is a file.
     """
+    kept_programs.keep_in(None)
     if choice == OFF:
         jax.config.update("jax_enable_compilation_cache", False)
         return
@@ -47,6 +49,7 @@ def keep_programs(choice: str | None) -> None:
         return
     if choice is None:
         program_cache.forget_old(path)
+    kept_programs.keep_in(path / "traced")
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_compilation_cache_max_size", program_cache.LARGEST)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)

@@ -16,13 +16,18 @@ document 141 bytes; the text is stored uncompressed.
 import dataclasses
 import pathlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfvis_jax import files, schema
-from tfvis_jax.data import copies, corpus, cutting, unknown_tokens
+from tfvis_jax.data import copies, cutting, unknown_tokens
 from tfvis_jax.data import notes as notes_lib
 from tfvis_jax.data import tokenizer as tokenizer_lib
+
+if TYPE_CHECKING:
+    # What reads text parses wiki markup, and who reads shards need not load that.
+    from tfvis_jax.data import corpus
 
 # Documents of a shard and characters of a document fit 32 bits, tokens of a window 16.
 WINDOW = np.dtype([("document", "<u4"), ("first_char", "<u4"), ("num_tokens", "<u2")])
@@ -76,7 +81,7 @@ class Paths:
 
 def write(
     paths: Paths,
-    documents: Iterable[corpus.Document],
+    documents: Iterable["corpus.Document"],
     *,
     tokenizer: tokenizer_lib.Tokenizer,
     capacity: int,

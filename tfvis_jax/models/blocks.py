@@ -24,12 +24,13 @@ class Maker:
     """Makes the parts of a model.
 
     Attributes:
-      rngs: draws their initial values.
+      rngs: draws their initial values; if None, parameters are shapes
+        (`jax.ShapeDtypeStruct`) in place of arrays, which takes no time.
       dtype: type of matrix products.
       param_dtype: type of parameters.
     """
 
-    rngs: nnx.Rngs
+    rngs: nnx.Rngs | None
     dtype: jax.typing.DTypeLike = jnp.float32
     param_dtype: jax.typing.DTypeLike = jnp.float32
 
@@ -41,7 +42,9 @@ class Maker:
             use_bias=bias,
             dtype=self.dtype,
             param_dtype=self.param_dtype,
-            rngs=self.rngs,
+            kernel_init=self._or_shape(nnx.initializers.lecun_normal()),
+            bias_init=self._or_shape(nnx.initializers.zeros_init()),
+            rngs=self._keys,
         )
 
     def norm(self, width: int, *, epsilon: float, bias: bool = True) -> nnx.LayerNorm:
@@ -54,13 +57,43 @@ class Maker:
             param_dtype=self.param_dtype,
             # One-pass variance, E[x²] - E[x]², loses precision if the mean is large.
             use_fast_variance=False,
-            rngs=self.rngs,
+            bias_init=self._or_shape(nnx.initializers.zeros_init()),
+            scale_init=self._or_shape(nnx.initializers.ones_init()),
+            rngs=self._keys,
         )
 
     def table(self, n_rows: int, width: int) -> nnx.Param[jax.Array]:
         """Returns embeddings [n_rows, width]."""
-        draw = nnx.initializers.normal(0.02)
-        return nnx.Param(draw(self.rngs.params(), (n_rows, width), self.param_dtype))
+        draw = self._or_shape(nnx.initializers.normal(0.02))
+        return nnx.Param(draw(self._keys.params(), (n_rows, width), self.param_dtype))
+
+    def zeros(self, width: int) -> nnx.Param[jax.Array]:
+        """Returns a bias [width]."""
+        zeros = self._or_shape(nnx.initializers.zeros_init())
+        return nnx.Param(zeros(None, (width,), self.param_dtype))
+
+    @property
+    def _keys(self) -> Any:
+        return _NoKeys() if self.rngs is None else self.rngs
+
+    def _or_shape(self, initializer: Any) -> Any:
+        """Returns an initializer, or what makes shapes where nothing is drawn."""
+        return _shape if self.rngs is None else initializer
+
+
+class _NoKeys:
+    """In place of `nnx.Rngs`, where nothing is drawn."""
+
+    def params(self) -> None:
+        """Returns no key."""
+
+
+def _shape(
+    key: None, shape: tuple[int, ...], dtype: jax.typing.DTypeLike
+) -> jax.ShapeDtypeStruct:
+    """An initializer that makes a shape in place of an array."""
+    del key
+    return jax.ShapeDtypeStruct(shape, dtype)
 
 
 class Seen(NamedTuple):

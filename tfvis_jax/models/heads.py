@@ -71,7 +71,7 @@ class MaskedHead(nnx.Module):
         self.activation = config.activation if activation is None else activation
         self.transform = make.linear(config.d_model, width, bias=transform_bias)
         self.norm = make.norm(width, epsilon=config.layer_norm_epsilon, bias=norm_bias)
-        self.bias = nnx.Param(jnp.zeros(config.vocab_size, make.param_dtype))
+        self.bias = make.zeros(config.vocab_size)
 
     def __call__(self, hidden: jax.Array, word_embedding: jax.Array) -> jax.Array:
         activate = activations.ACTIVATIONS[self.activation]

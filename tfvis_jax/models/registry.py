@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from tfvis_jax.errors import InputError
 from tfvis_jax.models import (
@@ -179,9 +178,4 @@ def eval_shape(
     dtype: jax.typing.DTypeLike,
 ) -> Any:
     """Returns what `make_model` makes, with shapes instead of arrays."""
-    return nnx.eval_shape(
-        lambda: make_model(
-            config,
-            blocks.Maker(rngs=nnx.Rngs(0), dtype=dtype, param_dtype=dtype),
-        )
-    )
+    return make_model(config, blocks.Maker(rngs=None, dtype=dtype, param_dtype=dtype))

@@ -1,6 +1,7 @@
 """Codes of whole windows, layer by layer: the stream behind every later question."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import kept_programs
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
@@ -46,6 +48,7 @@ class LayerCodes(NamedTuple):
     valid: jax.Array
 
 
+@functools.partial(kept_programs.Kept, name="encode_layer", result=LayerCodes._make)
 @jax.jit
 def encode_layer(
     hidden_states: jax.Array, row_mask: jax.Array, coder: coder_lib.Coder

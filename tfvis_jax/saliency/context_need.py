@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfvis_jax.saliency import questions, variants
 from tfvis_jax.saliency import target as target_lib
-from tfvis_jax.saliency import variants
 
 # Fraction of α that the visible window must keep.
 _SHARE = 0.9
+# Number of radii that are tried first; twice as many each later time.
+_FIRST_RADII = 16
 
 
 def curves(
@@ -43,16 +45,31 @@ def needs(probe: variants.Probe, targets: Sequence[target_lib.Target]) -> list[i
 
     Radius 0 is the token alone; the largest radius covers the whole window.
     """
-    requests = [
-        _within(target, range(_largest_radius(target) + 1)) for target in targets
-    ]
-    found = []
-    for alpha in probe.activations(requests):
-        enough = alpha[1:] >= _SHARE * alpha[0]
-        # The last radius shows the whole window, so only rounding could fail it.
-        enough[-1] = True
-        found.append(int(np.argmax(enough)))
-    return found
+    return questions.answer(probe, question(targets))
+
+
+def question(
+    targets: Sequence[target_lib.Target],
+) -> questions.Question[list[int]]:
+    """Asks for what `needs` returns, a few radii at a time: most needs are small."""
+    need: list[int | None] = [None] * len(targets)
+    first, step = 0, _FIRST_RADII
+    while going := [i for i, found in enumerate(need) if found is None]:
+        radii = [
+            range(first, min(first + step, _largest_radius(targets[i]) + 1))
+            for i in going
+        ]
+        found = yield [
+            _within(targets[i], some) for i, some in zip(going, radii, strict=True)
+        ]
+        for i, some, alpha in zip(going, radii, found, strict=True):
+            enough = alpha[1:] >= _SHARE * alpha[0]
+            # The largest radius shows the whole window: only rounding could fail it.
+            enough[-1] |= some[-1] == _largest_radius(targets[i])
+            if enough.any():
+                need[i] = some[int(np.argmax(enough))]
+        first, step = first + step, 2 * step
+    return [found for found in need if found is not None]
 
 
 def _largest_radius(target: target_lib.Target) -> int:

@@ -15,7 +15,14 @@ from tfvis_jax import markup
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.runs import setup, trained_dictionary
-from tfvis_jax.saliency import context_need, gradients, lime, occlusion, variants
+from tfvis_jax.saliency import (
+    context_need,
+    gradients,
+    lime,
+    occlusion,
+    questions,
+    variants,
+)
 from tfvis_jax.saliency import quality as quality_lib
 from tfvis_jax.saliency import target as target_lib
 
@@ -174,39 +181,36 @@ def explain(
         raise InputError(f"Expected at least one sample for LIME, got {max_samples}.")
     probe = variants.open_probe(opened, trained, layer=layer)
     by = replacement_id(opened.tokenizer, replacement)
-    # Computed again and not taken from the stored examples, because shares of α must be
-    # relative to an α of the same tolerance.
-    whole = [
-        variants.replacing(target, np.ones((1, len(target.places)), bool), by=by)
-        for target in targets
-    ]
-    activation = [float(alpha[0]) for alpha in probe.activations(whole)]
+    settings = lime.Sampling(
+        max_samples=max_samples,
+        relative_error=_RELATIVE_ERROR if adaptive else None,
+        num_features=num_features,
+        seed=seed,
+    )
+    found = questions.answer_all(
+        probe, _first_questions(targets, methods, by=by, sampling=settings)
+    )
+    activation, needs = found["whole"], found["need"]
     for target, alpha in zip(targets, activation, strict=True):
         if alpha <= 0:
             raise InputError(
                 f"Factor {target.factor} does not fire at token {target.position} "
                 f"({target.texts[target.position]!r}) of its window at layer {layer}."
             )
-    weights: dict[str, list[np.ndarray]] = {}
-    facts: dict[str, list[dict[str, float]]] = {}
-    for method in methods:
-        weights[method], facts[method] = _run(
-            method,
-            probe,
-            targets,
-            by=by,
-            max_samples=max_samples,
-            relative_error=_RELATIVE_ERROR if adaptive else None,
-            num_features=num_features,
-            seed=seed,
-        )
+    by_gradient = [method for method in methods if method in gradients.METHODS]
+    found |= gradients.weights(probe, targets, by_gradient, replacement=by)
+    weights = {method: _weights(found[method]) for method in methods}
+    facts = {method: _facts(method, found, len(targets)) for method in methods}
     # All methods are measured with the same replacement, whatever they used.
-    qualities = {
-        method: quality_lib.measure(probe, targets, found, replacement=by)
-        for method, found in weights.items()
-    }
-    chance = _chance(probe, targets, by=by, seed=seed)
-    needs = context_need.needs(probe, targets)
+    qualities = questions.answer_all(
+        probe,
+        {
+            method: quality_lib.question(targets, each, replacement=by)
+            for method, each in weights.items()
+        }
+        | {"chance": _chance(targets, by=by, seed=seed)},
+    )
+    chance = qualities["chance"]
     return [
         Explanation(
             target=target,
@@ -284,47 +288,74 @@ def _check(
         )
 
 
-def _run(
-    method: str,
-    probe: variants.Probe,
+def _first_questions(
     targets: Sequence[target_lib.Target],
+    methods: Sequence[str],
     *,
     by: int,
-    seed: int,
-    **sampling: Any,
-) -> tuple[list[np.ndarray], list[dict[str, float]]]:
-    """Returns the weights [n] and the facts of each target."""
+    sampling: lime.Sampling,
+) -> dict[str, questions.Question[Any]]:
+    """Returns what can be asked before anything is known, to be answered together."""
+    asked: dict[str, questions.Question[Any]] = {
+        "whole": _whole(targets, by=by),
+        "need": context_need.question(targets),
+    }
+    if "lime" in methods:
+        asked["lime"] = lime.question(targets, replacement=by, sampling=sampling)
+    if "occlusion" in methods:
+        asked["occlusion"] = occlusion.question(targets, replacement=by)
+    if "integrated_gradients" in methods:
+        asked["ends"] = gradients.ends_question(targets, replacement=by)
+    return asked
+
+
+def _whole(
+    targets: Sequence[target_lib.Target], *, by: int
+) -> questions.Question[list[float]]:
+    """Asks for α of each target.
+
+    Computed again and not taken from the stored examples, because shares of α must be
+    relative to an α of the same tolerance.
+    """
+    found = yield [
+        variants.replacing(target, np.ones((1, len(target.places)), bool), by=by)
+        for target in targets
+    ]
+    return [float(alpha[0]) for alpha in found]
+
+
+def _weights(found: Sequence[Any]) -> list[np.ndarray]:
+    """Returns the weights [n] of each target from what a method has found."""
+    return [each.fit.weights if isinstance(each, lime.Lime) else each for each in found]
+
+
+def _facts(
+    method: str, found: Mapping[str, Any], n_targets: int
+) -> list[dict[str, float]]:
+    """Returns the diagnostics of a method for each target."""
     if method == "lime":
-        found = lime.explain(probe, targets, replacement=by, seed=seed, **sampling)
-        return [each.fit.weights for each in found], [
+        return [
             {
                 "r2": each.fit.r2,
                 "n_samples": each.fit.n_samples,
                 "stability": each.stability,
                 "relative_error": each.fit.relative_error,
             }
-            for each in found
+            for each in found[method]
         ]
     if method == "integrated_gradients":
-        found = gradients.integrated_gradients(probe, targets, replacement=by)
-        return [each.weights for each in found], [
-            {"baseline": each.baseline, "error": each.error} for each in found
+        paths = [
+            gradients.integrated(weights, *ends)
+            for weights, ends in zip(found[method], found["ends"], strict=True)
         ]
-    if method == "occlusion":
-        found = occlusion.explain(probe, targets, replacement=by)
-    else:
-        found = gradients.gradient_times_input(probe, targets)
-    return found, [{} for _ in targets]
+        return [{"baseline": each.baseline, "error": each.error} for each in paths]
+    return [{} for _ in range(n_targets)]
 
 
 def _chance(
-    probe: variants.Probe,
-    targets: Sequence[target_lib.Target],
-    *,
-    by: int,
-    seed: int,
-) -> list[quality_lib.Quality]:
-    """Returns the mean quality of random token orders, for each target."""
+    targets: Sequence[target_lib.Target], *, by: int, seed: int
+) -> questions.Question[list[quality_lib.Quality]]:
+    """Asks for the mean quality of random token orders, for each target."""
     # All orders of all targets go through the model in joint batches.
     repeated = [target for target in targets for _ in range(_RANDOM_ORDERS)]
     orders = [
@@ -332,7 +363,7 @@ def _chance(
         for target in targets
         for number in range(_RANDOM_ORDERS)
     ]
-    found = quality_lib.measure(probe, repeated, orders, replacement=by)
+    found = yield from quality_lib.question(repeated, orders, replacement=by)
     return [
         quality_lib.mean(found[start : start + _RANDOM_ORDERS])
         for start in range(0, len(found), _RANDOM_ORDERS)

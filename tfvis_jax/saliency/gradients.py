@@ -16,9 +16,10 @@ import numpy as np
 from tfvis_jax.learning import whitening as whitening_lib
 from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.models import one_position
-from tfvis_jax.saliency import on_devices, variants
+from tfvis_jax.saliency import on_devices, questions, variants
 from tfvis_jax.saliency import target as target_lib
 
+METHODS = ("gradient_times_input", "integrated_gradients")
 # Number of points on the path of integrated gradients.
 _STEPS = 32
 # Batches are smaller by this factor: reverse mode keeps every layer's intermediates.
@@ -40,6 +41,37 @@ class Integrated:
     error: float
 
 
+def weights(
+    probe: variants.Probe,
+    targets: Sequence[target_lib.Target],
+    methods: Sequence[str],
+    *,
+    replacement: int,
+) -> dict[str, list[np.ndarray]]:
+    """Returns the maps of methods in joint batches, [n] for each target.
+
+    Args:
+      probe: the model at one layer.
+      targets: tokens to explain.
+      methods: of `METHODS`.
+      replacement: token id of the baseline of integrated gradients.
+    """
+    paths = [
+        _path(method, target, replacement=replacement)
+        for method in methods
+        for target in targets
+    ]
+    found = [
+        contributions.mean(axis=0)[path.target.places]
+        for path, contributions in zip(paths, _along(probe, paths), strict=True)
+    ]
+    n = len(targets)
+    return {
+        method: found[place * n : (place + 1) * n]
+        for place, method in enumerate(methods)
+    }
+
+
 def gradient_times_input(
     probe: variants.Probe, targets: Sequence[target_lib.Target]
 ) -> list[np.ndarray]:
@@ -47,16 +79,7 @@ def gradient_times_input(
 
     Shrikumar, Greenside, Shcherbina & Kundaje, arXiv:1605.01713, 2016.
     """
-    paths = [
-        _Path(target, np.ones_like(target.token_ids), np.ones(1)) for target in targets
-    ]
-    # The path leads from zero to the embeddings e; its only point is its end, so that
-    # the direction of the path is e itself.
-    found = _along(probe, paths, from_baseline=False)
-    return [
-        weights[0, target.places]
-        for weights, target in zip(found, targets, strict=True)
-    ]
+    return weights(probe, targets, METHODS[:1], replacement=0)[METHODS[0]]
 
 
 def integrated_gradients(
@@ -78,23 +101,36 @@ def integrated_gradients(
       targets: tokens to explain; α must be above 0.
       replacement: token id of the baseline.
     """
-    points = (np.arange(_STEPS) + 0.5) / _STEPS
-    paths, ends = [], []
-    for target in targets:
-        none = target.replaced(np.zeros((1, len(target.places)), bool), by=replacement)
-        paths.append(_Path(target, none[0], points))
-        token_ids = np.concatenate([target.token_ids[None], none])
-        # α at both ends of the path, to measure the integration error.
-        ends.append(variants.Variants(token_ids, np.ones_like(token_ids, bool), target))
-    found = _along(probe, paths, from_baseline=True)
-    results = []
-    for target, weights, (alpha, baseline) in zip(
-        targets, found, probe.activations(ends), strict=True
-    ):
-        mean = weights.mean(axis=0)[target.places]
-        error = abs(float(mean.sum()) - (alpha - baseline)) / alpha
-        results.append(Integrated(mean, baseline=float(baseline), error=float(error)))
-    return results
+    found = weights(probe, targets, METHODS[1:], replacement=replacement)[METHODS[1]]
+    ends = questions.answer(probe, ends_question(targets, replacement=replacement))
+    return [integrated(each, *end) for each, end in zip(found, ends, strict=True)]
+
+
+def ends_question(
+    targets: Sequence[target_lib.Target], *, replacement: int
+) -> questions.Question[list[tuple[float, float]]]:
+    """Asks for α of each window, and with every token replaced."""
+    found = yield [
+        variants.replacing(
+            target,
+            np.repeat([[True], [False]], len(target.places), axis=1),
+            by=replacement,
+        )
+        for target in targets
+    ]
+    return [(float(whole), float(none)) for whole, none in found]
+
+
+def integrated(weights: np.ndarray, whole: float, baseline: float) -> Integrated:
+    """Returns integrated gradients with their error.
+
+    Args:
+      weights: [n], the mean along the path.
+      whole: α at the end of the path.
+      baseline: α at its start.
+    """
+    error = abs(float(weights.sum()) - (whole - baseline)) / whole
+    return Integrated(weights, baseline=baseline, error=error)
 
 
 class _Path(NamedTuple):
@@ -103,11 +139,19 @@ class _Path(NamedTuple):
     target: target_lib.Target
     baseline_ids: np.ndarray  # [length]
     points: np.ndarray  # [points]
+    from_baseline: bool  # The baseline is 0 if False.
 
 
-def _along(
-    probe: variants.Probe, paths: Sequence[_Path], *, from_baseline: bool
-) -> list[np.ndarray]:
+def _path(method: str, target: target_lib.Target, *, replacement: int) -> _Path:
+    if method == METHODS[0]:
+        # From zero to the embeddings e; the only point is the end, so that the
+        # direction of the path is e itself.
+        return _Path(target, np.ones_like(target.token_ids), np.ones(1), False)
+    none = target.replaced(np.zeros((1, len(target.places)), bool), by=replacement)
+    return _Path(target, none[0], (np.arange(_STEPS) + 0.5) / _STEPS, True)
+
+
+def _along(probe: variants.Probe, paths: Sequence[_Path]) -> list[np.ndarray]:
     """Returns the contributions [points, length] along each path."""
     results = [np.zeros((0, 0))] * len(paths)
     lengths = [len(path.target.token_ids) for path in paths]
@@ -118,7 +162,7 @@ def _along(
         factor = np.concatenate(
             [np.full(len(paths[i].points), paths[i].target.factor) for i in chosen]
         )
-        found = _contributions(probe, joined, factor, from_baseline=from_baseline)
+        found = _contributions(probe, joined, factor)
         ends = np.cumsum([len(paths[i].points) for i in chosen])[:-1]
         for i, part in zip(chosen, np.split(found, ends), strict=True):
             results[i] = part
@@ -137,35 +181,30 @@ def _rows(path: _Path, length: int) -> tuple[np.ndarray, ...]:
         repeat(target.token_ids),
         repeat(path.baseline_ids),
         path.points.astype(np.float32),
+        np.full(n, path.from_baseline, np.float32),
         repeat(np.ones_like(target.is_text)),
         np.full(n, target.position, np.int32),
     )
 
 
 def _contributions(
-    probe: variants.Probe,
-    rows: Sequence[np.ndarray],
-    factor: np.ndarray,
-    *,
-    from_baseline: bool,
+    probe: variants.Probe, rows: Sequence[np.ndarray], factor: np.ndarray
 ) -> np.ndarray:
     """Returns ⟨∂α/∂e, e − e₀⟩, [rows, length], by the chain rule through α(x(e))."""
     # In three steps, x(e), ∂α/∂x and their product, because the solver in the middle
     # has batches of its own. The encoder is computed twice, which saves memory.
     size = max(1, probe.rows_at_once(rows[0].shape[1]) // _SMALLER)
-    # from_baseline is a number, not a static bool, so both methods share a program.
-    fixed = {"layer": probe.layer, "from_baseline": np.float32(from_baseline)}
-    encoder = probe.setup.pretrained.encoder
+    encoder, layer = probe.setup.pretrained.encoder, probe.layer
     x = np.concatenate(
         [
-            np.asarray(_hidden_states(encoder, *part, probe.scaling, **fixed))[:n]
+            np.asarray(_hidden_states(encoder, *part, probe.scaling, layer=layer))[:n]
             for part, n in on_devices.parts(rows, size)
         ]
     )
     outer = probe.derivatives(x, factor.astype(np.int32))
     return np.concatenate(
         [
-            np.asarray(_pull_back(encoder, *part, probe.scaling, **fixed))[:n]
+            np.asarray(_pull_back(encoder, *part, probe.scaling, layer=layer))[:n]
             for part, n in on_devices.parts((*rows, outer), size)
         ]
     ).astype(np.float64)
@@ -178,10 +217,11 @@ def _start_and_direction(
     point: jax.Array,
     from_baseline: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns e₀ + point·(e − e₀) and e − e₀; e₀ is 0 if from_baseline is 0."""
+    """Returns e₀ + point·(e − e₀) and e − e₀; e₀ is 0 where from_baseline is 0."""
     words = one_position.word_embeddings(encoder, token_ids)
     baseline = one_position.word_embeddings(encoder, baseline_ids)
-    direction = words - from_baseline * baseline
+    # A number, not a static bool, so that both methods share programs and batches.
+    direction = words - from_baseline[:, None, None] * baseline
     return words - (1 - point)[:, None, None] * direction, direction
 
 
@@ -191,12 +231,12 @@ def _hidden_states(
     token_ids: jax.Array,
     baseline_ids: jax.Array,
     point: jax.Array,
+    from_baseline: jax.Array,
     attention: jax.Array,
     position: jax.Array,
     scaling: whitening_lib.Scaling,
     *,
     layer: int,
-    from_baseline: jax.Array,
 ) -> jax.Array:
     """Returns the whitened, scaled x at points of a path, [rows, d_model]."""
     words, _ = _start_and_direction(
@@ -212,13 +252,13 @@ def _pull_back(
     token_ids: jax.Array,
     baseline_ids: jax.Array,
     point: jax.Array,
+    from_baseline: jax.Array,
     attention: jax.Array,
     position: jax.Array,
     outer: jax.Array,
     scaling: whitening_lib.Scaling,
     *,
     layer: int,
-    from_baseline: jax.Array,
 ) -> jax.Array:
     """Pulls ∂α/∂x back to ⟨∂α/∂e, direction⟩, [rows, length]."""
     words, direction = _start_and_direction(

@@ -16,11 +16,12 @@ package (`lime` 0.2) computes:
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from tfvis_jax.saliency import questions, variants
 from tfvis_jax.saliency import target as target_lib
-from tfvis_jax.saliency import variants
 
 _KERNEL_WIDTH = 25
 _SELECTION_PENALTY = 0.01
@@ -74,6 +75,26 @@ class Lime:
 
     fit: LocalFit
     stability: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How many masks LIME draws.
+
+    Attributes:
+      max_samples: maximum number of masks per target, including the one that keeps all
+        tokens; 2,001 in the paper's code.
+      relative_error: stop once every standard error is at most this fraction of the
+        largest weight; if None, draw all masks.
+      num_features: see `fit`.
+      seed: random seed of the masks. The masks of a target do not depend on the other
+        targets.
+    """
+
+    max_samples: int = 2001
+    relative_error: float | None = 0.05
+    num_features: int = 30
+    seed: int = 0
 
 
 def draw_masks(rng: np.random.Generator, *, n_tokens: int, count: int) -> np.ndarray:
@@ -139,10 +160,7 @@ def explain(
     targets: Sequence[target_lib.Target],
     *,
     replacement: int,
-    max_samples: int = 2001,
-    relative_error: float | None = 0.05,
-    num_features: int = 30,
-    seed: int = 0,
+    **sampling: Any,
 ) -> list[Lime]:
     """Runs LIME on several targets in joint batches.
 
@@ -150,32 +168,29 @@ def explain(
       probe: the model at one layer.
       targets: tokens to explain.
       replacement: id of the token that replaces others.
-      max_samples: maximum number of masks per target, including the one that keeps all
-        tokens; 2,001 in the paper's code.
-      relative_error: stop once every standard error is at most this fraction of the
-        largest weight; if None, draw all masks.
-      num_features: see `fit`.
-      seed: random seed of the masks. The masks of a target do not depend on the other
-        targets.
+      **sampling: fields of `Sampling`.
 
     Returns:
       LIME's result for each target.
     """
-    if not targets:
-        return []
-    rounds = _rounds(
-        probe,
-        targets,
-        replacement=replacement,
-        max_samples=max_samples,
-        relative_error=relative_error,
-        num_features=num_features,
-        seed=seed,
+    return questions.answer(
+        probe, question(targets, replacement=replacement, sampling=Sampling(**sampling))
     )
-    *_, (fits, samples, _) = rounds
+
+
+def question(
+    targets: Sequence[target_lib.Target], *, replacement: int, sampling: Sampling
+) -> questions.Question[list[Lime]]:
+    """Asks for what `explain` returns."""
+    rounds = _Rounds(targets, replacement=replacement, sampling=sampling)
+    while requests := rounds.requests():
+        rounds.add((yield requests))
     return [
-        Lime(fits[i], stability=_stability(sample, num_features=num_features))
-        for i, sample in enumerate(samples)
+        Lime(
+            rounds.fits[i],
+            stability=_stability(sample, num_features=sampling.num_features),
+        )
+        for i, sample in enumerate(rounds.samples)
     ]
 
 
@@ -184,69 +199,87 @@ def progressive(
     target: target_lib.Target,
     *,
     replacement: int,
-    max_samples: int = 2001,
-    relative_error: float = 0.05,
-    num_features: int = 30,
-    seed: int = 0,
+    **sampling: Any,
 ) -> Iterator[LocalFit]:
     """Yields the fit of one target after each round of masks; the last is `explain`'s.
 
     Arguments are those of `explain`.
     """
-    for fits, _, _ in _rounds(
-        probe,
-        [target],
-        replacement=replacement,
-        max_samples=max_samples,
-        relative_error=relative_error,
-        num_features=num_features,
-        seed=seed,
-    ):
-        yield fits[0]
+    rounds = _Rounds([target], replacement=replacement, sampling=Sampling(**sampling))
+    while requests := rounds.requests():
+        rounds.add(probe.activations(requests))
+        yield rounds.fits[0]
 
 
-def _rounds(
-    probe: variants.Probe,
-    targets: Sequence[target_lib.Target],
-    *,
-    replacement: int,
-    max_samples: int,
-    relative_error: float | None,
-    num_features: int,
-    seed: int,
-) -> Iterator[tuple[dict[int, LocalFit], list["_Samples"], set[int]]]:
-    """Yields after each round: the latest fits, the samples, and who is done."""
-    samples = [_Samples(target, seed=seed) for target in targets]
-    wanted = [
-        max_samples
-        if relative_error is None
-        else min(max_samples, max(_FIRST, _FIRST_PER_TOKEN * len(target.places)))
-        for target in targets
-    ]
-    fits: dict[int, LocalFit] = {}
-    done: set[int] = set()
-    while going := [i for i in range(len(targets)) if i not in done]:
-        requests = [
-            variants.replacing(targets[i], samples[i].draw(wanted[i]), by=replacement)
-            for i in going
+class _Rounds:
+    """LIME on several targets, round by round.
+
+    Attributes:
+      samples: of each target.
+      fits: the latest of each target.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[target_lib.Target],
+        *,
+        replacement: int,
+        sampling: Sampling,
+    ) -> None:
+        self._targets, self._by, self._sampling = targets, replacement, sampling
+        self.samples = [_Samples(target, seed=sampling.seed) for target in targets]
+        self.fits: dict[int, LocalFit] = {}
+        self._going = list(range(len(targets)))
+        self._wanted = [
+            sampling.max_samples
+            if sampling.relative_error is None
+            else min(
+                sampling.max_samples,
+                max(_FIRST, _FIRST_PER_TOKEN * len(target.places)),
+            )
+            for target in targets
         ]
-        for i, alpha in zip(going, probe.activations(requests), strict=True):
-            samples[i].add(alpha)
-            found = fit(samples[i].kept, samples[i].alpha, num_features=num_features)
-            fits[i] = found
-            if (
-                relative_error is None
-                or wanted[i] >= max_samples
-                or found.relative_error <= relative_error
-            ):
-                done.add(i)
-                continue
-            # Standard errors fall as 1/√samples.
-            enough = _SAFETY * wanted[i] * (found.relative_error / relative_error) ** 2
-            least, most = wanted[i] + _STEP, min(2 * wanted[i], max_samples)
-            steps = -(-int(min(enough, most)) // _STEP)
-            wanted[i] = min(max(least, steps * _STEP), most)
-        yield fits, samples, done
+
+    def requests(self) -> list[variants.Variants]:
+        """Draws the masks of the next round; none once all targets are done."""
+        return [
+            variants.replacing(
+                self._targets[i], self.samples[i].draw(self._wanted[i]), by=self._by
+            )
+            for i in self._going
+        ]
+
+    def add(self, activations: Sequence[np.ndarray]) -> None:
+        """Adds the activations of a round's masks, and fits."""
+        going, self._going = self._going, []
+        for i, alpha in zip(going, activations, strict=True):
+            sample = self.samples[i]
+            sample.add(alpha)
+            found = fit(
+                sample.kept, sample.alpha, num_features=self._sampling.num_features
+            )
+            self.fits[i] = found
+            if not self._is_enough(found, self._wanted[i]):
+                self._wanted[i] = self._next(found, self._wanted[i])
+                self._going.append(i)
+
+    def _is_enough(self, found: LocalFit, drawn: int) -> bool:
+        limit = self._sampling.relative_error
+        return (
+            limit is None
+            or drawn >= self._sampling.max_samples
+            or found.relative_error <= limit
+        )
+
+    def _next(self, found: LocalFit, drawn: int) -> int:
+        """Returns how many masks to draw until the next check."""
+        limit = self._sampling.relative_error
+        assert limit is not None
+        # Standard errors fall as 1/√samples.
+        enough = _SAFETY * drawn * (found.relative_error / limit) ** 2
+        least, most = drawn + _STEP, min(2 * drawn, self._sampling.max_samples)
+        steps = -(-int(min(enough, most)) // _STEP)
+        return min(max(least, steps * _STEP), most)
 
 
 class _Samples:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfvis_jax.saliency import questions, variants
 from tfvis_jax.saliency import target as target_lib
-from tfvis_jax.saliency import variants
 
 
 def explain(
@@ -24,11 +24,18 @@ def explain(
       targets: tokens to explain.
       replacement: id of the token that replaces another.
     """
-    requests = [
+    return questions.answer(probe, question(targets, replacement=replacement))
+
+
+def question(
+    targets: Sequence[target_lib.Target], *, replacement: int
+) -> questions.Question[list[np.ndarray]]:
+    """Asks for what `explain` returns."""
+    found = yield [
         variants.replacing(target, _one_missing(len(target.places)), by=replacement)
         for target in targets
     ]
-    return [alpha[0] - alpha[1:] for alpha in probe.activations(requests)]
+    return [alpha[0] - alpha[1:] for alpha in found]
 
 
 def _one_missing(n: int) -> np.ndarray:

@@ -9,13 +9,13 @@ prepares the next while the devices compute.
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import sharding
+from tfvis_jax import kept_programs, sharding
 from tfvis_jax.learning import whitening as whitening_lib
 from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.models import one_position
@@ -94,7 +94,7 @@ class OnDevices:
         solve = _programs(self.mesh, self.encoder.site).solve
         return Rows(
             (solve(self.coder, np.float32(tolerance), *part)[1], n)
-            for part, n in self._shares((x, factor), size)
+            for part, n in self._shares((x, factor), size, mode="constant")
         )
 
     def derivatives(
@@ -107,17 +107,21 @@ class OnDevices:
         """
         programs = _programs(self.mesh, self.encoder.site)
         found = []
-        for part, n in self._shares((x, factor), size):
+        for part, n in self._shares((x, factor), size, mode="constant"):
             codes, _ = programs.solve(self.coder, np.float32(tolerance), *part)
             found.append((programs.differentiate(self.coder, codes, *part), n))
         return Rows(found)
 
     def _shares(
-        self, arrays: Sequence[np.ndarray], size: int
+        self,
+        arrays: Sequence[np.ndarray],
+        size: int,
+        *,
+        mode: Literal["edge", "constant"] = "edge",
     ) -> Iterator[tuple[list[jax.Array], int]]:
         """Yields [devices, size, ...] arrays and the number of rows that are real."""
         devices = self.mesh.size
-        for part, n in parts(arrays, devices * size):
+        for part, n in parts(arrays, devices * size, mode=mode):
             yield (
                 [
                     sharding.place_apart(
@@ -150,9 +154,18 @@ def place(encoder: encoder_lib.Encoder, coder: coder_lib.Coder) -> OnDevices:
 
 
 def parts(
-    arrays: Sequence[np.ndarray], size: int
+    arrays: Sequence[np.ndarray],
+    size: int,
+    *,
+    mode: Literal["edge", "constant"] = "edge",
 ) -> Iterator[tuple[list[np.ndarray], int]]:
     """Splits arrays into parts of ``size`` rows, so that one shape is compiled.
+
+    Args:
+      arrays: of as many rows each.
+      size: rows of a part.
+      mode: what the last part is padded with: "edge" repeats the last row, which is
+        valid for every array; "constant" are zeros, which take a solver no steps.
 
     Yields:
       The parts, the last one padded, and the number of rows that are not padding.
@@ -162,8 +175,7 @@ def parts(
         n = len(found[0])
         yield (
             [
-                # Padding repeats the last row, which is valid for every array.
-                np.pad(part, [(0, size - n)] + [(0, 0)] * (part.ndim - 1), mode="edge")
+                np.pad(part, [(0, size - n)] + [(0, 0)] * (part.ndim - 1), mode=mode)
                 for part in found
             ],
             n,
@@ -202,7 +214,9 @@ def _programs(mesh: jax.sharding.Mesh, site: str) -> _Programs:
         advance=sharding.on_each(mesh, one_position.advance, n_shared=1),
         finish=sharding.on_each(mesh, finish, n_shared=2),
         embedding=sharding.on_each(mesh, embedding, n_shared=1),
-        solve=sharding.on_each(mesh, _solve, n_shared=2),
+        solve=kept_programs.Kept(
+            sharding.on_each(mesh, _solve, n_shared=2), name="solve_on_each"
+        ),
         differentiate=sharding.on_each(mesh, _differentiate, n_shared=1),
     )
 

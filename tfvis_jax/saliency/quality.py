@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from tfvis_jax.saliency import questions, variants
 from tfvis_jax.saliency import target as target_lib
-from tfvis_jax.saliency import variants
 
 # Maximum number of points on an insertion or deletion curve.
 _POINTS = 33
@@ -51,13 +51,23 @@ def measure(
       weights: [n] for each target, the map.
       replacement: id of the token that replaces deleted ones.
     """
-    requests = [
+    return questions.answer(probe, question(targets, weights, replacement=replacement))
+
+
+def question(
+    targets: Sequence[target_lib.Target],
+    weights: Sequence[np.ndarray],
+    *,
+    replacement: int,
+) -> questions.Question[list[Quality]]:
+    """Asks for what `measure` returns."""
+    found = yield [
         variants.replacing(target, _masks(weight), by=replacement)
         for target, weight in zip(targets, weights, strict=True)
     ]
     return [
         _quality(alpha, n=len(weight))
-        for alpha, weight in zip(probe.activations(requests), weights, strict=True)
+        for alpha, weight in zip(found, weights, strict=True)
     ]
 
 
