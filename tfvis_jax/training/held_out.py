@@ -68,12 +68,13 @@ class HeldOut:
         ):
             for rows in layer:
                 valid = rows.batch.row_mask.reshape(-1)
+                assert rows.x is not None
                 x, codes = rows.x[valid], rows.codes[valid]
                 residual = x - codes @ trained.factors
                 # The error of hidden states, not of what was whitened.
                 x, residual = (
-                    np.asarray(whitening.unwhiten(a, trained.whitening), np.float64)
-                    for a in (x, residual)
+                    np.asarray(whitening.unwhiten(jnp.asarray(a), trained.whitening))
+                    for a in (np.float64(x), residual)
                 )
                 total = totals[index]
                 totals[index] = dataclasses.replace(
