@@ -7,12 +7,14 @@ words are numbered in this order. What needs the dictionary stays in this proces
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import os
 import pathlib
 import pickle
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import process
 from typing import NamedTuple
 
@@ -68,7 +70,10 @@ class Workers:
         sent = pickle.dumps((folder, _plain(data), self.factors.source))
         waiting: collections.deque[concurrent.futures.Future[factor_shards.Shard]]
         waiting = collections.deque()
-        with processes.pool(self.num_workers, _receive, (sent,), in_vain=True) as pool:
+        with (
+            _in_a_file(sent) as file,
+            processes.pool(self.num_workers, _receive, (file,), in_vain=True) as pool,
+        ):
             for factors in factor_shards.ranges(data.n_factors):
                 waiting.append(
                     pool.submit(
@@ -85,6 +90,19 @@ class Workers:
                     yield _result(waiting.popleft())
             while waiting:
                 yield _result(waiting.popleft())
+
+
+@contextlib.contextmanager
+def _in_a_file(content: bytes) -> Iterator[str]:
+    """Yields the name of a file of this user's alone.
+
+    What does not fit a pipe's buffer must not go to a process as an argument: if the
+    process ends before it has read that, its parent waits for ever.
+    """
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        yield file.name
 
 
 def _result(
@@ -138,18 +156,18 @@ class _Task(NamedTuple):
     factors: page_factors.PageFactors
 
 
-# Of a worker process: the pickled folder, data and source of its task.
-_SENT: list[bytes] = []
+# Of a worker process: the file of the pickled folder, data and source of its task.
+_SENT: list[str] = []
 
 
-def _receive(sent: bytes) -> None:
-    _SENT.append(sent)
+def _receive(file: str) -> None:
+    _SENT.append(file)
 
 
 # Not before the first shard, whose future tells of an error.
 @functools.cache
 def _task() -> _Task:
-    folder, data, source = pickle.loads(_SENT[0])
+    folder, data, source = pickle.loads(pathlib.Path(_SENT[0]).read_bytes())
     return _Task(folder, data, page_factors.PageFactors(source))
 
 
