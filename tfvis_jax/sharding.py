@@ -5,12 +5,14 @@ this module follows the sharding of the arrays that it is given.
 """
 
 import contextlib
+import functools
 import math
 import re
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar, overload
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -329,9 +331,39 @@ def place_copies(mesh: jax.sharding.Mesh, tree: Tree) -> Tree:
     return jax.device_put(tree, jax.NamedSharding(mesh, jax.P()))
 
 
-def place_apart(mesh: jax.sharding.Mesh, array: np.ndarray) -> jax.Array:
+def place_apart(mesh: jax.sharding.Mesh, array: np.ndarray | jax.Array) -> jax.Array:
     """Places [devices, ...] arrays, the share of one device each."""
     return jax.device_put(array, jax.NamedSharding(mesh, jax.P(DATA)))
+
+
+def apart(mesh: jax.sharding.Mesh, array: jax.Array) -> jax.Array:
+    """Returns rows [devices · n, ...] as [devices, n, ...], for `on_each`.
+
+    Args:
+      mesh: from `side_by_side`.
+      array: whose rows the mesh splits, or else are put on its devices.
+    """
+    array = jax.device_put(array, jax.NamedSharding(mesh, jax.P(DATA)))
+    return _reshaped(array, (mesh.size, -1), mesh=mesh, merged=1)
+
+
+def together(mesh: jax.sharding.Mesh, array: jax.Array) -> jax.Array:
+    """Returns the rows [devices, n, ...] of `on_each` as [devices · n, ...].
+
+    Args:
+      mesh: from `side_by_side`.
+      array: whose first axis runs over devices.
+    """
+    return _reshaped(array, (-1,), mesh=mesh, merged=2)
+
+
+@functools.partial(jax.jit, static_argnames=("leading", "mesh", "merged"))
+def _reshaped(
+    array: jax.Array, leading: tuple[int, ...], *, mesh: jax.sharding.Mesh, merged: int
+) -> jax.Array:
+    layout = jax.NamedSharding(mesh, jax.P(DATA))
+
+    return jnp.reshape(array, (*leading, *array.shape[merged:]), out_sharding=layout)
 
 
 def on_each(
@@ -362,5 +394,29 @@ def on_each(
         return jax.shard_map(on_one, mesh=mesh, in_specs=tuple(specs), out_specs=split)(
             *arguments
         )
+
+    return jax.jit(on_all)
+
+
+def on_own_rows(
+    mesh: jax.sharding.Mesh, work: Callable[..., Any], *, n_shared: int
+) -> Callable[..., Any]:
+    """Returns one compiled program that does the work on the rows of each device.
+
+    Args:
+      mesh: from `side_by_side`.
+      work: from arrays, or trees of arrays, to such, whose first axis runs over rows.
+      n_shared: number of leading arguments that are the same for all devices.
+
+    Returns:
+      The same function of arrays that the mesh splits. It is compiled anew for each
+      call of `on_own_rows`, so callers keep it.
+    """
+
+    def on_all(*arguments: Any) -> Any:
+        specs = [jax.P()] * n_shared + [jax.P(DATA)] * (len(arguments) - n_shared)
+        return jax.shard_map(
+            work, mesh=mesh, in_specs=tuple(specs), out_specs=jax.P(DATA)
+        )(*arguments)
 
     return jax.jit(on_all)

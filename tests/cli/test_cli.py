@@ -327,9 +327,9 @@ def test_hidden_states_that_are_not_finite_are_named_after_training_too(
 
     monkeypatch.setattr(encoding.hidden_states_lib, "scaled_hidden_states", poisoned)
     # What was compiled before does not know of it, nor may anything later.
-    parallel_encoding._programs.cache_clear()
+    parallel_encoding._states_program.cache_clear()
     code, _, err = _run(capsys, "examples", tmp_path / "run")
-    parallel_encoding._programs.cache_clear()
+    parallel_encoding._states_program.cache_clear()
     assert code == 1
     assert "layer 1 are not finite" in err and "windows [2]" in err
     assert not (tmp_path / "run" / "examples").exists()

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -187,6 +188,18 @@ def test_batches_change_nothing_and_seeds_change_what_is_hidden(subject, text):
     assert moved == (subject.pretrained.language_model is not None)
 
 
+@pytest.mark.parametrize("n_devices", [2, 4])
+def test_devices_that_share_the_windows_change_nothing(subject, text, n_devices):
+    whole = _measure(subject, text, lambda index, x: _distort(x))
+    several = subject.on(jax.local_devices()[:n_devices])
+    shared = _measure(several, text, lambda index, x: _distort(x))
+    assert shared.n_tokens == whole.n_tokens
+    for name in _LOSSES:
+        np.testing.assert_allclose(
+            getattr(shared, name), getattr(whole, name), rtol=1e-5
+        )
+
+
 def test_codes_of_a_run_can_be_measured(opened, windows, trained):
     subject = loss_recovered.Subject(
         pretrained=opened.pretrained,
@@ -200,17 +213,23 @@ def test_codes_of_a_run_can_be_measured(opened, windows, trained):
         subject,
         windows,
         loss_recovered.spread(windows.held_out, n=10),
-        refitted.reconstructor(
-            trained,
-            coder=trained.coder(opened.config.solver),
-            windows_per_batch=opened.config.windows_per_batch,
-            k=2,
-        ),
+        refitted.reconstructor(opened, trained, devices=jax.local_devices()[:1], k=2),
         mean_windows=windows.train,
         progress=lambda *done: seen.append(done),
     )
     assert set(found) == {refitted.LASSO, refitted.DEBIASED, refitted.K_LARGEST}
     assert seen == [(8, 10), (10, 10)]
+    shared = loss_recovered.measure(
+        subject.on(jax.local_devices()[:2]),
+        windows,
+        loss_recovered.spread(windows.held_out, n=10),
+        refitted.reconstructor(opened, trained, devices=jax.local_devices()[:2], k=2),
+        mean_windows=windows.train,
+    )
+    for name in found:
+        np.testing.assert_allclose(
+            shared[name].per_layer, found[name].per_layer, rtol=1e-4
+        )
     # At the last layer it is 1 − FVU, but for whose mean it is: near in any case.
     shares = {name: recovered.per_layer[2] for name, recovered in found.items()}
     assert shares[refitted.K_LARGEST] < shares[refitted.DEBIASED] <= 1

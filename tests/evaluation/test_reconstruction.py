@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
+from tfvis_jax import sharding
 from tfvis_jax.evaluation import intervals, reconstruction, refitted, report
 from tfvis_jax.runs import dictionary_file, encoding
 from tfvis_jax.sparse_coding import metrics
@@ -215,10 +216,13 @@ def test_refits_in_blocks_are_those_of_single_rows(k):
     active = rng.random((300, 60)) < rng.uniform(0, 0.8, size=(300, 1))
     codes = np.float32(rng.exponential(size=active.shape) * active)
     x = np.float32(codes @ factors + 0.1 * rng.normal(size=(300, 80)))
-    got = refitted.refitted(x, factors, codes, k=k)
+    refitter = refitted.Refitter(factors, devices=jax.local_devices()[:1])
+    placed = (sharding.place_apart(refitter.mesh, rows[None]) for rows in (x, codes))
+    kinds = refitter.refitted(*placed, k=k)
+    got = {name: values[0] for name, values in kinds.items()}
     assert set(got) == {refitted.LASSO, refitted.DEBIASED, refitted.K_LARGEST}
     np.testing.assert_array_equal(got[refitted.LASSO], codes)
-    x_hat = refitted.reconstructions(x, factors, codes, k=k)
+    x_hat = {name: refitter.decode(values)[0] for name, values in kinds.items()}
     for name, size in ((refitted.DEBIASED, 60), (refitted.K_LARGEST, k)):
         exact = _least_squares(np.float64(x), np.float64(codes), factors, k=size)
         assert not np.any((np.asarray(got[name]) > 0) & (codes == 0))
@@ -227,6 +231,20 @@ def test_refits_in_blocks_are_those_of_single_rows(k):
         best = np.sum((x - exact @ factors) ** 2, axis=1)
         # Of ‖x‖², which is near 20: the refit stops after a number of steps.
         assert np.max(error - best) < 2e-3
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 30, 99])
+def test_the_largest_codes_are_those_of_top_k(k):
+    rng = np.random.default_rng(k)
+    # Many zeros, and many that are equal.
+    codes = np.float32(rng.integers(-3, 12, size=(50, 30)).clip(-3) / 4)
+    codes[rng.random(codes.shape) < 0.5] = 0
+    expected = np.zeros_like(codes)
+    _, columns = jax.lax.top_k(np.abs(codes), min(k, 30))
+    rows = np.arange(50)[:, None]
+    expected[rows, columns] = codes[rows, columns]
+    found = jax.jit(refitted.largest)(np.int32(k), codes)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_report_is_made_of_plain_values():

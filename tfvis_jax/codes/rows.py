@@ -11,13 +11,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import scipy.sparse
 
 from tfvis_jax.data import text_windows
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import csr
-from tfvis_jax.runs import encoding, setup, trained_dictionary
+from tfvis_jax.runs import encoding, parallel_encoding, setup, trained_dictionary
 
 
 class RowCodes(NamedTuple):
@@ -121,23 +122,34 @@ def encode_rows(
       InputError: the dictionary does not have this layer.
     """
     trained = trained.of_layers([layer])
-    coder = trained.coder(opened.config.solver)
+    devices = jax.local_devices()
+    encode = parallel_encoding.row_encoder(
+        trained, opened.config.solver, devices=devices
+    )
     # The shape of windows, for which the solver is compiled already, or will be: rows
     # of zeros cost next to nothing.
     shape = opened.config.windows_per_batch, opened.config.corpus.window_length
     size = math.prod(shape)
     codes = csr.CsrBuilder(n_rows=len(rows), n_columns=len(trained.factors))
     residual = np.zeros_like(rows)
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        states = np.zeros((size, rows.shape[1]), np.float32)
-        states[: len(part)] = part
-        mask = np.arange(size) < len(part)
-        found = encoding.encode_layer(
-            states.reshape(*shape, -1), mask.reshape(shape), coder
+    for start in range(0, len(rows), size * len(devices)):
+        part = rows[start : start + size * len(devices)]
+        shares = np.array_split(part, len(devices))
+        states = np.zeros((len(devices), size, rows.shape[1]), np.float32)
+        mask = np.zeros(states.shape[:2], bool)
+        for place, share in enumerate(shares):
+            states[place, : len(share)], mask[place, : len(share)] = share, True
+        each = np.asarray(
+            encode(
+                states.reshape(len(devices), *shape, -1),
+                mask.reshape(len(devices), *shape),
+            )
         )
-        codes.append(csr.from_dense(np.asarray(found.codes)[: len(part)]))
-        residual[start : start + size] = np.asarray(found.residual)[: len(part)]
+        for place, share in enumerate(shares):
+            found = csr.from_dense(each[place, : len(share)])
+            codes.append(found)
+            residual[start : start + len(share)] = share - found @ trained.factors
+            start += len(share)
     x = trained.hidden_states(rows, layer)
     reconstruction = trained.hidden_states(rows - residual, layer)
     return RowCodes(codes.finish(), x, reconstruction, x - reconstruction)

@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import models, sites
+from tfvis_jax import models, sharding, sites
 from tfvis_jax.data import loader
 from tfvis_jax.data import tokenizer as tokenizer_lib
 from tfvis_jax.data import windows as windows_lib
@@ -97,8 +97,10 @@ class Subject:
       layers: hidden states to replace, one at a time; 0 is the embedding output. At
         the site of the encoder, the outputs of these layers.
       layer_scale: [n_layers]; a reconstruction sees hidden states divided by it.
-      windows_per_batch: windows that are run at once.
+      windows_per_batch: windows that are run at once on a device.
       seed: of the masking.
+      mesh: from `sharding.side_by_side`, over which windows are split, and whose
+        devices have a copy of the model; None where the model is.
     """
 
     pretrained: models.Pretrained
@@ -107,6 +109,37 @@ class Subject:
     layer_scale: np.ndarray
     windows_per_batch: int = 64
     seed: int = 0
+    mesh: jax.sharding.Mesh | None = None
+
+    def on(self, devices: sharding.Devices) -> "Subject":
+        """Returns the same model with copies on devices, which share the windows."""
+        mesh = sharding.side_by_side(devices)
+        model = self.pretrained.language_model
+        if model is None:
+            encoder = sharding.place_copies(mesh, self.pretrained.encoder)
+        else:
+            # With it its encoder, of which one copy is enough.
+            model = sharding.place_copies(mesh, model)
+            encoder = model.encoder
+        return dataclasses.replace(
+            self,
+            pretrained=dataclasses.replace(
+                self.pretrained, encoder=encoder, language_model=model
+            ),
+            mesh=mesh,
+        )
+
+    def share(self, array: np.ndarray) -> Any:
+        """Places an array that all windows need."""
+        if self.mesh is None:
+            return array
+        return sharding.place_copies(self.mesh, array)
+
+    def place(self, array: np.ndarray) -> Any:
+        """Places an array [windows, ...] of a batch where it is computed with."""
+        if self.mesh is None:
+            return array
+        return sharding.place_rows(self.mesh, array, size=len(array))
 
 
 def measure(
@@ -139,7 +172,7 @@ def measure(
             f"Expected windows to measure on and to take the mean over, got "
             f"{len(chosen)} and {len(mean_windows)}. A longer text has more."
         )
-    means = jnp.asarray(mean_states(subject, windows, mean_windows))
+    means = mean_states(subject, windows, mean_windows)
     # [layer][variant], the variants being the original, mean ablation and each x̂.
     losses, n_tokens, done = np.zeros(()), 0, 0
     structure: Any = None
@@ -149,7 +182,7 @@ def measure(
         for index in range(len(subject.layers)):
             x = scaled_rows(subject, text, index)
             x_hats, structure = jax.tree.flatten(reconstruct(index, x))
-            altered = (jnp.broadcast_to(means[index], x.shape), *x_hats)
+            altered = (_all_alike(subject.share(means[index]), x), *x_hats)
             finals = [
                 text.final,
                 *(run_on(subject, text, index, x, x_hat) for x_hat in altered),
@@ -191,7 +224,8 @@ def mean_states(
     total, n_rows = np.zeros(()), 0
     for batch in _batches(subject, windows, chosen):
         states = read(subject, batch, hide(subject, batch)).states
-        sums = [np.float64(_sum_rows(layer, batch.row_mask)) for layer in states]
+        mask = subject.place(batch.row_mask)
+        sums = [np.float64(_sum_rows(layer, mask)) for layer in states]
         total = total + np.stack(sums)
         n_rows += int(batch.row_mask.sum())
     mean = total / n_rows / np.asarray(subject.layer_scale)[:, None]
@@ -238,7 +272,11 @@ def _batches(
     subject: Subject, windows: windows_lib.Windows, chosen: np.ndarray
 ) -> Iterator[loader.Batch]:
     return loader.batches(
-        windows, chosen, batch_size=subject.windows_per_batch, shuffle=False
+        windows,
+        chosen,
+        batch_size=subject.windows_per_batch
+        * (1 if subject.mesh is None else subject.mesh.size),
+        shuffle=False,
     )
 
 
@@ -267,8 +305,8 @@ def read(
         token_ids, counted = tokens.token_ids, tokens.counted
     encoder = subject.pretrained.encoder
     # Made by the very calls that `run_on` makes: what is not altered ends the same.
-    states = [_embed(encoder.embeddings, token_ids)]
-    seen = _seen(encoder, batch.token_mask)
+    states = [_embed(encoder.embeddings, subject.place(token_ids))]
+    seen = _seen(encoder, subject.place(batch.token_mask))
     for number in range(1, encoder.config.n_layers + 1):
         states.append(_run_layer(encoder.layer(number), states[-1], seen))
     if encoder.site == sites.HIDDEN:
@@ -293,7 +331,8 @@ def scaled_rows(subject: Subject, text: ReadText, index: int) -> jax.Array:
     Returns:
       [batch · length, d_model]; zero for padding and special tokens.
     """
-    return _rows(text.states[index], text.batch.row_mask, subject.layer_scale[index])
+    mask = subject.place(text.batch.row_mask)
+    return _rows(text.states[index], mask, subject.share(subject.layer_scale[index]))
 
 
 def run_on(
@@ -312,11 +351,12 @@ def run_on(
     Returns:
       [batch, length, d_model].
     """
+    mask = subject.place(text.batch.row_mask)
     hidden = _replace(
-        text.states[index], x, x_hat, text.batch.row_mask, subject.layer_scale[index]
+        text.states[index], x, x_hat, mask, subject.share(subject.layer_scale[index])
     )
     encoder = subject.pretrained.encoder
-    seen = _seen(encoder, text.batch.token_mask)
+    seen = _seen(encoder, subject.place(text.batch.token_mask))
     if text.below:
         layer = encoder.layer(subject.layers[index])
         hidden = _run_layer(layer, text.below[index], seen, {encoder.site: hidden})
@@ -330,11 +370,11 @@ def _total_loss(subject: Subject, text: ReadText, final: jax.Array) -> float:
     if text.tokens is None:
         losses = _squared_errors(final, text.final)
     else:
-        losses = _cross_entropies(
+        losses = _cross_entropies(subject.mesh)(
             subject.pretrained.language_model,
             final,
-            text.tokens.positions,
-            text.tokens.labels,
+            subject.place(text.tokens.positions),
+            subject.place(text.tokens.labels),
         )
     return float(np.sum(np.asarray(losses, np.float64)[text.counted]))
 
@@ -391,12 +431,25 @@ def _output(layer: Any, hidden: jax.Array, seen: Any, *, site: str) -> jax.Array
 
 
 @jax.jit
+def _all_alike(row: jax.Array, like: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(row, like.shape, out_sharding=jax.typeof(like).sharding)
+
+
+@jax.jit
 def _squared_errors(final: jax.Array, original: jax.Array) -> jax.Array:
     return jnp.sum((final - original) ** 2, axis=-1)
 
 
-@jax.jit
-def _cross_entropies(
+# Cached, because jit compiles each new function object.
+@functools.lru_cache(maxsize=4)
+def _cross_entropies(mesh: jax.sharding.Mesh | None) -> Callable[..., jax.Array]:
+    """Returns the program that takes the losses, on each device of its own windows."""
+    if mesh is None:
+        return jax.jit(_of_labels)
+    return sharding.on_own_rows(mesh, _of_labels, n_shared=1)
+
+
+def _of_labels(
     model: heads.LanguageModel,
     final: jax.Array,
     positions: jax.Array,

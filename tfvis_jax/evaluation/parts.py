@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 
 from tfvis_jax import probing
 from tfvis_jax.codes import rows as rows_lib
@@ -173,14 +174,17 @@ def measure(
             CODES: coded.codes,
             RESIDUAL: coded.residual,
         }
-        for part, matrix in found.items():
-            predictions = probing.cross_validate(matrix, task, probing.FullProbe())
-            accuracy[part].append(_accuracy(predictions, task))
-        for part in _SPARSE:
-            for k, predictions in probing.cross_validate_path(
-                found[part], task
-            ).items():
-                sparse[part][str(k)].append(_accuracy(predictions, task))
+        # Products of a few hundred rows: threads wait for each other longer than they
+        # work, many times so where other processes want the cores.
+        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+            for part, matrix in found.items():
+                predictions = probing.cross_validate(matrix, task, probing.FullProbe())
+                accuracy[part].append(_accuracy(predictions, task))
+            for part in _SPARSE:
+                for k, predictions in probing.cross_validate_path(
+                    found[part], task
+                ).items():
+                    sparse[part][str(k)].append(_accuracy(predictions, task))
     progress(len(trained.layers), len(trained.layers))
     return {
         "source": labels.labelled.source,

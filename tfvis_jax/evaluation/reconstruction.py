@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from tfvis_jax.evaluation import refitted
 from tfvis_jax.learning import whitening
 from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import metrics, objective
+
+Sums = TypeVar("Sums")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +98,8 @@ def evaluate(
     names = [refitted.LASSO, refitted.DEBIASED, *([refitted.K_LARGEST] if k else [])]
     totals = {name: _zeros(trained) for name in names}
     special = _zeros(trained)
-    # Errors are those of hidden states, not of what was whitened.
-    dictionary = jnp.asarray(trained.directions)
+    devices = jax.local_devices() if devices is None else devices
+    of_layer = _layer_measure(trained, devices=devices)
     # By layer: the order of all rows depends on the number of devices.
     gap_sum, gap_max, done = np.zeros(len(trained.layers)), 0.0, 0
     chosen = windows.measured if chosen is None else chosen
@@ -111,47 +113,25 @@ def evaluate(
         )
         for _ in trained.layers
     ]
-    for index, layer in parallel_encoding.encode(
+    for layer in parallel_encoding.encode_in_place(
         opened,
         trained,
         windows,
         chosen,
-        devices=jax.local_devices() if devices is None else devices,
+        devices=devices,
         # Encoded along with the others, and told apart after it.
         with_special=True,
-        with_x=True,
     ):
-        begin = done
-        for rows in layer:
-            batch = rows.batch
+        found = of_layer(layer, k=k)
+        index, begin = layer.number, done
+        for place, batch in enumerate(layer.batches):
             end = begin + int(np.sum(batch.window_ids >= 0))
             group, begin = group_of_window[begin:end], end
-            is_text = batch.row_mask.reshape(-1)
-            is_special = batch.token_mask.reshape(-1) & ~is_text
-            x = whitening.unwhiten(jnp.asarray(rows.x), trained.whitening)
-            lasso = jnp.asarray(rows.codes)
-            kinds = refitted.refitted(x, dictionary, lasso, k=k)
-            for name, codes in kinds.items():
-                sums, of_windows = jax.device_get(
-                    _sums(
-                        x,
-                        codes,
-                        dictionary,
-                        is_text,
-                        n_windows=len(batch.token_ids),
-                    )
-                )
-                totals[name][index] += sums
-                _add(by_document[index], group, of_windows, kind=name)
-            sums, _ = _sums(
-                x,
-                lasso,
-                dictionary,
-                is_special,
-                n_windows=len(batch.token_ids),
-            )
-            special[index] += jax.device_get(sums)
-            gap = rows.gap[is_text]
+            for name, (sums, of_windows) in found.codes.items():
+                totals[name][index] += _part(sums, place)
+                _add(by_document[index], group, _part(of_windows, place), kind=name)
+            special[index] += _part(found.special_tokens, place)
+            gap = found.gap[place][batch.row_mask.reshape(-1)]
             gap_sum[index] += gap.sum(dtype=np.float64)
             # Not Python's maximum, which drops the NaN of an encoder's codes.
             gap_max = float(np.maximum(gap_max, gap.max(initial=0.0)))
@@ -202,28 +182,104 @@ class _WindowSums(NamedTuple):
     n_active: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames=("n_windows",))
+class _LayerSums(NamedTuple):
+    """What is summed of a layer, on the host; a leading axis of devices everywhere."""
+
+    codes: dict[str, tuple[metrics.RowSums, _WindowSums]]
+    special_tokens: metrics.RowSums
+    gap: np.ndarray
+
+
+def _layer_measure(
+    trained: trained_dictionary.TrainedDictionary, *, devices: sharding.Devices
+) -> Callable[..., _LayerSums]:
+    """Returns the function that measures a layer where it was encoded."""
+    # Errors are those of hidden states, not of what was whitened.
+    refitter = refitted.Refitter(trained.directions, devices=devices)
+    mesh, dictionary = refitter.mesh, refitter.dictionary
+    whitened_with = sharding.place_copies(mesh, trained.whitening)
+    sums, unwhiten = _programs(mesh)
+
+    def measure(layer: parallel_encoding.PlacedLayer, *, k: int | None) -> _LayerSums:
+        empty = [np.zeros_like(layer.batches[0].row_mask)] * (
+            mesh.size - len(layer.batches)
+        )
+        is_text, is_token = (
+            sharding.place_apart(
+                mesh,
+                np.stack([getattr(batch, name) for batch in layer.batches] + empty),
+            )
+            for name in ("row_mask", "token_mask")
+        )
+        x = layer.x
+        if whitened_with is not None:
+            x = unwhiten(whitened_with, x)
+        kinds = refitter.refitted(x, layer.codes, k=k)
+        found = {
+            name: sums(dictionary, x, codes, is_text, is_token)
+            for name, codes in kinds.items()
+        }
+        of_text, of_special, gap = jax.device_get(
+            (
+                {name: each[:2] for name, each in found.items()},
+                found[refitted.LASSO][2],
+                layer.gap,
+            )
+        )
+        return _LayerSums(of_text, of_special, gap)
+
+    return measure
+
+
+# Cached, because jit compiles each new function object.
+@functools.lru_cache(maxsize=4)
+def _programs(mesh: jax.sharding.Mesh) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def unwhiten(with_: whitening.Whitening, x: jax.Array) -> jax.Array:
+        return whitening.unwhiten(x, with_)
+
+    return (
+        sharding.on_each(mesh, _sums, n_shared=1),
+        sharding.on_each(mesh, unwhiten, n_shared=1),
+    )
+
+
 def _sums(
+    dictionary: jax.Array,
     x: jax.Array,
     codes: jax.Array,
-    dictionary: jax.Array,
-    valid: jax.Array,
-    *,
-    n_windows: int,
-) -> tuple[metrics.RowSums, _WindowSums]:
+    is_text: jax.Array,
+    is_token: jax.Array,
+) -> tuple[metrics.RowSums, _WindowSums, metrics.RowSums]:
+    """Returns the sums over text, by window as well, and those over special tokens.
+
+    Args:
+      dictionary: [n_factors, d_model].
+      x: [windows * length, d_model].
+      codes: [windows * length, n_factors].
+      is_text: [windows, length] bool.
+      is_token: [windows, length] bool, of special tokens too.
+    """
     residual = x - objective.decode(codes, dictionary, like=x)
+    valid = is_text.reshape(-1)
     sums = metrics.row_sums(x, codes, residual, valid=valid)
+    special = metrics.row_sums(x, codes, residual, valid=is_token.reshape(-1) & ~valid)
 
     def by_window(rows: jax.Array) -> jax.Array:
-        return jnp.sum(rows.reshape(n_windows, -1, *rows.shape[1:]), axis=1)
+        return jnp.sum(rows.reshape(len(is_text), -1, *rows.shape[1:]), axis=1)
 
-    return sums, _WindowSums(
+    of_windows = _WindowSums(
         n_rows=by_window(valid),
         x=by_window(jnp.where(valid[:, None], x, 0)),
         squared_norm=by_window(sums.squared_norm),
         squared_error=by_window(sums.squared_error),
         n_active=by_window(jnp.where(valid, jnp.sum(codes != 0, axis=1), 0)),
     )
+    return sums, of_windows, special
+
+
+def _part(sums: Sums, place: int) -> Sums:
+    """Returns what one device has summed."""
+    return jax.tree.map(lambda array: array[place], sums)
 
 
 def _add(

@@ -5,86 +5,165 @@ them. `DEBIASED` are least-squares codes (non-negative) on the same support, and
 `K_LARGEST` those on the k largest codes of each row: for comparison at a fixed L0.
 """
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax.runs import coder as coder_lib
-from tfvis_jax.runs import encoding, trained_dictionary
+from tfvis_jax import sharding
+from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import objective, refit
 
 LASSO, DEBIASED, K_LARGEST = "lasso", "debiased", "k_largest"
+# Bits of a float32 but its sign: their order is that of magnitudes.
+_BITS = 31
 
 
-def refitted(
-    x: jax.Array, dictionary: jax.Array, codes: jax.Array, *, k: int | None = None
-) -> dict[str, jax.Array]:
-    """Returns the codes by name, as given and refitted.
+class Refitter:
+    """Refits codes on devices that have rows of their own.
+
+    One compiled program refits all kinds of codes, whatever k is: it is the largest
+    after the solver.
+    """
+
+    def __init__(self, dictionary: np.ndarray, *, devices: sharding.Devices) -> None:
+        """Places a dictionary.
+
+        Args:
+          dictionary: [n_factors, d_model].
+          devices: of this process.
+        """
+        self.mesh = sharding.side_by_side(devices)
+        self.dictionary = sharding.place_copies(self.mesh, jnp.asarray(dictionary))
+        self._refit, self._largest, self._decode = _programs(self.mesh)
+
+    def refitted(
+        self, x: jax.Array, codes: jax.Array, *, k: int | None = None
+    ) -> dict[str, jax.Array]:
+        """Returns the codes by name, as given and refitted.
+
+        Args:
+          x: [devices, rows, d_model].
+          codes: [devices, rows, n_factors], of the lasso.
+          k: codes kept in a row of `K_LARGEST`, which is left out where k is None.
+
+        Returns:
+          [devices, rows, n_factors] for each name.
+        """
+        found = {LASSO: codes, DEBIASED: self._refit(self.dictionary, x, codes)}
+        if k is not None:
+            kept = self._largest(np.int32(k), codes)
+            found[K_LARGEST] = self._refit(self.dictionary, x, kept)
+        return found
+
+    def decode(self, codes: jax.Array) -> jax.Array:
+        """Returns x̂ [devices, rows, d_model] of [devices, rows, n_factors]."""
+        return self._decode(self.dictionary, codes)
+
+
+# Cached, because jit compiles each new function object.
+@functools.lru_cache(maxsize=4)
+def _programs(mesh: jax.sharding.Mesh) -> tuple[Callable[..., jax.Array], ...]:
+    def refit_rows(dictionary: jax.Array, x: jax.Array, codes: jax.Array) -> jax.Array:
+        return refit(x, dictionary, codes)
+
+    def decode(dictionary: jax.Array, codes: jax.Array) -> jax.Array:
+        return objective.decode(codes, dictionary, like=codes)
+
+    return (
+        sharding.on_each(mesh, refit_rows, n_shared=1),
+        sharding.on_each(mesh, largest, n_shared=1),
+        sharding.on_each(mesh, decode, n_shared=1),
+    )
+
+
+def largest(k: jax.Array, codes: jax.Array) -> jax.Array:
+    """Returns codes with all but the k of largest magnitude of a row at zero.
+
+    Of equal ones the first are kept, as by `jax.lax.top_k`, which takes four times as
+    long on a CPU. The k-th largest number is found bit by bit.
 
     Args:
-      x: [rows, d_model].
-      dictionary: [n_factors, d_model].
-      codes: [rows, n_factors], of the lasso.
-      k: codes kept in a row of `K_LARGEST`, which is left out where k is None.
-
-    Returns:
-      [rows, n_factors] for each name.
+      k: [] int32, at least 1.
+      codes: [rows, n_factors] float32.
     """
-    found = {LASSO: codes, DEBIASED: refit(x, dictionary, codes)}
-    if k is not None:
-        found[K_LARGEST] = refit(x, dictionary, codes, k=k)
-    return found
+    bits = jax.lax.bitcast_convert_type(jnp.abs(codes), jnp.int32)
 
+    def count(found: jax.Array) -> jax.Array:
+        return jnp.sum(found, axis=1, keepdims=True, dtype=jnp.int32)
 
-def reconstructions(
-    x: jax.Array, dictionary: jax.Array, codes: jax.Array, *, k: int | None = None
-) -> dict[str, jax.Array]:
-    """Returns x̂ [rows, d_model] of all codes of `refitted`.
+    def set_bit(place: jax.Array, least: jax.Array) -> jax.Array:
+        higher = least | (jnp.int32(1) << (_BITS - 1 - place))
+        return jnp.where(count(bits >= higher) >= k, higher, least)
 
-    Args:
-      x: [rows, d_model].
-      dictionary: [n_factors, d_model].
-      codes: [rows, n_factors], of the lasso.
-      k: as in `refitted`.
-    """
-    return {
-        name: objective.decode(values, dictionary, like=x)
-        for name, values in refitted(x, dictionary, codes, k=k).items()
-    }
+    least = jax.lax.fori_loop(0, _BITS, set_bit, jnp.zeros_like(bits[:, :1]))
+    above, equal = bits > least, bits == least
+    is_first = jnp.cumsum(equal, axis=1, dtype=jnp.int32) <= k - count(above)
+    return jnp.where(above | (equal & is_first), codes, 0)
 
 
 def reconstructor(
+    opened: setup.Setup,
     trained: trained_dictionary.TrainedDictionary,
     *,
-    coder: coder_lib.Coder,
-    windows_per_batch: int,
+    devices: sharding.Devices,
     k: int | None = None,
 ) -> Callable[[int, jax.Array], dict[str, jax.Array]]:
     """Returns the function that `loss_recovered.measure` takes.
 
     Args:
+      opened: model and settings of the run.
       trained: the dictionary, the same for every layer.
-      coder: how codes are found.
-      windows_per_batch: of the `loss_recovered.Subject`.
-      k: as in `refitted`.
+      devices: of this process, over which rows are split, as by ``measure``.
+      k: as in `Refitter.refitted`.
     """
-    directions = jnp.asarray(trained.directions)
-    means = jnp.zeros((len(trained.layers), 1))
-    if trained.whitening is not None:
-        means = jnp.asarray(trained.whitening.mean) / trained.layer_scale[:, None]
+    refitter = Refitter(trained.directions, devices=devices)
+    mesh, whitening = refitter.mesh, trained.whitening
+    encode_rows = parallel_encoding.row_encoder(
+        trained, opened.config.solver, devices=devices
+    )
+    means = np.zeros((len(trained.layers), 1, 1), np.float32)
+    if whitening is not None:
+        means = np.asarray(whitening.mean / trained.layer_scale[:, None])[:, None]
+    length = opened.config.corpus.window_length
+    centre, add = _shifts(mesh)
+    matrix = None
+    if whitening is not None:
+        matrix = sharding.place_copies(mesh, whitening.matrix)
 
     def reconstruct(layer_index: int, x: jax.Array) -> dict[str, jax.Array]:
-        centred = x - means[layer_index][None]
-        y = centred
-        if trained.whitening is not None:
-            y = jnp.matmul(centred, trained.whitening.matrix, precision="highest")
+        mean = sharding.place_copies(mesh, means[layer_index])
+        centred, y = centre(mean, matrix, sharding.apart(mesh, x))
         # In the shape of windows, for which the solver is compiled already.
-        states = y.reshape(windows_per_batch, -1, x.shape[1])
-        every = np.ones(states.shape[:2], bool)
-        rows = encoding.encode_layer(states, every, coder)
-        found = reconstructions(centred, directions, rows.codes, k=k)
-        return {name: means[layer_index][None] + x_hat for name, x_hat in found.items()}
+        states = y.reshape(len(devices), -1, length, x.shape[1])
+        codes = encode_rows(states, np.ones(states.shape[:3], bool))
+        return {
+            name: sharding.together(mesh, add(mean, refitter.decode(values)))
+            for name, values in refitter.refitted(centred, codes, k=k).items()
+        }
 
     return reconstruct
+
+
+@functools.lru_cache(maxsize=4)
+def _shifts(mesh: jax.sharding.Mesh) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Returns what takes the mean of a layer away, and adds it again."""
+
+    def centre(
+        mean: jax.Array, matrix: jax.Array | None, x: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        centred = x - mean
+        if matrix is None:
+            return centred, centred
+        return centred, jnp.matmul(centred, matrix, precision="highest")
+
+    def add(mean: jax.Array, x: jax.Array) -> jax.Array:
+        return x + mean
+
+    return (
+        sharding.on_each(mesh, centre, n_shared=2),
+        sharding.on_each(mesh, add, n_shared=1),
+    )

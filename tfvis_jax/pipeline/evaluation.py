@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import msgspec
 import numpy as np
 
@@ -254,15 +255,10 @@ def _loss_recovered(
             layer_scale=trained.layer_scale,
             windows_per_batch=opened.config.windows_per_batch,
             seed=opened.config.seed,
-        ),
+        ).on(jax.local_devices()),
         windows,
         loss_recovered.spread(windows.held_out, n=n),
-        refitted.reconstructor(
-            trained,
-            coder=trained.coder(opened.config.solver),
-            windows_per_batch=opened.config.windows_per_batch,
-            k=k,
-        ),
+        refitted.reconstructor(opened, trained, devices=jax.local_devices(), k=k),
         mean_windows=loss_recovered.spread(windows.train, n=n),
         progress=progress,
     )

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tfvis_jax import config as config_lib
 from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
@@ -25,6 +26,28 @@ from tfvis_jax.runs import encoding, setup, trained_dictionary
 
 Devices = sharding.Devices
 _Program = Callable[..., Any]
+
+
+class PlacedLayer(NamedTuple):
+    """The codes of a batch of windows a device at one layer, where they were computed.
+
+    Attributes:
+      number: index of the layer, among those of the dictionary.
+      batches: up to one a device; the last devices may have empty windows.
+      codes: [devices, batch * length, n_factors] float32.
+      norms: [devices, batch * length] float32, as of `EncodedLayer`.
+      gap: [devices, batch * length] float32, likewise.
+      x: [devices, batch * length, d_model] float32.
+      residual: likewise; None unless asked for.
+    """
+
+    number: int
+    batches: list[loader.Batch]
+    codes: jax.Array
+    norms: jax.Array
+    gap: jax.Array
+    x: jax.Array
+    residual: jax.Array | None = None
 
 
 class EncodedLayer(NamedTuple):
@@ -79,6 +102,46 @@ def encode(
     Raises:
       InputError: if hidden states are not finite; names the layer and the windows.
     """
+    for layer in encode_in_place(
+        opened,
+        trained,
+        windows,
+        chosen,
+        devices=devices,
+        with_special=with_special,
+        with_residual=with_residual,
+    ):
+        yield layer.number, _fetch(layer, with_x=with_x)
+
+
+def encode_in_place(
+    opened: setup.Setup,
+    trained: trained_dictionary.TrainedDictionary,
+    windows: windows_lib.Windows,
+    chosen: np.ndarray,
+    *,
+    devices: Devices,
+    with_special: bool = False,
+    with_residual: bool = False,
+) -> Iterator[PlacedLayer]:
+    """Does what `encode` does, and leaves the codes on the devices.
+
+    Args:
+      opened: model and settings of the run.
+      trained: dictionary of the run.
+      windows: token windows, of the run or of another text.
+      chosen: [n] indices of the windows to encode.
+      devices: devices of this process; each encodes one batch at a time.
+      with_special: If True, also encode the special tokens around a text.
+      with_residual: If True, also return what the codes leave of the hidden states.
+
+    Yields:
+      Layers of up to ``len(devices)`` batches; all layers of these batches come before
+      the next batches.
+
+    Raises:
+      InputError: if hidden states are not finite; names the layer and the windows.
+    """
     mesh = sharding.side_by_side(devices)
     # Copied to every device once, not with every batch.
     encoder, coder, scaling = sharding.place_copies(
@@ -89,14 +152,14 @@ def encode(
             trained.scaling,
         ),
     )
-    states_of, encode_layer = _programs(
-        mesh, layers=trained.layers, with_residual=with_residual
-    )
+    states_of = _states_program(mesh, layers=trained.layers)
+    encode_layer = _layer_program(mesh, with_residual=with_residual)
     batches = loader.batches(
         windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
     )
-    # JAX dispatches asynchronously: each layer is fetched after the next was started.
-    waiting: list[tuple[int, list[loader.Batch], tuple[jax.Array, ...]]] = []
+    # JAX dispatches asynchronously: each layer is handed out after the next was
+    # started.
+    waiting: list[PlacedLayer] = []
     while group := list(itertools.islice(batches, len(devices))):
         ids, token_mask, row_mask = (
             _stack(mesh, [getattr(batch, name) for batch in group])
@@ -108,21 +171,50 @@ def encode(
         for index in range(len(trained.layers)):
             rows = encode_layer(coder, states[index], row_mask)
             for found in waiting:
-                yield _fetch(*found, layers=trained.layers, with_x=with_x)
-            waiting = [(index, group, rows)]
+                _check_finite(found, layers=trained.layers)
+                yield found
+            waiting = [PlacedLayer(index, group, *rows)]
     for found in waiting:
-        yield _fetch(*found, layers=trained.layers, with_x=with_x)
+        _check_finite(found, layers=trained.layers)
+        yield found
+
+
+def row_encoder(
+    trained: trained_dictionary.TrainedDictionary,
+    solver: config_lib.SolverConfig,
+    *,
+    devices: Devices,
+) -> Callable[..., jax.Array]:
+    """Returns a function that finds the codes of rows that somebody else has made.
+
+    It runs the program of `encode`, and compiles no other for rows of the same number.
+
+    Args:
+      trained: dictionary of the run.
+      solver: settings of the run's solver.
+      devices: devices of this process; each encodes its own rows.
+
+    Returns:
+      From states [devices, batch, length, d_model], whitened and scaled, and the mask
+      [devices, batch, length] of those that are wanted, to codes
+      [devices, batch * length, n_factors].
+    """
+    mesh = sharding.side_by_side(devices)
+    coder = sharding.place_copies(mesh, trained.coder(solver))
+    encode_layer = _layer_program(mesh, with_residual=False)
+
+    def encode_rows(states: jax.Array | np.ndarray, mask: np.ndarray) -> jax.Array:
+        # What lies there already is not copied.
+        placed = sharding.place_apart(mesh, states), sharding.place_apart(mesh, mask)
+        return encode_layer(coder, *placed)[0]
+
+    return encode_rows
 
 
 # Cached, because these are closures, and jit compiles each new function object.
 @functools.lru_cache(maxsize=4)
-def _programs(
-    mesh: jax.sharding.Mesh,
-    *,
-    layers: tuple[int, ...],
-    with_residual: bool,
-) -> tuple[_Program, _Program]:
-    """Returns the model and the coder as jitted programs, cached across calls."""
+def _states_program(mesh: jax.sharding.Mesh, *, layers: tuple[int, ...]) -> _Program:
+    """Returns the model as a jitted program, cached across calls."""
 
     def states_of(
         encoder: encoder_lib.Encoder,
@@ -135,6 +227,13 @@ def _programs(
         )
         return tuple(states)
 
+    return sharding.on_each(mesh, states_of, n_shared=2)
+
+
+@functools.lru_cache(maxsize=4)
+def _layer_program(mesh: jax.sharding.Mesh, *, with_residual: bool) -> _Program:
+    """Returns the coder as a jitted program, cached across calls."""
+
     def encode_layer(
         coder: coder_lib.Coder, states: jax.Array, row_mask: jax.Array
     ) -> tuple[jax.Array, ...]:
@@ -145,10 +244,7 @@ def _programs(
         found = rows.codes, norms, rows.gap, rows.x
         return (*found, rows.residual) if with_residual else found
 
-    return (
-        sharding.on_each(mesh, states_of, n_shared=2),
-        sharding.on_each(mesh, encode_layer, n_shared=1),
-    )
+    return sharding.on_each(mesh, encode_layer, n_shared=1)
 
 
 def _stack(mesh: jax.sharding.Mesh, arrays: Sequence[np.ndarray]) -> jax.Array:
@@ -159,33 +255,29 @@ def _stack(mesh: jax.sharding.Mesh, arrays: Sequence[np.ndarray]) -> jax.Array:
     )
 
 
-def _fetch(
-    index: int,
-    group: Sequence[loader.Batch],
-    rows: tuple[jax.Array, ...],
-    *,
-    layers: tuple[int, ...],
-    with_x: bool,
-) -> tuple[int, list[EncodedLayer]]:
-    """Copies one layer to the host; raises InputError if it is not finite."""
-    codes, norms, gap, x, *residual = rows
-    wanted = {"codes": codes, "norms": norms, "gap": gap}
-    if with_x:
-        wanted["x"] = x
-    if residual:
-        [wanted["residual"]] = residual
-    arrays = {name: np.asarray(array) for name, array in wanted.items()}
+def _check_finite(layer: PlacedLayer, *, layers: tuple[int, ...]) -> None:
+    """Raises InputError where hidden states of a layer are not finite."""
     # Not strict: the last group may have fewer batches than there are devices.
-    for batch, found in zip(group, arrays["norms"], strict=False):
+    for batch, norms in zip(layer.batches, np.asarray(layer.norms), strict=False):
         # The norm of a row is finite if and only if its hidden state is.
-        finite = np.isfinite(found).reshape(batch.row_mask.shape).all(axis=1)
+        finite = np.isfinite(norms).reshape(batch.row_mask.shape).all(axis=1)
         if not finite.all():
             raise InputError(
-                f"Hidden states of layer {layers[index]} are not finite (NaN or "
+                f"Hidden states of layer {layers[layer.number]} are not finite (NaN or "
                 f"infinity) in windows {batch.window_ids[~finite].tolist()} of the "
                 "text. Another --dtype or model may help."
             )
-    return index, [
+
+
+def _fetch(layer: PlacedLayer, *, with_x: bool) -> list[EncodedLayer]:
+    """Copies one layer to the host."""
+    wanted = {"codes": layer.codes, "norms": layer.norms, "gap": layer.gap}
+    if with_x:
+        wanted["x"] = layer.x
+    if layer.residual is not None:
+        wanted["residual"] = layer.residual
+    arrays = {name: np.asarray(array) for name, array in wanted.items()}
+    return [
         EncodedLayer(batch, **{name: array[place] for name, array in arrays.items()})
-        for place, batch in enumerate(group)
+        for place, batch in enumerate(layer.batches)
     ]
