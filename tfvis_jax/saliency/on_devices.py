@@ -243,6 +243,7 @@ def _differentiate(
     def activations(x: jax.Array) -> jax.Array:
         if coder.encoder is not None:
             return _of_factor(coder.encoder.codes(x), factor)
+        assert coder.l1_penalty is not None
         # Derivatives depend on the support alone, not on the size of the codes.
         solution = implicit.differentiable(
             codes,
