@@ -151,8 +151,10 @@ def _read(path: pathlib.Path) -> export.Exported | None:
 
 def _write(path: pathlib.Path, exported: export.Exported) -> None:
     """Writes a program, and forgets old ones."""
-    # ImportError: without FlatBuffers, programs cannot be written.
-    with contextlib.suppress(OSError, InputError, ImportError):
+    # Without FlatBuffers, programs cannot be written; nor can some, whatever they hold.
+    with contextlib.suppress(
+        OSError, InputError, ImportError, ValueError, NotImplementedError
+    ):
         content = bytes(exported.serialize())
         # Whoever may write a program may run it.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -163,6 +165,10 @@ def _write(path: pathlib.Path, exported: export.Exported) -> None:
 
 def _forget_old(folder: pathlib.Path) -> None:
     last_use = {path: path.stat().st_mtime for path in folder.glob(f"*{_SUFFIX}")}
+    # Of a process that was killed.
+    for path in folder.glob(".*.partial"):
+        if time.time() - path.stat().st_mtime > 60:
+            path.unlink(missing_ok=True)
     newest = sorted(last_use, key=last_use.__getitem__, reverse=True)
     for place, path in enumerate(newest):
         days = (time.time() - last_use[path]) / 86400

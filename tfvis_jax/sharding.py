@@ -280,7 +280,8 @@ def fetch(tree: Tree) -> Tree:
     """Copies arrays as a whole into the memory of every process."""
 
     def whole(array: jax.Array) -> np.ndarray:
-        layout = array.sharding
+        # Arrays of the host are whole.
+        layout = getattr(array, "sharding", None)
         if isinstance(layout, jax.NamedSharding) and not array.is_fully_replicated:
             # Gathers the shares of all devices, on each of them.
             array = jax.device_put(array, jax.NamedSharding(layout.mesh, jax.P()))
@@ -299,6 +300,13 @@ def any_process(flag: bool) -> bool:
     if jax.process_count() == 1:
         return flag
     return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+
+
+def of_first_process(number: float) -> float:
+    """Returns the first process's number in all; all processes must call this."""
+    if jax.process_count() == 1:
+        return number
+    return float(multihost_utils.broadcast_one_to_all(np.float64(number)))
 
 
 @contextlib.contextmanager
@@ -334,6 +342,23 @@ def place_copies(mesh: jax.sharding.Mesh, tree: Tree) -> Tree:
 def place_apart(mesh: jax.sharding.Mesh, array: np.ndarray | jax.Array) -> jax.Array:
     """Places [devices, ...] arrays, the share of one device each."""
     return jax.device_put(array, jax.NamedSharding(mesh, jax.P(DATA)))
+
+
+def shares(array: jax.Array, *, n: int) -> list[np.ndarray]:
+    """Returns what the first n devices hold of [devices, ...], on the host.
+
+    Each is copied by itself, and on a CPU not at all.
+
+    Args:
+      array: as of `on_each`.
+      n: number of devices.
+    """
+
+    def place(shard: jax.Shard) -> int:
+        return shard.index[0].start or 0
+
+    first = sorted(array.addressable_shards, key=place)[:n]
+    return [np.asarray(shard.data)[0] for shard in first]
 
 
 def apart(mesh: jax.sharding.Mesh, array: jax.Array) -> jax.Array:

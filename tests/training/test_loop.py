@@ -320,7 +320,7 @@ def test_the_held_out_error_of_all_windows_is_that_of_the_report(
     mesh = sharding.make_mesh(3, 2)
     assert len(windows.held_out) % 3
     monkeypatch.setattr(held_out, "_WINDOWS", len(windows.held_out))
-    sample = held_out.HeldOut(opened, windows, devices=mesh.local_devices)
+    sample = held_out.HeldOut(opened, windows, mesh=mesh)
     got = sample.fvu(sharding.place(mesh, state, state_lib.partition(state, mesh)))
     result = reconstruction.evaluate(
         opened,

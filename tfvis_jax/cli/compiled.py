@@ -49,7 +49,8 @@ def keep_programs(choice: str | None) -> None:
         return
     if choice is None:
         program_cache.forget_old(path)
-    kept_programs.keep_in(path / "traced")
+    if jax.config.jax_enable_compilation_cache:
+        kept_programs.keep_in(path / "traced")
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_compilation_cache_max_size", program_cache.LARGEST)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)

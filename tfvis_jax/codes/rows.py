@@ -145,11 +145,12 @@ def encode_rows(
                 mask.reshape(len(devices), *shape),
             )
         )
+        left = []
         for place, share in enumerate(shares):
             found = csr.from_dense(each[place, : len(share)])
             codes.append(found)
-            residual[start : start + len(share)] = share - found @ trained.factors
-            start += len(share)
+            left.append(share - found @ trained.factors)
+        residual[start : start + len(part)] = np.concatenate(left)
     x = trained.hidden_states(rows, layer)
     reconstruction = trained.hidden_states(rows - residual, layer)
     return RowCodes(codes.finish(), x, reconstruction, x - reconstruction)

@@ -68,10 +68,10 @@ class WordTable:
         for each in np.unique(window[~self._is_read[window]]).tolist():
             self._read(each)
 
-    def catch_up(self, order: Sequence[int]) -> None:
-        """Reads windows as another table has, of whose `order` its own is the begin."""
-        for window in order[len(self.order) :]:
-            self._read(int(window))
+    def read_in_order(self, windows: Sequence[int]) -> None:
+        """Reads windows that have not been, in the order given."""
+        for window in windows:
+            self._read(window)
 
     def words_of(self, spellings: np.ndarray) -> np.ndarray:
         """Returns the number of the word of each spelling, by its number."""

@@ -7,14 +7,13 @@ words are numbered in this order. What needs the dictionary stays in this proces
 
 import collections
 import concurrent.futures
-import contextlib
 import dataclasses
 import functools
 import os
 import pathlib
 import pickle
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import process
 from typing import NamedTuple
 
@@ -28,6 +27,9 @@ from tfvis_jax.viewer import factor_shards, site
 # Factors times layers from which on the time that workers save is worth their start.
 _ENOUGH = 2000
 _MOST = 8
+# Files of a folder that lasts as long as the workers: the pickled folder, data and
+# source of their task, and the windows as one process would have read them, int32.
+_TASK, _ORDER = "task", "order"
 # Memory of a worker: what it imports and keeps of windows, and per token of the corpus.
 _MEMORY, _MEMORY_TOKEN = 300 * 2**20, 12
 
@@ -70,16 +72,24 @@ class Workers:
         sent = pickle.dumps((folder, _plain(data), self.factors.source))
         waiting: collections.deque[concurrent.futures.Future[factor_shards.Shard]]
         waiting = collections.deque()
+        # What does not fit a pipe's buffer must not go to a process as an argument: if
+        # the process ends before it has read that, its parent waits for ever.
         with (
-            _in_a_file(sent) as file,
-            processes.pool(self.num_workers, _receive, (file,), in_vain=True) as pool,
+            tempfile.TemporaryDirectory() as own,
+            (pathlib.Path(own) / _ORDER).open("wb") as order,
+            processes.pool(self.num_workers, _receive, (own,), in_vain=True) as pool,
         ):
+            (pathlib.Path(own) / _TASK).write_bytes(sent)
+            n_read = 0
             for factors in factor_shards.ranges(data.n_factors):
+                order.write(np.int32(self.factors.table.order[n_read:]).tobytes())
+                order.flush()
+                n_read = len(self.factors.table.order)
                 waiting.append(
                     pool.submit(
                         _write,
                         factors,
-                        np.array(self.factors.table.order, np.int32),
+                        n_read,
                         [data.relatives(factor) for factor in factors],
                     )
                 )
@@ -90,19 +100,6 @@ class Workers:
                     yield _result(waiting.popleft())
             while waiting:
                 yield _result(waiting.popleft())
-
-
-@contextlib.contextmanager
-def _in_a_file(content: bytes) -> Iterator[str]:
-    """Yields the name of a file of this user's alone.
-
-    What does not fit a pipe's buffer must not go to a process as an argument: if the
-    process ends before it has read that, its parent waits for ever.
-    """
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        yield file.name
 
 
 def _result(
@@ -156,34 +153,38 @@ class _Task(NamedTuple):
     factors: page_factors.PageFactors
 
 
-# Of a worker process: the file of the pickled folder, data and source of its task.
-_SENT: list[str] = []
+# Of a worker process: the folder of the files below.
+_SENT: list[pathlib.Path] = []
 
 
-def _receive(file: str) -> None:
-    _SENT.append(file)
+def _receive(own: str) -> None:
+    _SENT.append(pathlib.Path(own))
 
 
 # Not before the first shard, whose future tells of an error.
 @functools.cache
 def _task() -> _Task:
-    folder, data, source = pickle.loads(pathlib.Path(_SENT[0]).read_bytes())
+    folder, data, source = pickle.loads((_SENT[0] / _TASK).read_bytes())
     return _Task(folder, data, page_factors.PageFactors(source))
 
 
 def _write(
-    factors: range, order: np.ndarray, relatives: Sequence[site.Relatives]
+    factors: range, n_read: int, relatives: Sequence[site.Relatives]
 ) -> factor_shards.Shard:
     """Writes a shard in a worker.
 
     Args:
       factors: of the shard.
-      order: [m] int32, windows that one process would have read before, in order.
+      n_read: how many of the windows in order one process would have read before.
       relatives: of each factor.
     """
     task = _task()
     found = task.factors
-    found.table.catch_up(order.tolist())
+    known = len(found.table.order)
+    order = np.fromfile(
+        _SENT[0] / _ORDER, np.int32, count=n_read - known, offset=4 * known
+    )
+    found.table.read_in_order(order.tolist())
     data = dataclasses.replace(
         task.data,
         contexts=found.contexts,

@@ -60,6 +60,7 @@ def recording(run: run_lib.Run, sentences: Sequence[str]) -> Iterator[Recorded]:
         try:
             yield Recorded(found)
         except KeyboardInterrupt:
+            given_up.set()
             # Python hears of Ctrl-C in the main thread alone. Once more, since what JAX
             # does when Python collects garbage swallows it.
             while not found.done():

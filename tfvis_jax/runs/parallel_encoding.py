@@ -276,7 +276,11 @@ def _fetch(layer: PlacedLayer, *, with_x: bool) -> list[EncodedLayer]:
         wanted["x"] = layer.x
     if layer.residual is not None:
         wanted["residual"] = layer.residual
-    arrays = {name: np.asarray(array) for name, array in wanted.items()}
+    # Not of devices that had no batch.
+    arrays = {
+        name: sharding.shares(array, n=len(layer.batches))
+        for name, array in wanted.items()
+    }
     return [
         EncodedLayer(batch, **{name: array[place] for name, array in arrays.items()})
         for place, batch in enumerate(layer.batches)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import sites
+from tfvis_jax import sharding, sites
 from tfvis_jax.errors import InputError
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.learning import whitening as whitening_lib
@@ -152,14 +152,20 @@ class TrainedDictionary:
 
 
 def from_state(state: state_lib.TrainState, opened: setup.Setup) -> TrainedDictionary:
-    """Returns what a training state has learned, on the host."""
+    """Returns what a training state has learned, on the host of every process.
+
+    All processes that hold a part of the state must call this.
+    """
+    factors, layer_scale, l1_penalty, whitening = sharding.fetch(
+        (state.dictionary, state.layer_scale, state.l1_penalty, state.whitening)
+    )
     return TrainedDictionary(
-        factors=np.asarray(state.dictionary),
-        layer_scale=np.asarray(state.layer_scale),
+        factors=factors,
+        layer_scale=layer_scale,
         layers=opened.layers,
         model=opened.config.model,
-        l1_penalty=float(state.l1_penalty),
-        whitening=jax.tree.map(np.asarray, state.whitening),
+        l1_penalty=float(l1_penalty),
+        whitening=whitening,
         site=opened.config.site,
     )
 

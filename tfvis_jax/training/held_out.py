@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,17 +14,17 @@ from tfvis_jax.learning import whitening
 from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import metrics
 
-# Costs as much as one or two dictionary steps on all layers of a small BERT.
+# Of which one batch is encoded, nearly empty: about one batch of training.
 _WINDOWS = 8
 # Fraction by which the error must fall to count as lower.
 _LEAST_FALL = 1e-3
 
 
 class HeldOut:
-    """A sample of held-out windows, encoded as the report on the run will be.
+    """A sample of held-out windows, encoded by the program of the run's report.
 
-    Every process does the same work with the same program, which is that of the
-    report: to compile another takes longer than to encode the sample.
+    To compile another takes longer than to encode the sample. With an L2 penalty, which
+    training leaves out, it is another program all the same.
     """
 
     def __init__(
@@ -31,31 +32,36 @@ class HeldOut:
         opened: setup.Setup,
         windows: windows_lib.Windows,
         *,
-        devices: sharding.Devices,
+        mesh: jax.sharding.Mesh,
     ) -> None:
         """Chooses the sample, the same on all devices, so that errors can be compared.
 
         Args:
           opened: model and settings.
           windows: tokens of the corpus.
-          devices: of this process.
+          mesh: that trains. Each process encodes the sample on its own devices.
         """
         config = opened.config
-        solver = config.solver.of_training
-        self._opened = dataclasses.replace(
-            opened, config=dataclasses.replace(config, solver=solver)
-        )
-        self._windows, self._devices = windows, devices
+        config = dataclasses.replace(config, solver=config.solver.of_training)
+        if mesh.shape[sharding.FACTOR] > 1:
+            # Codes of whole batches may not fit where the dictionary is split.
+            size = min(_WINDOWS, config.windows_per_batch)
+            config = dataclasses.replace(config, windows_per_batch=size)
+        self._opened = dataclasses.replace(opened, config=config)
+        self._windows, self._devices = windows, mesh.local_devices
         chosen = windows.held_out
         if len(chosen) > _WINDOWS:
             chosen = chosen[np.linspace(0, len(chosen) - 1, _WINDOWS).astype(int)]
         self._chosen = chosen
 
     def fvu(self, state: state_lib.TrainState) -> float | None:
-        """Returns the fraction of variance unexplained; None without held-out text."""
+        """Returns the fraction of variance unexplained; None without held-out text.
+
+        All processes must call this, and get the number of the first.
+        """
         if not len(self._chosen):
             return None
-        trained = trained_dictionary.from_state(sharding.fetch(state), self._opened)
+        trained = trained_dictionary.from_state(state, self._opened)
         n_factors, d_model = trained.factors.shape
         zeros = metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
         totals = [zeros] * len(trained.layers)
@@ -74,8 +80,8 @@ class HeldOut:
                 residual = x - codes @ trained.factors
                 # The error of hidden states, not of what was whitened.
                 x, residual = (
-                    np.asarray(whitening.unwhiten(jnp.asarray(a), trained.whitening))
-                    for a in (np.float64(x), residual)
+                    np.float64(whitening.unwhiten(jnp.asarray(a), trained.whitening))
+                    for a in (x, residual)
                 )
                 total = totals[index]
                 totals[index] = dataclasses.replace(
@@ -85,7 +91,7 @@ class HeldOut:
                     squared_norm=total.squared_norm + np.sum(x**2),
                     squared_error=total.squared_error + np.sum(residual**2),
                 )
-        return metrics.figures(totals).fvu
+        return sharding.of_first_process(metrics.figures(totals).fvu)
 
 
 def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:

@@ -109,7 +109,7 @@ def fit(
             train_batch = _batch_trainer(
                 opened, windows, length, encoder=encoder, mesh=mesh
             )
-        held_out = held_out_lib.HeldOut(opened, windows, devices=mesh.local_devices)
+        held_out = held_out_lib.HeldOut(opened, windows, mesh=mesh)
         looking = watch.Watch()
         for done, batch in enumerate(looking.waiting(batches), resumed_at + 1):
             with (
@@ -141,15 +141,13 @@ def fit(
             # on how often a run was interrupted.
             if on_schedule and fvu is not None:
                 errors.append(fvu)
-                # Each process has its own errors, up to rounding.
-                settled = held_out_lib.has_settled(errors, patience=config.patience)
-                if sharding.any_process(settled):
-                    notify(
-                        f"The held-out error has not fallen for {config.patience} "
-                        f"checkpoints; training stops after batch {done} of "
-                        f"{length.num_batches}."
-                    )
-                    break
+            if held_out_lib.has_settled(errors, patience=config.patience):
+                notify(
+                    f"The held-out error has not fallen for {config.patience} "
+                    f"checkpoints; training stops after batch {done} of "
+                    f"{length.num_batches}."
+                )
+                break
     return sharding.fetch(state)
 
 
