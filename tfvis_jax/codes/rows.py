@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import scipy.sparse
 
+from tfvis_jax import sharding
 from tfvis_jax.data import text_windows
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import csr
@@ -109,6 +110,7 @@ def encode_rows(
     rows: np.ndarray,
     *,
     layer: int,
+    devices: sharding.Devices | None = None,
 ) -> RowCodes:
     """Encodes rows of one layer with the dictionary of the run.
 
@@ -117,12 +119,13 @@ def encode_rows(
       trained: its dictionary.
       rows: [rows, d_model] float32 of `scaled_rows`.
       layer: the layer of all rows.
+      devices: that encode; all of this process if None. Their number changes no bit.
 
     Raises:
       InputError: the dictionary does not have this layer.
     """
     trained = trained.of_layers([layer])
-    devices = jax.local_devices()
+    devices = jax.local_devices() if devices is None else devices
     encode = parallel_encoding.row_encoder(
         trained, opened.config.solver, devices=devices
     )
@@ -134,7 +137,8 @@ def encode_rows(
     residual = np.zeros_like(rows)
     for start in range(0, len(rows), size * len(devices)):
         part = rows[start : start + size * len(devices)]
-        shares = np.array_split(part, len(devices))
+        # Full shares: which rows are solved together does not depend on the devices.
+        shares = [part[place : place + size] for place in range(0, len(part), size)]
         states = np.zeros((len(devices), size, rows.shape[1]), np.float32)
         mask = np.zeros(states.shape[:2], bool)
         for place, share in enumerate(shares):
