@@ -80,7 +80,10 @@ class HeldOut:
                 residual = x - codes @ trained.factors
                 # The error of hidden states, not of what was whitened.
                 x, residual = (
-                    np.float64(whitening.unwhiten(jnp.asarray(a), trained.whitening))
+                    np.asarray(
+                        whitening.unwhiten(jnp.asarray(a), trained.whitening),
+                        np.float64,
+                    )
                     for a in (x, residual)
                 )
                 total = totals[index]
