@@ -82,7 +82,9 @@ class Workers:
             (pathlib.Path(own) / _TASK).write_bytes(sent)
             n_read = 0
             for factors in factor_shards.ranges(data.n_factors):
-                order.write(np.int32(self.factors.table.order[n_read:]).tobytes())
+                order.write(
+                    np.array(self.factors.table.order[n_read:], np.int32).tobytes()
+                )
                 order.flush()
                 n_read = len(self.factors.table.order)
                 waiting.append(

@@ -160,8 +160,8 @@ def from_state(state: state_lib.TrainState, opened: setup.Setup) -> TrainedDicti
         (state.dictionary, state.layer_scale, state.l1_penalty, state.whitening)
     )
     return TrainedDictionary(
-        factors=factors,
-        layer_scale=layer_scale,
+        factors=np.asarray(factors),
+        layer_scale=np.asarray(layer_scale),
         layers=opened.layers,
         model=opened.config.model,
         l1_penalty=float(l1_penalty),
