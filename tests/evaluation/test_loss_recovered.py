@@ -280,6 +280,12 @@ def test_losses_of_a_decoder_are_those_of_torch(toy_bert_folder, toy_corpus, tmp
     )
     found = _measure(subject, text, lambda index, x: _distort(x))
     assert found.loss == loss_recovered.CAUSAL_LM
+    several = subject.on(jax.local_devices()[:2])
+    shared = _measure(several, text, lambda index, x: _distort(x))
+    for name in _LOSSES:
+        np.testing.assert_allclose(
+            getattr(shared, name), getattr(found, name), rtol=1e-5
+        )
     batch = next(loader.batches(text, text.held_out[:21], batch_size=21, shuffle=False))
     rows = torch.tensor(batch.row_mask)
     inputs = {
