@@ -48,8 +48,8 @@ def lost_process(error: BaseException) -> InputError:
     """Returns what to say where another process has ended."""
     said = str(error).strip().splitlines()[0][:160].rstrip(".")
     return InputError(
-        f"Another process of the run has died ({said}); its own output says why. Start "
-        "all of them again: the run resumes."
+        f"Another process of the run has died or cannot be reached ({said}); its own "
+        "output says why. Start all of them again: the run resumes."
     )
 
 

@@ -183,7 +183,11 @@ def test_a_process_that_was_lost_is_told_from_other_errors():
     assert errors.is_lost_process(reset)
     assert not errors.is_lost_process(RuntimeError("UNKNOWN: something else"))
     said = str(errors.lost_process(reset))
-    assert "has died" in said and "reset by peer)" in said and "resumes" in said
+    assert (
+        "has died or cannot be reached" in said
+        and "reset by peer)" in said
+        and "resumes" in said
+    )
 
 
 def test_xla_says_it_is_out_of_memory_as_expected():

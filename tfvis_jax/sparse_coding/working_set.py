@@ -36,8 +36,8 @@ from tfvis_jax.sparse_coding import solver as solver_lib
 
 # Up to so many factors, codes and correlations of all are kept between rounds.
 _KEPT = 4096
-# Fewer than a device has of a step of training: a sentence, held-out text at a
-# checkpoint, altered windows.
+# Fewer than a device has of a step of training, such as those of a sentence or of
+# altered windows.
 _FEW_ROWS = 256
 
 _SPECTRAL = spectral.Spectral()

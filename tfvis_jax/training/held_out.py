@@ -74,26 +74,17 @@ class HeldOut:
             with_x=True,
         ):
             for rows in layer:
-                valid = rows.batch.row_mask.reshape(-1)
                 assert rows.x is not None
-                x, codes = rows.x[valid], rows.codes[valid]
-                residual = x - codes @ trained.factors
                 # The error of hidden states, not of what was whitened.
                 x, residual = (
-                    np.asarray(
-                        whitening.unwhiten(jnp.asarray(a), trained.whitening),
-                        np.float64,
-                    )
-                    for a in (x, residual)
+                    whitening.unwhiten(jnp.asarray(a), trained.whitening)
+                    for a in (rows.x, rows.x - rows.codes @ trained.factors)
                 )
-                total = totals[index]
-                totals[index] = dataclasses.replace(
-                    total,
-                    n_rows=total.n_rows + len(x),
-                    x=total.x + np.sum(x, axis=0),
-                    squared_norm=total.squared_norm + np.sum(x**2),
-                    squared_error=total.squared_error + np.sum(residual**2),
+                valid = jnp.asarray(rows.batch.row_mask.reshape(-1))
+                sums = metrics.row_sums(
+                    x, jnp.asarray(rows.codes), residual, valid=valid
                 )
+                totals[index] += sums
         return sharding.of_first_process(metrics.figures(totals).fvu)
 
 
