@@ -49,7 +49,7 @@ def keep_programs(choice: str | None) -> None:
         return
     if choice is None:
         program_cache.forget_old(path)
-    if jax.config.jax_enable_compilation_cache:
+    if jax.config.values["jax_enable_compilation_cache"]:
         kept_programs.keep_in(path / "traced")
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_compilation_cache_max_size", program_cache.LARGEST)
