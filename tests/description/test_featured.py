@@ -1,6 +1,7 @@
 """Test the choice of featured factors: clear levels, words that say something."""
 
 import itertools
+import sys
 import types
 
 import numpy as np
@@ -50,12 +51,29 @@ def _results():
     )
 
 
-def test_words_that_say_nothing_are_left_out():
+def test_low_levels_and_guesses_are_of_telling_words():
+    for name, is_guess in (("low", False), ("low", True), ("high", True)):
+        levels = [
+            rule.Level(name, "", probability=p, is_guess=is_guess)
+            for p in (0.6, 0.9, 0.8)
+        ]
+        assert featured.choose(_results(), levels) == [0]
+        # A level may have none.
+        levels[0] = rule.Level("unclear", "")
+        assert featured.choose(_results(), levels) == []
+
+
+def test_measured_contexts_come_after_telling_words():
     levels = [rule.Level("high", "", probability=p) for p in (0.6, 0.9, 0.8)]
-    assert featured.choose(_results(), levels) == [0]
-    # A level may have none.
-    levels[0] = rule.Level("unclear", "")
-    assert featured.choose(_results(), levels) == []
+    assert featured.choose(_results(), levels) == [0, 1, 2]
+    assert featured.choose(_results(), levels, per_level=2) == [0, 1]
+
+
+def test_no_two_of_a_level_fire_on_the_same_word_while_there_are_others(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "WORDS", ["School", "school", "the"])
+    levels = [rule.Level("mid", "", probability=p) for p in (0.9, 0.8, 0.7)]
+    assert featured.choose(_results(), levels) == [0, 2, 1]
+    assert featured.choose(_results(), levels, per_level=2) == [0, 2]
 
 
 def test_the_most_probable_level_comes_first_then_the_strongest():

@@ -10,17 +10,19 @@ from absl import flags
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, cores, devices, run_argument, train
+from tfvis_jax.cli import command, cores, devices, run_argument, terminal, train
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError, command_line
+from tfvis_jax.examples import contexts
+from tfvis_jax.levels import rule
 from tfvis_jax.notebook import run as run_lib
 
 FLAGS = command.new_flags(compiles=True)
 _WHOLE = flags.DEFINE_bool(
     "whole",
     False,
-    "Take four times as much text, up to 3,000 tokens of each article in place of 600, "
+    "Take five times as much text, up to 3,000 tokens of each article in place of 400, "
     "and measure the levels of all factors: the run that the documentation shows.",
     flag_values=FLAGS,
 )
@@ -33,7 +35,9 @@ _TEXT_FILE = (
     "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 )
 # Of each article, tokens: the beginnings of all are more varied than a few articles.
-_SOME, _MORE = 600, 3000
+_SOME, _MORE = 400, 3000
+# Characters on either side of a word that are shown.
+_CONTEXT = 30
 # Factors whose levels are measured: most of those that need context.
 _SAMPLE = 100
 # Those that the first page suggests: it shows them without a server, too.
@@ -66,15 +70,23 @@ def main(arguments: Sequence[str]) -> None:
             )
     run = run_lib.load_run(path)
     print(pipeline.summary(report))
-    print("\nsuggested factors (number, level, words that fire it):")
+    print("\nsuggested factors (number, level, words that fire it or a context):")
     for number in featured.choose(run, run.levels):
-        words = words_lib.listed(word.text for word in run.words.of(number, n=6))
         level = run.levels[number]
         name = f"{level.name}, guess" if level.is_guess else level.name
-        print(f"  Φ{number:<5} {name:<11} {words}")
+        print(f"  Φ{number:<5} {name:<11} {_shown(run, number)}")
     print(f"\n{time.monotonic() - start:.0f} seconds in all")
     print(f"page     {run.directory.site / 'index.html'}")
     print(f"next     {command_line('encode', path, 'Time flies like an arrow.')}")
+
+
+def _shown(run: run_lib.Run, number: int) -> str:
+    """Returns the words of a low-level factor, and of others where one fires most."""
+    if run.levels[number].name == rule.LEVELS[0]:
+        return words_lib.listed(word.text for word in run.words.of(number, n=6))
+    layer = run.peak_layer(number)
+    example = contexts.strongest(run, number, layer=layer, n=1)[0]
+    return terminal.printable(example.excerpt(width=_CONTEXT))
 
 
 def settings(*, whole: bool) -> config_lib.RunConfig:

@@ -1,6 +1,8 @@
-"""Choose featured factors: of a clear level, and with words that say something."""
+"""Choose featured factors: of a clear level, and telling by words or by contexts."""
 
+import collections
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,9 +27,14 @@ def choose(
 ) -> list[int]:
     """Returns the factors of each level whose level is most probable.
 
-    Left out are those that fire on function words, marks and pieces of names alone: at
-    least half of the top-activating tokens must be whole words of at least three
-    letters that are not too frequent. A level may so have fewer factors, or none.
+    Of factors that are low-level, or guessed to be something else, those are left out
+    that fire on function words, marks and pieces of names alone: at least half of the
+    top-activating tokens must be whole words of at least three letters that are not too
+    frequent. Where a higher level was measured, what a factor tells is in the words
+    around: those that fire on function words come after the others. A level may so
+    have fewer factors, or none. No two of a level fire most on the same word, while
+    there are others.
+
     Those whose top-activating examples are from one document or two come last, where
     the corpus has many. What fires in few documents has no level
     (`rule.MIN_DOCUMENTS`).
@@ -39,23 +46,44 @@ def choose(
 
     Returns:
       Factor indices, low-level factors first; in each level those of many documents
-      first, then the most probable, and of equal probability the strongest.
+      first, then those of telling words, then the most probable, and of equal
+      probability the strongest.
     """
     strength = results.importance().max(axis=0)
     chosen: list[int] = []
     for name in rule.LEVELS[:3]:
         members = [f for f, level in enumerate(levels) if level.name == name]
         members.sort(key=lambda f: (-levels[f].probability, -strength[f], f))
-        broad: list[int] = []
-        narrow: list[int] = []
+        ranked: list[tuple[_Rank, int]] = []
+        words: set[str] = set()
         for factor in members:
-            if len(broad) == per_level:
-                break
             examples = _examples(results, factor)
-            if _told(results, examples) >= _LEAST_TOLD:
-                (narrow if _is_narrow(results, examples) else broad).append(factor)
-        chosen += [*broad, *narrow][:per_level]
+            told = _told(results, examples) >= _LEAST_TOLD
+            if not told and (name == rule.LEVELS[0] or levels[factor].is_guess):
+                continue
+            word = _most_frequent(examples)
+            rank = _Rank(_is_narrow(results, examples), word in words, not told)
+            words.add(word)
+            ranked.append((rank, factor))
+            if sum(not any(rank) for rank, _ in ranked) == per_level:
+                break
+        # Sorting keeps the order of those of one rank.
+        ranked.sort(key=lambda each: each[0])
+        chosen += [factor for _, factor in ranked[:per_level]]
     return chosen
+
+
+class _Rank(NamedTuple):
+    """What puts a factor behind others, what weighs most first."""
+
+    is_narrow: bool
+    is_repeated: bool
+    is_untold: bool
+
+
+def _most_frequent(examples: contexts.ExampleList) -> str:
+    counted = collections.Counter(words_lib.fold(each.word) for each in examples)
+    return max(counted, key=counted.__getitem__, default="")
 
 
 def _examples(results: results_lib.Results, factor: int) -> contexts.ExampleList:

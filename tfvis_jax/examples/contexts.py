@@ -34,6 +34,19 @@ class Example:
     def __str__(self) -> str:
         return f"{self.activation:6.3f}  {self.before}[{self.word}]{self.after}"
 
+    def excerpt(self, *, width: int) -> str:
+        """Returns the word in brackets and what stands around it, cut between words.
+
+        Args:
+          width: most characters before the word, and after it.
+        """
+        before, after = self.before, self.after
+        if len(before) > width:
+            before = "…" + before[-width:].partition(" ")[2]
+        if len(after) > width:
+            after = after[:width].rpartition(" ")[0] + " …"
+        return f"{before}[{self.word}]{after}".strip()
+
 
 class ExampleList(list[Example]):
     """Examples of one factor at one layer, strongest first.
