@@ -10,7 +10,7 @@ from absl import flags
 
 from tfvis_jax import config as config_lib
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, cores, devices, run_argument, terminal, train
+from tfvis_jax.cli import command, devices, run_argument, terminal, train
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import featured
 from tfvis_jax.errors import InputError, command_line
@@ -50,8 +50,7 @@ def main(arguments: Sequence[str]) -> None:
     if arguments:
         path = run_argument.one(arguments, writes=True)
     config, start = settings(whole=_WHOLE.value), time.monotonic()
-    cores.use_all()
-    devices.announce()
+    devices.use_all_cores()
     mesh = devices.widest(config)
     with pipeline.bars() as progress:
         report = train.train(path, config, progress=progress, mesh=mesh)

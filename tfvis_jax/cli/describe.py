@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     """Prints a factor in words, or writes all of them."""
     path = run_argument.one(arguments)
     number, out = _FACTOR.value, _OUT.value
-    devices.check()
+    devices.use_all_cores(quietly=True)
     if number is not None and out is None:
         _print(path, number)
     elif number is None and out is not None:

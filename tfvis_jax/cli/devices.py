@@ -57,13 +57,28 @@ def joined(values: flags.FlagValues) -> Iterator[None]:
     """
     others = (values.coordinator, values.num_processes, values.process_id)
     if not values.distributed and all(value is None for value in others):
-        cores.use_all()
-        announce()
+        use_all_cores()
         yield
         return
     with distributed.joined(*others):
         announce()
         yield
+
+
+def use_all_cores(*, quietly: bool = False) -> None:
+    """Makes each core a device, and says which devices there are.
+
+    Commands do so alike: a program that one has compiled is of use to another only if
+    it sees as many devices.
+
+    Raises:
+      InputError: none can be used.
+    """
+    cores.use_all()
+    if quietly:
+        devices.find()
+    else:
+        announce()
 
 
 def announce() -> None:
@@ -79,11 +94,6 @@ def announce() -> None:
         print(f"devices: {found}{of_all}", file=sys.stderr)
         if found.fallback is not None:
             pipeline.note(found.fallback)
-
-
-def check() -> None:
-    """Refuses devices that cannot be used, and says nothing of others."""
-    devices.find()
 
 
 def mesh(

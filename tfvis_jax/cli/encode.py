@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
         )
     run = run_lib.load_run(run_argument.folder(arguments[0]))
     layers = _chosen_layers(run.trained.layers)
-    devices.announce()
+    devices.use_all_cores()
     with pipeline.bars() as progress:
         stages = progress_lib.Stages(progress)
         with stages.stage("model"):

@@ -10,7 +10,7 @@ import rich.table
 from absl import flags
 
 from tfvis_jax import pipeline, sites
-from tfvis_jax.cli import command, cores, devices, run_argument, shared_flags
+from tfvis_jax.cli import command, devices, run_argument, shared_flags
 from tfvis_jax.evaluation import parts, refitted, report
 from tfvis_jax.pipeline.evaluation import KINDS
 from tfvis_jax.pipeline.report import encoder_words, text
@@ -62,8 +62,7 @@ def main(arguments: Sequence[str]) -> None:
         )
     )
     directory.read_config()
-    cores.use_all()
-    devices.announce()
+    devices.use_all_cores()
     with pipeline.bars() as progress:
         found = pipeline.evaluate(
             directory,

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     """Prints maps of the tokens that make a factor fire."""
     path = run_argument.one(arguments)
     factor = _checked_factor()
-    devices.check()
+    devices.use_all_cores(quietly=True)
     run = run_lib.load_run(path)
     run.check_factor(factor)
     layer = _LAYER.value

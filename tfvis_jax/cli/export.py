@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
     _check_layers()
     name = _SENTENCES.value
     sentences = sentences_lib.read_texts(name) if name else []
-    devices.check()
+    devices.use_all_cores(quietly=True)
     with pipeline.bars() as progress:
         folder = pipeline.export_site(
             path,
@@ -112,7 +112,7 @@ def _write_tables(path: pathlib.Path) -> None:
             f"--format={_FORMAT.value}."
         )
     _check_layers()
-    devices.check()
+    devices.use_all_cores(quietly=True)
     with pipeline.bars() as progress:
         folder = pipeline.export_tables(
             path,

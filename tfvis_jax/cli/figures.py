@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     factors = shared_flags.numbers("factor", _FACTOR.value)
     plot_style.check()
     if _SENTENCE.value:
-        devices.check()
+        devices.use_all_cores(quietly=True)
     with pipeline.bars() as progress:
         written = pipeline.draw_figures(
             directory.path,

@@ -95,7 +95,7 @@ def _dictionary(directory: directory_lib.RunDirectory, path: str) -> dict[str, A
             "Expected --l1_penalty, the λ that the dictionary was learned with (0.23 "
             "for those published), or --target_l0: the file does not say it."
         )
-    devices.announce()
+    devices.use_all_cores()
     with pipeline.bars() as progress:
         return pipeline.import_dictionary(
             directory,
@@ -129,7 +129,7 @@ def _autoencoder(
             f"Expected --site={place.site}, which is what {read.about.hook} is, got "
             f"{site}. Leave --site out."
         )
-    devices.announce()
+    devices.use_all_cores()
     with pipeline.bars() as progress:
         return pipeline.import_autoencoder(
             directory,

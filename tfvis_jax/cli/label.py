@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
         for flag in (_MODEL, _KEY, _SCORES, _MAX_REQUESTS, _PARALLEL, _TIMEOUT):
             if FLAGS[flag.name].present:
                 raise command.UsageError(f"Expected --endpoint with --{flag.name}.")
-        devices.check()
+        devices.use_all_cores(quietly=True)
         _score(path, chosen)
         return
     if _MODEL.value is None:
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> None:
             "The key and the text go to another machine unencrypted: the endpoint is "
             "http, not https."
         )
-    devices.check()
+    devices.use_all_cores(quietly=True)
     _label(path, server, chosen)
 
 

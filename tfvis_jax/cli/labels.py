@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
     path = run_argument.one(arguments, writes=_IMPORT.value is not None)
     if _EXPORT.value is not None and _IMPORT.value is not None:
         raise command.UsageError("Expected --export or --import, got both.")
-    devices.check()
+    devices.use_all_cores(quietly=True)
     if _EXPORT.value is not None:
         _export(path, _EXPORT.value)
     elif _IMPORT.value is not None:

@@ -8,7 +8,7 @@ import rich.text
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, cores, devices, run_argument, terminal
+from tfvis_jax.cli import command, devices, run_argument, terminal
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.description import featured
 from tfvis_jax.errors import command_line
@@ -42,8 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measures how much context factors need, and prints their levels."""
     path = run_argument.one(arguments, writes=True)
     directory_lib.RunDirectory(path).read_config()
-    cores.use_all()
-    devices.announce()
+    devices.use_all_cores()
     with pipeline.bars() as progress:
         levels = pipeline.measure_levels(
             path,

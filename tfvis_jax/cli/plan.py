@@ -12,7 +12,6 @@ from tfvis_jax import config as config_lib
 from tfvis_jax import models, pipeline, sharding
 from tfvis_jax.cli import (
     command,
-    cores,
     devices,
     plan_text,
     run_argument,
@@ -88,8 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         directory = directory_lib.RunDirectory(run_argument.folder(arguments[0]))
     config = _config(directory)
-    cores.use_all()
-    devices.check()
+    devices.use_all_cores(quietly=True)
     model = models.read_config(config.model)
     config.layers_of(model.n_layers)  # Refuses a layer that the model has not.
     mesh = _mesh(config)

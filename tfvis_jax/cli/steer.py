@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     run = run_lib.load_run(run_argument.folder(arguments[0]))
     run.check_factor(_FACTOR.value)
     layer = run.peak_layer(_FACTOR.value) if _LAYER.value is None else _LAYER.value
-    devices.announce()
+    devices.use_all_cores()
     with pipeline.bars() as progress:
         stages = progress_lib.Stages(progress)
         with stages.stage("model"):

@@ -10,7 +10,7 @@ from typing import Any
 from absl import flags
 
 from tfvis_jax import pipeline
-from tfvis_jax.cli import command, devices, run_argument
+from tfvis_jax.cli import command, cores, devices, run_argument
 from tfvis_jax.errors import command_line
 from tfvis_jax.runs import directory as directory_lib
 from tfvis_jax.viewer import live, server
@@ -29,11 +29,13 @@ def main(arguments: Sequence[str]) -> None:
     path = run_argument.one(arguments)
     directory = directory_lib.RunDirectory(path)
     directory.read_config()
+    # Also where there is nothing to make: sentences are encoded as `encode` does.
+    cores.use_all()
     if run_argument.is_on_hub(arguments[0]):
         _view_read_only(directory)
         return
     if not pipeline.has_page(directory):
-        devices.announce()
+        devices.use_all_cores()
         with pipeline.bars() as progress:
             pipeline.make_page(directory, num_workers=None, progress=progress)
     outdated = _outdated(path)
@@ -53,7 +55,7 @@ def _view_read_only(directory: directory_lib.RunDirectory) -> None:
     """Serves a page that is kept as long as it is looked at; nobody can write on it."""
     with tempfile.TemporaryDirectory(prefix="tfvis-") as place:
         site = pathlib.Path(place) / "site"
-        devices.announce()
+        devices.use_all_cores()
         with pipeline.bars() as progress:
             pipeline.export_site(
                 directory, out=site, num_workers=None, progress=progress
