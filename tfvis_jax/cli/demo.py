@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+import jax
 from absl import flags
 
 from tfvis_jax import config as config_lib
@@ -53,7 +54,13 @@ def main(arguments: Sequence[str]) -> None:
     devices.use_all_cores()
     mesh = devices.widest(config)
     with pipeline.bars() as progress:
-        report = train.train(path, config, progress=progress, mesh=mesh)
+        report = train.train(
+            path,
+            config,
+            progress=progress,
+            mesh=mesh,
+            num_workers=jax.local_device_count(),
+        )
         if report is None:
             flags_given = ["--whole"] if _WHOLE.value else []
             again = command_line("demo", path, *flags_given)

@@ -7,7 +7,6 @@ does not depend on the mesh.
 
 import contextlib
 import dataclasses
-import functools
 import math
 import pathlib
 import warnings
@@ -25,7 +24,14 @@ from tfvis_jax.learning import state as state_lib
 from tfvis_jax.learning import step
 from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.runs import setup
-from tfvis_jax.training import checkpoint, initialise, metrics_log, schedule, watch
+from tfvis_jax.training import (
+    checkpoint,
+    initialise,
+    metrics_log,
+    schedule,
+    step_program,
+    watch,
+)
 from tfvis_jax.training import held_out as held_out_lib
 from tfvis_jax.training import mesh as mesh_lib
 
@@ -81,14 +87,18 @@ def fit(
         run=setup.identity(opened, windows),
         notify=notify,
     ) as checkpoints:
-        state = _first_state(
-            opened,
-            windows,
-            checkpoints,
-            mesh=mesh,
-            stored=stored,
-            should_stop=should_stop,
-        )
+        train_step = step_program.StepProgram(opened, length, mesh=mesh)
+        is_done = checkpoints.latest_batch == length.num_batches
+        with contextlib.nullcontext() if is_done else train_step.compiling():
+            state = _first_state(
+                opened,
+                windows,
+                checkpoints,
+                mesh=mesh,
+                shapes=train_step.state,
+                stored=stored,
+                should_stop=should_stop,
+            )
         resumed_at = int(state.batch)
         errors = _held_out_errors(opened, resumed_at)
         log = metrics_log.MetricsLog(opened.run.metrics, resumed_at=resumed_at)
@@ -107,7 +117,7 @@ def fit(
         with jax.set_mesh(mesh):
             encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
             train_batch = _batch_trainer(
-                opened, windows, length, encoder=encoder, mesh=mesh
+                opened, windows, length, train_step, encoder=encoder, mesh=mesh
             )
         held_out = held_out_lib.HeldOut(opened, windows, mesh=mesh)
         looking = watch.Watch()
@@ -189,20 +199,13 @@ def _first_state(
     checkpoints: checkpoint.Checkpoints,
     *,
     mesh: jax.sharding.Mesh,
+    shapes: state_lib.TrainState,
     stored: hidden_states_folder.StoredHiddenStates | None,
     should_stop: Callable[[], bool],
 ) -> state_lib.TrainState:
     """Returns the newest checkpoint's state, or a new state, on the mesh."""
-    config = opened.config
     if checkpoints.latest_batch is not None:
-        shapes = state_lib.abstract(
-            n_factors=config.dictionary.n_factors,
-            d_model=opened.pretrained.config.d_model,
-            n_layers=len(opened.layers),
-            config=config.dictionary,
-            whitened=config.whitening > 0,
-        )
-        return checkpoints.restore(state_lib.with_layout(shapes, mesh))
+        return checkpoints.restore(shapes)
 
     def until_stopped(batches: Iterator[loader.Batch]) -> Iterator[loader.Batch]:
         for batch in batches:
@@ -210,7 +213,7 @@ def _first_state(
                 raise Interrupted
             yield batch
 
-    batches = until_stopped(_batches(config, windows, stored=stored))
+    batches = until_stopped(_batches(opened.config, windows, stored=stored))
     return initialise.initial_state(opened, batches, mesh=mesh)
 
 
@@ -247,6 +250,7 @@ def _batch_trainer(
     opened: setup.Setup,
     windows: windows_lib.Windows,
     length: schedule.Schedule,
+    train_step: step_program.StepProgram,
     *,
     encoder: encoder_lib.Encoder,
     mesh: jax.sharding.Mesh,
@@ -257,12 +261,6 @@ def _batch_trainer(
     key_rows = jax.random.fold_in(jax.random.key(config.seed), 0)
     weights = token_weights(windows.token_counts, enabled=config.token_weights)
     token_weight = sharding.place(mesh, weights, jax.P())
-    train_step = functools.partial(
-        step.train_step,
-        solver=config.solver.of_training,
-        dictionary=config.dictionary,
-        sparsity=config.sparsity,
-    )
 
     def train_batch(state: state_lib.TrainState, batch: loader.Batch) -> _TrainedBatch:
         token_ids, token_mask, row_mask, stored = sharding.place_rows(
