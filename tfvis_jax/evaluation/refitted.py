@@ -15,7 +15,7 @@ import numpy as np
 
 from tfvis_jax import sharding
 from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
-from tfvis_jax.sparse_coding import objective, refit
+from tfvis_jax.sparse_coding import objective, refit, row_blocks
 
 LASSO, DEBIASED, K_LARGEST = "lasso", "debiased", "k_largest"
 # Bits of a float32 but its sign: their order is that of magnitudes.
@@ -90,6 +90,13 @@ def largest(k: jax.Array, codes: jax.Array) -> jax.Array:
       k: [] int32, at least 1.
       codes: [rows, n_factors] float32.
     """
+    # So many rows at a time stay in a core's cache.
+    return row_blocks.in_parts(
+        functools.partial(_largest, k), codes, rows=row_blocks.ROWS
+    )
+
+
+def _largest(k: jax.Array, codes: jax.Array) -> jax.Array:
     bits = jax.lax.bitcast_convert_type(jnp.abs(codes), jnp.int32)
 
     def count(found: jax.Array) -> jax.Array:

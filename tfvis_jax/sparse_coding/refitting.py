@@ -38,6 +38,7 @@ _TOLERANCE = 1e-5
 _MAX_STEPS = 4000
 _CHECK = 8
 _SPECTRAL = spectral.Spectral()
+_Rows = tuple[jax.Array, jax.Array]
 
 
 def refit(
@@ -142,20 +143,31 @@ def solve(
     gram = small_problem.whole_gram(problem)
 
     def advance_block(
-        codes: jax.Array, rows: tuple[jax.Array, jax.Array], wanted: jax.Array
+        codes: jax.Array, fixed: tuple[_Rows, jax.Array], wanted: jax.Array
     ) -> jax.Array:
-        part = problem.of_rows(rows)
-        residual = part.residual(codes)
-        start = _Start(codes, part.correlation(codes, residual), gram)
+        rows, correlation = fixed
+        start = _Start(rows, codes, correlation)
+
+        def few(size: int) -> Callable[[], jax.Array]:
+            work = functools.partial(_on_few, problem, gram=gram, size=size)
+            at_once = small_problem.rows_at_once(size)
+            return lambda: row_blocks.in_parts(work, start, rows=at_once)
+
         return row_blocks.by_size(
             wanted,
             small_problem.sizes(n_factors, enough=max_active),
-            few=lambda size: functools.partial(_on_few, part, start, size),
-            many=functools.partial(on_all_factors, part, codes),
+            few=few,
+            many=functools.partial(on_all_factors, problem.of_rows(rows), codes),
         )
 
-    support = jnp.sum(codes != 0, axis=1, dtype=jnp.int32)
-    return row_blocks.sweep(advance_block, codes, problem.rows(), wanted=support)
+    # Of all rows at once: products of a block alone take twice as long.
+    correlation = problem.correlation(codes, problem.residual(codes))
+    return row_blocks.sweep(
+        advance_block,
+        codes,
+        (problem.rows(), correlation),
+        wanted=jnp.sum(codes != 0, axis=1, dtype=jnp.int32),
+    )
 
 
 def largest(codes: jax.Array, *, size: int) -> jax.Array:
@@ -192,20 +204,23 @@ def on_all_factors(problem: problem_lib.Problem, codes: jax.Array) -> jax.Array:
 
 
 class _Start(NamedTuple):
+    rows: _Rows
     codes: jax.Array  # [rows, n_factors]
     correlation: jax.Array  # [rows, n_factors], of those codes
-    gram: jax.Array | None  # of all factors
 
 
-def _on_few(problem: problem_lib.Problem, start: _Start, size: int) -> jax.Array:
-    codes = start.codes
+def _on_few(
+    problem: problem_lib.Problem, start: _Start, *, gram: jax.Array | None, size: int
+) -> jax.Array:
+    problem, codes = problem.of_rows(start.rows), start.codes
     small = small_problem.restrict(
         problem,
         selection.columns(codes != 0, size=size),
         codes=codes,
         correlation=start.correlation,
-        gram=start.gram,
+        gram=gram,
     )
+    lipschitz = jnp.minimum(small_problem.curvature(small), problem.lipschitz)
     norms = jnp.sqrt(jnp.diagonal(small.gram, axis1=1, axis2=2))
     limited = dataclasses.replace(problem, l1_penalty=small.penalty)
 
@@ -217,12 +232,12 @@ def _on_few(problem: problem_lib.Problem, start: _Start, size: int) -> jax.Array
         return state._replace(correlation=correlation), violation
 
     codes_on_few = _descend(
-        spectral.gram_init(small.codes, small.correlation, lipschitz=problem.lipschitz),
+        spectral.gram_init(small.codes, small.correlation, lipschitz=lipschitz),
         step=lambda state: spectral.gram_step(
             state,
             small.gram,
             penalty=small.penalty,
-            lipschitz=problem.lipschitz,
+            lipschitz=lipschitz,
             non_negative=problem.non_negative,
         ),
         look=look,
