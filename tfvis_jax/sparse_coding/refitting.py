@@ -146,21 +146,15 @@ def solve(
         codes: jax.Array, fixed: tuple[_Rows, jax.Array], wanted: jax.Array
     ) -> jax.Array:
         rows, correlation = fixed
-        start = _Start(rows, codes, correlation)
-
-        def few(size: int) -> Callable[[], jax.Array]:
-            work = functools.partial(_on_few, problem, gram=gram, size=size)
-            at_once = small_problem.rows_at_once(size)
-            return lambda: row_blocks.in_parts(work, start, rows=at_once)
-
+        part, start = problem.of_rows(rows), _Start(codes, correlation, gram)
         return row_blocks.by_size(
             wanted,
             small_problem.sizes(n_factors, enough=max_active),
-            few=few,
-            many=functools.partial(on_all_factors, problem.of_rows(rows), codes),
+            few=lambda size: functools.partial(_on_few, part, start, size),
+            many=functools.partial(on_all_factors, part, codes),
         )
 
-    # Of all rows at once: products of a block alone take twice as long.
+    # Of all rows at once: the products of a block take twice as long.
     correlation = problem.correlation(codes, problem.residual(codes))
     return row_blocks.sweep(
         advance_block,
@@ -204,23 +198,20 @@ def on_all_factors(problem: problem_lib.Problem, codes: jax.Array) -> jax.Array:
 
 
 class _Start(NamedTuple):
-    rows: _Rows
     codes: jax.Array  # [rows, n_factors]
     correlation: jax.Array  # [rows, n_factors], of those codes
+    gram: jax.Array | None  # of all factors
 
 
-def _on_few(
-    problem: problem_lib.Problem, start: _Start, *, gram: jax.Array | None, size: int
-) -> jax.Array:
-    problem, codes = problem.of_rows(start.rows), start.codes
+def _on_few(problem: problem_lib.Problem, start: _Start, size: int) -> jax.Array:
+    codes = start.codes
     small = small_problem.restrict(
         problem,
         selection.columns(codes != 0, size=size),
         codes=codes,
         correlation=start.correlation,
-        gram=gram,
+        gram=start.gram,
     )
-    lipschitz = jnp.minimum(small_problem.curvature(small), problem.lipschitz)
     norms = jnp.sqrt(jnp.diagonal(small.gram, axis1=1, axis2=2))
     limited = dataclasses.replace(problem, l1_penalty=small.penalty)
 
@@ -232,12 +223,12 @@ def _on_few(
         return state._replace(correlation=correlation), violation
 
     codes_on_few = _descend(
-        spectral.gram_init(small.codes, small.correlation, lipschitz=lipschitz),
+        spectral.gram_init(small.codes, small.correlation, lipschitz=problem.lipschitz),
         step=lambda state: spectral.gram_step(
             state,
             small.gram,
             penalty=small.penalty,
-            lipschitz=lipschitz,
+            lipschitz=problem.lipschitz,
             non_negative=problem.non_negative,
         ),
         look=look,
