@@ -315,7 +315,8 @@ def test_any_text_is_shown_as_text(tab, url, evil, width):
 
 def test_files_show_recorded_sentences_and_say_how_to_encode_others(page, folder):
     browsing.open_page(page, folder, "#/sentence")
-    assert "tfvis view RUN" in page.inner_text(".intro .notice")
+    # The run is called as its folder, whatever that holds.
+    assert "tfvis view 'A run for tests'" in page.inner_text(".intro .notice")
     assert page.get_by_label("Your sentence").is_disabled()
     page.click(f".intro a:has-text('{TEXT}')")
     page.wait_for_selector("h2:has-text('“left” at layer 6')")
