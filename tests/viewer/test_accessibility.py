@@ -41,7 +41,8 @@ _ROUTES = (
     "#/sentence",
     "#/sentence?text=He+left+the+bank.&token=1",
     "#/sentence?text=He+left+the+bank.&token=1&steer=0",
-    "#/sentence?text=He+left+the+bank.&with=He+left+the+bank.&lit=0",
+    "#/sentence?text=He+left+the+bank.&token=1&token2=0&lit=0&"
+    + urllib.parse.urlencode({"with": f"Recorded {EVIL}"}),
     "#/sentence?text=Not+recorded.",
 )
 

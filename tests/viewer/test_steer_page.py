@@ -155,6 +155,31 @@ def test_a_factor_is_added_at_all_tokens_and_the_command_is_said(tab, port, enco
     assert "steer=" not in tab.url
 
 
+def test_the_panel_opens_in_view_and_says_which_sentence(tab, port):
+    tab.emulate_media(reduced_motion="reduce")
+    other = "They left."
+    _open(tab, port, **{"with": other}, token=1, layer=4)
+    tab.wait_for_selector(".pair-table")
+    tab.locator("text=Remove or add a factor…").click()
+    tab.wait_for_selector(".steer")
+    box = "document.querySelector('.steer').getBoundingClientRect()"
+    browsing.wait_until(tab, f"{box}.top >= 0 && {box}.bottom <= innerHeight")
+    for panel in ("steer", "lime"):
+        title = tab.inner_text(f"#{panel}-title")
+        assert title.endswith(f"“left” at layer 4 of “{TEXT}”")
+    assert tab.evaluate(
+        f"{box}.top < document.querySelector('.lime').getBoundingClientRect().top"
+    )
+    # It opens again where it is open already.
+    tab.evaluate("scrollTo(0, 0)")
+    tab.locator("text=Remove or add a factor…").evaluate("e => e.click()")
+    browsing.wait_until(tab, f"{box}.top >= 0 && {box}.bottom <= innerHeight")
+    tab.click(".steer >> text=Close")
+    tab.wait_for_selector(".steer", state="hidden")
+    focused = "document.activeElement.textContent"
+    assert tab.evaluate(focused) == "Remove or add a factor…"
+
+
 def test_a_masked_token_is_steered_as_the_model_sees_it(tab, port, encoder):
     _open(tab, port, token=3, layer=4, mask=3, steer=1)
     tab.wait_for_selector(".steer:has-text('“[MASK]”')")

@@ -226,9 +226,13 @@
       "Click a cell to see below what the token is made of at that layer. Point at one to see where its strongest factor fires.",
     );
     const lit = el("span");
-    const letGo = tfvis.parts.button("Stop keeping it lit", () => pin(state.lit ?? -1), {
-      class: "quiet",
-    });
+    const letGo = tfvis.parts.button(
+      "Stop keeping it lit",
+      () => pin(state.lit ?? -1),
+      {
+        class: "quiet",
+      },
+    );
     const note = el("p", { class: "lit-note muted" }, lit, letGo);
     const grids = el("div");
     const details = el("div", { class: "details" });
