@@ -42,7 +42,7 @@ _ROUTES = (
     "#/sentence?text=He+left+the+bank.&token=1",
     "#/sentence?text=He+left+the+bank.&token=1&steer=0",
     "#/sentence?text=He+left+the+bank.&token=1&token2=0&lit=0&"
-    + urllib.parse.urlencode({"with": f"Recorded {EVIL}"}),
+    + urllib.parse.urlencode({"with": f"Recorded {wordy.EVIL}"}),
     "#/sentence?text=Not+recorded.",
 )
 

@@ -35,7 +35,8 @@ def test_shares_are_told_apart_in_the_dark(browser, folder):
         """() => {
           const layers = Array.from({ length: 101 }, (_, i) => i);
           const grid = tfvis.sentenceGrid(
-            { tokens: ["a"], pieces: ["a"], words: [0], layers }, "a", () => {}, () => {}
+            { tokens: ["a"], pieces: ["a"], words: [0], layers },
+            "a", () => {}, () => {}
           );
           document.querySelector(".grid-box").replaceWith(grid.element);
           for (const layer of layers) {
