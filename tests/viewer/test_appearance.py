@@ -27,6 +27,37 @@ def test_nothing_sticks_out_and_text_has_contrast(browser, folder, scheme, width
     context.close()
 
 
+def test_shares_are_told_apart_in_the_dark(browser, folder):
+    page = browser.new_page(color_scheme="dark")
+    browsing.open_page(page, folder, _SENTENCES[0])
+    page.wait_for_selector(".cell-panel")
+    page.evaluate(
+        """() => {
+          const layers = Array.from({ length: 101 }, (_, i) => i);
+          const grid = tfvis.sentenceGrid(
+            { tokens: ["a"], pieces: ["a"], words: [0], layers },
+            "a", () => {}, () => {}
+          );
+          document.querySelector(".grid-box").replaceWith(grid.element);
+          for (const layer of layers) {
+            const factors = [[0, 1, layer / 100]];
+            grid.add({ layer, tokens: [{ factors, l0: 1 }] });
+          }
+        }"""
+    )
+
+    def lightness(percent):
+        cell = page.locator(f".grid td[data-layer='{percent}']")
+        y = cell.evaluate(
+            f"(e) => ({_LUMINANCE})([getComputedStyle(e).backgroundColor])"
+        )
+        return 116 * y ** (1 / 3) - 16 if y > 0.008856 else 903.3 * y
+
+    assert lightness(30) - lightness(5) >= 15
+    assert page.evaluate(_LEAST_CONTRAST) >= 4.5
+    page.close()
+
+
 def test_tables_are_tables(browser, folder):
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     for address in ("#/", "#/factor/13?layer=4", _SENTENCES[0], "#/compare?f=1,2"):
@@ -54,6 +85,22 @@ def test_the_theme_switch_is_remembered(page, folder):
     page.wait_for_selector("html[data-ready]")
     assert "Dark" in page.inner_text("#theme")
 
+
+# The luminance of colours over each other (WCAG).
+_LUMINANCE = """(colours) => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const pen = canvas.getContext("2d");
+  for (const colour of colours) {
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+  }
+  const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map((v) => {
+    v /= 255;
+    return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}"""
 
 # The least contrast of any text on the page against the colours under it (WCAG).
 _LEAST_CONTRAST = """() => {

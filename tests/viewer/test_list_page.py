@@ -75,7 +75,7 @@ def test_a_home_without_a_server_has_recorded_sentences_alone(page, folder):
     assert box.locator("input, button").count() == 0
     recorded = [each["text"] for each in bundle.read(folder, "data/live")["recorded"]]
     assert box.locator(".example-sentences q").all_inner_texts() == recorded
-    assert "tfvis view RUN" in box.inner_text()
+    assert "tfvis view 'A run for tests'" in box.inner_text()
     box.locator(".example-sentences a").first.click()
     page.wait_for_selector(".cell-panel")
 

@@ -1,8 +1,12 @@
 """The page of a sentence in a real browser, served with an encoder, and from files."""
 
+import csv
+import io
+import pathlib
 import threading
 import urllib.parse
 
+import numpy as np
 import pytest
 
 from tfvis_jax import errors
@@ -315,7 +319,8 @@ def test_any_text_is_shown_as_text(tab, url, evil, width):
 
 def test_files_show_recorded_sentences_and_say_how_to_encode_others(page, folder):
     browsing.open_page(page, folder, "#/sentence")
-    assert "tfvis view RUN" in page.inner_text(".intro .notice")
+    # The run is called as its folder, whatever that holds.
+    assert "tfvis view 'A run for tests'" in page.inner_text(".intro .notice")
     assert page.get_by_label("Your sentence").is_disabled()
     page.click(f".intro a:has-text('{TEXT}')")
     page.wait_for_selector("h2:has-text('“left” at layer 6')")
@@ -324,3 +329,246 @@ def test_files_show_recorded_sentences_and_say_how_to_encode_others(page, folder
     browsing.open_page(page, folder, _address("Not recorded."))
     page.wait_for_selector("text=This sentence is not among the recorded ones.")
     assert page.query_selector(".grid") is None
+
+
+def _compare(tab, url, **params):
+    _open(tab, url, **{"with": OTHER}, **params)
+    tab.wait_for_selector(".pair-table")
+    browsing.wait_until(tab, "document.querySelectorAll('.cell-panel').length == 2")
+
+
+def _apart(one, two):
+    return np.abs(one - two).sum() / (one + two).sum()
+
+
+def test_what_differs_is_a_table_under_the_grids(tab, url):
+    # "He" and "They" do not share a code.
+    _compare(tab, url, token=0, token2=0, layer=4)
+    one, two = spoken.codes("He", 4), spoken.codes("They", 4)
+    fires = np.flatnonzero(one + two)
+    order = sorted(fires, key=lambda f: -abs(one[f] - two[f]))
+    assert len(order) > 10
+    tops = [
+        tab.locator(s).first.bounding_box()["y"]
+        for s in (".sentence-block >> nth=1", ".pair-table", ".cell-panel")
+    ]
+    assert tops == sorted(tops)
+    said = tab.inner_text(".pair-table caption")
+    for part in ("“He”", TEXT, "“They”", OTHER, "layer 4"):
+        assert part in said
+
+    def rows():
+        return tab.locator(".pair-table tbody tr").all()
+
+    assert len(rows()) == 10
+    tab.click(f"text=All {len(order)}")
+    assert len(rows()) == len(order)
+    longest = 0
+    for row, factor in zip(rows(), order, strict=True):
+        assert row.locator("th").inner_text() == f"Φ{factor}"
+        values = [float(v) for v in row.locator(".alpha").all_inner_texts()]
+        assert values == pytest.approx([one[factor], two[factor]], rel=5e-3)
+        bar, cell = row.locator(".bar").bounding_box(), row.locator(".lean")
+        cell = cell.bounding_box()
+        middle = cell["x"] + cell["width"] / 2
+        # It leads from the middle to the side of the larger.
+        near = bar["x"] + bar["width"] if one[factor] > two[factor] else bar["x"]
+        assert near == pytest.approx(middle, abs=1)
+        longest = max(longest, bar["width"])
+        share = abs(one[factor] - two[factor]) / abs(one[order[0]] - two[order[0]])
+        assert bar["width"] == pytest.approx(share * cell["width"] / 2, abs=1)
+    assert longest > 50
+    menu = tab.locator("details.take:has(summary[aria-label*='differences'])")
+    menu.locator("summary").click()
+    name, content = _saved(tab, menu, "Differences as CSV")
+    assert name.endswith("difference-He-left-the-bank-They-sat-on-the-left-layer-4.csv")
+    lines = list(csv.DictReader(io.StringIO(content.decode())))
+    assert [int(line["factor"]) for line in lines] == order
+    assert float(lines[0]["difference"]) == pytest.approx(
+        one[order[0]] - two[order[0]], rel=5e-3
+    )
+    _, content = _saved(tab, menu, "Differences as SVG")
+    for part in ("“He”", TEXT, "“They”", OTHER, "layer 4"):
+        assert part in content.decode()
+
+
+def _saved(tab, menu, name):
+    with tab.expect_download() as download:
+        menu.get_by_role("button", name=name, exact=True).click()
+    found = download.value
+    return found.suggested_filename, pathlib.Path(found.path()).read_bytes()
+
+
+class _Contextual(_Encoder):
+    """Codes of "bank" depend on the sentence, most at layer 2, those of "left" less."""
+
+    def encode(self, text, *, masked):
+        head, *layers = super().encode(text, masked=masked)
+        yield head
+        other = spoken.records(text.replace("bank", "shore"), masked=masked)[1:]
+        for record, changed in zip(layers, other, strict=True):
+            for i, token in enumerate(head["tokens"]):
+                if token == "bank" and "river" in text and record["layer"] == 2:
+                    record["tokens"][i] = changed["tokens"][i]
+            yield record
+
+
+def test_a_comparison_opens_on_what_differs_most_and_links_win(browser, folder):
+    assert _apart(spoken.codes("bank", 2), spoken.codes("shore", 2)) > 0.1
+    tab = browser.new_page()
+    with serving.running(folder, _Contextual()) as port:
+
+        def titles():
+            return [h.inner_text() for h in tab.query_selector_all(".cell-panel h2")]
+
+        _compare(tab, _at(port))
+        browsing.wait_for(tab, titles, ["“bank” at layer 2"] * 2)
+        _compare(tab, _at(port), token=1, layer=6)
+        browsing.wait_for(tab, titles, ["“left” at layer 6"] * 2)
+        # The layer that is named stays.
+        _compare(tab, _at(port), token=3, layer=4)
+        browsing.wait_for(tab, titles, ["“bank” at layer 4"] * 2)
+        _compare(tab, _at(port), token=3)
+        browsing.wait_for(tab, titles, ["“bank” at layer 2"] * 2)
+        tab.close()
+
+
+def test_both_curves_have_the_same_factors_colours_and_scale(tab, url):
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    _compare(tab, url, token=0, token2=0, layer=4)
+    one, two = tab.locator(".details section:has(.alphas)").all()
+    assert len(set(one.locator(".phi").all_inner_texts())) == 5
+    for what in (".series-list li", "svg.alphas text"):
+        found = one.locator(what).all_text_contents()
+        assert found and found == two.locator(what).all_text_contents()
+    assert one.bounding_box()["y"] == two.bounding_box()["y"]
+    largest = max(
+        spoken.codes(word, layer).max()
+        for word in ("He", "They")
+        for layer in spoken.LAYERS
+    )
+    assert f"{largest:#.3g}" in one.locator("svg.alphas text").all_text_contents()
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_a_click_brings_the_answer_into_view_and_a_link_does_not(tab, url, motion):
+    tab.emulate_media(reduced_motion=motion)
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    _compare(tab, url, token=1, layer=4)
+    assert tab.evaluate("scrollY") == 0
+    hint, grid = (tab.locator(s).first.bounding_box() for s in (".hint", ".grid"))
+    assert hint["y"] < grid["y"]
+    tab.click("td[data-token='3'][data-layer='4'] >> nth=0")
+    tab.wait_for_selector("h2:has-text('What differs: “bank” at layer 4')")
+    row = "document.querySelectorAll('.pair-table tbody tr')[4].getBoundingClientRect()"
+    if motion == "reduce":
+        browsing.wait_until(tab, "scrollY > 0")
+    browsing.wait_until(tab, f"{row}.bottom <= innerHeight && {row}.top > 0")
+    # The same cell again: nothing in the address changes.
+    tab.evaluate("scrollTo(0, 0)")
+    tab.focus("td[data-token='3'][data-layer='4'] >> nth=0")
+    tab.keyboard.press("Enter")
+    browsing.wait_until(tab, f"{row}.bottom <= innerHeight && {row}.top > 0")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    assert tab.evaluate(focused).startswith("bank, layer 4:")
+
+
+def test_cells_of_a_lit_factor_show_its_activation(tab, url, folder):
+    alpha = spoken.codes("bank", 4)
+    # One that fires there and is not the strongest.
+    factor = int(np.argsort(-alpha)[1])
+    tokens = spoken.tokens(TEXT)
+    _open(tab, url, token=3, layer=4, lit=factor)
+    firing = {
+        (word, layer): spoken.codes(word, layer)[factor]
+        for word in tokens
+        for layer in spoken.LAYERS
+        if spoken.codes(word, layer)[factor] > 0
+    }
+    most = max(firing.values())
+
+    def shown():
+        return {
+            (tokens[int(cell.get_attribute("data-token"))], int(layer)): (
+                float(cell.inner_text()),
+                float(cell.evaluate("e => e.style.getPropertyValue('--strength')")),
+            )
+            for cell in tab.query_selector_all("td.fires")
+            if (layer := cell.get_attribute("data-layer"))
+        }
+
+    found = shown()
+    assert found.keys() == firing.keys()
+    for key, value in firing.items():
+        assert found[key][0] == pytest.approx(value, rel=0.06)
+        assert found[key][1] == pytest.approx(max(0.06, value / most), abs=2e-3)
+    tab.hover("td[data-token='1'][data-layer='0']")
+    assert shown() == found
+    assert "which show its α" in tab.inner_text(".lit-note")
+    # Without a lit factor, the cell that is pointed at keeps its words.
+    tab.click("text=Stop keeping it lit")
+    browsing.wait_until(tab, "!document.querySelector('td.fires')")
+    tab.mouse.move(0, 0)
+    cells = "[...document.querySelectorAll('.grid td')].map((e) => e.offsetTop)"
+    before = tab.evaluate(cells)
+    tab.hover("td[data-token='1'][data-layer='0']")
+    assert tab.inner_text("td[data-token='1'][data-layer='0']") == _name(folder, 0)
+    assert float(tab.inner_text("td[data-token='1'][data-layer='2']")) == 0.9
+    assert tab.evaluate(cells) == before
+    assert tab.is_visible("th:text-is('Keep lit')")
+
+
+def test_files_offer_comparisons_and_nothing_that_must_run(page, make_site, tmp_path):
+    folder = tmp_path / "site"
+    texts = (TEXT, OTHER, "The end.")
+    bundle.write(folder, make_site(sentences=[spoken.records(t) for t in texts]))
+    for address, place in (("#/", "section.try, .list"), ("#/sentence", ".intro")):
+        browsing.open_page(page, folder, address)
+        links = page.locator(f"{place} >> .example-sentences a").all_inner_texts()
+        assert [link for link in links if "compared" in link] == [
+            f"{TEXT} compared with {OTHER}"
+        ]
+    page.click(".intro a:has-text('compared with')")
+    page.wait_for_selector(".pair-table")
+    assert page.query_selector("text=Remove or add a factor") is None
+
+
+def test_bars_of_shares_stand_below_each_other(tab, url):
+    _open(tab, url, token=1, layer=4)
+    starts = {m.bounding_box()["x"] for m in tab.query_selector_all(".meter")}
+    assert len(starts) == 1
+    # ε has one number, and the other one is said on demand.
+    assert "‖ε‖" not in tab.inner_text(".cell-panel")
+    assert tab.get_attribute(".rest [title]", "title").startswith("‖ε‖ / ‖x‖ = ")
+
+
+def test_marks_among_words_are_quoted(browser, make_site, tmp_path):
+    folder = tmp_path / "site"
+    bundle.write(folder, make_site(words=lambda factor: [[(",", 3), ("rare", 1)]] * 4))
+    page = browser.new_page()
+    browsing.open_page(page, folder, _address(TEXT, token=1))
+    page.wait_for_selector(".cell-panel")
+    said = page.inner_text(".factor-row .names >> nth=0")
+    assert said.split(", ")[0] == "‘,’"
+    page.close()
+
+
+def test_files_of_a_comparison_name_their_sentences(tab, url):
+    _compare(tab, url, token=1, layer=4)
+    stems = []
+    for place, text in enumerate((TEXT, OTHER)):
+        for panel, button in (
+            (".cell-panel", "Sum"),
+            ("section:has(.alphas)", "Curves"),
+        ):
+            menu = tab.locator(f".detail >> {panel}").nth(place).locator(".take")
+            menu.locator("summary").click()
+            name, content = _saved(tab, menu, f"{button} as SVG")
+            stems.append(name)
+            assert "-".join(text.split()[:4]).strip(".") in name and "left" in name
+            drawing = content.decode()
+            title = drawing[drawing.index("<title>") : drawing.index("</title>")]
+            assert text in title and "“left” at layer" in title
+            assert drawing.count(text) > 1
+            tab.keyboard.press("Escape")
+    assert len(set(stems)) == 4

@@ -95,7 +95,7 @@ def _status(tab):
 
 def _done(tab):
     tab.wait_for_selector(".steer [role=status]:has-text('4 other factors')")
-    tab.wait_for_selector(".steer button:enabled")
+    tab.wait_for_selector(".steer .inquiry-ask button:enabled")
 
 
 def test_a_factor_is_taken_out_beside_others(tab, port, encoder):
@@ -103,7 +103,7 @@ def test_a_factor_is_taken_out_beside_others(tab, port, encoder):
     tab.on("request", lambda request: loaded.append(request.url))
     _open(tab, port, token=1, layer=4)
     assert not any(url.endswith("steer.js") for url in loaded)
-    tab.click("text=Steer")
+    tab.click("text=Remove or add a factor…")
     tab.wait_for_selector(".steer")
     assert any(url.endswith("steer.js") for url in loaded)
     assert tab.inner_text("#steer-title") == "What a factor does at “left” at layer 4"
@@ -111,7 +111,7 @@ def test_a_factor_is_taken_out_beside_others(tab, port, encoder):
     assert tab.input_value("#steer-factor") == str(strongest)
     assert f"steer={strongest}" in tab.url
     encoder.gate.clear()
-    tab.click(".steer button")
+    tab.click(".steer .inquiry-ask button")
     tab.wait_for_selector(".steer [role=status]:has-text('0.35 nats')")
     assert "other factors" not in _status(tab) and _status(tab).endswith("More …")
     encoder.gate.set()
@@ -144,22 +144,47 @@ def test_a_factor_is_added_at_all_tokens_and_the_command_is_said(tab, port, enco
         *("tfvis", "steer", "RUN"),
         *("--factor=0", "--layer=4", "--by=-2.5", TEXT),
     ]
-    tab.click(".steer button")
+    tab.click(".steer .inquiry-ask button")
     _done(tab)
     assert encoder.asked == [(TEXT, (), live.Change(4, 0, -2.5, None))]
     # Another choice: the answer of the first one is gone.
     tab.select_option("#steer-where", "one")
     assert _status(tab) == ""
-    tab.click("text=Stop steering")
+    tab.click(".steer >> text=Close")
     tab.wait_for_selector(".steer", state="hidden")
     assert "steer=" not in tab.url
+
+
+def test_the_panel_opens_in_view_and_says_which_sentence(tab, port):
+    tab.emulate_media(reduced_motion="reduce")
+    other = "They left."
+    _open(tab, port, **{"with": other}, token=1, layer=4)
+    tab.wait_for_selector(".pair-table")
+    tab.locator("text=Remove or add a factor…").click()
+    tab.wait_for_selector(".steer")
+    box = "document.querySelector('.steer').getBoundingClientRect()"
+    browsing.wait_until(tab, f"{box}.top >= 0 && {box}.bottom <= innerHeight")
+    for panel in ("steer", "lime"):
+        title = tab.inner_text(f"#{panel}-title")
+        assert title.endswith(f"“left” at layer 4 of “{TEXT}”")
+    assert tab.evaluate(
+        f"{box}.top < document.querySelector('.lime').getBoundingClientRect().top"
+    )
+    # It opens again where it is open already.
+    tab.evaluate("scrollTo(0, 0)")
+    tab.locator("text=Remove or add a factor…").evaluate("e => e.click()")
+    browsing.wait_until(tab, f"{box}.top >= 0 && {box}.bottom <= innerHeight")
+    tab.click(".steer >> text=Close")
+    tab.wait_for_selector(".steer", state="hidden")
+    focused = "document.activeElement.textContent"
+    assert tab.evaluate(focused) == "Remove or add a factor…"
 
 
 def test_a_masked_token_is_steered_as_the_model_sees_it(tab, port, encoder):
     _open(tab, port, token=3, layer=4, mask=3, steer=1)
     tab.wait_for_selector(".steer:has-text('“[MASK]”')")
     assert "--mask=3" in tab.inner_text(".steer code")
-    tab.click(".steer button")
+    tab.click(".steer .inquiry-ask button")
     _done(tab)
     assert encoder.asked[0][1] == (3,)
     assert "Mask it to see" not in tab.inner_text(".steer")
@@ -168,7 +193,7 @@ def test_a_masked_token_is_steered_as_the_model_sees_it(tab, port, encoder):
 def test_without_a_head_the_embedding_is_compared(tab, port, encoder):
     encoder.objective = None
     _open(tab, port, token=1, layer=4, steer=0)
-    tab.click(".steer button")
+    tab.click(".steer .inquiry-ask button")
     _done(tab)
     assert _status(tab).startswith("The sentence’s embedding moves by 0.25 (1 −")
     assert "no head that predicts" in _status(tab)
@@ -180,7 +205,7 @@ def test_without_a_head_the_embedding_is_compared(tab, port, encoder):
 def test_a_closed_page_ends_it(tab, port, encoder):
     _open(tab, port, token=1, layer=4, steer=0)
     encoder.gate.clear()
-    tab.click(".steer button")
+    tab.click(".steer .inquiry-ask button")
     tab.wait_for_selector(".steer [role=status]:has-text('0.35 nats')")
     tab.keyboard.press("Escape")
     tab.wait_for_selector(".list:not([hidden])")
@@ -191,15 +216,15 @@ def test_a_closed_page_ends_it(tab, port, encoder):
 def test_a_closed_panel_ends_it_and_opens_empty(tab, port, encoder):
     _open(tab, port, token=1, layer=4, steer=0)
     encoder.gate.clear()
-    tab.click(".steer button")
+    tab.click(".steer .inquiry-ask button")
     tab.wait_for_selector(".steer [role=status]:has-text('0.35 nats')")
     with tab.expect_event("requestfailed") as failed:
-        tab.click("text=Stop steering")
+        tab.click(".steer >> text=Close")
     assert failed.value.url.endswith("/api/steer")
     encoder.gate.set()
     assert encoder.ended.wait(120)
-    tab.click("text=Steer")
-    tab.wait_for_selector(".steer button:enabled")
+    tab.click("text=Remove or add a factor…")
+    tab.wait_for_selector(".steer .inquiry-ask button:enabled")
     assert _status(tab) == ""
 
 
@@ -220,7 +245,7 @@ def test_files_say_what_to_type(page, folder):
         *("tfvis", "steer", "RUN"),
         *("--factor=0", "--layer=4", "--ablate", "--tokens=1", TEXT),
     ]
-    assert page.query_selector(".steer button") is None
+    assert page.query_selector(".steer .inquiry-ask button") is None
 
 
 CHANGE = {"text": TEXT, "layer": 4, "factor": 0, "by": 0.5, "token": 1, "masked": [0]}

@@ -379,6 +379,8 @@ interface Cell {
   factors: TokenCode["factors"];
   /** The one that is asked about first. */
   chosen: Value;
+  /** The sentence, where two are compared. */
+  of: string | null;
 }
 
 /** What is asked about a factor at a cell. */
@@ -393,6 +395,8 @@ interface Inquiry<Answer> {
   below?: Child;
   /** On the button. */
   verb: string;
+  /** Closes the panel, where a button does. */
+  close?(): void;
   path: string;
   question(cell: Cell, factor: number): object;
   /** Another cell, factor or field is chosen. */
@@ -437,8 +441,31 @@ interface SentenceGrid {
   element: HTMLElement;
   add(record: LayerRecord): void;
   select(token: number, i: number): void;
-  /** Lights the cells where a factor fires; returns how many. */
-  light(factor: Value): number;
+  /** The largest α of a factor. */
+  peak(factor: number): number;
+  /**
+   * Lights the cells where a factor fires, by its α relative to the most; returns how many.
+   * One that is kept shows its α in all of them.
+   */
+  light(factor: Value, most: number, kept: boolean): number;
+}
+
+/** What a cell of the grid shows, and the α of its factors. */
+interface GridCode {
+  alphas: Map<number, number>;
+  words: string;
+  /** Of its colour, from 0 to 1. */
+  strength: number;
+  /** Its name for screen readers. */
+  said: string;
+}
+
+/** One of two tokens that are compared. */
+interface PairCell {
+  token: string;
+  /** Its sentence. */
+  of: string;
+  code: TokenCode;
 }
 
 interface SentenceBlock {
@@ -454,8 +481,12 @@ interface SentenceBlock {
 interface CellView {
   /** Makes the ids of the panel its own. */
   id: number;
-  /** Ends the name of the panel. */
+  /** Ends the name of the panel; names its sentence, too, if it says anything. */
   where: string;
+  /** The sentence. */
+  of: string;
+  /** Its first words, for the names of files. */
+  file: string;
   token: string;
   layer: number;
   code: TokenCode;
@@ -475,10 +506,15 @@ interface AlphasView {
   title?: string;
   /** Ends the name of the panel. */
   where: string;
+  /** The sentence, and its first words for the names of files. */
+  of?: string;
+  file?: string;
   token: string;
   layers: number[];
   /** Per layer. */
   codes: TokenCode[];
+  /** Of the token that it is compared with: both charts have the same scale. */
+  others?: TokenCode[];
   /** Position in layers. */
   chosen: number;
   pinned: Value;
@@ -575,6 +611,8 @@ interface Take {
   title: string;
   /** Parts of the names of the files. */
   name(): string[];
+  /** Begins the titles of drawings; the names of the files if left out. */
+  subject?(): string;
   parts: TakePart[];
   json?(): object;
   /** The address of what is shown, "#/…"; that of the page if left out. */
@@ -775,6 +813,7 @@ interface Tfvis {
     mark(word: string, activation: Value, largest: number): HTMLElement;
     label(text: string | null): Child;
     name(factor: number): string;
+    what(factor: number): Child;
     readable(word: string): string;
     listed(words: string[]): Child;
     few(factor: number, n?: number): Child;
@@ -891,6 +930,10 @@ interface Tfvis {
     ): SVGElement;
     sentence(sentence: Sentence): SVGElement | null;
     sum(title: string, code: TokenCode, k: number): SVGElement;
+    /** As much of a text as fits; if bold is left out, in the plain font. */
+    fit(text: string, room: number, end?: boolean, bold?: boolean): string;
+    text(x: number, y: number, words: string, more?: Attributes): SVGElement;
+    sheet(height: number, ...children: Child[]): SVGElement;
   };
 
   // passage.js
@@ -930,8 +973,29 @@ interface Tfvis {
     ): Promise<Sentence | null>;
   };
 
-  // align.js
+  // align.js, pair.js; there once need("pair") has loaded them
   align(a: string[], b: string[]): Value[];
+  pair: {
+    /** Token and position of the layer; either may be given. Null where no word is shared. */
+    open(
+      one: Sentence,
+      two: Sentence,
+      partners: Value[],
+      token: Value,
+      layer: Value,
+    ): [number, number] | null;
+    panel(view: {
+      cells: PairCell[];
+      layer: number;
+      /** "in first", "in second" */
+      sides: string[];
+      /** Parts of the names of the files. */
+      file: string[];
+      light(factor: Value): void;
+      all: boolean;
+      setAll(all: boolean): void;
+    }): HTMLElement;
+  };
 
   // ask.js
   ask(options: { id: string; label: string; compare: boolean }): {
@@ -944,6 +1008,11 @@ interface Tfvis {
   /** Sentences to open on, alone or with another to compare with. */
   examples: [string, string][];
   exampleSentences(examples: [string, string][]): HTMLElement;
+  /** The first recorded sentences, then those that share a word beside each other. */
+  recordedExamples(most?: number): [string, string][];
+  howToView(): Child;
+  /** As a shell reads it. */
+  quoted(text: string): string;
 
   // grid.js
   tokenText(head: SentenceHead, token: number): string;
@@ -960,14 +1029,14 @@ interface Tfvis {
   // alphas.js
   alphasPanel(view: AlphasView): { element: HTMLElement; close(): void };
 
-  // lime.js
+  // lime.js; there once need("lime") has loaded it
   limePanel(): CellPanel;
 
   // inquiry.js
   inquiry<Answer>(kind: Inquiry<Answer>): CellPanel;
 
   // steer.js; there once need("steer") has loaded it
-  steerPanel(chosen: (factor: number) => void): CellPanel;
+  steerPanel(chosen: (factor: number) => void, close: () => void): CellPanel;
 
   // search.js
   searchBox(list: List): { show(q: string): void; focus(): void };

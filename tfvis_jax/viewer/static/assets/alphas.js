@@ -10,6 +10,8 @@
   const RIGHT = 14;
   const TOP = 12;
   const BOTTOM = 26;
+  /** Room for the title of a file. */
+  const HEAD = 22;
 
   /** The factors with the largest α at any layer. @param {TokenCode[]} codes @param {Value} pinned */
   function choose(codes, pinned) {
@@ -41,9 +43,8 @@
       svg("circle", { class: "dot", cx: 15, cy: 6, r: 3.5 }),
     );
 
-  /** @param {number[]} layers @param {number[][]} curves @param {number} width @param {number} chosen */
-  function chart(layers, curves, width, chosen) {
-    const top = Math.max(1e-6, ...curves.flat());
+  /** @param {number[]} layers @param {number[][]} curves @param {number} width @param {number} chosen @param {number} top */
+  function chart(layers, curves, width, chosen, top) {
     const step = (width - LEFT - RIGHT) / Math.max(1, layers.length - 1);
     /** @param {number} i */
     const x = (i) => (layers.length === 1 ? width / 2 : LEFT + i * step);
@@ -106,8 +107,11 @@
   }
 
   tfvis.alphasPanel = (view) => {
-    const factors = choose(view.codes, view.pinned);
+    // Those of a comparison have the same factors and the same scale.
+    const all = [...view.codes, ...(view.others ?? [])];
+    const factors = choose(all, view.pinned);
     const curves = factors.map((factor) => curveOf(view.codes, factor));
+    const top = Math.max(1e-6, ...factors.flatMap((factor) => curveOf(all, factor)));
     const box = el("div", { class: "chart-box" });
     /** @param {number} factor */
     const lights = (factor) => ({
@@ -116,12 +120,16 @@
       focusin: () => view.light(factor),
       focusout: () => view.light(null),
     });
+    const subject =
+      view.title ??
+      `“${view.token}” at layers ${view.layers[0]} to ${view.layers[view.layers.length - 1]} of “${view.of}”`;
     /** The curves with the names of their factors below, for a file. */
     function sheet() {
-      const drawing = chart(view.layers, curves, 640, view.chosen);
+      const drawing = chart(view.layers, curves, 640, view.chosen, top);
       const height = HEIGHT + 12 + factors.length * 20;
-      drawing.setAttribute("height", String(height));
-      drawing.setAttribute("viewBox", `0 0 640 ${height}`);
+      drawing.setAttribute("height", String(height + HEAD));
+      drawing.setAttribute("viewBox", `0 ${-HEAD} 640 ${height + HEAD}`);
+      drawing.append(svg("text", { x: 0, y: 14 - HEAD }, tfvis.draw.fit(subject, 640)));
       for (const [place, factor] of factors.entries()) {
         const y = HEIGHT + 18 + place * 20;
         drawing.append(
@@ -146,7 +154,8 @@
       name: () =>
         view.title
           ? ["factors", ...factors.map(String)]
-          : ["sentence", view.token, "layers"],
+          : ["sentence", view.file ?? "", view.token, "layers"],
+      subject: () => subject,
       parts: [
         {
           label: "Curves",
@@ -189,6 +198,7 @@
         ),
         take,
       ),
+      view.where && el("p", { class: "muted of" }, el("bdi", null, view.of)),
       box,
       el(
         "ul",
@@ -219,7 +229,7 @@
 
     function draw(width = box.clientWidth) {
       if (width > 0)
-        box.replaceChildren(chart(view.layers, curves, width, view.chosen));
+        box.replaceChildren(chart(view.layers, curves, width, view.chosen, top));
     }
     const observer = new ResizeObserver(() => draw());
     observer.observe(box);

@@ -11,6 +11,9 @@
     ["The park closes at night.", "You may park the car here."],
   ];
 
+  /** Comparisons that are offered of recorded sentences. */
+  const PAIRS = 3;
+
   /** @param {string} id @param {string} label @param {string} placeholder @param {() => void} ask */
   function field(id, label, placeholder, ask) {
     /** @type {HTMLInputElement} */
@@ -29,6 +32,38 @@
   }
 
   tfvis.examples = EXAMPLES;
+
+  /** Words that say something, roughly. @param {string} text */
+  const words = (text) =>
+    [...text.toLowerCase().matchAll(/[\p{L}\p{M}\p{N}]{4,}/gu)].map(([word]) => word);
+
+  tfvis.recordedExamples = (most) => {
+    const texts = tfvis.data.live.recorded.slice(0, most).map(({ text }) => text);
+    /** @type {[string, string][]} */
+    const pairs = texts.flatMap((text, i) =>
+      texts
+        .slice(i + 1)
+        .filter((other) => words(other).some((word) => words(text).includes(word)))
+        .map((other) => /** @type {[string, string]} */ ([text, other])),
+    );
+    return [
+      ...texts.map((text) => /** @type {[string, string]} */ ([text, ""])),
+      ...pairs.slice(0, PAIRS),
+    ];
+  };
+
+  /** What to type to encode sentences; a run is called as its folder. */
+  tfvis.howToView = () => {
+    const name = tfvis.data.manifest.title;
+    return [
+      el("code", null, `tfvis view ${tfvis.quoted(name)}`),
+      ", with the path of the run’s folder ",
+      el("bdi", null, name),
+    ];
+  };
+
+  tfvis.quoted = (text) =>
+    /^[\w.]+(-[\w.]+)*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
   /** Fields that lead to the page of a sentence. */
   tfvis.ask = ({ id, label, compare }) => {

@@ -61,25 +61,11 @@
         "td",
         { class: "share" },
         el("span", { class: "meter", style: { "--share": bar.toFixed(3) } }),
-        format.percent(share),
+        el("span", { class: "percent" }, format.percent(share)),
       ),
       more,
     );
   }
-
-  /** @param {number} factor */
-  const what = (factor) => [
-    glyphs.label(data.label(factor)),
-    el(
-      "span",
-      { class: "names", dir: "auto" },
-      data
-        .words(factor)
-        .slice(0, 6)
-        .map(([word]) => word)
-        .join(", "),
-    ),
-  ];
 
   /** The table, cut after the `k` strongest. @param {CellView} view @param {number} k */
   function table(view, k) {
@@ -124,7 +110,7 @@
         const line = row(
           "factor-row",
           link(factor),
-          what(factor),
+          glyphs.what(factor),
           format.even(alpha),
           share,
           beside(factor),
@@ -146,7 +132,11 @@
       row(
         "rest",
         el("i", null, "ε"),
-        "residual: in no factor",
+        el(
+          "span",
+          { title: `‖ε‖ / ‖x‖ = ${format.percent(code.residual)}` },
+          "residual: in no factor",
+        ),
         "",
         code.residual_share,
         other && el("td"),
@@ -159,7 +149,7 @@
           const line = row(
             "factor-row gone",
             link(factor),
-            what(factor),
+            glyphs.what(factor),
             "0",
             0,
             el("td", { class: "alpha beside" }, format.even(alpha)),
@@ -193,7 +183,7 @@
           ),
           other &&
             el("th", { scope: "col", class: "alpha" }, view.otherName ?? "α there"),
-          el("th", { scope: "col" }, el("span", { class: "unseen" }, "Keep lit")),
+          el("th", { scope: "col", class: "pin" }, "Keep lit"),
         ),
       ),
       body,
@@ -219,13 +209,15 @@
     const count = el("output", null, k);
     const id = `cut-${view.id}`;
     const title = `“${view.token}” at layer ${view.layer}`;
+    const subject = `${title} of “${view.of}”`;
     const take = tfvis.take({
       title: `the sum of ${title}${view.where}`,
-      name: () => ["sentence", `layer-${view.layer}`, view.token],
+      name: () => ["sentence", view.file, `layer-${view.layer}`, view.token],
+      subject: () => subject,
       parts: [
         {
           label: "Sum",
-          svg: () => tfvis.draw.sum(title, code, k),
+          svg: () => tfvis.draw.sum(subject, code, k),
           table: () => ({
             columns: ["term", "activation", "share of |x|^2", "label", "words"],
             rows: [
@@ -274,12 +266,12 @@
         el("h2", null, "“", el("bdi", null, view.token), `” at layer ${view.layer}`),
         el("div", { class: "panel-tools" }, view.action, take),
       ),
+      view.where && el("p", { class: "muted of" }, el("bdi", null, view.of)),
       sum(code),
       el(
         "dl",
         { class: "facts" },
         fact("L0", String(code.l0), "Number of active factors"),
-        fact("‖ε‖ / ‖x‖", format.percent(code.residual), "Residual relative to x"),
         code.gap !== null &&
           fact(
             "duality gap",
@@ -295,6 +287,7 @@
           cut,
           count,
         ),
+      el("p", { class: "muted pin-help" }, "◉ keeps a factor lit in the grid."),
       shown,
     );
   };

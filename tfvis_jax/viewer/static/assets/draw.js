@@ -87,6 +87,10 @@
   }
 
   tfvis.draw = {
+    fit,
+    text,
+    sheet,
+
     /** Examples aligned on their words, the strongest first, in named groups. */
     contexts(factor, groups, largest) {
       const LEFT = 60;
@@ -193,7 +197,7 @@
       const height = ROW + (kept.length + 1) * ROW + 6;
       return sheet(
         height,
-        text(0, 15, title, { "font-weight": 700 }),
+        text(0, 15, fit(title, WIDTH, false, true), { "font-weight": 700 }),
         kept.map(([factor, alpha, share], i) => {
           const y = (i + 1) * ROW + 18;
           const bar = most > 0 ? ((alpha ?? 0) / most) * room : 0;

@@ -16,6 +16,7 @@
   const HEIGHT = 26;
   const NAMED = 2;
   const FEW = 4;
+  const SAID = 6;
   const LETTER = /[\p{L}\p{N}]/u;
 
   /** @param {string} word */
@@ -123,6 +124,16 @@
     name: (factor) =>
       tfvis.data.label(factor) ??
       (first(factor, NAMED).map(readable).join(", ") || `factor ${factor}`),
+
+    /** What a table says of a factor: its label, and the words that fire it most. */
+    what: (factor) => [
+      tfvis.glyphs.label(tfvis.data.label(factor)),
+      el(
+        "span",
+        { class: "names", dir: "auto" },
+        first(factor, SAID).map(readable).join(", "),
+      ),
+    ],
 
     /** Words with counts; `hits` and those that match a search come first. */
     words(words, { hits = [], terms = [], limit = 8, links = false } = {}) {

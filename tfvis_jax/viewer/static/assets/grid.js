@@ -4,6 +4,8 @@
   const { el } = tfvis.dom;
   const { data, format, glyphs } = tfvis;
   const WEAKEST = 0.06;
+  /** From here on the colour takes black text in the dark, too. */
+  const BRIGHT = 0.655;
   /** @type {{[key: string]: [number, number]}} */
   const STEPS = {
     ArrowUp: [-1, 0],
@@ -19,16 +21,22 @@
     return shown || piece;
   }
 
-  /** The colour of a cell: the share of its strongest factor. @param {Value} share */
-  function strength(share) {
-    return Math.min(1, Math.max(WEAKEST, share ?? 0)).toFixed(3);
+  /** @param {HTMLElement} cell @param {number} strength from 0 to 1 */
+  function colour(cell, strength) {
+    cell.style.setProperty("--strength", strength.toFixed(3));
+    cell.classList.toggle("bright", strength > BRIGHT);
   }
+
+  /** @param {Value} part */
+  const visible = (part) => Math.min(1, Math.max(WEAKEST, part ?? 0));
 
   tfvis.tokenText = tokenText;
 
   tfvis.sentenceGrid = (head, name, choose, light) => {
-    /** Codes of each cell: α by factor. @type {Map<HTMLElement, Map<number, number>>} */
+    /** @type {Map<HTMLElement, GridCode>} */
     const codes = new Map();
+    /** The cell that is pointed at or focused: it keeps its words. @type {HTMLElement|null} */
+    let pointed = null;
     /** @type {HTMLElement[][]} */
     const cells = head.tokens.map((_, token) =>
       head.layers.map((layer, i) =>
@@ -61,7 +69,7 @@
 
     /** The strongest factor of a cell. @param {HTMLElement|null} cell @returns {Value} */
     function strongest(cell) {
-      const [first] = (cell && codes.get(cell)?.keys()) ?? [];
+      const [first] = (cell && codes.get(cell)?.alphas.keys()) ?? [];
       return first ?? null;
     }
 
@@ -70,6 +78,12 @@
       current.tabIndex = -1;
       current = cell;
       current.tabIndex = 0;
+    }
+
+    /** @param {HTMLElement|null} cell */
+    function point(cell) {
+      pointed = cell;
+      light(strongest(cell));
     }
 
     /** @param {KeyboardEvent} event */
@@ -99,14 +113,14 @@
             if (cell) choose(...place(cell));
           },
           keydown: key,
-          mouseover: (event) => light(strongest(cellOf(event))),
-          mouseleave: () => light(null),
+          mouseover: (event) => point(cellOf(event)),
+          mouseleave: () => point(null),
           focusin(event) {
             const cell = cellOf(event);
             if (cell) reach(cell);
-            light(strongest(cell));
+            point(cell);
           },
-          focusout: () => light(null),
+          focusout: () => point(null),
         },
       },
       el(
@@ -143,27 +157,26 @@
         for (const [token, code] of record.tokens.entries()) {
           const cell = cells[token][i];
           cell.classList.remove("waiting");
-          codes.set(
-            cell,
-            new Map(code.factors.map(([factor, alpha]) => [factor, alpha ?? 0])),
-          );
           const [best] = code.factors;
           const words = best ? glyphs.name(best[0]) : "none fires";
-          cell.style.setProperty("--strength", best ? strength(best[2]) : "0");
+          const strength = best ? visible(best[2]) : 0;
+          const text = tokenText(head, token);
+          const said = best
+            ? `${text}, layer ${record.layer}: ${words}; factor ${best[0]}, activation ${format.number(best[1])}, ${format.percent(best[2])} of the hidden state`
+            : `${text}, layer ${record.layer}: no factor fires`;
+          const alphas = new Map(
+            code.factors.map(([factor, alpha]) => [factor, alpha ?? 0]),
+          );
+          codes.set(cell, { alphas, words, strength, said });
+          colour(cell, strength);
           cell.replaceChildren(
             el("span", { class: "in-cell", dir: "auto", "aria-hidden": "true" }, words),
           );
-          const text = tokenText(head, token);
-          cell.setAttribute(
-            "aria-label",
-            best
-              ? `${text}, layer ${record.layer}: ${words}; factor ${best[0]}, activation ${format.number(best[1])}, ${format.percent(best[2])} of the hidden state`
-              : `${text}, layer ${record.layer}: no factor fires`,
-          );
+          cell.setAttribute("aria-label", said);
           cell.title = best
             ? `Φ${best[0]} · ${data
                 .words(best[0])
-                .map(([word]) => word)
+                .map(([word]) => glyphs.readable(word))
                 .join(
                   ", ",
                 )}\nα ${format.even(best[1])} · ${format.percent(best[2])} of ‖x‖²`
@@ -182,12 +195,32 @@
         if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right;
       },
 
-      light(factor) {
+      peak(factor) {
+        let most = 0;
+        for (const { alphas } of codes.values()) {
+          most = Math.max(most, alphas.get(factor) ?? 0);
+        }
+        return most;
+      },
+
+      light(factor, most, kept) {
         table.classList.toggle("lighting", factor !== null);
         let count = 0;
-        for (const [cell, alphas] of codes) {
-          const fires = factor !== null && alphas.has(factor);
+        for (const [cell, { alphas, words, strength, said }] of codes) {
+          const alpha = factor === null ? undefined : alphas.get(factor);
+          const fires = alpha !== undefined;
+          const [text] = cell.children;
           cell.classList.toggle("fires", fires);
+          colour(cell, fires ? visible(alpha / most) : strength);
+          // The words are those of the cell's strongest factor, not of the lit one.
+          text.textContent =
+            fires && (kept || cell !== pointed) ? alpha.toPrecision(2) : words;
+          cell.setAttribute(
+            "aria-label",
+            fires && kept
+              ? `${said}; factor ${factor}, activation ${alpha.toPrecision(2)}`
+              : said,
+          );
           if (fires) count += 1;
         }
         return count;

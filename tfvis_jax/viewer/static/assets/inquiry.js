@@ -15,7 +15,12 @@
     const element = el(
       "section",
       { class: `panel inquiry ${id}`, "aria-labelledby": `${id}-title`, hidden: true },
-      title,
+      el(
+        "div",
+        { class: "panel-head" },
+        title,
+        kind.close && parts.button("Close", kind.close),
+      ),
       el("p", { class: "muted inquiry-about" }, kind.about),
       el(
         "div",
@@ -88,7 +93,9 @@
           key = "";
           return;
         }
-        const now = JSON.stringify([next.head, next.token, next.layer, next.factors]);
+        const now = JSON.stringify([
+          ...[next.head, next.token, next.layer, next.factors, next.of],
+        ]);
         if (now === key) return;
         key = now;
         view = next;
@@ -97,6 +104,7 @@
           " “",
           el("bdi", null, tfvis.tokenText(next.head, next.token)),
           `” at layer ${next.layer}`,
+          ...(next.of === null ? [] : [" of “", el("bdi", null, next.of), "”"]),
         );
         factors.replaceChildren(
           ...next.factors.map(([factor]) =>

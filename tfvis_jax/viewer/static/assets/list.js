@@ -191,16 +191,14 @@
     return [
       recorded.length > 0 && [
         el("p", { class: "ask-label" }, "Sentences in factors"),
-        tfvis.exampleSentences(
-          recorded.slice(0, RECORDED).map(({ text }) => [text, ""]),
-        ),
+        tfvis.exampleSentences(tfvis.recordedExamples(RECORDED)),
       ],
       el(
         "p",
         { class: "muted note" },
         "For sentences of your own, type ",
-        el("code", null, "tfvis view RUN"),
-        ", with the folder of the run in place of RUN.",
+        tfvis.howToView(),
+        ".",
       ),
     ];
   }

@@ -8,6 +8,10 @@
   const NAMED = 5;
   /** Factors to choose from: of a token, and of the one that it is compared with. */
   const [OWN, OTHERS] = [12, 4];
+  /** Words of a sentence that name its files. */
+  const FILED = 5;
+  /** The part of a window in which the answer to a click is shown, at least. */
+  const SEEN = 0.6;
   /** Milliseconds after which it is said why nothing has come. */
   const PATIENCE = 1500;
 
@@ -185,14 +189,25 @@
         null,
         asked && "This sentence is not among the recorded ones. ",
         "These files hold no encoder. To encode sentences of your own, type ",
-        el("code", null, "tfvis view RUN"),
-        ", with the folder of the run in place of RUN, and open the address that it prints.",
+        tfvis.howToView(),
+        ", and open the address that it prints.",
       ),
       live.recorded.length > 0 && [
         el("p", null, "Recorded sentences:"),
-        tfvis.exampleSentences(live.recorded.map(({ text }) => [text, ""])),
+        tfvis.exampleSentences(tfvis.recordedExamples()),
       ],
     );
+  }
+
+  /** Scrolls until a part of the page is seen, and no further. @param {Element|null|undefined} part */
+  function reveal(part) {
+    if (!part) return;
+    const { top, height } = part.getBoundingClientRect();
+    const room = Math.min(height, innerHeight * SEEN) + 12;
+    const below = top + room - innerHeight;
+    const by = top < 0 ? top - 12 : Math.max(0, below);
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (by) scrollBy({ top: by, behavior: still ? "instant" : "smooth" });
   }
 
   tfvis.pages.sentence = async (at, list) => {
@@ -205,36 +220,97 @@
     const ask = tfvis.ask({ id: "page", label: "Your sentence", compare: true });
     if (!live.live) ask.disable();
     const intro = el("div", { class: "intro" });
-    const note = el("p", { class: "lit-note muted" });
+    const hint = el(
+      "p",
+      { class: "hint muted" },
+      "Click a cell to see below what the token is made of at that layer. Point at one to see where its strongest factor fires.",
+    );
+    const lit = el("span");
+    const letGo = tfvis.parts.button(
+      "Stop keeping it lit",
+      () => pin(state.lit ?? -1),
+      {
+        class: "quiet",
+      },
+    );
+    const note = el("p", { class: "lit-note muted" }, lit, letGo);
     const grids = el("div");
     const details = el("div", { class: "details" });
-    const lime = tfvis.limePanel();
+    if (live.live) await tfvis.need("lime");
+    const lime = live.live ? tfvis.limePanel() : null;
     const below = el("div");
     /** Once it was asked for. @type {CellPanel|null} */
     let steer = null;
+    /** All factors of a comparison, not the first alone. */
+    let allFactors = false;
+    /** What the next drawing is to bring into view. @type {"details"|"steer"|null} */
+    let wanted = null;
 
     /** The address of a state, its parts changed. @param {Partial<SentenceState>} part */
     const address = (part) => route.sentence({ ...state, ...part });
 
     /** @param {Value} factor */
     function light(factor) {
-      const lit = factor ?? state.lit;
-      const counts = blocks.map((block) => block.grid?.light(lit) ?? 0);
-      const total = counts.reduce((a, b) => a + b, 0);
-      note.textContent =
-        lit === null
-          ? "Click a cell to see below what the token is made of at that layer. Point at one to see where its strongest factor fires."
-          : `Φ${lit} ${glyphs.name(lit)}: fires in ${total} ${total === 1 ? "cell" : "cells"}`;
+      const kept = state.lit !== null;
+      const shown = state.lit ?? factor;
+      const there = blocks.flatMap(({ grid }) => grid ?? []);
+      const most = shown === null ? 0 : Math.max(...there.map((g) => g.peak(shown)));
+      const total = there
+        .map((grid) => grid.light(shown, most, kept))
+        .reduce((a, b) => a + b, 0);
+      lit.textContent =
+        shown === null
+          ? ""
+          : `Φ${shown} ${glyphs.name(shown)}: fires in ${total} ${total === 1 ? "cell, which shows" : "cells, which show"} its α`;
+      letGo.hidden = !kept;
+    }
+
+    /** Goes to an address, and shows there what it is about. @param {"details"|"steer"} part @param {string} target */
+    function goAndShow(part, target) {
+      const before = location.hash;
+      wanted = part;
+      route.go(target);
+      // Nothing else hears of a choice that is made already.
+      if (location.hash === before) showWanted();
+    }
+
+    function showWanted() {
+      if (wanted === "steer") reveal(steer?.element);
+      else if (wanted) reveal(details.firstElementChild);
+      wanted = null;
     }
 
     /** @param {number} factor */
     const pin = (factor) =>
       route.go(address({ lit: state.lit === factor ? null : factor }));
 
-    /** Position of the layer shown. @param {Sentence} sentence */
-    function layerShown({ head, layers }) {
-      const asked = head ? head.layers.indexOf(state.layer ?? -1) : -1;
-      return asked >= 0 ? asked : layers.length - 1;
+    /** For each token of a sentence its place in the other, or null. @param {SentenceHead} one @param {SentenceHead} two */
+    function partners(one, two) {
+      const [a, b] = [one, two].map((head) =>
+        head.tokens.map((text) => text.toLowerCase()),
+      );
+      return tfvis.align(a, b);
+    }
+
+    /** The token shown, and the position of its layer. @param {Sentence} one @param {SentenceHead} head @param {Sentence|null|undefined} two */
+    function chosenCell(one, head, two) {
+      const asked = head.layers.indexOf(state.layer ?? -1);
+      const i = asked >= 0 ? asked : one.layers.length - 1;
+      const token = Math.min(state.token ?? firstToken(head), head.tokens.length - 1);
+      const open = state.token === null || asked < 0;
+      // The largest difference is known once both are whole.
+      const whole = two?.head && two.layers.length === head.layers.length;
+      if (!open || !state.with || !whole || !two?.head) return [token, i];
+      const pairs = partners(head, two.head);
+      return (
+        tfvis.pair.open(
+          one,
+          two,
+          state.token2 !== null ? pairs.map(() => state.token2) : pairs,
+          state.token === null ? null : token,
+          asked < 0 ? null : asked,
+        ) ?? [token, i]
+      );
     }
 
     /** The token shown of the second sentence. @param {SentenceHead} one @param {SentenceHead} two @param {number} token */
@@ -242,10 +318,22 @@
       if (state.mask !== null) return token;
       if (state.token2 !== null && state.token2 < two.tokens.length)
         return state.token2;
-      const [a, b] = [one, two].map((head) =>
-        head.tokens.map((text) => text.toLowerCase()),
+      return partners(one, two)[token];
+    }
+
+    /** What the sentences are called. @returns {string[]} */
+    const names = () =>
+      state.with
+        ? [state.text, state.with]
+        : [state.text, `${state.text} (one token masked)`];
+
+    /** The first words of a sentence, for the names of its files. @param {number} at */
+    function file(at) {
+      const [one, two] = [state.text, state.with || state.text].map((text) =>
+        text.trim().split(/\s+/).slice(0, FILED).join(" ").slice(0, 40),
       );
-      return tfvis.align(a, b)[token];
+      if (at === 0) return one;
+      return one === two ? `${two} ${state.with ? "second" : "masked"}` : two;
     }
 
     /** @param {SentenceHead} head @param {number} token */
@@ -266,15 +354,32 @@
       );
     }
 
-    /** Opens the panel that steers, or closes it. @param {number|undefined} factor */
+    /** Opens the panel that steers. @param {number|undefined} factor */
     function steerAction(factor) {
-      const open = state.steer !== null;
-      if (factor === undefined && !open) return null;
+      if (factor === undefined || !live.live) return null;
+      const target = address({ steer: state.steer ?? factor });
       return el(
         "a",
-        { class: "button", href: address({ steer: open ? null : factor }) },
-        open ? "Stop steering" : "Steer",
+        {
+          class: "button steer-open",
+          href: target,
+          on: {
+            click(event) {
+              if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+              event.preventDefault();
+              goAndShow("steer", target);
+            },
+          },
+        },
+        "Remove or add a factor…",
       );
+    }
+
+    function closeSteer() {
+      route.go(address({ steer: null }));
+      // The button that was pressed is gone.
+      const opener = details.querySelector(".steer-open") ?? details.querySelector("a");
+      if (opener instanceof HTMLElement) opener.focus();
     }
 
     /** @param {Cell|null} cell */
@@ -285,17 +390,19 @@
           steer = tfvis.steerPanel((factor) => {
             state = { ...state, steer: factor };
             route.note(address({}));
-          });
+          }, closeSteer);
           below.replaceChildren(steer.element);
         }
         steer?.show(cell);
+        if (cell && wanted === "steer") showWanted();
       } catch (error) {
         below.replaceChildren(el("p", { class: "notice" }, tfvis.parts.why(error)));
       }
     }
 
     /** A cell to ask about; at last the factors of another that it does not have. @param {Sentence} sentence @param {number} token @param {number} i @param {TokenCode} [other] @returns {Cell|null} */
-    function cellOf({ head, layers }, token, i, other) {
+    function cellOf(sentence, token, i, other) {
+      const { head, layers } = sentence;
       const code = layers[i]?.tokens[token];
       if (!head || !code) return null;
       const here = new Set(code.factors.map(([factor]) => factor));
@@ -306,6 +413,7 @@
         layer: head.layers[i],
         factors: [...code.factors.slice(0, OWN), ...more.slice(0, OTHERS)],
         chosen: state.steer,
+        of: blocks.length > 1 ? names()[Number(sentence !== blocks[0].sentence)] : null,
       };
     }
 
@@ -339,13 +447,11 @@
       const [one, two] = blocks.map((block) => block.sentence);
       if (!one?.head || one.layers.length === 0) {
         details.replaceChildren();
-        lime.show(null);
+        lime?.show(null);
         showSteer(null);
         return;
       }
-      const i = layerShown(one);
-      const asked = state.token ?? firstToken(one.head);
-      const token = Math.min(asked, one.head.tokens.length - 1);
+      const [token, i] = chosenCell(one, one.head, two);
       blocks[0].grid?.select(token, i);
       /** @type {[Sentence, number][]} */
       const shown = [[one, token]];
@@ -356,7 +462,9 @@
           blocks[1].grid?.select(other, i);
         } else blocks[1].grid?.select(-1, -1);
       }
-      /** @type {Child[]} */
+      /** @type {PairCell[]} */
+      const compared = [];
+      /** @type {HTMLElement[]} */
       const panels = [];
       for (const [place, [sentence, chosen]] of shown.entries()) {
         const { head, layers } = sentence;
@@ -365,7 +473,13 @@
         const there = shown[1 - place];
         const otherCode = there?.[0].layers[i]?.tokens[there[1]];
         const name = tfvis.tokenText(head, chosen);
-        const where = place === 0 ? "" : ", second sentence";
+        const sides =
+          state.mask !== null
+            ? ["unmasked", "masked"]
+            : ["first sentence", "second sentence"];
+        const where = blocks.length > 1 ? `, ${sides[place]}` : "";
+        const of = names()[place];
+        compared.push({ token: name, of, code });
         const actions = [
           wordLink(head, chosen),
           place === 0 ? maskAction(head, chosen) : null,
@@ -374,6 +488,8 @@
         const cell = tfvis.cellPanel({
           id: place,
           where,
+          of,
+          file: file(place),
           token: name,
           layer: head.layers[i],
           code,
@@ -401,9 +517,12 @@
         });
         const through = tfvis.alphasPanel({
           where,
+          of,
+          file: file(place),
           token: name,
           layers: head.layers.slice(0, layers.length),
           codes: layers.map((layer) => layer.tokens[chosen]),
+          others: there?.[0].layers.map((layer) => layer.tokens[there[1]]),
           chosen: i,
           pinned: state.lit,
           light,
@@ -411,7 +530,7 @@
         closers.push(through.close);
         panels.push(el("div", { class: "detail" }, cell, through.element));
       }
-      lime.show(live.live ? cellOf(one, token, i) : null);
+      lime?.show(cellOf(one, token, i));
       // What is masked is steered as the model sees it.
       const [first, second] = shown;
       const [whole, place] = state.mask !== null && second ? second : first;
@@ -419,7 +538,23 @@
       const otherCode = there?.[0].layers[i]?.tokens[there[1]];
       showSteer(state.steer === null ? null : cellOf(whole, place, i, otherCode));
       details.className = shown.length > 1 ? "details two" : "details";
-      details.replaceChildren(...panels.filter((p) => p instanceof Node));
+      details.replaceChildren(...panels);
+      if (compared.length > 1) {
+        details.prepend(
+          tfvis.pair.panel({
+            cells: compared,
+            layer: one.head.layers[i],
+            sides:
+              state.mask !== null ? ["before", "masked"] : ["in first", "in second"],
+            file: ["difference", file(0), file(1), `layer-${one.head.layers[i]}`],
+            light,
+            all: allFactors,
+            setAll(all) {
+              allFactors = all;
+            },
+          }),
+        );
+      }
       if (blocks.length > 1 && shown.length === 1 && two?.head) {
         details.append(
           el(
@@ -440,17 +575,19 @@
       blocks = [];
       ask.show(state.text, state.with);
       const { text, mask } = state;
+      const [first, second] = names();
       /** @type {[Question, string][]} */
-      const questions = text ? [[{ text, masked: [] }, text]] : [];
+      const questions = text ? [[{ text, masked: [] }, first]] : [];
       if (text && state.with)
-        questions.push([{ text: state.with, masked: [] }, state.with]);
+        questions.push([{ text: state.with, masked: [] }, second]);
       else if (text && mask !== null && live.live) {
-        questions.push([{ text, masked: [mask] }, `${text} (one token masked)`]);
+        questions.push([{ text, masked: [mask] }, second]);
       }
       blocks = questions.map(([question, name], place) =>
         makeBlock(question, name, {
           choose: (token, i) =>
-            route.go(
+            goAndShow(
+              "details",
               address({
                 [place === 0 || mask !== null ? "token" : "token2"]: token,
                 ...(place === 0 ? { token2: null } : {}),
@@ -480,13 +617,20 @@
           ),
         ),
       );
-      note.hidden = blocks.length === 0;
       introduce();
       light(null);
-      // One after the other: the server encodes one at a time anyway.
-      (async () => {
-        for (const block of blocks) await block.run();
-      })();
+      encode(blocks);
+    }
+
+    /** One after the other: the server encodes one at a time anyway. @param {SentenceBlock[]} mine */
+    async function encode(mine) {
+      try {
+        if (mine.length > 1) await tfvis.need("pair");
+      } catch (error) {
+        details.replaceChildren(el("p", { class: "notice" }, tfvis.parts.why(error)));
+        return;
+      }
+      for (const block of mine) if (mine === blocks) await block.run();
     }
 
     function introduce() {
@@ -503,7 +647,7 @@
           tfvis.exampleSentences(tfvis.examples),
         );
       }
-      note.hidden = blocks.length === 0 || missing;
+      for (const line of [hint, note]) line.hidden = blocks.length === 0 || missing;
     }
 
     function changed() {
@@ -524,11 +668,12 @@
       ),
       ask.element,
       intro,
-      grids,
+      hint,
       note,
+      grids,
       details,
-      lime.element,
       below,
+      lime?.element,
     );
 
     return {
@@ -536,7 +681,7 @@
       title: `A sentence in factors · ${tfvis.data.manifest.title}`,
       mounted: start,
       close() {
-        lime.close();
+        lime?.close();
         steer?.close();
         for (const block of blocks) block.close();
         for (const close of closers) close();
@@ -549,8 +694,14 @@
           before.text === state.text &&
           before.with === state.with &&
           before.mask === state.mask;
-        if (same) changed();
-        else start();
+        if (same) {
+          changed();
+          if (wanted !== "steer" || steer) showWanted();
+        } else {
+          wanted = null;
+          allFactors = false;
+          start();
+        }
         return true;
       },
       keys: { Escape: () => route.go(list.address()) },

@@ -16,9 +16,6 @@
     return [el("label", { for: id }, label), select];
   }
 
-  /** Quoted for a shell. @param {string} text */
-  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-
   /** The effect at a token, or on the embedding: of the factor, and of the others. @param {Steered} found @param {number} place */
   const effects = ({ effect, controls }, place) => ({
     own: effect[place] ?? 0,
@@ -97,7 +94,7 @@
     ].filter((node) => node instanceof Node);
   }
 
-  tfvis.steerPanel = (chosen) => {
+  tfvis.steerPanel = (chosen, close) => {
     const [changeLabel, change] = choice("steer-change", "Change", [
       ["out", "take it out"],
       ["add", "add"],
@@ -130,6 +127,7 @@
         command,
       ),
       verb: "Run on",
+      close,
       path: "api/steer",
       changed({ head, token, layer, factors }, factor) {
         chosen(factor);
@@ -145,7 +143,7 @@
           where.value !== ALL && `--tokens=${token}`,
           head.masked?.length && `--mask=${head.masked}`,
           head.text.startsWith("-") && "--",
-          quoted(head.text),
+          tfvis.quoted(head.text),
         ]
           .filter((part) => part)
           .join(" ");

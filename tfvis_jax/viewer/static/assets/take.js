@@ -89,7 +89,7 @@
     return `${title}: ${model}, ${corpus}, ${format.layers(layers)}, ${format.codes(l1_penalty)}`;
   }
 
-  tfvis.take = ({ title, name, parts, json, link }) => {
+  tfvis.take = ({ title, name, subject, parts, json, link }) => {
     const said = el("p", { class: "take-said", role: "status" });
     /** The name of a file: run, factor, layer, what it is. @param {string[]} more */
     const stem = (...more) =>
@@ -127,7 +127,11 @@
       await tfvis.need("save");
       const found = svg?.();
       if (!found) throw new Error("There is nothing to draw here.");
-      return tfvis.vector.text(found, `${stem()}: ${label}`, provenance());
+      return tfvis.vector.text(
+        found,
+        `${subject?.() ?? stem()}: ${label}`,
+        provenance(),
+      );
     }
 
     /** @param {TakePart} part */
