@@ -563,7 +563,9 @@ interface Table {
 interface TakePart {
   label: string;
   /** Ends the name of its files. */
-  key?: string;
+  key?: string | (() => string);
+  /** Stands above the drawing, and in the caption of the table. */
+  head?(): string;
   svg?(): SVGElement | null;
   table?(): Table;
   /** A formula to copy. */
@@ -775,6 +777,7 @@ interface Tfvis {
     mark(word: string, activation: Value, largest: number): HTMLElement;
     label(text: string | null): Child;
     name(factor: number): string;
+    phi(factor: number): string;
     readable(word: string): string;
     listed(words: string[]): Child;
     few(factor: number, n?: number): Child;
@@ -891,12 +894,17 @@ interface Tfvis {
     ): SVGElement;
     sentence(sentence: Sentence): SVGElement | null;
     sum(title: string, code: TokenCode, k: number): SVGElement;
+    headed(drawing: SVGElement, title: string): SVGElement;
   };
 
   // passage.js
   passage: {
     before(passage: Passage, entry: Entry, largest: number, before?: string): Child[];
     after(passage: Passage, entry: Entry, largest: number, after?: string): Child[];
+    /** Texts before and after the word, each piece with its activation. */
+    pieces(passage: Passage, entry: Entry): [string, number][][];
+    /** How dark a word is shaded, 0 to 1. */
+    strength(activation: number, largest: number): number;
   };
 
   // overview.js

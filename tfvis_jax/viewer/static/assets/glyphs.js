@@ -124,6 +124,9 @@
       tfvis.data.label(factor) ??
       (first(factor, NAMED).map(readable).join(", ") || `factor ${factor}`),
 
+    /** The title of a drawing of it. */
+    phi: (factor) => `Φ${factor} ${tfvis.glyphs.name(factor)}`,
+
     /** Words with counts; `hits` and those that match a search come first. */
     words(words, { hits = [], terms = [], limit = 8, links = false } = {}) {
       const { fold } = tfvis.select;

@@ -2,7 +2,7 @@
 "use strict";
 {
   const { el } = tfvis.dom;
-  const { format } = tfvis;
+  const { format, glyphs } = tfvis;
   const GUTTER = 92;
   const COLUMN = 62;
   const PAPER = 700;
@@ -70,6 +70,7 @@
       parts: [
         {
           label: "Curve",
+          head: () => `${glyphs.phi(factor.factor)}: importance across layers`,
           svg: () =>
             tfvis.curve({
               importance: factor.importance,
