@@ -111,7 +111,10 @@ def test_help_fits_a_terminal(capsys, name):
         (["train", "r"], "--model"),
         (["train", "r", "--model=m"], "--text"),
         (["train", "r", "--bogus=1"], "There is no flag --bogus.\nusage: tfvis train"),
-        (["train", "r", "--n-factor=9"], "no flag --n-factor. Did you mean --n_factors?"),
+        (
+            ["train", "r", "--n-factor=9"],
+            "no flag --n-factor. Did you mean --n_factors?",
+        ),
         (["view", "r", "--prot=80"], "There is no flag --prot. Did you mean --port?"),
         (["view", "r", "--no-browser"], "Did you mean --nobrowser?"),
         (["view", "r", "--no-open"], "usage: tfvis view RUN [--port=N] [--nobrowser]"),

@@ -133,9 +133,7 @@ def test_examples_are_drawn_as_text(dark, evil):
     assert dark.title() != "broken"
 
 
-def test_examples_are_drawn_with_the_words_that_fire_too(
-    browser, make_site, tmp_path
-):
+def test_examples_are_drawn_with_the_words_that_fire_too(browser, make_site, tmp_path):
     """Shades stand behind their words, on either side and in either direction."""
     before, after = "They said that he had ", " a long while ago in Paris."
     leftward = "הוא אמר כי "
@@ -166,7 +164,7 @@ def test_examples_are_drawn_with_the_words_that_fire_too(
     # The same in the overview of all layers, which has the nearest words alone.
     column = page.locator(".column[aria-label='Layer 4'] .also")
     assert column.all_inner_texts() == shaded[:-1]
-    name, content = _save(page, _open(page, "examples"), "Examples as SVG")
+    _, content = _save(page, _open(page, "examples"), "Examples as SVG")
     root = ElementTree.fromstring(content)
     marks = [r for r in root.iter(f"{_SVG}rect") if r.get("rx") == "3"]
     shades = [r for r in root.iter(f"{_SVG}rect") if r.get("rx") == "2"]
@@ -192,7 +190,7 @@ def test_examples_are_drawn_with_the_words_that_fire_too(
         assert float(shade.get("width")) == pytest.approx(measured(word), abs=1.5)
         if fill:
             assert _rgb(shade.get("fill")) == pytest.approx(_rgb(fill), abs=12)
-    # From right to left: what comes before stands on the right, its first word outermost.
+    # From right to left, what comes before stands on the right, from there inwards.
     first = texts[leftward.strip()]
     assert first.get("direction") == "rtl"
     middle = float(marks[1].get("x"))

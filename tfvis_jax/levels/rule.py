@@ -149,7 +149,9 @@ def _why(name: str, evidence: evidence_lib.Evidence) -> str:
     if spread.word_share < _MAIN_WORD:
         # Rounded up, so that none has more.
         most = math.ceil(round(100 * spread.word_share, 6)) / 100
-        words = f"many words fire it, none with more than {_percent(most)} of its weight"
+        words = (
+            f"many words fire it, none with more than {_percent(most)} of its weight"
+        )
     parts = [few, words] if name == "topic" else [words]
     if context is not None:
         elsewhere = context.shares["elsewhere"]
