@@ -124,13 +124,16 @@ def test_the_page_of_a_run_holds_both(toy_run, shuffled, tmp_path, capsys):
     record = bundle.read(tmp_path / "site", "data/run")
     facts = {title: dict(pairs) for title, pairs in record["facts"]}
     run = tfvis_jax.load_run(toy_run)
-    assert facts["Settings: corpus"]["window length"] == 16
+    assert facts["Settings: corpus"]["window_length"] == 16
     assert facts["Settings"]["seed"] == 0
-    assert "_" not in "".join(facts["Settings"])
+    config = json.loads((toy_run / "config.json").read_text())
+    assert set(facts["Settings"]) < set(config.get("config", config))
     assert facts["Text"]["tokens"] == run.report["n_tokens"]
     assert facts["Versions"]["tfvis_jax"] == tfvis_jax.__version__
     size = (toy_run / "dictionary.safetensors").stat().st_size
-    assert facts["Files"]["dictionary.safetensors"] == f"{size / 1e6:.2f} MB"
+    assert 1000 < size < 1e6
+    assert facts["Files"]["dictionary.safetensors"] == f"{size / 1e3:.3g} KB"
+    assert not any(said.startswith("0") for said in facts["Files"].values())
     # Folders of this machine are nobody's business.
     assert str(tmp_path.parent.parent) not in json.dumps(record)
     lines = (toy_run / "metrics.jsonl").read_text().splitlines()

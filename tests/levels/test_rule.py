@@ -91,13 +91,32 @@ def _evidence(shares, *, spread=_SPREAD, firing=500, kinship=0.15):
 def test_each_class_is_reached_for_its_reasons(evidence, name, reasons):
     level = rule.judge(evidence)
     assert level.name == name
+    # A percentage never breaks across lines.
+    assert " %" not in level.reason
     for reason in reasons:
-        assert reason in level.reason
+        assert reason in level.reason.replace("\N{NO-BREAK SPACE}", " ")
     assert level.reason.endswith(".")
     assert (level.probability > 0) == (name != "unclear")
     # A dead factor has no context.
     alive = evidence.spread is not None
     assert level.is_guess == (alive and evidence.context is None)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.5, "“left” has 50 % of its weight"),
+        (0.04, "many words fire it, none with more than 4 % of its weight"),
+        (0.07, "none with more than 7 % of its weight"),
+        (0.044, "none with more than 5 % of its weight"),
+        (0.005, "none with more than 1 % of its weight"),
+    ],
+)
+def test_a_word_of_many_may_decide(share, said):
+    spread = dataclasses.replace(_SPREAD, word_share=share)
+    level = rule.judge(_evidence(_ALONE, spread=spread))
+    assert level.name == "low"
+    assert said in level.reason.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_factor_that_rarely_fires_may_be_a_guess():

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from tfvis_jax.viewer import bundle
+from tfvis_jax.viewer import bundle, site
 from viewer import browsing
 
 
@@ -109,3 +109,24 @@ def test_home_says_what_a_factor_is_with_a_context_each_and_what_to_mind(page, f
     assert said[explained] == "good"
     assert said["1 of 40 factors never fire."] == "mind"
     assert any("Levels are guesses" in text for text in said)
+
+
+def test_what_is_compared_stands_even_and_is_shaded(browser, make_site, tmp_path):
+    def contexts(factor):
+        found = site.Context(
+            **{"before": "They said ", "word": "left", "after": " or right " * factor},
+            **{"activation": 4.0, "document": "D", "others": [(-5, 4, 2.0)]},
+        )
+        return [[found]] * 4
+
+    bundle.write(tmp_path / "site", make_site(contexts=contexts))
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    browsing.open_page(page, tmp_path / "site", "#/compare?f=2,13")
+    columns = page.locator(".side-by-side .column")
+    assert columns.locator(".also").all_inner_texts() == ["said", "said"]
+    heights = [column.bounding_box()["height"] for column in columns.all()]
+    assert heights[0] == heights[1]
+    assert "Examples:" in page.inner_text(".take-named")
+    # The vertical axis has a middle.
+    assert page.locator(".alphas .grid-line").count() == 3
+    page.close()

@@ -1,7 +1,9 @@
 """The page of a factor in a real browser."""
 
+import numpy as np
 import pytest
 
+from tfvis_jax.viewer import bundle
 from viewer import browsing
 
 
@@ -166,3 +168,54 @@ def test_a_dead_factor_and_an_unknown_layer_say_so(page, folder):
     browsing.await_heading(page, "Factor 13")
     assert "which has layers 0, 2, 4, 6" in page.inner_text("article .notice:visible")
     assert page.inner_text("#contexts-title").endswith("layer 4")
+
+
+@pytest.mark.parametrize("layer", [0, 6, 12])
+def test_on_a_phone_whole_columns_stand_beside_the_axis(
+    browser, make_site, tmp_path, layer
+):
+    layers = range(13)
+    changes = {
+        "layers": tuple(layers),
+        "importance": np.full((13, 40), 0.0123),
+        "density": np.full((13, 40), 0.0123),
+        "max_activation": np.full((13, 40), 0.0234),
+        "contexts": lambda factor: [[]] * 13,
+        "sentences": [],
+    }
+    bundle.write(tmp_path / "site", make_site(**changes))
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    browsing.open_page(page, tmp_path / "site", f"#/factor/13?layer={layer}")
+    scroller = page.locator(".layers .wide")
+
+    def columns():
+        """Returns the layers in view; each is in view as a whole or not at all."""
+        box = scroller.bounding_box()
+        labels = page.locator(".values tbody tr").first.locator("th").bounding_box()
+        left, right = labels["x"] + labels["width"], box["x"] + box["width"]
+        found = []
+        cells = page.locator(".values tbody tr").first.locator("td").all()
+        for number, cell in zip(layers, cells, strict=True):
+            at = cell.bounding_box()
+            seen = min(right, at["x"] + at["width"]) - max(left, at["x"])
+            if seen > at["width"] - 1:
+                found.append(number)
+            elif seen > 1:
+                return None
+        return found
+
+    browsing.wait_until(page, columns)
+    assert len(columns()) == 4 and layer in columns()
+    # Neither a label nor a value is cut.
+    for cell in page.locator(".values tr").nth(1).locator("th, td").all():
+        assert cell.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+        assert cell.bounding_box()["height"] < 40
+    # The axis stays.
+    ticks = page.locator(".axis-box text").all()
+    assert "Importance score" in [tick.text_content() for tick in ticks]
+    for tick in ticks:
+        assert tick.bounding_box()["x"] >= scroller.bounding_box()["x"]
+    # Wherever it is scrolled to, it comes to rest at a column.
+    scroller.evaluate("(e) => { e.scrollLeft = 135; }")
+    browsing.wait_until(page, lambda: columns() in ([2, 3, 4, 5], [3, 4, 5, 6]))
+    page.close()

@@ -114,6 +114,15 @@ def test_bands_switch_and_are_in_the_address(page, fired):
     page.wait_for_selector("html[data-ready]")
     assert page.inner_text(chosen) == "Random"
     assert page.inner_text("#contexts-title").startswith("Random examples")
+    # Files say of which band they are.
+    menu = page.locator("details.take:has(summary[aria-label='Save examples'])")
+    menu.locator("summary").click()
+    with page.expect_download() as download:
+        menu.get_by_role("button", name="Examples as CSV").click()
+    name = "A-run-for-tests-factor-13-layer-4-random.csv"
+    assert download.value.suggested_filename == name
+    page.keyboard.press("Escape")
+    page.locator("main").focus()
     # Another layer shows the same band; Back returns to the one before.
     page.keyboard.press("[")
     page.wait_for_selector("#contexts-title:has-text('Random'):has-text('layer 2')")

@@ -168,6 +168,7 @@ def test_points_have_their_places_and_shapes(page, measured, evidence):
 
 def test_the_mouse_names_opens_and_chooses(page, measured, evidence):
     browsing.open_page(page, measured, "#/levels")
+    page.locator(".scatter").scroll_into_view_if_needed()
     box = page.locator(".scatter").bounding_box()
     mouse = page.mouse
     mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
@@ -283,3 +284,30 @@ def test_the_page_says_why_points_stand_in_stripes(page, measured, worded):
     # Of a guess, nothing is measured.
     browsing.open_page(page, worded, "#/levels")
     assert "stripes" not in page.inner_text(".plot")
+
+
+def test_each_level_is_defined(page, measured):
+    browsing.open_page(page, measured, "#/levels")
+    terms = page.locator(".level-terms dt .level").all_inner_texts()
+    names = bundle.read(measured, "data/manifest")["level_names"]
+    assert [term.split()[-1] for term in terms] == names
+    chips = page.locator(".level-page .chip[data-level]:not([data-level=''])")
+    assert chips.count() > 0
+    assert {c.get_attribute("data-level") for c in chips.all()} <= set(names)
+    meanings = page.locator(".level-terms dd").all_inner_texts()
+    assert len(set(meanings)) == len(names) and all(meanings)
+
+
+def test_on_a_phone_the_curves_stand_in_two_columns(browser, measured):
+    for width, columns in ((360, 2), (1440, 3)):
+        page = browser.new_page(viewport={"width": width, "height": 740})
+        browsing.open_page(page, measured, "#/levels")
+        places = page.locator(".level-curve").evaluate_all(
+            "all => all.map((each) => each.getAttribute('transform').split(' ')[0])"
+        )
+        assert len(set(places)) == columns
+        # The first columns of the table are in view.
+        table = page.locator(".level-page .wide").bounding_box()
+        level = page.locator(".level-page .wide thead th:nth-child(4)").bounding_box()
+        assert level["x"] + level["width"] <= table["x"] + table["width"]
+        page.close()

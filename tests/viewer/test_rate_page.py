@@ -28,6 +28,25 @@ def _numbers(page, site):
     page.wait_for_selector("h1:text-is('Ratings')")
 
 
+def test_nothing_rated_is_nothing_to_save(page, site):
+    _numbers(page, site)
+    button = page.get_by_role("button", name="Download ratings.json")
+    assert button.is_disabled()
+    reason = button.get_attribute("aria-describedby")
+    assert "nothing to download" in page.inner_text(f"#{reason}")
+    assert not page.locator(".rate details.take").is_visible()
+    assert "Rating tests what a factor is said to stand for" in page.inner_text(".lead")
+    # Once there is a rating, there is something.
+    page.evaluate(
+        "tfvis.ratings.put({factor: 13, layer: 4, by: '', hypothesis: 'a river', "
+        "changed: '', judged: []})"
+    )
+    page.reload()
+    page.wait_for_selector("h1:text-is('Ratings')")
+    assert button.is_enabled() and page.locator("#nothing-rated").count() == 0
+    assert page.locator(".rate details.take").is_visible()
+
+
 def test_wilson_is_scipys_and_kappa_scikit_learns(page, site):
     _numbers(page, site)
     for fits, n in ((0, 1), (1, 1), (0, 20), (7, 20), (20, 20), (176, 200)):

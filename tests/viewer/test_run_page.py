@@ -49,7 +49,15 @@ def test_the_page_tells_what_the_file_holds(page, worded):
     assert facts["patience"] == "–" and facts["seed"] == "0"
     assert facts["corpus"] == EVIL and facts[EVIL] == "x" * 200
     assert facts["__proto__"] == "1"
-    assert facts["fvu"] == "0.183"
+    assert facts["FVU"] == "0.183" and "fvu" not in facts
+    # Settings are what they are called in config.json.
+    settings = page.locator(".run-facts .panel:has(h2:has-text('config.json'))")
+    assert settings.locator("dt code").all_inner_texts() == [
+        "model",
+        "seed",
+        "patience",
+    ]
+    assert page.locator(".run-facts .panel:has(h2:text-is('Text')) code").count() == 0
     assert EVIL in page.inner_text(".run-page > .notice")
     assert page.locator("#run-quality").inner_text() == "How good this run is"
     # Each curve has a point for each value, the first where it was first measured.
@@ -86,6 +94,23 @@ def test_the_curves_can_be_taken_away(page, worded):
     with page.expect_download() as download:
         menu.get_by_role("button", name="L0 as SVG").click()
     assert download.value.suggested_filename == "A-run-for-tests-training-L0.svg"
+
+
+@pytest.mark.parametrize(("n", "columns"), [(2, 3), (3, 3), (4, 2), (6, 3)])
+def test_four_charts_stand_in_two_rows(browser, make_site, tmp_path, n, columns):
+    curves = [
+        run_record.Curve(label=f"Curve {i}", about="", values=[1.0, 2.0])
+        for i in range(n)
+    ]
+    record = run_record.RunRecord(facts={}, batches=[1, 2], curves=curves)
+    bundle.write(tmp_path / "site", make_site(run=record))
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    browsing.open_page(page, tmp_path / "site", "#/run")
+    places = page.locator(".run-charts figure").evaluate_all(
+        "all => all.map((each) => each.getBoundingClientRect().top)"
+    )
+    assert places.count(places[0]) == min(n, columns)
+    page.close()
 
 
 def test_fractions_of_factors_are_percents(page, tmp_path, make_site):

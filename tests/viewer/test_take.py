@@ -60,6 +60,8 @@ def test_a_curve_is_a_file_of_its_own_that_reads_on_white(dark, folder):
     # Nothing refers to the page or to another file.
     assert not re.search(r"class=|style=|var\(|light-dark|url\(|href|@import", text)
     labels = [node.text for node in root.iter(f"{_SVG}text")]
+    words = [word for word, _ in _record(folder, 13)["words"][:2]]
+    assert f"Φ13 {', '.join(words)}: importance across layers" in labels
     assert labels.count("Layer") == 1 and {"0", "2", "4", "6"} <= set(labels)
     [note] = root.iter(f"{_SVG}desc")
     assert "bert-tiny" in note.text
@@ -122,9 +124,94 @@ def test_examples_are_drawn_as_text(dark, evil):
     assert {node.tag for node in root.iter()} <= {
         f"{_SVG}{tag}" for tag in ("svg", "title", "desc", "text", "rect", "g")
     }
-    words = [n.text for n in root.iter(f"{_SVG}text") if n.get("font-weight") == "700"]
+    drawn = list(root.iter(f"{_SVG}text"))
+    words = [n.text for n in drawn if n.get("font-weight") == "700"]
     assert len(words) == 21  # The heading, and what the page shows.
+    assert words[-1].startswith("Φ13 ")
+    names = [n.text for n in drawn if n.text.startswith("Article ")]
+    assert names == [f"Article {rank}" for rank in range(20)]
     assert dark.title() != "broken"
+
+
+def test_examples_are_drawn_with_the_words_that_fire_too(browser, make_site, tmp_path):
+    """Shades stand behind their words, on either side and in either direction."""
+    before, after = "They said that he had ", " a long while ago in Paris."
+    leftward = "הוא אמר כי "
+
+    def contexts(factor):
+        latin = site.Context(
+            **{"before": before, "word": "left", "after": after},
+            **{"activation": 15.0, "document": "Travels"},
+            # "said" at a half, "ago" at a quarter of the maximum.
+            others=[(-17, 4, 7.5), (18, 3, 3.75), (25, 5, 12.0)],
+        )
+        hebrew = site.Context(
+            **{"before": leftward, "word": "עזב", "after": " את הבית"},
+            **{"activation": 3.0, "document": "מסעות", "others": [(-11, 3, 2.0)]},
+        )
+        # It is cut, and what is shaded is beyond.
+        long = site.Context(
+            **{"before": "far " * 60, "word": "left", "after": after},
+            **{"activation": 2.0, "document": "D", "others": [(-240, 3, 2.0)]},
+        )
+        return [[], [], [latin, hebrew, long], []]
+
+    bundle.write(tmp_path / "site", make_site(contexts=contexts))
+    page = browser.new_page()
+    browsing.open_page(page, tmp_path / "site", "#/factor/13?layer=4")
+    shaded = page.locator(".context .also").all_inner_texts()
+    assert shaded == ["said", "ago", "Paris", "הוא", "far"]
+    # The same in the overview of all layers, which has the nearest words alone.
+    column = page.locator(".column[aria-label='Layer 4'] .also")
+    assert column.all_inner_texts() == shaded[:-1]
+    _, content = _save(page, _open(page, "examples"), "Examples as SVG")
+    root = ElementTree.fromstring(content)
+    marks = [r for r in root.iter(f"{_SVG}rect") if r.get("rx") == "3"]
+    shades = [r for r in root.iter(f"{_SVG}rect") if r.get("rx") == "2"]
+    assert (len(marks), len(shades)) == (3, 4)
+    texts = {node.text: node for node in root.iter(f"{_SVG}text")}
+    width = """([font, text]) => {
+      const pen = document.createElement("canvas").getContext("2d");
+      pen.font = `12px ${font}`;
+      return pen.measureText(text).width;
+    }"""
+
+    def measured(text):
+        return page.evaluate(width, [root.get("font-family"), text])
+
+    end = float(texts[before.strip()].get("x"))
+    start = float(texts[after.strip()].get("x"))
+    for shade, left, word, fill in (
+        (shades[0], end - measured("said that he had"), "said", "rgb(255,207,128)"),
+        (shades[1], start + measured("a long while "), "ago", "rgb(255,231,191)"),
+        (shades[2], start + measured("a long while ago in "), "Paris", None),
+    ):
+        assert float(shade.get("x")) == pytest.approx(left, abs=1.5)
+        assert float(shade.get("width")) == pytest.approx(measured(word), abs=1.5)
+        if fill:
+            assert _rgb(shade.get("fill")) == pytest.approx(_rgb(fill), abs=12)
+    # From right to left, what comes before stands on the right, from there inwards.
+    first = texts[leftward.strip()]
+    assert first.get("direction") == "rtl"
+    middle = float(marks[1].get("x"))
+    assert float(first.get("x")) > middle
+    right = float(first.get("x")) + measured(leftward.strip())
+    outer = float(shades[3].get("x")) + float(shades[3].get("width"))
+    assert outer == pytest.approx(right, abs=1.5)
+    page.close()
+
+
+def _rgb(text):
+    if text.startswith("#"):
+        return [int(text[i : i + 2], 16) for i in (1, 3, 5)]
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def test_a_picture_is_saved_by_the_first_click(page, folder):
+    browsing.open_page(page, folder, "#/factor/13?layer=4")
+    name, content = _save(page, _open(page, "examples"), "Examples as PNG")
+    assert name == "A-run-for-tests-factor-13-layer-4-top.png"
+    assert content.startswith(b"\x89PNG")
 
 
 def test_the_link_of_a_panel_opens_what_it_shows(dark):
@@ -212,9 +299,16 @@ def test_tables_are_rows_for_latex_and_nothing_in_them_is_a_command(dark, folder
     assert name.endswith("-top.tex")
     lines = content.decode().splitlines()
     assert "bert-tiny" in lines[0] and lines[0].startswith("% ")
+    assert (lines[1], lines[-1]) == (r"\begin{table}", r"\end{table}")
+    assert lines[2].startswith(r"\caption{Φ13 ")
+    assert lines[2].endswith(
+        "top-activating examples at layer 4. copies: near-duplicates left out.}"
+    )
+    lines = lines[2:-1]
     assert lines[1].startswith(r"\begin{tabular}{") and lines[-1] == r"\end{tabular}"
     assert [lines[2], lines[4], lines[-2]] == [r"\toprule", r"\midrule", r"\bottomrule"]
     rows = [lines[3], *lines[5:-2]]
+    assert max(map(len, rows[0].split(" & "))) < 15
     columns = len(re.search(r"{([rl]+)}", lines[1])[1])
     assert len(rows) == 1 + len(_record(folder, 13)["contexts"][2])
     for row in rows:
@@ -232,7 +326,7 @@ def test_characters_of_tex_stand_for_themselves(page, folder):
           title: "hostile",
           name: () => ["hostile"],
           parts: [{ label: "Rows", table: () => ({
-            columns: ["100% & more", "α", "n"],
+            columns: ["100% & more", "α (a_b)", "n"],
             rows: [["[CLS] \\\\input{x} $a_b$ {~^#}\\n", -0.123456, 1013],
                    ["*", null, 0]],
           }) }],
@@ -241,7 +335,11 @@ def test_characters_of_tex_stand_for_themselves(page, folder):
     menu = _open(page, "hostile")
     _, content = _save(page, menu, "Rows as LaTeX")
     lines = content.decode().splitlines()
-    assert lines[1] == r"\begin{tabular}{lrr}"
+    assert lines[2:4] == [
+        r"\caption{Hostile. α: a\_b.}",
+        r"\begin{tabular}{lrr}",
+    ]
+    lines = lines[2:]
     assert lines[3] == r"100\% \& more & α & n \\"
     assert lines[5] == (
         r"{[}CLS] \textbackslash{}input\{x\} \$a\_b\$ "

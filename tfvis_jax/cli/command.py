@@ -1,6 +1,7 @@
 """What a subcommand is: its name, its flags and the function that runs it."""
 
 import dataclasses
+import difflib
 import re
 import textwrap
 from collections.abc import Callable, Sequence
@@ -69,9 +70,23 @@ class Command:
             self.flags[name].unparse()
         try:
             return self.flags([f"tfvis {self.name}", *arguments])[1:]
+        except flags.UnrecognizedFlagError as error:
+            raise UsageError(self._unknown(error.flagname)) from error
         except flags.Error as error:
             message = str(error).replace(_NO_INTEGER, "expected a whole number, got")
             raise UsageError(message[:1].upper() + message[1:]) from error
+
+    def _unknown(self, typed: str) -> str:
+        """Returns what is said of a flag that there is not."""
+        spelled = {_letters(name): name for name in self.flags}
+        spelled |= {
+            _letters(f"no{name}"): f"no{name}"
+            for name in self.flags
+            if self.flags[name].boolean
+        }
+        near = difflib.get_close_matches(_letters(typed), spelled, n=1, cutoff=0.7)
+        hint = f" Did you mean --{spelled[near[0]]}?" if near else ""
+        return f"There is no flag --{typed}.{hint}"
 
 
 def new_flags(*, compiles: bool = False) -> flags.FlagValues:
@@ -99,6 +114,11 @@ def new_flags(*, compiles: bool = False) -> flags.FlagValues:
 # What Python says of it.
 _NO_INTEGER = "invalid literal for int() with base 10:"
 _INDENT = " " * 6
+
+
+def _letters(name: str) -> str:
+    """Returns the name of a flag without what stands between its words."""
+    return name.replace("-", "").replace("_", "").lower()
 
 
 def _spelling(flag: flags.Flag[Any]) -> str:

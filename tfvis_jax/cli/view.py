@@ -111,7 +111,7 @@ def _no_sentences(reason: str) -> None:
 
 COMMAND = command.Command(
     name="view",
-    usage="RUN [--flags]",
+    usage="RUN [--port=N] [--nobrowser] [--flags]",
     description=(
         "Serves the page of a run to this machine only, and encodes the sentences that "
         "you type there. A trained run that has no page gets one first. The page also "

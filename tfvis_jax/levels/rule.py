@@ -18,6 +18,7 @@ level are.
 
 import dataclasses
 import functools
+import math
 import pathlib
 from collections.abc import Mapping
 
@@ -144,10 +145,13 @@ def _why(name: str, evidence: evidence_lib.Evidence) -> str:
         f"{_percent(spread.tip_few)} of its strongest firings are in "
         f"{spread_lib.FEW_DOCUMENTS} of {spread.documents} documents"
     )
-    share = _percent(spread.word_share)
-    words = f"“{spread.word}” has {share} of its weight"
+    words = f"“{spread.word}” has {_percent(spread.word_share)} of its weight"
     if spread.word_share < _MAIN_WORD:
-        words = f"no word has more than {share} of its weight"
+        # Rounded up, so that none has more.
+        most = math.ceil(round(100 * spread.word_share, 6)) / 100
+        words = (
+            f"many words fire it, none with more than {_percent(most)} of its weight"
+        )
     parts = [few, words] if name == "topic" else [words]
     if context is not None:
         elsewhere = context.shares["elsewhere"]
@@ -174,7 +178,8 @@ def _why(name: str, evidence: evidence_lib.Evidence) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    # A line must not break between the number and its sign.
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def _count(n: int, noun: str) -> str:

@@ -76,7 +76,10 @@ def _varies(log: list[dict[str, Any]], name: str) -> bool:
 
 
 def _settings(run: run_lib.Run) -> dict[str, list[_Fact]]:
-    """Returns the settings in groups, without folders of this machine."""
+    """Returns the settings by their names in config.json, in groups.
+
+    Folders of this machine are left out.
+    """
     values = dataclasses.asdict(run.config)
     if run.trained.encoder is not None:
         for unused in ("solver", "sparsity", "dictionary"):
@@ -87,13 +90,9 @@ def _settings(run: run_lib.Run) -> dict[str, list[_Fact]]:
         values["checkpoints"] = pathlib.PurePath(values["checkpoints"]).name
     if values["layers"] is None:
         values["layers"] = "all"
-    plain = [
-        (_name(k), _said(v)) for k, v in values.items() if not isinstance(v, Mapping)
-    ]
+    plain = [(k, _said(v)) for k, v in values.items() if not isinstance(v, Mapping)]
     return {"Settings": plain} | {
-        f"Settings: {piece}": [
-            (_name(name), _said(value)) for name, value in inner.items()
-        ]
+        f"Settings: {piece}": [(name, _said(value)) for name, value in inner.items()]
         for piece, inner in values.items()
         if isinstance(inner, Mapping)
     }
@@ -115,11 +114,6 @@ def _encoder(run: run_lib.Run) -> dict[str, list[_Fact]]:
             ("place in the model", imported.hook or None),
         ]
     }
-
-
-def _name(field: str) -> str:
-    """Returns a setting's name as prose: "row fraction", "epochs"."""
-    return field.removeprefix("num_").removeprefix("n_").replace("_", " ")
 
 
 def _said(value: Any) -> str | float | None:
@@ -165,11 +159,18 @@ def _files(run: run_lib.Run) -> Iterator[_Fact]:
         *(here.dictionary, here.examples, here.levels, here.report, here.evaluation),
     ):
         if path.is_file():
-            yield path.name, _megabytes(path.stat().st_size)
+            yield path.name, _size(path.stat().st_size)
         elif path.is_dir():
             sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
-            yield f"{path.name}/", _megabytes(sum(sizes))
+            yield f"{path.name}/", _size(sum(sizes))
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.2f} MB"
+def _size(size: int) -> str:
+    for unit, of in (("MB", 1e6), ("KB", 1e3)):
+        if size >= of:
+            return (
+                f"{size / of:.3g} {unit}"
+                if size < 1000 * of
+                else f"{size / of:.0f} {unit}"
+            )
+    return f"{size} B"

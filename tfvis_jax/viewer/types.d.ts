@@ -599,7 +599,9 @@ interface Table {
 interface TakePart {
   label: string;
   /** Ends the name of its files. */
-  key?: string;
+  key?: string | (() => string);
+  /** Stands above the drawing, and in the caption of the table. */
+  head?(): string;
   svg?(): SVGElement | null;
   table?(): Table;
   /** A formula to copy. */
@@ -814,6 +816,7 @@ interface Tfvis {
     label(text: string | null): Child;
     name(factor: number): string;
     what(factor: number): Child;
+    phi(factor: number): string;
     readable(word: string): string;
     listed(words: string[]): Child;
     few(factor: number, n?: number): Child;
@@ -933,13 +936,18 @@ interface Tfvis {
     /** As much of a text as fits; if bold is left out, in the plain font. */
     fit(text: string, room: number, end?: boolean, bold?: boolean): string;
     text(x: number, y: number, words: string, more?: Attributes): SVGElement;
-    sheet(height: number, ...children: Child[]): SVGElement;
+    sheet(size: [number, number], ...children: Child[]): SVGElement;
+    headed(drawing: SVGElement, title: string): SVGElement;
   };
 
   // passage.js
   passage: {
     before(passage: Passage, entry: Entry, largest: number, before?: string): Child[];
     after(passage: Passage, entry: Entry, largest: number, after?: string): Child[];
+    /** Texts before and after the word, each piece with its activation. */
+    pieces(passage: Passage, entry: Entry): [string, number][][];
+    /** How dark a word is shaded, 0 to 1. */
+    strength(activation: number, largest: number): number;
   };
 
   // overview.js

@@ -67,7 +67,7 @@
         y1: TOP,
         y2: HEIGHT - BOTTOM,
       }),
-      [0, top].map((a) => [
+      [0, top / 2, top].map((a) => [
         svg("line", {
           class: "grid-line",
           x1: LEFT,

@@ -94,14 +94,15 @@
         ? el(
             "ol",
             null,
-            contexts[i].slice(0, BEST).map(([place, value]) => {
-              const [before, word, after, title] = texts[place];
+            contexts[i].slice(0, BEST).map((entry) => {
+              const [place, value] = entry;
+              const [, word, , title] = texts[place];
               return el(
                 "li",
                 { dir: "auto", title },
-                before,
+                tfvis.passage.before(texts[place], entry, largest),
                 glyphs.mark(word, value, largest),
-                after,
+                tfvis.passage.after(texts[place], entry, largest),
               );
             }),
           )
@@ -205,7 +206,7 @@
             "Examples at layer ",
             select,
           ),
-          take,
+          el("span", { class: "take-named" }, "Examples: ", take),
         ],
       ),
       problem,

@@ -165,7 +165,7 @@
     return {
       columns: [
         ...["factor", "layer", "band", "rank", "activation", "before", "word"],
-        ...["after", "document", "near-duplicates left out"],
+        ...["after", "document", "copies (near-duplicates left out)"],
       ],
       rows: layers.flatMap((layer, i) =>
         entries[i].map(([place, activation, , copies], rank) => {
@@ -255,6 +255,11 @@
         }
       }
 
+      function heading() {
+        const found = BANDS.find((each) => each.band === band) ?? BANDS[0];
+        return `${found.title} at layer ${layers[layer]}`;
+      }
+
       /** The examples of the band. */
       function entries() {
         const place = BANDS.findIndex((each) => each.band === band);
@@ -277,16 +282,16 @@
         parts: [
           {
             label: "Examples",
-            key: band,
-            svg: () => {
-              const shownNow = entries().slice(0, shown);
-              const name = `Φ${factor.factor}, layer ${layers[layer]}`;
-              return tfvis.draw.contexts(
+            // The band is not known before it is chosen.
+            key: () => band,
+            head: () =>
+              `${glyphs.phi(factor.factor)}: ${heading()[0].toLowerCase()}${heading().slice(1)}`,
+            svg: () =>
+              tfvis.draw.contexts(
                 factor,
-                [{ name, entries: shownNow }],
+                [{ name: "", entries: entries().slice(0, shown) }],
                 largest,
-              );
-            },
+              ),
             table: () => table(factor, [layers[layer]], [entries()], band),
           },
           ...(factor.firings.length
@@ -294,6 +299,8 @@
                 {
                   label: "Histogram",
                   key: "histogram",
+                  head: () =>
+                    `${glyphs.phi(factor.factor)}: activations at layer ${layers[layer]}`,
                   svg: () =>
                     factor.firings[layer]?.histogram.length
                       ? tfvis.histogramSheet(
@@ -326,10 +333,9 @@
 
       function draw() {
         const firings = factor.firings[layer];
-        const place = BANDS.findIndex((each) => each.band === band);
         const all = entries();
         const number = layers[layer];
-        title.textContent = `${BANDS[place].title} at layer ${number}`;
+        title.textContent = heading();
         for (const button of bands) {
           button.setAttribute("aria-pressed", String(button.dataset.band === band));
         }

@@ -72,6 +72,14 @@
       },
     });
 
+    /** @param {number} at @param {string} label */
+    const tick = (at, label) =>
+      svg(
+        "text",
+        { class: "tick", x: gutter - 10, y: at, "text-anchor": "end" },
+        label,
+      );
+
     return svg(
       "svg",
       {
@@ -90,7 +98,6 @@
         width: column,
         height,
       }),
-      svg("text", { class: "axis-title", x: 0, y: 14 }, "Importance score"),
       numbered && [
         svg("text", { class: "axis-title", x: 0, y: height - 8 }, "Layer"),
         layers.map((layer, i) =>
@@ -101,26 +108,19 @@
           ),
         ),
       ],
-      marks.map((v) => [
+      marks.map((v) =>
         svg("line", { class: "grid", x1: gutter, x2: width, y1: y(v), y2: y(v) }),
-        svg(
-          "text",
-          { class: "tick", x: gutter - 10, y: y(v) + 4, "text-anchor": "end" },
-          format.number(Number(v.toPrecision(6))),
-        ),
-      ]),
+      ),
       svg("path", { class: "area", d: area }),
       svg("path", { class: "line", d: path(points) }),
-      svg("text", { class: "axis-title", x: 0, y: floor + BETWEEN - 10 }, "Density"),
       svg(
-        "text",
-        { class: "tick", x: gutter - 10, y: ground - BARS + 8, "text-anchor": "end" },
-        format.percent(densest),
-      ),
-      svg(
-        "text",
-        { class: "tick", x: gutter - 10, y: ground, "text-anchor": "end" },
-        "0",
+        "g",
+        { class: "axis" },
+        svg("text", { class: "axis-title", x: 0, y: 14 }, "Importance score"),
+        marks.map((v) => tick(y(v) + 4, format.number(Number(v.toPrecision(6))))),
+        svg("text", { class: "axis-title", x: 0, y: floor + BETWEEN - 10 }, "Density"),
+        tick(ground - BARS + 8, format.percent(densest)),
+        tick(ground, "0"),
       ),
       svg("line", { class: "grid", x1: gutter, x2: width, y1: ground, y2: ground }),
       density.map((v, i) => {

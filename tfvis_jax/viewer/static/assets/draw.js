@@ -5,8 +5,13 @@
   const { svg } = tfvis.dom;
   const { format, glyphs } = tfvis;
   const WIDTH = 720;
+  /** Room for the name of a document beside an example. */
+  const NAME = 170;
+  /** Scripts that run from right to left. */
+  const LEFTWARD = /^\P{L}*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u;
   const ROW = 22;
   const SIZE = 12;
+  const HEAD = 28;
   const pen = document.createElement("canvas").getContext("2d");
 
   /** Width of a text in the font of the drawings. @param {string} text @param {boolean} [bold] */
@@ -53,14 +58,14 @@
     );
   const SOFT = { fill: "#625d54" };
 
-  /** @param {number} height @param {...Child} children */
-  const sheet = (height, ...children) =>
+  /** @param {number[]} size width and height @param {...Child} children */
+  const sheet = ([width, height], ...children) =>
     svg(
       "svg",
       {
-        width: WIDTH,
+        width,
         height,
-        viewBox: `0 0 ${WIDTH} ${height}`,
+        viewBox: `0 0 ${width} ${height}`,
         class: "sheet",
       },
       children,
@@ -86,10 +91,67 @@
     ];
   }
 
+  /**
+   * Text on one side of a word, beginning at `x` and going on by `way`, 1 or -1; words
+   * on which the factor fires too are shaded.
+   * @param {[string, number][]} pieces @param {number} x @param {number} way
+   * @param {{y: number, room: number, largest: number, end: boolean, turned: boolean}} at
+   */
+  function side(pieces, x, way, { y, room, largest, end, turned }) {
+    // As it is drawn: no two spaces, and none beside the word.
+    let whole = "";
+    const placed = pieces.map(([piece, activation]) => {
+      const flat = /(^|\s)$/.test(whole) ? piece.trimStart() : piece;
+      const from = whole.length;
+      whole += flat;
+      return { from, to: whole.length, activation };
+    });
+    whole = whole.trimEnd();
+    const shown = fit(whole, room, end);
+    const cut = shown.length - whole.length;
+    const all = wide(shown);
+    /** Distance from the word. @param {number} offset in `whole` */
+    const far = (offset) => {
+      const place = end ? Math.max(shown === whole ? 0 : 1, offset + cut) : offset;
+      const width = wide(shown.slice(0, Math.min(place, shown.length)));
+      return end ? all - width : width;
+    };
+    const shades = placed.flatMap(({ from, to, activation }) => {
+      const [near, outer] = [far(from), far(Math.min(to, whole.length))].sort(
+        (a, b) => a - b,
+      );
+      if (activation === 0 || outer - near < 1) return [];
+      return svg("rect", {
+        x: (way > 0 ? x + near : x - outer).toFixed(1),
+        y: y - ROW + 3,
+        width: (outer - near).toFixed(1),
+        height: ROW - 5,
+        rx: 2,
+        fill: glow(tfvis.passage.strength(activation, largest)),
+      });
+    });
+    const anchor = { "text-anchor": end ? "end" : "start" };
+    return [
+      shades,
+      text(x, y - 6, shown, turned ? { ...anchor, direction: "rtl" } : anchor),
+    ];
+  }
+
   tfvis.draw = {
     fit,
     text,
     sheet,
+    /** A drawing below a title. */
+    headed(drawing, title) {
+      const [, , width, height] = (drawing.getAttribute("viewBox") ?? "")
+        .split(" ")
+        .map(Number);
+      drawing.setAttribute("viewBox", `0 ${-HEAD} ${width} ${height + HEAD}`);
+      drawing.setAttribute("height", String(height + HEAD));
+      const more = { class: "sheet-title", "font-weight": 700 };
+      drawing.append(text(0, 15 - HEAD, fit(title, width, false, true), more));
+      return drawing;
+    },
 
     /** Examples aligned on their words, the strongest first, in named groups. */
     contexts(factor, groups, largest) {
@@ -99,23 +161,28 @@
       /** @type {Child[]} */
       const parts = [];
       for (const { name, entries } of groups) {
-        y += ROW;
-        parts.push(text(0, y - 6, name, { "font-weight": 700 }));
-        for (const [place, alpha] of entries) {
-          const [before, word, after] = factor.texts[place];
+        if (name) {
+          y += ROW;
+          parts.push(text(0, y - 6, name, { "font-weight": 700 }));
+        }
+        for (const entry of entries) {
+          const [place, alpha] = entry;
+          const [before, word, after, title] = factor.texts[place];
+          const [front, back] = tfvis.passage.pieces(factor.texts[place], entry);
+          const turned = LEFTWARD.test(before + word + after);
+          const way = turned ? -1 : 1;
           const marked = fit(word, (WIDTH - LEFT) / 2, false, true);
           const half = wide(marked, true) / 2 + 4;
           const room = (WIDTH - LEFT) / 2 - half - 4;
           const share = alpha && largest > 0 ? Math.max(0.1, alpha / largest) : 0;
           y += ROW;
+          const at = { y, room, largest, turned };
           parts.push(
             text(LEFT - 12, y - 6, format.even(alpha), {
               "text-anchor": "end",
               ...SOFT,
             }),
-            text(middle - half - 4, y - 6, fit(before.trimEnd(), room, true), {
-              "text-anchor": "end",
-            }),
+            side(front, middle - way * (half + 4), -way, { ...at, end: true }),
             svg("rect", {
               x: (middle - half).toFixed(1),
               y: y - ROW + 3,
@@ -128,7 +195,8 @@
               "text-anchor": "middle",
               "font-weight": 700,
             }),
-            text(middle + half + 4, y - 6, fit(after.trimStart(), room)),
+            side(back, middle + way * (half + 4), way, { ...at, end: false }),
+            text(WIDTH + 14, y - 6, fit(title, NAME - 14), SOFT),
           );
         }
       }
@@ -141,7 +209,7 @@
           "activation, to this factor’s maximum",
         ),
       );
-      return sheet(y + 4, parts);
+      return sheet([WIDTH + NAME, y + 4], parts);
     },
 
     /** Tokens × layers; each cell says the words of its strongest factor. */
@@ -152,7 +220,7 @@
       const column = (WIDTH - left) / Math.max(1, layers.length);
       const bottom = ROW + head.tokens.length * (ROW + 2);
       return sheet(
-        bottom + 26,
+        [WIDTH, bottom + 26],
         layers.map(({ layer, tokens }, i) => [
           text(left + i * column + 5, 14, `Layer ${layer}`, SOFT),
           tokens.map(({ factors: [best] }, token) => {
@@ -196,7 +264,7 @@
       const [from, room] = [300, WIDTH - 300 - 130];
       const height = ROW + (kept.length + 1) * ROW + 6;
       return sheet(
-        height,
+        [WIDTH, height],
         text(0, 15, fit(title, WIDTH, false, true), { "font-weight": 700 }),
         kept.map(([factor, alpha, share], i) => {
           const y = (i + 1) * ROW + 18;

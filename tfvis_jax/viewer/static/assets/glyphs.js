@@ -134,6 +134,8 @@
         first(factor, SAID).map(readable).join(", "),
       ),
     ],
+    /** The title of a drawing of it. */
+    phi: (factor) => `Φ${factor} ${tfvis.glyphs.name(factor)}`,
 
     /** Words with counts; `hits` and those that match a search come first. */
     words(words, { hits = [], terms = [], limit = 8, links = false } = {}) {

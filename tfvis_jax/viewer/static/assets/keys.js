@@ -11,9 +11,13 @@
     used.addEventListener("change", () =>
       tfvis.memory.set(KEY, used.checked ? "1" : "0"),
     );
-    tfvis.dom
-      .find("help", HTMLButtonElement)
-      .addEventListener("click", () => dialog.showModal());
+    const open = () => {
+      dialog.showModal();
+      // Not its last button, to which a small screen would scroll.
+      dialog.focus();
+      dialog.scrollTop = 0;
+    };
+    tfvis.dom.find("help", HTMLButtonElement).addEventListener("click", open);
 
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented)
@@ -24,7 +28,7 @@
       if (!used.checked || dialog.open) return;
       if (event.key === "?") {
         event.preventDefault();
-        dialog.showModal();
+        open();
         return;
       }
       const action = actions()[event.key];

@@ -1,10 +1,13 @@
 /* The curve and, under it, the table of its values: one column per layer. */
 "use strict";
 {
-  const { el } = tfvis.dom;
-  const { format } = tfvis;
+  const { el, svg } = tfvis.dom;
+  const { format, glyphs } = tfvis;
   const GUTTER = 92;
-  const COLUMN = 62;
+  /** What fits beside the columns of a phone. */
+  const NARROW = 82;
+  const PHONE = 480;
+  const COLUMN = 55;
   const PAPER = 700;
 
   tfvis.layersPanel = (factor, layers, choose) => {
@@ -70,13 +73,14 @@
       parts: [
         {
           label: "Curve",
+          head: () => `${glyphs.phi(factor.factor)}: importance across layers`,
           svg: () =>
             tfvis.curve({
               importance: factor.importance,
               density: factor.density,
               layers,
               chosen,
-              width: GUTTER + Math.max(360, layers.length * COLUMN),
+              width: GUTTER + Math.max(360, layers.length * 62),
               gutter: GUTTER,
               numbered: true,
               choose,
@@ -109,24 +113,42 @@
       link: () => tfvis.route.factor(factor.factor, { layer: layers[chosen] }),
     });
     const inner = el("div", { class: "layers-inner" }, chart, table);
-    inner.style.setProperty("--least", `${GUTTER + layers.length * COLUMN}px`);
-    inner.style.setProperty("--gutter", `${GUTTER}px`);
+    const scroller = el("div", { class: "wide snapping" }, inner);
 
-    function draw(width = inner.clientWidth) {
-      if (width === 0) return;
+    /** @param {number} [width] */
+    function draw(width) {
+      const room = scroller.clientWidth;
+      if (!width && room === 0) return;
+      const gutter = room > PHONE ? GUTTER : NARROW;
+      // As many whole columns as there is room for: none is cut where it comes to rest.
+      const fit = Math.max(1, Math.floor((room - gutter) / COLUMN));
+      const column = (room - gutter) / Math.min(fit, layers.length);
+      inner.style.setProperty("--least", `${gutter + layers.length * column}px`);
+      inner.style.setProperty("--gutter", `${gutter}px`);
+      scroller.style.setProperty("--gutter", `${gutter}px`);
+      const wide = width ?? inner.clientWidth;
       // On paper the drawing shrinks; the table below shrinks with it.
-      inner.style.setProperty("--gutter-share", `${(100 * GUTTER) / width}%`);
+      inner.style.setProperty("--gutter-share", `${(100 * gutter) / wide}%`);
       const focused = chart.contains(document.activeElement);
+      const drawing = tfvis.curve({
+        importance: factor.importance,
+        density: factor.density,
+        layers,
+        chosen,
+        width: wide,
+        gutter,
+        choose,
+      });
+      const height = Number(drawing.getAttribute("height"));
+      const axis = /** @type {Node} */ (drawing.querySelector(".axis"));
       chart.replaceChildren(
-        tfvis.curve({
-          importance: factor.importance,
-          density: factor.density,
-          layers,
-          chosen,
-          width,
-          gutter: GUTTER,
-          choose,
-        }),
+        drawing,
+        // The same above it, which stays where the columns are scrolled.
+        svg(
+          "svg",
+          { class: "axis-box", width: gutter, height, "aria-hidden": "true" },
+          axis.cloneNode(true),
+        ),
       );
       if (focused) {
         const point = /** @type {SVGElement|null} */ (
@@ -138,8 +160,7 @@
 
     const watch = new ResizeObserver(() => draw());
     const unprint = tfvis.paper(PAPER, draw);
-    watch.observe(inner);
-    const scroller = el("div", { class: "wide" }, inner);
+    watch.observe(scroller);
     return {
       element: el(
         "section",
@@ -168,9 +189,11 @@
         for (const [place, button] of buttons.entries()) {
           button.setAttribute("aria-pressed", String(place === i));
         }
-        const column = heads[i];
-        scroller.scrollLeft =
-          column.offsetLeft + column.offsetWidth / 2 - scroller.clientWidth / 2;
+        // Whole columns: the chosen one in the middle of those in view.
+        const column = heads[i].offsetWidth;
+        const gutter = heads[0].offsetLeft;
+        const fit = Math.round((scroller.clientWidth - gutter) / column);
+        scroller.scrollLeft = column * (i - Math.floor((fit - 1) / 2));
       },
     };
   };

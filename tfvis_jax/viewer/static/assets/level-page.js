@@ -11,6 +11,15 @@
   const HINT =
     "Point at a factor to name it, click to open it; drag to choose a region.";
   const WHOLE = [0, 1, 0, 1];
+  const PHONE = 560;
+  const MEANINGS = new Map([
+    ["low", "The word decides whether it fires."],
+    ["mid", "The few words around it decide."],
+    ["high", "Words further away decide, in many documents."],
+    ["topic", "As high, but a few documents have most of its strongest firings."],
+    ["unreadable", "Its firings have nothing in common that was found."],
+    ["unclear", "It rarely fires, or no level is likely enough."],
+  ]);
   const STRIPES =
     "A share of α is the mean over a few firings, two where these settle the level, each between 0 and 1. Hence the stripes: many shares are exactly 0, 50 or 100 %.";
 
@@ -401,7 +410,15 @@
         el(
           "p",
           { class: "lead muted" },
-          "Low: the word decides whether a factor fires. Mid: the few words around it. High: words further away. The level is the likeliest of these, judged by what is measured of each factor; below a probability it is unclear.",
+          "A factor has the level that is likeliest by what is measured of it. Where even that one is not likely enough, the factor is unclear.",
+        ),
+        el(
+          "dl",
+          { class: "level-terms" },
+          data.manifest.level_names.map((name) => [
+            el("dt", null, glyphs.level(name)),
+            el("dd", null, MEANINGS.get(name)),
+          ]),
         ),
         guessed > 0 && notice(guessed, live.length),
         known &&
@@ -433,7 +450,8 @@
             summary,
             listed,
           ),
-        data.manifest.layers.length > 1 && tfvis.levelCurves(3),
+        data.manifest.layers.length > 1 &&
+          tfvis.levelCurves(window.innerWidth < PHONE ? 2 : 3),
       ),
       title: `Levels · ${data.manifest.title}`,
       mounted() {

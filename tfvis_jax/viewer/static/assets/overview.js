@@ -2,7 +2,7 @@
 "use strict";
 {
   const { el } = tfvis.dom;
-  const { contexts, format } = tfvis;
+  const { contexts, format, glyphs, passage } = tfvis;
   const BEST = 4;
   const AROUND = 80;
 
@@ -42,7 +42,8 @@
           ? el(
               "ol",
               null,
-              factor.contexts[i].slice(0, BEST).map(([text, value]) => {
+              factor.contexts[i].slice(0, BEST).map((entry) => {
+                const [text, value] = entry;
                 const [before, word, after, title] = factor.texts[text];
                 return el(
                   "li",
@@ -55,9 +56,9 @@
                       mouseleave: () => light(text, false),
                     },
                   },
-                  tail(before),
-                  tfvis.glyphs.mark(word, value, largest),
-                  head(after),
+                  passage.before(factor.texts[text], entry, largest, tail(before)),
+                  glyphs.mark(word, value, largest),
+                  passage.after(factor.texts[text], entry, largest, head(after)),
                 );
               }),
             )
@@ -89,6 +90,7 @@
       parts: [
         {
           label: "Examples",
+          head: () => `${glyphs.phi(factor.factor)}: top examples layer by layer`,
           svg: () => tfvis.draw.contexts(factor, groups(), largest),
           table: () => contexts.table(factor, layers, factor.contexts, "top"),
         },

@@ -43,7 +43,7 @@
     const [before, after] = [middle - room - 10, middle + room + 10];
     const most = Math.max(1e-12, ...rows.map(([, a, b]) => Math.abs(a - b)));
     return sheet(
-      (rows.length + 2) * row + 6,
+      [720, (rows.length + 2) * row + 6],
       text(0, 15, fit(title, 720, false, true), { "font-weight": 700 }),
       text(before, row + 15, `α ${sides[0]}`, { "text-anchor": "end" }),
       text(after, row + 15, `α ${sides[1]}`),

@@ -238,6 +238,11 @@
         }),
       },
     });
+    const none = ratings.all().length === 0;
+    const download = parts.button("Download ratings.json", () => ratings.download(), {
+      disabled: none,
+      "aria-describedby": none ? "nothing-rated" : null,
+    });
     const element = el(
       "div",
       { class: "rate-tools" },
@@ -252,9 +257,15 @@
           }),
           { class: "button main-button" },
         ),
-      parts.button("Download ratings.json", () => ratings.download()),
+      download,
       parts.button("Open ratings …", () => open.click()),
       open,
+      none &&
+        el(
+          "span",
+          { class: "muted", id: "nothing-rated" },
+          "Nothing is rated yet, so there is nothing to download.",
+        ),
       said,
     );
     return element;
@@ -357,6 +368,7 @@
     });
     function draw() {
       const all = rows();
+      take.hidden = all.length === 0;
       box.replaceChildren(
         all.length === 0
           ? el("p", { class: "muted" }, "Nobody has rated a factor yet.")

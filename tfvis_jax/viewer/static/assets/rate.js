@@ -42,7 +42,7 @@
       el(
         "p",
         { class: "lead muted" },
-        "How many contexts of a factor fit what it is said to stand for? To rate one, open its page and choose “rate”.",
+        "Rating tests what a factor is said to stand for: you judge its contexts, mixed with those of other factors, one by one, and see how many fit. To rate one, open its page and choose “rate”.",
       ),
       tfvis.ratedFactors(),
       el("p", { class: "ask-label begin" }, "Factors to begin with"),

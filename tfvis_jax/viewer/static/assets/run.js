@@ -102,19 +102,31 @@
     );
   }
 
+  /** Results as they are called elsewhere. */
+  const NAMES = new Map([
+    ["fvu", "FVU"],
+    ["l0", "L0"],
+  ]);
+  const SETTINGS = "Settings";
   /** Results that are fractions. */
   const FRACTIONS = ["factors alive on held-out text", "share of unknown tokens"];
 
   /** @param {[string, [string, Value|string][]]} group */
   const facts = ([title, pairs]) =>
     parts.panel(
-      title,
+      title === SETTINGS ? "Settings (names of config.json)" : title,
       null,
       el(
         "dl",
         { class: "pairs" },
         pairs.map(([name, value]) => [
-          el("dt", null, name),
+          el(
+            "dt",
+            null,
+            title.startsWith(SETTINGS)
+              ? el("code", null, name)
+              : (NAMES.get(name) ?? name),
+          ),
           el(
             "dd",
             null,

@@ -6,6 +6,9 @@
   /** A program that opens a table must not run a cell of it. */
   const FORMULA = /^[=+\-@\t\r](?=.)/;
 
+  /** A column and, in parentheses, what it holds. */
+  const EXPLAINED = /^(.*\S) \((.*)\)$/s;
+
   /** @param {string|number|null|undefined} value */
   function cell(value) {
     if (value === null || value === undefined) return "";
@@ -41,16 +44,27 @@
           (character) => TEX[character] ?? `\\${character}`,
         );
 
-  /** Rows for the package booktabs. @param {Table} table */
-  function latex({ columns, rows }) {
+  /**
+   * Rows for the package booktabs. What a column's name says in parentheses goes into the
+   * caption: a column is as wide as its name.
+   * @param {Table} table @param {string} about
+   */
+  function latex({ columns, rows }, about) {
+    const named = columns.map((column) => EXPLAINED.exec(column));
+    const heads = columns.map((column, i) => named[i]?.[1] ?? column);
+    const notes = named.flatMap((found) => (found ? `${found[1]}: ${found[2]}` : []));
+    const caption = [about, notes.join("; ")].filter(Boolean).join(". ");
     const kinds = columns.map((_, i) => (typeof rows[0]?.[i] === "number" ? "r" : "l"));
     /** @param {(Value|string|undefined)[]} row */
     const line = (row) => `${row.map(tex).join(" & ")} \\\\`;
     return [
       `% ${provenance().replace(/\s/g, " ")}`,
+      "\\begin{table}",
+      `\\caption{${tex(caption)}.}`,
       `\\begin{tabular}{${kinds.join("")}}`,
-      ...["\\toprule", line(columns), "\\midrule", ...rows.map(line), "\\bottomrule"],
-      "\\end{tabular}\n",
+      ...["\\toprule", line(heads), "\\midrule", ...rows.map(line), "\\bottomrule"],
+      "\\end{tabular}",
+      "\\end{table}\n",
     ].join("\n");
   }
 
@@ -123,12 +137,13 @@
     }
 
     /** @param {TakePart} part */
-    async function drawing({ label, svg }) {
+    async function drawing({ label, svg, head }) {
       await tfvis.need("save");
       const found = svg?.();
       if (!found) throw new Error("There is nothing to draw here.");
+      const drawn = head ? tfvis.draw.headed(found, head()) : found;
       return tfvis.vector.text(
-        found,
+        drawn,
         `${subject?.() ?? stem()}: ${label}`,
         provenance(),
       );
@@ -136,8 +151,9 @@
 
     /** @param {TakePart} part */
     const line = (part) => {
-      const { label, key = "", svg, table } = part;
-      const file = (/** @type {string} */ kind) => `${stem(key)}.${kind}`;
+      const { label, key = "", svg, table, head } = part;
+      /** @param {string} kind */
+      const file = (kind) => `${stem(typeof key === "string" ? key : key())}.${kind}`;
       return el(
         "div",
         { class: "take-line", role: "group", "aria-label": label },
@@ -147,10 +163,9 @@
             saved(file("svg"), "image/svg+xml", await drawing(part)),
           ),
           button("PNG", `${label} as PNG`, async () => {
-            tfvis.parts.save(
-              file("png"),
-              await tfvis.vector.picture(await drawing(part)),
-            );
+            // This loads what draws pictures.
+            const text = await drawing(part);
+            tfvis.parts.save(file("png"), await tfvis.vector.picture(text));
             return `Saved ${file("png")}`;
           }),
         ],
@@ -159,7 +174,11 @@
             saved(file("csv"), "text/csv;charset=utf-8", csv(table())),
           ),
           button("LaTeX", `${label} as LaTeX`, () =>
-            saved(file("tex"), "text/x-tex;charset=utf-8", latex(table())),
+            saved(
+              file("tex"),
+              "text/x-tex;charset=utf-8",
+              latex(table(), head?.() ?? title[0].toUpperCase() + title.slice(1)),
+            ),
           ),
         ],
         part.tex &&
