@@ -1,11 +1,13 @@
 """The list of factors in a real browser."""
 
+import math
 import urllib.parse
 
 import pytest
 
 from tfvis_jax.viewer import bundle, site
 from viewer import browsing
+from viewer.wordy import EVIL
 
 
 def test_the_list_says_what_the_run_is(page, folder):
@@ -83,11 +85,95 @@ def test_a_home_without_a_server_has_recorded_sentences_alone(page, folder):
 def test_a_level_without_a_suggested_factor_is_said(page, folder, tmp_path, make_site):
     browsing.open_page(page, folder)
     suggested = page.locator("section:has(#featured-title)")
-    # Suggested are a mid and a high one.
-    assert "None is low:" in suggested.inner_text()
+    # Suggested are a mid and a high one; ten are low.
+    said = suggested.inner_text()
+    assert "Of low none is suggested:" in said
+    assert "This run has no" not in said
     bundle.write(tmp_path / "site", make_site(featured=[0, 1, 2]))
     browsing.open_page(page, tmp_path / "site")
-    assert "None is" not in suggested.inner_text()
+    said = suggested.inner_text()
+    assert "none is suggested" not in said
+    assert "This run has no" not in said
+    levels = ["low", "unclear"] * 20
+    bundle.write(tmp_path / "low", make_site(featured=[0], levels=levels))
+    browsing.open_page(page, tmp_path / "low")
+    said = suggested.inner_text()
+    assert "This run has no factor that is mid or high." in said
+    assert "none is suggested" not in said
+    assert "mid (" not in said
+
+
+def _needing_context(make_site, **changes):
+    """Returns a run of which every second level is measured."""
+    scores = [0.9 if factor % 8 < 4 else math.nan for factor in range(40)]
+    return make_site(level_scores=scores, **changes)
+
+
+def test_a_factor_that_needs_context_shows_one(browser, tmp_path, make_site):
+    def contexts(factor):
+        long = [
+            site.Context(
+                before="much that was said before\nthe end of ",
+                word="the",
+                after=f" story {EVIL}, and then" + " more of it" * 20,
+                activation=2.0 - rank,
+                document="Article",
+            )
+            for rank in range(2)
+        ]
+        return [long if factor != 9 else []] * 4
+
+    bundle.write(tmp_path / "site", _needing_context(make_site, contexts=contexts))
+    lines = bundle.read(tmp_path / "site", "data/index")["contexts"]
+    # Mid and high ones, measured, alive, with a context. Not low nor unclear ones.
+    measured = [f for f in range(40) if f % 8 in (1, 2) and f != 9]
+    assert [factor for factor, *_ in lines] == measured
+    [(before, word, after)] = {tuple(parts) for _, *parts in lines}
+    assert (before, word) == ("… was said before the end of ", "the")
+    assert after.startswith(" story <script>") and after.endswith(" …")
+    assert len(after) < 65
+    for width in (360, 1440):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        browsing.open_page(page, tmp_path / "site", "#/?level=mid")
+        assert browsing.numbers(page)[:3] == [1, 9, 13]
+        row = page.locator(".rows .row").first
+        assert row.locator(".line bdi").inner_text() == f"{before}the{after}"
+        mark, cell = row.locator(".line mark"), row.locator(".cell.said")
+        assert mark.inner_text() == "the"
+        # Seen, with what stands before it.
+        seen, room = mark.bounding_box(), cell.bounding_box()
+        assert room["x"] < seen["x"]
+        assert seen["x"] + seen["width"] < room["x"] + room["width"]
+        assert seen["y"] + seen["height"] <= room["y"] + room["height"]
+        assert page.locator(".rows .row").nth(1).locator(".line bdi").count() == 0
+        # With a query it follows the reason.
+        page.fill("#search", "1")
+        assert row.locator(".line").inner_text().startswith("its number · … was")
+        page.close()
+
+
+def test_a_card_has_room_for_the_word_of_its_context(browser, tmp_path, make_site):
+    context = site.Context(
+        before="an extraordinarily long-winded introduction " * 4,
+        word="story",
+        after=" goes on",
+        activation=2.0,
+        document="Article",
+    )
+    data = make_site(contexts=lambda factor: [[context]] * 4)
+    bundle.write(tmp_path / "site", data)
+    for width in (360, 1440):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        browsing.open_page(page, tmp_path / "site")
+        example = page.locator(".card .example").first
+        mark = example.locator("mark").bounding_box()
+        shown = example.bounding_box()
+        assert mark["y"] + mark["height"] <= shown["y"] + shown["height"]
+        page.close()
+
+
+def test_levels_that_are_guesses_need_no_context(folder):
+    assert bundle.read(folder, "data/index")["contexts"] == []
 
 
 def test_the_levels_of_suggested_factors_are_explained_and_lead_to_all(page, folder):
@@ -190,17 +276,19 @@ def test_a_link_to_a_search_shows_results_above_the_fold(browser, ranked, size):
 )
 def test_a_result_says_why_it_is_one(page, ranked, query, reasons):
     browsing.open_page(page, ranked, f"#/?q={urllib.parse.quote(query)}")
-    found = page.locator(".rows .why").all_inner_texts()
+    found = page.locator(".rows .line span").all_inner_texts()
     assert len(found) == len(reasons)
     for said, reason in zip(found, reasons, strict=True):
         assert said.startswith(reason)
     page.fill("#search", "")
-    assert page.locator(".rows .why").count() == 0
+    assert page.locator(".rows .line span").count() == 0
 
 
 def test_a_word_of_its_list_is_a_reason(page, folder):
     browsing.open_page(page, folder, "#/?q=river")
-    assert set(page.locator(".rows .why").all_inner_texts()) == {"one of its words"}
+    assert set(page.locator(".rows .line span").all_inner_texts()) == {
+        "one of its words"
+    }
 
 
 def test_every_page_has_the_search(page, ranked):

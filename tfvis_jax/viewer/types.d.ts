@@ -60,6 +60,8 @@ interface Index {
   vocabulary: string[];
   /** Factor and its user-supplied label. */
   labels: [number, string][];
+  /** A factor measured to need context, with its strongest one: before, word, after. */
+  contexts: [number, string, string, string][];
   /** Per factor: position in vocabulary, number of documents. */
   words: [number, number][][];
   /** Per factor: position in vocabulary, how strongly and exclusively it fires. */

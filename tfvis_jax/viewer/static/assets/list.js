@@ -39,6 +39,8 @@
   ];
   /** Recorded sentences shown. */
   const RECORDED = 4;
+  /** Characters before the word of a suggested factor: its card must have room for it. */
+  const BEFORE = 40;
   const NOTHING = { q: "", level: "", peak: "", dead: false, sort: "" };
 
   /** @param {URLSearchParams} params @returns {Choice} */
@@ -68,7 +70,9 @@
     return el(
       "span",
       { class: "example", dir: "auto" },
-      before,
+      before.length > BEFORE
+        ? `… ${before.slice(-BEFORE).replace(/^\S*\s/, "")}`
+        : before,
       glyphs.mark(word, alpha, alpha ?? 0),
       after,
     );
@@ -103,9 +107,13 @@
    * @param {(level: string) => void} choose lists the factors of a level
    */
   function levelsSaid(choose) {
-    const { featured, level_names: names } = data.manifest;
+    const { featured, level_names: names, counts } = data.manifest;
     const found = new Set(featured.map(data.computedLevel));
-    const none = names.slice(0, 3).filter((name) => !found.has(name));
+    const [none, untold] = [false, true].map((some) =>
+      names
+        .slice(0, 3)
+        .filter((name, i) => !found.has(name) && counts.levels[i] > 0 === some),
+    );
     /** @param {string} level */
     function all(level) {
       const count = data.levelCount(names.indexOf(level));
@@ -131,9 +139,22 @@
       ": the few words around it as well. ",
       all("high"),
       ": words further away. ",
-      none.length > 0 &&
-        `None is ${none.join(" or ")}: no such factor fires on words that say much by themselves.`,
+      none.length > 0 && `This run has no factor that is ${none.join(" or ")}. `,
+      untold.length > 0 &&
+        `Of ${untold.join(" and ")} none is suggested: what fires them is mostly function words, marks and pieces of names.`,
     );
+  }
+
+  /** @type {Map<number, [string, string, string]>|null} */
+  let lines = null;
+
+  /** The context of a factor whose words say little. @param {number} factor */
+  function line(factor) {
+    lines ??= new Map(data.index.contexts.map(([f, ...parts]) => [f, parts]));
+    const found = lines.get(factor);
+    if (!found) return null;
+    const [before, word, after] = found;
+    return el("bdi", null, before, el("mark", null, word), after);
   }
 
   /** @param {number} factor @param {number} place in the list @param {string} q */
@@ -141,6 +162,7 @@
     const { index, manifest } = data;
     const peak = index.peak[factor];
     const dead = peak === null;
+    const context = line(factor);
     /** @param {string} name @param {...Child} children */
     const cell = (name, ...children) =>
       el("span", { role: "cell", class: `cell ${name}` }, children);
@@ -165,7 +187,13 @@
                 hits: select.hits(index, factor, q),
                 terms: select.terms(q),
               }),
-              q && el("small", { class: "why" }, select.why(index, factor, q)),
+              el(
+                "small",
+                { class: "line" },
+                q && el("span", null, select.why(index, factor, q)),
+                q && context && " · ",
+                context,
+              ),
             ],
       ),
       cell(
