@@ -247,6 +247,54 @@ def test_the_best_match_comes_first(page, ranked, query, expected):
     assert browsing.numbers(page) == sorted(expected)
 
 
+def test_chips_count_the_results(page, ranked):
+    def counts():
+        texts = page.locator(".chip:visible small").all_inner_texts()
+        return [int(text) for text in texts]
+
+    browsing.open_page(page, ranked)
+    # As many as the run has: 5, which is dead, is mid.
+    assert counts() == [10, 9, 10, 10]
+    page.fill("#search", "left")
+    # 30 and 2 are high, 7 and 11 unclear, 9 is mid.
+    assert counts() == [0, 1, 2, 2]
+    page.click(".chip[data-level=mid]")
+    assert browsing.numbers(page) == [9]
+    assert counts() == [0, 1, 2, 2]
+    page.fill("#search", "zebra")
+    assert counts() == [0, 0, 0, 0]
+    page.fill("#search", "")
+    page.get_by_label("Show dead factors").check()
+    assert counts() == [10, 10, 10, 10]
+
+
+def test_a_large_list_is_filtered_at_once(page, ranked):
+    browsing.open_page(page, ranked)
+    # The quickest of some, since others may use the machine; the page's own limit is 50.
+    times = page.evaluate(
+        """() => {
+          const n = 100000;
+          const each = (make) => Array.from({ length: n }, (_, i) => make(i));
+          const vocabulary = Array.from({ length: 20000 }, (_, i) => `word${i}`);
+          const index = {
+            levels: each((i) => i % 4), peak: each(() => 1), labels: [], vocabulary,
+            words: each((i) => [[i % 20000, 2], [(7 * i) % 20000, 1]]),
+            fires: each((i) => [[(3 * i) % 20000, 0.5], [(11 * i) % 20000, 0.1]]),
+            phrases: each(() => []), activation: [], density: [], importance: [],
+          };
+          const names = tfvis.data.manifest.level_names;
+          const none = { q: "", level: "", peak: "", dead: false, sort: "" };
+          const choices = [{ level: "mid" }, { q: "word19" }, { q: "word5", level: "low" }];
+          return choices.map((part) => Math.min(...Array.from({ length: 7 }, () => {
+            const began = performance.now();
+            tfvis.select.order(index, names, { ...none, ...part });
+            return performance.now() - began;
+          })));
+        }"""
+    )
+    assert max(times) < 100, times
+
+
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (360, 740)])
 def test_a_link_to_a_search_shows_results_above_the_fold(browser, ranked, size):
     page = browser.new_page(viewport={"width": size[0], "height": size[1]})
@@ -299,12 +347,40 @@ def test_every_page_has_the_search(page, ranked):
         page.keyboard.press("Enter")
         page.wait_for_selector(".list:not([hidden]) h2:text-is('Factors for “left”')")
         assert browsing.numbers(page)[0] == 30
+        page.wait_for_selector(".rows a:focus")
     page.go_back()
     page.wait_for_selector("main q:text-is('x')")
     assert page.input_value("#search") == ""
     page.fill("#search", "Φ7")
     page.keyboard.press("Enter")
     browsing.await_heading(page, "Factor 7")
+
+
+def test_enter_goes_to_the_results_from_every_page(page, ranked):
+    focused = "document.activeElement.textContent"
+    for address in ("#/", "#/?q=13", "#/factor/3", "#/levels"):
+        page.goto("about:blank")
+        browsing.open_page(page, ranked, address)
+        page.fill("#search", "left")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".rows a:focus")
+        assert "#/?q=left" in page.url
+        assert page.evaluate(focused) == "30"
+        assert page.is_visible("h2:text-is('Factors for “left”')")
+        # From there, Enter opens the first one, and Tab goes to the next.
+        page.keyboard.press("Tab")
+        assert page.evaluate(focused) == "7"
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")
+        browsing.await_heading(page, "Factor 30")
+        # Where there is nothing to go to, one types on.
+        page.fill("#search", "zebra")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".notice:has-text('No factors match “zebra”')")
+        assert page.evaluate("document.activeElement.id") == "search"
+        page.fill("#search", "Φ 7")
+        page.keyboard.press("Enter")
+        browsing.await_heading(page, "Factor 7")
 
 
 def test_scrolling_shows_other_rows(page, folder):

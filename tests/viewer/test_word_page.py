@@ -299,6 +299,69 @@ def test_search_and_factors_lead_to_words(page, worded):
     page.wait_for_selector(".word-table")
 
 
+def _rows(page):
+    return [int(a.inner_text()) for a in page.query_selector_all(".rows .number a")]
+
+
+def test_factors_that_fire_on_a_word_are_found_though_it_is_not_theirs(page, worded):
+    # All factors list "left" and "rare" as their words.
+    entry = _entry(worded, "bank")
+    expected = [row[0] for row in entry["factors"]]
+    browsing.open_page(page, worded, "#/?q=Bank")
+    browsing.wait_for(page, lambda: _rows(page), expected)
+    notice = page.locator(".list section > .notice")
+    assert "No factor has “Bank” among its words" in notice.inner_text()
+    assert page.inner_text(".found") == f"{len(expected)} of 39"
+    first = page.locator(".rows .row").first
+    assert first.locator(".word.hit").all_inner_texts() == ["bank"]
+    assert first.locator(".line").inner_text() == "fires on it, and more on other words"
+    page.focus("#search")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".rows .row:first-child a:focus")
+    # The filters and the order of the list hold for them too.
+    levels = ["low", "mid", "high", "unclear"]
+    for place, level in enumerate(levels):
+        chip = page.locator(f".chip[data-level={level}]")
+        these = [factor for factor in expected if factor % 4 == place]
+        assert chip.locator("small").inner_text() == str(len(these))
+        chip.click()
+        browsing.wait_for(page, lambda: _rows(page), these)  # noqa: B023
+    page.click(".chip[data-level='']")
+    browsing.wait_for(page, lambda: _rows(page), expected)
+    page.click("button.sort:has-text('Factor')")
+    browsing.wait_for(page, lambda: _rows(page), sorted(expected))
+    # What the search finds is not called weaker; what nobody knows is not found.
+    page.fill("#search", "left")
+    assert len(_rows(page)) > len(expected)
+    assert not notice.is_visible()
+    page.fill("#search", "bankk")
+    browsing.wait_until(page, lambda: "No factors match “bankk”" in notice.inner_text())
+    assert _rows(page) == []
+    # A level of which there is none is not a word that nobody has.
+    page.evaluate("location.hash = '#/?q=left&peak=9'")
+    browsing.wait_until(page, lambda: "No factors match “left”" in notice.inner_text())
+
+
+def test_a_late_answer_to_an_older_search_is_dropped(page, worded):
+    browsing.open_page(page, worded)
+    page.evaluate(
+        """() => {
+          const { find } = tfvis.words;
+          tfvis.words.find = async (word) => {
+            const found = await find(word);
+            await new Promise((done) => { window.answer = done; });
+            return found;
+          };
+        }"""
+    )
+    page.fill("#search", "bank")
+    browsing.wait_until(page, "window.answer !== undefined")
+    page.fill("#search", "13")
+    page.evaluate("window.answer()")
+    page.wait_for_timeout(100)
+    assert _rows(page) == [13]
+
+
 def test_a_site_without_words_says_so(page, folder):
     browsing.open_page(page, folder, "#/word/left")
     assert "hold no pages of words" in page.inner_text(".word-page .notice")

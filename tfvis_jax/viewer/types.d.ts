@@ -538,8 +538,8 @@ interface List {
   element: HTMLElement;
   /** Takes a query as it is typed, where the list is shown. */
   seek(q: string): void;
-  /** Opens the first result. */
-  openFirst(): void;
+  /** Moves the focus to the first result of a search. */
+  enter(): void;
   random(): void;
   show(at: Route): void;
   redraw(): void;
@@ -767,7 +767,12 @@ interface Tfvis {
     number(text: string): Value;
     hits(index: Index, factor: number, q: string): string[];
     why(index: Index, factor: number, q: string): string;
-    order(index: Index, levelNames: string[], choice: Choice): number[];
+    order(
+      index: Index,
+      levelNames: string[],
+      choice: Choice,
+      ranked?: number[] | null,
+    ): { chosen: number[]; counts: number[] };
   };
 
   // glyphs.js
@@ -812,7 +817,8 @@ interface Tfvis {
     element: HTMLElement;
     head: HTMLElement;
     focus(level: string): void;
-    show(choice: Choice, found: number): void;
+    /** With the number of factors found, and of each level. */
+    show(choice: Choice, found: number, levels: number[]): void;
   };
 
   // list.js

@@ -71,7 +71,7 @@
         chip?.focus({ preventScroll: true });
       },
 
-      show(choice, found) {
+      show(choice, found, levels) {
         title.textContent = choice.q ? `Factors for “${choice.q}”` : "All factors";
         peak.value = choice.peak;
         dead.checked = choice.dead;
@@ -80,10 +80,9 @@
           chip.setAttribute("aria-pressed", String(pressed));
         }
         for (const [i, part] of counted.entries()) {
-          const number = data.levelCount(i);
-          part.textContent = format.count(number);
+          part.textContent = format.count(levels[i]);
           // A level without factors would only take room. The first chip is "all".
-          chips[i + 1].hidden = number === 0;
+          chips[i + 1].hidden = data.levelCount(i) === 0;
         }
         const all = choice.dead ? counts.factors : counts.alive;
         count.textContent =

@@ -157,8 +157,11 @@
     return el("bdi", null, before, el("mark", null, word), after);
   }
 
-  /** @param {number} factor @param {number} place in the list @param {string} q */
-  function row(factor, place, q) {
+  /**
+   * @param {number} factor @param {number} place in the list @param {string} q
+   * @param {string|null} weakly what it fires on, though that is not among its words
+   */
+  function row(factor, place, q, weakly) {
     const { index, manifest } = data;
     const peak = index.peak[factor];
     const dead = peak === null;
@@ -184,13 +187,20 @@
           : [
               glyphs.label(data.label(factor)),
               glyphs.words(data.words(factor), {
-                hits: select.hits(index, factor, q),
+                hits: weakly === null ? select.hits(index, factor, q) : [weakly],
                 terms: select.terms(q),
               }),
               el(
                 "small",
                 { class: "line" },
-                q && el("span", null, select.why(index, factor, q)),
+                q &&
+                  el(
+                    "span",
+                    null,
+                    weakly === null
+                      ? select.why(index, factor, q)
+                      : "fires on it, and more on other words",
+                  ),
                 q && context && " · ",
                 context,
               ),
@@ -240,10 +250,16 @@
     let choice = NOTHING;
     /** @type {number[]} */
     let order = [];
+    /** The word on which factors fire that do not have it among theirs. @type {string|null} */
+    let weakly = null;
+    /** Until the factors of such a word are there. */
+    let settled = Promise.resolve();
 
     const body = el("div", { role: "rowgroup", class: "rows" });
-    const rows = tfvis.rows(body, (factor, place) => row(factor, place, choice.q));
-    const empty = el("p", { class: "notice", hidden: true });
+    const rows = tfvis.rows(body, (factor, place) =>
+      row(factor, place, choice.q, weakly),
+    );
+    const said = el("p", { class: "notice", role: "status", hidden: true });
     const toWord = el("p", { class: "to-word", hidden: true });
     const filters = tfvis.filters(manifest, {
       change(part) {
@@ -302,7 +318,53 @@
     /** @param {Choice} next */
     function choose(next) {
       choice = next;
-      order = select.order(data.index, manifest.level_names, choice);
+      weakly = null;
+      settled = Promise.resolve();
+      const { q } = choice;
+      const word = select.number(q) === null ? q.trim() : "";
+      const asked = /\s/.test(word) || !tfvis.words.any() ? "" : word;
+      toWord.hidden = asked === "";
+      toWord.replaceChildren(
+        el(
+          "a",
+          { href: route.word(asked) },
+          el("span", null, "“", el("bdi", null, asked), "” at every layer"),
+          el("small", null, "which factors fire on it, and where"),
+        ),
+      );
+      const none = !present(null).some(Boolean);
+      // Other filters may be why there is none.
+      if (none && asked && ordered({ ...NOTHING, q }, null).chosen.length === 0) {
+        said.hidden = true;
+        settled = fallBack(asked);
+      }
+    }
+
+    /** @param {Choice} at @param {number[]|null} ranked */
+    const ordered = (at, ranked) =>
+      select.order(data.index, manifest.level_names, at, ranked);
+
+    /**
+     * Shows the factors on the page of a word where the search finds none: it knows the
+     * few words of each factor that fire it most.
+     * @param {string} word
+     */
+    async function fallBack(word) {
+      const mine = choice;
+      // A word whose file does not come is as one that is not known.
+      const entry = await tfvis.words.find(word).catch(() => null);
+      if (mine !== choice) return;
+      weakly = entry?.spelling ?? null;
+      present(entry?.factors.map(([factor]) => factor) ?? null);
+    }
+
+    /**
+     * Returns the numbers of factors of each level.
+     * @param {number[]|null} ranked those that match, if the search does not say
+     */
+    function present(ranked) {
+      const found = ordered(choice, ranked);
+      order = found.chosen;
       table.setAttribute("aria-rowcount", String(order.length + 1));
       COLUMNS.forEach(({ key }, i) => {
         const down = choice.sort === `-${key}`;
@@ -312,26 +374,19 @@
         if (sorted) heads[i].setAttribute("aria-sort", sorted);
         else heads[i].removeAttribute("aria-sort");
       });
-      filters.show(choice, order.length);
+      filters.show(choice, order.length, found.counts);
       // Whoever searches wants the results, not the introduction.
       for (const part of introduction) part.hidden = choice.q !== "";
       heading.hidden = choice.q === "";
-      empty.hidden = order.length > 0;
       body.hidden = order.length === 0;
-      const asked = select.number(choice.q) === null ? choice.q.trim() : "";
-      toWord.hidden = asked === "" || /\s/.test(asked) || !tfvis.words.any();
-      toWord.replaceChildren(
-        el(
-          "a",
-          { href: route.word(asked) },
-          el("span", null, "“", el("bdi", null, asked), "” at every layer"),
-          el("small", null, "which factors fire on it, and where"),
-        ),
-      );
-      empty.textContent = choice.q
-        ? `No factors match “${choice.q}”. Search by a factor’s number, by a word that fires it or the beginning of one, by a phrase around such a word, or by its label.`
-        : "No factors match.";
+      said.hidden = order.length > 0 && weakly === null;
+      said.textContent = order.length
+        ? `No factor has “${choice.q.trim()}” among its words. These fire on it most.`
+        : choice.q
+          ? `No factors match “${choice.q}”. Search by a factor’s number, by a word that fires it or the beginning of one, by a phrase around such a word, or by its label.`
+          : "No factors match.";
       rows.show(order);
+      return found.counts;
     }
 
     const take = tfvis.take({
@@ -443,8 +498,8 @@
         filters.head,
         toWord,
         el("div", { class: "list-tools" }, filters.element, take),
+        said,
         table,
-        empty,
       ),
     );
 
@@ -454,7 +509,10 @@
         choose({ ...choice, q });
         route.note(address(choice));
       },
-      openFirst: () => order.length > 0 && route.go(route.factor(order[0])),
+      async enter() {
+        await settled;
+        if (choice.q) body.querySelector("a")?.focus({ preventScroll: true });
+      },
       random,
       show(at) {
         document.title = manifest.title;

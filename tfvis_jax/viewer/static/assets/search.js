@@ -3,7 +3,7 @@
 {
   const { data, dom, route, select } = tfvis;
 
-  /** On the list, results follow what is typed; elsewhere Enter goes to them. */
+  /** Enter goes to the results; on the list they follow what is typed as well. */
   tfvis.searchBox = (list) => {
     const form = dom.find("search-form", HTMLFormElement);
     const input = dom.find("search", HTMLInputElement);
@@ -17,9 +17,11 @@
       if (number !== null && number < data.manifest.counts.factors) {
         route.go(route.factor(number));
       } else if (list.element.hidden) {
+        // After the listener that shows the list.
+        window.addEventListener("hashchange", list.enter, { once: true });
         route.go(route.list({ q: input.value }));
       } else {
-        list.openFirst();
+        list.enter();
       }
     });
     return {
