@@ -1,5 +1,6 @@
 """The list of factors in a real browser."""
 
+import itertools
 import math
 import urllib.parse
 
@@ -80,6 +81,112 @@ def test_a_home_without_a_server_has_recorded_sentences_alone(page, folder):
     assert "tfvis view RUN" in box.inner_text()
     box.locator(".example-sentences a").first.click()
     page.wait_for_selector(".cell-panel")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1024, 1440])
+def test_the_header_has_every_page_and_the_search_stays(browser, folder, width):
+    page = browser.new_page(viewport={"width": width, "height": 740})
+    browsing.open_page(page, folder)
+    nav = page.locator(".top nav a")
+    assert nav.all_inner_texts() == [
+        *("Try a sentence", "Levels", "Rate", "This run", "About")
+    ]
+    current = page.locator(".top [aria-current]")
+    assert current.count() == 0
+    box = page.locator("#search")
+    # All of the placeholder is seen.
+    text = page.evaluate(
+        """() => {
+          const input = document.getElementById("search");
+          const style = getComputedStyle(input);
+          const paint = document.createElement("canvas").getContext("2d");
+          paint.font = style.font;
+          const room = input.clientWidth - 2 * parseFloat(style.paddingLeft);
+          return paint.measureText(input.placeholder).width / room;
+        }"""
+    )
+    assert text <= 1
+    for place, name in enumerate(("sentence", "levels", "rate", "run", "about")):
+        nav.nth(place).click()
+        page.wait_for_selector(f".top [aria-current=page][href='#/{name}']")
+        assert current.count() == 1
+    page.go_back()
+    page.goto(f"{page.url.split('#')[0]}#/")
+    page.wait_for_selector(".list:not([hidden])")
+    assert current.count() == 0
+    # Where one has scrolled, the box is there, and little else.
+    page.get_by_role("button", name="End of the page").click()
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.activeElement.id") == "foot"
+    foot = page.locator("#provenance").bounding_box()
+    assert foot["y"] + foot["height"] <= 740
+    header = page.locator("#top").bounding_box()
+    assert box.bounding_box()["y"] >= 0
+    assert header["y"] + header["height"] <= 80
+    # What is sticky below it is not under it, nor is what the keyboard reaches.
+    page.evaluate("window.scrollTo(0, document.querySelector('.rows').offsetTop + 400)")
+    page.wait_for_timeout(100)
+    bottom = page.locator("#top").bounding_box()
+    heads = page.locator(".heads").bounding_box()
+    assert heads["y"] >= bottom["y"] + bottom["height"] - 1
+    page.close()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1024, 1440])
+def test_no_column_is_cut_and_headings_stand_above_values(
+    browser, tmp_path, make_site, width
+):
+    levels = ["unreadable", "mid", "high", "low"] * 10
+    scores = [math.nan, 0.923] * 20
+    data = make_site(levels=levels, level_scores=scores)
+    bundle.write(tmp_path / "site", data)
+    page = browser.new_page(viewport={"width": width, "height": 740})
+    browsing.open_page(page, tmp_path / "site")
+    page.click("button.sort:has-text('Importance')")
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll(".rows .cell")].filter(
+          (cell) => !cell.matches(".said") && cell.scrollWidth > cell.clientWidth
+        ).map((cell) => cell.textContent)"""
+    )
+    assert cut == []
+    row, shown = page.locator(".rows .row").first, 0
+    for name in ("number", "said", "kind", "curve", "peak", "max", "density"):
+        head = page.locator(f".head .cell.{name}")
+        cell = row.locator(f".cell.{name}")
+        assert head.is_visible() == cell.is_visible()
+        if not head.is_visible():
+            continue
+        shown += 1
+        above, below = head.bounding_box(), cell.bounding_box()
+        assert above["x"] == pytest.approx(below["x"], abs=1)
+        assert above["width"] == pytest.approx(below["width"], abs=1)
+    assert shown == (5 if width == 768 else 7)
+    # The names of columns do not run into each other.
+    boxes = [
+        head.bounding_box() for head in page.locator(".head .cell:visible .sort").all()
+    ]
+    lines = {}
+    for box in boxes:
+        lines.setdefault(round(box["y"]), []).append(box)
+    for line in lines.values():
+        for left, right in itertools.pairwise(sorted(line, key=lambda box: box["x"])):
+            assert left["x"] + left["width"] <= right["x"] + 1
+    page.close()
+
+
+def test_facts_of_a_run_stay_whole_where_there_is_room(browser, tmp_path, make_site):
+    corpus = "enwiki-latest-pages-articles1.xml-p10p3032-shortened.bz2"
+    bundle.write(tmp_path / "site", make_site(corpus=corpus))
+    for width in (360, 1440):
+        page = browser.new_page(viewport={"width": width, "height": 740})
+        browsing.open_page(page, tmp_path / "site")
+        for place in ("#provenance", ".run .about"):
+            part = page.locator(f"{place} .part", has_text=corpus)
+            one = page.locator(f"{place} .part").last.bounding_box()["height"]
+            lines = round(part.bounding_box()["height"] / one)
+            assert (lines == 1) == (width == 1440)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.close()
 
 
 def test_a_level_without_a_suggested_factor_is_said(page, folder, tmp_path, make_site):
@@ -270,7 +377,7 @@ def test_chips_count_the_results(page, ranked):
 
 def test_a_large_list_is_filtered_at_once(page, ranked):
     browsing.open_page(page, ranked)
-    # The quickest of some, since others may use the machine; the page's own limit is 50.
+    # The quickest of some, since others may use the machine. It takes 12 ms alone.
     times = page.evaluate(
         """() => {
           const n = 100000;
@@ -284,15 +391,17 @@ def test_a_large_list_is_filtered_at_once(page, ranked):
           };
           const names = tfvis.data.manifest.level_names;
           const none = { q: "", level: "", peak: "", dead: false, sort: "" };
-          const choices = [{ level: "mid" }, { q: "word19" }, { q: "word5", level: "low" }];
+          const choices = [
+            { level: "mid" }, { q: "word19" }, { q: "word5", level: "low" },
+          ];
           return choices.map((part) => Math.min(...Array.from({ length: 7 }, () => {
             const began = performance.now();
-            tfvis.select.order(index, names, { ...none, ...part });
-            return performance.now() - began;
+            const { chosen } = tfvis.select.order(index, names, { ...none, ...part });
+            return chosen.length > 0 ? performance.now() - began : Infinity;
           })));
         }"""
     )
-    assert max(times) < 100, times
+    assert max(times) < 50, times
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (360, 740)])

@@ -692,6 +692,7 @@ interface Tfvis {
       choose: (value: string) => void,
     ): { element: HTMLElement; show(chosen: string): void };
     table(heads: Child[], rows: Child[][]): HTMLElement;
+    inARow(facts: string[]): (Node | string)[];
     folded(label: string, summary: string, content: Child): HTMLElement;
     field(id: string, label: string, input: HTMLElement): HTMLElement;
     button(label: Child, click: () => unknown, more?: Attributes): HTMLButtonElement;

@@ -4,6 +4,9 @@
   const { el } = tfvis.dom;
   const { data, format, glyphs } = tfvis;
 
+  /** Rows below which the end of the page is near. */
+  const LONG = 30;
+
   tfvis.filters = (manifest, act) => {
     const { counts, level_names: names, layers } = manifest;
     const nDead = counts.factors - counts.alive;
@@ -38,6 +41,15 @@
       on: { change: () => act.change({ dead: dead.checked }) },
     });
     const title = el("h2", { id: "factors-title" });
+    const end = el(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        on: { click: () => tfvis.dom.find("foot", HTMLElement).focus() },
+      },
+      "End of the page ↓",
+    );
     const count = el("p", { class: "found", role: "status" });
 
     return {
@@ -59,6 +71,7 @@
         { class: "factors-head" },
         title,
         count,
+        end,
         el(
           "button",
           { type: "button", class: "button", on: { click: act.random } },
@@ -84,6 +97,7 @@
           // A level without factors would only take room. The first chip is "all".
           chips[i + 1].hidden = data.levelCount(i) === 0;
         }
+        end.hidden = found < LONG;
         const all = choice.dead ? counts.factors : counts.alive;
         count.textContent =
           found === all

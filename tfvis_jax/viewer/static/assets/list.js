@@ -4,34 +4,39 @@
   const { el } = tfvis.dom;
   const { data, format, glyphs, route, select } = tfvis;
 
-  /** @type {{key: string|null, label: string, title?: string, down?: boolean}[]} */
+  /** @type {{key: string|null, cell: string, label: string, title?: string, down?: boolean}[]} */
   const COLUMNS = [
-    { key: "number", label: "Factor" },
+    { key: "number", cell: "number", label: "Factor" },
     {
       key: null,
+      cell: "said",
       label: "Words",
       title: "Words that fire it most, with their numbers of documents",
     },
     {
       key: "level",
+      cell: "kind",
       label: "Level",
       title: "Assigned by rule: low, mid, high or unclear",
     },
     {
       key: "importance",
+      cell: "curve",
       label: "Importance",
       title: "Importance score by layer: mean of the top-n activations in a layer",
       down: true,
     },
-    { key: "peak", label: "Peak", title: "Layer of largest importance" },
+    { key: "peak", cell: "peak", label: "Peak", title: "Layer of largest importance" },
     {
       key: "activation",
+      cell: "max",
       label: "Max",
       title: "Largest activation over all layers",
       down: true,
     },
     {
       key: "density",
+      cell: "density",
       label: "Density",
       title: "Fraction of tokens on which it fires, at the peak layer",
       down: true,
@@ -269,10 +274,10 @@
       random,
     });
 
-    const heads = COLUMNS.map(({ key, label, title, down }) => {
+    const heads = COLUMNS.map(({ key, cell, label, title, down }) => {
       const head = el("span", {
         role: "columnheader",
-        class: `cell ${key || "said"}`,
+        class: `cell ${cell}`,
         title,
       });
       if (!key) {

@@ -6,8 +6,16 @@
   /** Enter goes to the results; on the list they follow what is typed as well. */
   tfvis.searchBox = (list) => {
     const form = dom.find("search-form", HTMLFormElement);
+    const top = dom.find("top", HTMLElement);
     const input = dom.find("search", HTMLInputElement);
     form.hidden = false;
+    // In a narrow window the links above the box scroll away; it stays.
+    new ResizeObserver(() => {
+      const rise = form.offsetTop - parseFloat(getComputedStyle(top).paddingTop);
+      const { style } = document.documentElement;
+      style.setProperty("--rise", `${-rise}px`);
+      style.setProperty("--head", `${top.offsetHeight - rise}px`);
+    }).observe(top);
     input.addEventListener("input", () => {
       if (!list.element.hidden) list.seek(input.value);
     });

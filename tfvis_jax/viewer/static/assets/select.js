@@ -22,8 +22,10 @@
     return match ? Number(match[1]) : null;
   }
 
-  /** @type {string[]|null} */
-  let folded = null;
+  /** The vocabulary, as it is compared. @type {string[]} */
+  let folded = [];
+  /** @type {Index["vocabulary"]|null} */
+  let foldedOf = null;
   /** Words of the labels, and the labels they are of. @type {Map<number, string[]>} */
   let labelled = new Map();
   /** @type {Index["labels"]|null} */
@@ -37,7 +39,10 @@
    * @returns {(factor: number) => number}
    */
   function relevance(index, q) {
-    folded ??= index.vocabulary.map(fold);
+    if (foldedOf !== index.vocabulary) {
+      foldedOf = index.vocabulary;
+      folded = foldedOf.map(fold);
+    }
     if (labelsOf !== index.labels) {
       labelsOf = index.labels;
       labelled = new Map(index.labels.map(([factor, text]) => [factor, terms(text)]));
