@@ -141,6 +141,8 @@ def test_a_tour_by_keyboard_alone(page, folder):
     page.keyboard.type("left")
     page.wait_for_selector("h2:text-is('Factors for “left”')")
     page.keyboard.press("Enter")
+    page.wait_for_selector(".rows a:focus")
+    page.keyboard.press("Enter")
     page.wait_for_selector("article.factor")
     number = page.inner_text("article h1").split()[1]
     page.keyboard.press("]")

@@ -246,6 +246,7 @@ def test_one_layer_one_factor(tmp_path):
     assert calls == [(1, 1)]
     assert bundle.read(tmp_path / "s", "data/index") == {
         "activation": [3],
+        "contexts": [],
         "density": [0.5],
         "fires": [[]],
         "importance": [[2]],

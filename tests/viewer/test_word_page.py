@@ -11,7 +11,7 @@ import tfvis_jax
 from tfvis_jax import cli, pipeline
 from tfvis_jax.data import words as words_lib
 from tfvis_jax.viewer import bundle, word_pages
-from viewer import browsing, wordy
+from viewer import browsing, serving, wordy
 from viewer.wordy import EVIL, OCCURRENCES, WORDS
 
 
@@ -50,7 +50,7 @@ def test_the_files_hold_the_strongest_factors_of_a_word(worded, number):
     # The strongest one of all is there, and so is the strongest one of each layer.
     assert shown[0] == max(strength, key=strength.get)
     rare = OCCURRENCES[number] < 10
-    assert 0 < len(shown) <= (6 if rare else 12)
+    assert 0 < len(shown) <= (8 if rare else 12)
     if not rare:
         for layer in range(4):
             here = {f: m * s for (f, at), (m, s, _) in expected.items() if at == layer}
@@ -190,6 +190,45 @@ def test_the_page_has_a_row_for_each_factor_and_a_cell_for_each_layer(page, word
     browsing.await_heading(page, f"Factor {factor}")
 
 
+def test_the_page_says_what_its_rows_are_and_leads_to_a_sentence(page, worded):
+    _open(page, worded, "Left")
+    lead = page.locator("article .lead")
+    assert "fire on it most over these occurrences" in lead.inner_text()
+    # Without a server, a recorded sentence that has the word, if there is one.
+    # The link may take two lines: a click in its middle could meet neither.
+    lead.get_by_role("link", name="He left the bank.").press("Enter")
+    page.wait_for_selector(".cell-panel")
+    _open(page, worded, "of")
+    assert "A sentence of your own may fire others." in lead.inner_text()
+    assert lead.locator("a").count() == 0
+
+
+class _Silent:
+    """Encodes nothing."""
+
+    def release(self):
+        pass
+
+    def warm_up(self):
+        yield
+
+    def encode(self, text, *, masked):
+        yield from ()
+
+
+def test_with_a_server_every_word_has_a_sentence_to_try(tab, worded):
+    with serving.running(worded, _Silent()) as port:
+        tab.goto(f"http://127.0.0.1:{port}/#/word/οδος")
+        link = tab.locator("article .lead a")
+        link.wait_for()
+        entry = _entry(worded, "οδος")
+        context = "".join(entry["contexts"][0][:3]).strip()
+        assert link.inner_text() == context
+        tab.evaluate("location.hash = '#/word/bank'")
+        tab.wait_for_selector("h1:has-text('bank')")
+        assert link.inner_text() == "He left the bank."
+
+
 def test_layers_sort_and_the_state_is_in_the_address(page, worded):
     _open(page, worded, "of", "?show=own")
     entry = _entry(worded, "of")
@@ -297,6 +336,69 @@ def test_search_and_factors_lead_to_words(page, worded):
     assert [a.inner_text() for a in page.query_selector_all(".headwords a")] == ["left"]
     page.click(".headwords a")
     page.wait_for_selector(".word-table")
+
+
+def _rows(page):
+    return [int(a.inner_text()) for a in page.query_selector_all(".rows .number a")]
+
+
+def test_factors_that_fire_on_a_word_are_found_though_it_is_not_theirs(page, worded):
+    # All factors list "left" and "rare" as their words.
+    entry = _entry(worded, "bank")
+    expected = [row[0] for row in entry["factors"]]
+    browsing.open_page(page, worded, "#/?q=Bank")
+    browsing.wait_for(page, lambda: _rows(page), expected)
+    notice = page.locator(".list section > .notice")
+    assert "No factor has “Bank” among its words" in notice.inner_text()
+    assert page.inner_text(".found") == f"{len(expected)} of 39"
+    first = page.locator(".rows .row").first
+    assert first.locator(".word.hit").all_inner_texts() == ["bank"]
+    assert first.locator(".line").inner_text() == "fires on it, and more on other words"
+    page.focus("#search")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".rows .row:first-child a:focus")
+    # The filters and the order of the list hold for them too.
+    levels = ["low", "mid", "high", "unclear"]
+    for place, level in enumerate(levels):
+        chip = page.locator(f".chip[data-level={level}]")
+        these = [factor for factor in expected if factor % 4 == place]
+        assert chip.locator("small").inner_text() == str(len(these))
+        chip.click()
+        browsing.wait_for(page, lambda: _rows(page), these)
+    page.click(".chip[data-level='']")
+    browsing.wait_for(page, lambda: _rows(page), expected)
+    page.click("button.sort:has-text('Factor')")
+    browsing.wait_for(page, lambda: _rows(page), sorted(expected))
+    # What the search finds is not called weaker; what nobody knows is not found.
+    page.fill("#search", "left")
+    assert len(_rows(page)) > len(expected)
+    assert not notice.is_visible()
+    page.fill("#search", "bankk")
+    browsing.wait_until(page, lambda: "No factors match “bankk”" in notice.inner_text())
+    assert _rows(page) == []
+    # A level of which there is none is not a word that nobody has.
+    page.evaluate("location.hash = '#/?q=left&peak=9'")
+    browsing.wait_until(page, lambda: "No factors match “left”" in notice.inner_text())
+
+
+def test_a_late_answer_to_an_older_search_is_dropped(page, worded):
+    browsing.open_page(page, worded)
+    page.evaluate(
+        """() => {
+          const { find } = tfvis.words;
+          tfvis.words.find = async (word) => {
+            const found = await find(word);
+            await new Promise((done) => { window.answer = done; });
+            return found;
+          };
+        }"""
+    )
+    page.fill("#search", "bank")
+    browsing.wait_until(page, "window.answer !== undefined")
+    page.fill("#search", "13")
+    page.evaluate("window.answer()")
+    page.wait_for_timeout(100)
+    assert _rows(page) == [13]
 
 
 def test_a_site_without_words_says_so(page, folder):

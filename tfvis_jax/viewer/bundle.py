@@ -84,12 +84,14 @@ def write(
         windows: set[int] = set()
         narrow = 0
         strongest: dict[int, tuple[Any, ...] | None] = {}
+        lines: list[tuple[int, str, str, str]] = []
         with contextlib.closing(factors(partial, data)) as shards:
             for shard in shards:
                 n_contexts += shard.n_contexts
                 words += shard.words
                 terms += shard.terms
                 strongest |= shard.strongest
+                lines += shard.lines
                 windows |= shard.windows
                 narrow += shard.narrow
                 for factor, found in zip(
@@ -100,7 +102,7 @@ def write(
                     progress(shard.factors.stop, data.n_factors)
         _save_windows(partial, data, windows)
         n_words = _save_words(partial, data, spill)
-        payload.save(partial, "data/index", _index(data, words, terms))
+        payload.save(partial, "data/index", _index(data, words, terms, lines))
         recorded = []
         for number, records in enumerate(data.sentences):
             name = f"data/sentences/{number:05d}"
@@ -209,6 +211,7 @@ def _index(
     data: site.SiteData,
     words: Sequence[list[tuple[str, int]]],
     terms: Sequence[site.SearchTerms],
+    lines: Sequence[tuple[int, str, str, str]],
 ) -> dict[str, Any]:
     listed = {word for top in words for word, _ in top}
     vocabulary = sorted(listed | {word for found in terms for word, _ in found.words})
@@ -218,6 +221,8 @@ def _index(
     density = np.take_along_axis(data.density, peak[None], axis=0)[0]
     return {
         "activation": payload.numbers(np.nan_to_num(data.max_activation).max(axis=0)),
+        # Only of factors whose words say little.
+        "contexts": lines,
         "density": payload.numbers(density, digits=3),
         "fires": [
             [

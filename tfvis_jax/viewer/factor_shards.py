@@ -5,6 +5,7 @@ A file depends on its own factors alone, so that several processes can write the
 
 import math
 import pathlib
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,10 @@ SIZE = 16
 # A factor is narrow if its strongest tokens are from so few documents.
 _NARROW = 2
 _LIST_WORDS = 8
+# Whether these fire is decided by the words around: their own say little of them.
+_IN_CONTEXT = ("mid", "high", "topic")
+# Characters of a context in a row of the list, before its word and after it.
+_BEFORE, _AFTER = 30, 60
 
 
 class Shard(NamedTuple):
@@ -31,6 +36,7 @@ class Shard(NamedTuple):
       words: of each, its words, with numbers of documents.
       terms: of each, what a search finds it by.
       strongest: of those that the page suggests, the strongest context.
+      lines: of those measured to need context, the strongest one, cut to a line.
       word_firings: of each, the words that fire it at each layer.
     """
 
@@ -41,6 +47,7 @@ class Shard(NamedTuple):
     words: list[list[tuple[str, int]]]
     terms: list[site.SearchTerms]
     strongest: dict[int, tuple[Any, ...] | None]
+    lines: list[tuple[int, str, str, str]]
     word_firings: list[list[site.WordFirings]]
 
 
@@ -74,7 +81,7 @@ def write(folder: pathlib.Path, data: site.SiteData, factors: range) -> Shard:
       InputError: ``data.contexts`` or ``data.firings`` does not return one entry per
         layer.
     """
-    shard = Shard(factors, 0, set(), 0, [], [], {}, [])
+    shard = Shard(factors, 0, set(), 0, [], [], {}, [], [])
     n_contexts = narrow = 0
     entries = []
     for factor in factors:
@@ -85,6 +92,8 @@ def write(folder: pathlib.Path, data: site.SiteData, factors: range) -> Shard:
         shard.words.append(words)
         if factor in data.featured:
             shard.strongest[factor] = _strongest(data, factor, contexts)
+        if _needs_context(data, factor) and (best := _best(data, factor, contexts)):
+            shard.lines.append((factor, *_line(best)))
         shard.terms.append(data.terms(factor))
         shard.word_firings.append(data.word_firings(factor))
         firings = _firings(data, factor)
@@ -171,8 +180,35 @@ def _strongest(
     data: site.SiteData, factor: int, contexts: list[list[site.Context]]
 ) -> tuple[Any, ...] | None:
     """Returns the strongest context of a factor at its peak layer, if there is one."""
-    found = contexts[int(np.argmax(np.nan_to_num(data.importance[:, factor])))]
-    if not found:
+    best = _best(data, factor, contexts)
+    if best is None:
         return None
-    best = found[0]
     return best.before, best.word, best.after, payload.number(best.activation)
+
+
+def _best(
+    data: site.SiteData, factor: int, contexts: list[list[site.Context]]
+) -> site.Context | None:
+    found = contexts[int(np.argmax(np.nan_to_num(data.importance[:, factor])))]
+    return found[0] if found else None
+
+
+def _needs_context(data: site.SiteData, factor: int) -> bool:
+    """Returns whether a factor was measured to fire by the words around its word."""
+    return (
+        bool(data.level_scores)
+        and not math.isnan(data.level_scores[factor])
+        and data.levels[factor] in _IN_CONTEXT
+    )
+
+
+def _line(context: site.Context) -> tuple[str, str, str]:
+    """Returns a context as a line: before, word and after, cut between words."""
+    before, after = (re.sub(r"\s+", " ", t) for t in (context.before, context.after))
+    if len(before) > _BEFORE:
+        cut = before[-_BEFORE:]
+        before = f"… {cut[cut.find(' ') + 1 :]}"
+    if len(after) > _AFTER:
+        cut = after[:_AFTER]
+        after = f"{cut[: cut.rfind(' ')] if ' ' in cut.strip() else cut} …"
+    return before, " ".join(context.word.split()), after

@@ -60,6 +60,8 @@ interface Index {
   vocabulary: string[];
   /** Factor and its user-supplied label. */
   labels: [number, string][];
+  /** A factor measured to need context, with its strongest one: before, word, after. */
+  contexts: [number, string, string, string][];
   /** Per factor: position in vocabulary, number of documents. */
   words: [number, number][][];
   /** Per factor: position in vocabulary, how strongly and exclusively it fires. */
@@ -572,8 +574,8 @@ interface List {
   element: HTMLElement;
   /** Takes a query as it is typed, where the list is shown. */
   seek(q: string): void;
-  /** Opens the first result. */
-  openFirst(): void;
+  /** Moves the focus to the first result of a search. */
+  enter(): void;
   random(): void;
   show(at: Route): void;
   redraw(): void;
@@ -730,6 +732,7 @@ interface Tfvis {
       choose: (value: string) => void,
     ): { element: HTMLElement; show(chosen: string): void };
     table(heads: Child[], rows: Child[][]): HTMLElement;
+    inARow(facts: string[]): (Node | string)[];
     folded(label: string, summary: string, content: Child): HTMLElement;
     field(id: string, label: string, input: HTMLElement): HTMLElement;
     button(label: Child, click: () => unknown, more?: Attributes): HTMLButtonElement;
@@ -805,7 +808,12 @@ interface Tfvis {
     number(text: string): Value;
     hits(index: Index, factor: number, q: string): string[];
     why(index: Index, factor: number, q: string): string;
-    order(index: Index, levelNames: string[], choice: Choice): number[];
+    order(
+      index: Index,
+      levelNames: string[],
+      choice: Choice,
+      ranked?: number[] | null,
+    ): { chosen: number[]; counts: number[] };
   };
 
   // glyphs.js
@@ -852,7 +860,8 @@ interface Tfvis {
     element: HTMLElement;
     head: HTMLElement;
     focus(level: string): void;
-    show(choice: Choice, found: number): void;
+    /** With the number of factors found, and of each level. */
+    show(choice: Choice, found: number, levels: number[]): void;
   };
 
   // list.js

@@ -26,7 +26,7 @@ MOST_WORDS = 30_000
 # Factors of a word: the strongest at each layer, and those that fire on little else.
 _STRONGEST, _OWN = 3, 2
 # A word that occurs seldom tells less of its factors.
-_MOST_FACTORS, _MOST_OF_RARE, _RARE = 12, 6, 10
+_MOST_FACTORS, _MOST_OF_RARE, _RARE = 12, 8, 10
 # α over all occurrences, relative to the largest, below which a factor is left out.
 _LEAST = 0.1
 _BUFFERED = 500_000

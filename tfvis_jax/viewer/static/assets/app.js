@@ -152,6 +152,11 @@
     const at = route.current();
     // The query of the list; on another page the box begins empty.
     box?.show(at.page === "" ? (at.params.get("q") ?? "") : "");
+    for (const link of document.querySelectorAll("#top nav a")) {
+      const here = link.getAttribute("href") === `#/${at.page}`;
+      if (here) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
     const mine = turn;
     main.ariaBusy = "true";
     try {
@@ -183,10 +188,19 @@
     opened = list;
     box = tfvis.searchBox(list);
     dom.find("brand", HTMLElement).textContent = manifest.title;
-    dom.find("provenance", HTMLElement).textContent =
-      `${manifest.model} · ${manifest.corpus} · ${format.layers(manifest.layers)} · ` +
-      `${format.count(manifest.counts.factors)} factors · ${format.codes(manifest.l1_penalty)} · ` +
-      `${format.count(manifest.counts.contexts)} examples`;
+    const { factors, contexts } = manifest.counts;
+    dom
+      .find("provenance", HTMLElement)
+      .append(
+        ...tfvis.parts.inARow([
+          manifest.model,
+          manifest.corpus,
+          format.layers(manifest.layers),
+          `${format.count(factors)} factors`,
+          format.codes(manifest.l1_penalty),
+          `${format.count(contexts)} examples`,
+        ]),
+      );
     dom.find("to-runs", HTMLElement).hidden = !manifest.beside;
     tfvis.keys(() => keys(list));
     window.addEventListener("hashchange", () => show(list));

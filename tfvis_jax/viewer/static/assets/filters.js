@@ -4,6 +4,9 @@
   const { el } = tfvis.dom;
   const { data, format, glyphs } = tfvis;
 
+  /** Rows below which the end of the page is near. */
+  const LONG = 30;
+
   tfvis.filters = (manifest, act) => {
     const { counts, level_names: names, layers } = manifest;
     const nDead = counts.factors - counts.alive;
@@ -38,6 +41,15 @@
       on: { change: () => act.change({ dead: dead.checked }) },
     });
     const title = el("h2", { id: "factors-title" });
+    const end = el(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        on: { click: () => tfvis.dom.find("foot", HTMLElement).focus() },
+      },
+      "End of the page ↓",
+    );
     const count = el("p", { class: "found", role: "status" });
 
     return {
@@ -59,6 +71,7 @@
         { class: "factors-head" },
         title,
         count,
+        end,
         el(
           "button",
           { type: "button", class: "button", on: { click: act.random } },
@@ -71,7 +84,7 @@
         chip?.focus({ preventScroll: true });
       },
 
-      show(choice, found) {
+      show(choice, found, levels) {
         title.textContent = choice.q ? `Factors for “${choice.q}”` : "All factors";
         peak.value = choice.peak;
         dead.checked = choice.dead;
@@ -80,11 +93,11 @@
           chip.setAttribute("aria-pressed", String(pressed));
         }
         for (const [i, part] of counted.entries()) {
-          const number = data.levelCount(i);
-          part.textContent = format.count(number);
+          part.textContent = format.count(levels[i]);
           // A level without factors would only take room. The first chip is "all".
-          chips[i + 1].hidden = number === 0;
+          chips[i + 1].hidden = data.levelCount(i) === 0;
         }
+        end.hidden = found < LONG;
         const all = choice.dead ? counts.factors : counts.alive;
         count.textContent =
           found === all

@@ -51,11 +51,7 @@
       ),
       tfvis.data.live.outdated &&
         el("p", { class: "notice", role: "note" }, tfvis.data.live.outdated),
-      el(
-        "p",
-        { class: "about" },
-        about.map((part) => [el("span", { class: "part" }, part), " "]),
-      ),
+      el("p", { class: "about" }, tfvis.parts.inARow(about)),
       el(
         "dl",
         { class: "figures" },

@@ -4,34 +4,39 @@
   const { el } = tfvis.dom;
   const { data, format, glyphs, route, select } = tfvis;
 
-  /** @type {{key: string|null, label: string, title?: string, down?: boolean}[]} */
+  /** @type {{key: string|null, cell: string, label: string, title?: string, down?: boolean}[]} */
   const COLUMNS = [
-    { key: "number", label: "Factor" },
+    { key: "number", cell: "number", label: "Factor" },
     {
       key: null,
+      cell: "said",
       label: "Words",
       title: "Words that fire it most, with their numbers of documents",
     },
     {
       key: "level",
+      cell: "kind",
       label: "Level",
       title: "Assigned by rule: low, mid, high or unclear",
     },
     {
       key: "importance",
+      cell: "curve",
       label: "Importance",
       title: "Importance score by layer: mean of the top-n activations in a layer",
       down: true,
     },
-    { key: "peak", label: "Peak", title: "Layer of largest importance" },
+    { key: "peak", cell: "peak", label: "Peak", title: "Layer of largest importance" },
     {
       key: "activation",
+      cell: "max",
       label: "Max",
       title: "Largest activation over all layers",
       down: true,
     },
     {
       key: "density",
+      cell: "density",
       label: "Density",
       title: "Fraction of tokens on which it fires, at the peak layer",
       down: true,
@@ -39,6 +44,8 @@
   ];
   /** Recorded sentences shown. */
   const RECORDED = 4;
+  /** Characters before the word of a suggested factor: its card must have room for it. */
+  const BEFORE = 40;
   const NOTHING = { q: "", level: "", peak: "", dead: false, sort: "" };
 
   /** @param {URLSearchParams} params @returns {Choice} */
@@ -68,7 +75,9 @@
     return el(
       "span",
       { class: "example", dir: "auto" },
-      before,
+      before.length > BEFORE
+        ? `… ${before.slice(-BEFORE).replace(/^\S*\s/, "")}`
+        : before,
       glyphs.mark(word, alpha, alpha ?? 0),
       after,
     );
@@ -103,9 +112,13 @@
    * @param {(level: string) => void} choose lists the factors of a level
    */
   function levelsSaid(choose) {
-    const { featured, level_names: names } = data.manifest;
+    const { featured, level_names: names, counts } = data.manifest;
     const found = new Set(featured.map(data.computedLevel));
-    const none = names.slice(0, 3).filter((name) => !found.has(name));
+    const [none, untold] = [false, true].map((some) =>
+      names
+        .slice(0, 3)
+        .filter((name, i) => !found.has(name) && counts.levels[i] > 0 === some),
+    );
     /** @param {string} level */
     function all(level) {
       const count = data.levelCount(names.indexOf(level));
@@ -131,16 +144,33 @@
       ": the few words around it as well. ",
       all("high"),
       ": words further away. ",
-      none.length > 0 &&
-        `None is ${none.join(" or ")}: no such factor fires on words that say much by themselves.`,
+      none.length > 0 && `This run has no factor that is ${none.join(" or ")}. `,
+      untold.length > 0 &&
+        `Of ${untold.join(" and ")} none is suggested: what fires them is mostly function words, marks and pieces of names.`,
     );
   }
 
-  /** @param {number} factor @param {number} place in the list @param {string} q */
-  function row(factor, place, q) {
+  /** @type {Map<number, [string, string, string]>|null} */
+  let lines = null;
+
+  /** The context of a factor whose words say little. @param {number} factor */
+  function line(factor) {
+    lines ??= new Map(data.index.contexts.map(([f, ...parts]) => [f, parts]));
+    const found = lines.get(factor);
+    if (!found) return null;
+    const [before, word, after] = found;
+    return el("bdi", null, before, el("mark", null, word), after);
+  }
+
+  /**
+   * @param {number} factor @param {number} place in the list @param {string} q
+   * @param {string|null} weakly what it fires on, though that is not among its words
+   */
+  function row(factor, place, q, weakly) {
     const { index, manifest } = data;
     const peak = index.peak[factor];
     const dead = peak === null;
+    const context = line(factor);
     /** @param {string} name @param {...Child} children */
     const cell = (name, ...children) =>
       el("span", { role: "cell", class: `cell ${name}` }, children);
@@ -162,10 +192,23 @@
           : [
               glyphs.label(data.label(factor)),
               glyphs.words(data.words(factor), {
-                hits: select.hits(index, factor, q),
+                hits: weakly === null ? select.hits(index, factor, q) : [weakly],
                 terms: select.terms(q),
               }),
-              q && el("small", { class: "why" }, select.why(index, factor, q)),
+              el(
+                "small",
+                { class: "line" },
+                q &&
+                  el(
+                    "span",
+                    null,
+                    weakly === null
+                      ? select.why(index, factor, q)
+                      : "fires on it, and more on other words",
+                  ),
+                q && context && " · ",
+                context,
+              ),
             ],
       ),
       cell(
@@ -210,10 +253,16 @@
     let choice = NOTHING;
     /** @type {number[]} */
     let order = [];
+    /** The word on which factors fire that do not have it among theirs. @type {string|null} */
+    let weakly = null;
+    /** Until the factors of such a word are there. */
+    let settled = Promise.resolve();
 
     const body = el("div", { role: "rowgroup", class: "rows" });
-    const rows = tfvis.rows(body, (factor, place) => row(factor, place, choice.q));
-    const empty = el("p", { class: "notice", hidden: true });
+    const rows = tfvis.rows(body, (factor, place) =>
+      row(factor, place, choice.q, weakly),
+    );
+    const said = el("p", { class: "notice", role: "status", hidden: true });
     const toWord = el("p", { class: "to-word", hidden: true });
     const filters = tfvis.filters(manifest, {
       change(part) {
@@ -223,10 +272,10 @@
       random,
     });
 
-    const heads = COLUMNS.map(({ key, label, title, down }) => {
+    const heads = COLUMNS.map(({ key, cell, label, title, down }) => {
       const head = el("span", {
         role: "columnheader",
-        class: `cell ${key || "said"}`,
+        class: `cell ${cell}`,
         title,
       });
       if (!key) {
@@ -272,7 +321,53 @@
     /** @param {Choice} next */
     function choose(next) {
       choice = next;
-      order = select.order(data.index, manifest.level_names, choice);
+      weakly = null;
+      settled = Promise.resolve();
+      const { q } = choice;
+      const word = select.number(q) === null ? q.trim() : "";
+      const asked = /\s/.test(word) || !tfvis.words.any() ? "" : word;
+      toWord.hidden = asked === "";
+      toWord.replaceChildren(
+        el(
+          "a",
+          { href: route.word(asked) },
+          el("span", null, "“", el("bdi", null, asked), "” at every layer"),
+          el("small", null, "which factors fire on it, and where"),
+        ),
+      );
+      const none = !present(null).some(Boolean);
+      // Other filters may be why there is none.
+      if (none && asked && ordered({ ...NOTHING, q }, null).chosen.length === 0) {
+        said.hidden = true;
+        settled = fallBack(asked);
+      }
+    }
+
+    /** @param {Choice} at @param {number[]|null} ranked */
+    const ordered = (at, ranked) =>
+      select.order(data.index, manifest.level_names, at, ranked);
+
+    /**
+     * Shows the factors on the page of a word where the search finds none: it knows the
+     * few words of each factor that fire it most.
+     * @param {string} word
+     */
+    async function fallBack(word) {
+      const mine = choice;
+      // A word whose file does not come is as one that is not known.
+      const entry = await tfvis.words.find(word).catch(() => null);
+      if (mine !== choice) return;
+      weakly = entry?.spelling ?? null;
+      present(entry?.factors.map(([factor]) => factor) ?? null);
+    }
+
+    /**
+     * Returns the numbers of factors of each level.
+     * @param {number[]|null} ranked those that match, if the search does not say
+     */
+    function present(ranked) {
+      const found = ordered(choice, ranked);
+      order = found.chosen;
       table.setAttribute("aria-rowcount", String(order.length + 1));
       COLUMNS.forEach(({ key }, i) => {
         const down = choice.sort === `-${key}`;
@@ -282,26 +377,19 @@
         if (sorted) heads[i].setAttribute("aria-sort", sorted);
         else heads[i].removeAttribute("aria-sort");
       });
-      filters.show(choice, order.length);
+      filters.show(choice, order.length, found.counts);
       // Whoever searches wants the results, not the introduction.
       for (const part of introduction) part.hidden = choice.q !== "";
       heading.hidden = choice.q === "";
-      empty.hidden = order.length > 0;
       body.hidden = order.length === 0;
-      const asked = select.number(choice.q) === null ? choice.q.trim() : "";
-      toWord.hidden = asked === "" || /\s/.test(asked) || !tfvis.words.any();
-      toWord.replaceChildren(
-        el(
-          "a",
-          { href: route.word(asked) },
-          el("span", null, "“", el("bdi", null, asked), "” at every layer"),
-          el("small", null, "which factors fire on it, and where"),
-        ),
-      );
-      empty.textContent = choice.q
-        ? `No factors match “${choice.q}”. Search by a factor’s number, by a word that fires it or the beginning of one, by a phrase around such a word, or by its label.`
-        : "No factors match.";
+      said.hidden = order.length > 0 && weakly === null;
+      said.textContent = order.length
+        ? `No factor has “${choice.q.trim()}” among its words. These fire on it most.`
+        : choice.q
+          ? `No factors match “${choice.q}”. Search by a factor’s number, by a word that fires it or the beginning of one, by a phrase around such a word, or by its label.`
+          : "No factors match.";
       rows.show(order);
+      return found.counts;
     }
 
     const take = tfvis.take({
@@ -413,8 +501,8 @@
         filters.head,
         toWord,
         el("div", { class: "list-tools" }, filters.element, take),
+        said,
         table,
-        empty,
       ),
     );
 
@@ -424,7 +512,10 @@
         choose({ ...choice, q });
         route.note(address(choice));
       },
-      openFirst: () => order.length > 0 && route.go(route.factor(order[0])),
+      async enter() {
+        await settled;
+        if (choice.q) body.querySelector("a")?.focus({ preventScroll: true });
+      },
       random,
       show(at) {
         document.title = manifest.title;

@@ -79,6 +79,10 @@
         ),
       ),
 
+    /** Facts with dots between them; a line ends between two if it can. */
+    inARow: (facts) =>
+      facts.flatMap((fact) => [el("span", { class: "part" }, fact), " "]),
+
     /** What opens on a click. It scrolls, so the keyboard must reach it. */
     folded: (label, summary, content) =>
       el(

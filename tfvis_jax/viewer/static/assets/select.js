@@ -22,8 +22,10 @@
     return match ? Number(match[1]) : null;
   }
 
-  /** @type {string[]|null} */
-  let folded = null;
+  /** The vocabulary, as it is compared. @type {string[]} */
+  let folded = [];
+  /** @type {Index["vocabulary"]|null} */
+  let foldedOf = null;
   /** Words of the labels, and the labels they are of. @type {Map<number, string[]>} */
   let labelled = new Map();
   /** @type {Index["labels"]|null} */
@@ -37,7 +39,10 @@
    * @returns {(factor: number) => number}
    */
   function relevance(index, q) {
-    folded ??= index.vocabulary.map(fold);
+    if (foldedOf !== index.vocabulary) {
+      foldedOf = index.vocabulary;
+      folded = foldedOf.map(fold);
+    }
     if (labelsOf !== index.labels) {
       labelsOf = index.labels;
       labelled = new Map(index.labels.map(([factor, text]) => [factor, terms(text)]));
@@ -139,22 +144,29 @@
 
     /**
      * The chosen factors, in order: by `choice.sort`, else by how well they match, else
-     * by number.
+     * by number; and how many of each level there are, whichever level is chosen.
+     * If some are `ranked`, best first, these alone match.
      */
-    order(index, levelNames, choice) {
-      const match = relevance(index, choice.q);
+    order(index, levelNames, choice, ranked = null) {
+      const ranks = ranked && new Map(ranked.map((factor, i) => [factor, i]));
+      /** @type {(factor: number) => number} */
+      const match = ranks
+        ? (factor) => 1 / (1 + (ranks.get(factor) ?? Infinity))
+        : relevance(index, choice.q);
       const level = levelNames.indexOf(choice.level);
       const peak = choice.peak === "" ? null : Number(choice.peak);
       const all = terms(choice.q).length === 0;
       const values = new Float64Array(index.levels.length).fill(Infinity);
       /** @type {number[]} */
       const chosen = [];
+      const counts = levelNames.map(() => 0);
       for (let factor = 0; factor < index.levels.length; factor += 1) {
         if (index.peak[factor] === null && !choice.dead) continue;
-        if (level >= 0 && index.levels[factor] !== level) continue;
         if (peak !== null && index.peak[factor] !== peak) continue;
         const found = all ? 1 : match(factor);
         if (found === 0) continue;
+        counts[index.levels[factor]] += 1;
+        if (level >= 0 && index.levels[factor] !== level) continue;
         values[factor] = -found;
         chosen.push(factor);
       }
@@ -167,9 +179,10 @@
           values[factor] = value === null ? Infinity : sign * value;
         }
       }
-      return chosen.sort((a, b) =>
+      chosen.sort((a, b) =>
         values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b,
       );
+      return { chosen, counts };
     },
   };
 }

@@ -283,6 +283,37 @@
     );
   }
 
+  /**
+   * A sentence with the word, to try: an example, or the context of its strongest factor.
+   * Without a server, a recorded one, if there is any. @param {WordEntry} entry
+   */
+  function toTry(entry) {
+    const { live, recorded } = data.live;
+    const context = entry.contexts[0].slice(0, 3).join("").trim();
+    const known = live
+      ? [...tfvis.examples.map(([text]) => text), context]
+      : recorded.map((each) => each.text);
+    const has = (/** @type {string} */ text) =>
+      text.split(/[^\p{L}\p{M}\p{N}]+/u).some((w) => words.fold(w) === entry.folded);
+    return known.find(has) ?? (live ? context : undefined);
+  }
+
+  /** @param {WordEntry} entry */
+  function lead(entry) {
+    const text = toTry(entry);
+    return el(
+      "p",
+      { class: "lead muted" },
+      `${format.count(entry.occurrences)} times in the corpus. The rows are the factors that fire on it most over these occurrences, the strongest first. A word with several senses has factors for each, from some layer on. A sentence of your own may fire others`,
+      text
+        ? [
+            ": ",
+            el("a", { href: route.sentence({ text }) }, el("q", { dir: "auto" }, text)),
+          ]
+        : ".",
+    );
+  }
+
   tfvis.pages.word = async (at, list) => {
     const word = decoded(at.number).trim();
     const { layers } = data.manifest;
@@ -351,11 +382,7 @@
         ? el("h1", null, "“", el("bdi", null, title), "” in factors")
         : el("h1", null, "A word in factors"),
       entry
-        ? el(
-            "p",
-            { class: "lead muted" },
-            `${format.count(entry.occurrences)} times in the corpus. Each row is a factor that fires on the word; the strongest come first. A word with several senses has factors for each, from some layer on.`,
-          )
+        ? lead(entry)
         : el(
             "p",
             { class: "lead muted" },

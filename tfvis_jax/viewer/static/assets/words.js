@@ -52,9 +52,12 @@
     hash,
 
     suggested() {
+      const { featured } = tfvis.data.manifest;
+      // The words of other factors say little by themselves.
+      const low = featured.filter((f) => tfvis.data.computedLevel(f) === "low");
       /** @type {Set<string>} */
       const found = new Set();
-      for (const factor of tfvis.data.manifest.featured) {
+      for (const factor of low.length ? low : featured) {
         const [first] = tfvis.data.words(factor);
         // A word of a single document may have no page.
         if (first && first[1] > 1) found.add(first[0]);
