@@ -15,6 +15,7 @@ def test_excerpts_are_cut_between_words():
     assert (
         _excerpt("They have ", " the bank.", width=10) == "They have [left] the bank."
     )
+    assert _excerpt("They have ", "", width=0) == "…[left]"
     # A word longer than the width is left out.
     long = "incomprehensibly"
     assert _excerpt(f"{long} ", f" {long}", width=8) == "…[left] …"

@@ -60,6 +60,22 @@ def test_curves_of_the_compared_factors_are_their_importance(page, folder):
         assert [float(v) for v in values] == pytest.approx(expected, rel=5e-3)
 
 
+def test_a_factor_is_added_by_a_word(page, folder):
+    index = bundle.read(folder, "data/index")
+    word = index["vocabulary"][index["words"][2][0][0]]
+    browsing.open_page(page, folder, f"#/?q={word}")
+    best, other = browsing.numbers(page)[0], 13
+    assert best != other
+    browsing.open_page(page, folder, f"#/compare?f={other}")
+    page.get_by_label("Add a factor").fill(word)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"section[aria-label='Factor {best}']")
+    assert _columns(page) == [other, best]
+    page.get_by_label("Add a factor").fill("nosuchword")
+    page.keyboard.press("Enter")
+    assert "Expected a word" in page.inner_text(".compare [role=alert]")
+
+
 @pytest.mark.parametrize("query", ["", "?f=", "?f=99999", "?f=x,,-1", "?layer=5"])
 def test_no_factors_to_compare_is_said(page, folder, query):
     browsing.open_page(page, folder, f"#/compare{query}")

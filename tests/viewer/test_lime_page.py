@@ -226,6 +226,21 @@ def test_related_factors_follow_the_layer(page, related):
     assert "Makes likelier" not in page.inner_text(panel)
 
 
+def test_related_factors_are_offered_for_comparison(page, related):
+    browsing.open_page(page, related, "#/compare?f=13&layer=0")
+    offered = ".compare-related a"
+    page.wait_for_selector(offered)
+    # Φ5 is dead.
+    said = page.locator(offered).all_inner_texts()
+    assert [text.split()[0] for text in said] == ["Φ2", "Φ7"]
+    page.click(f"{offered} >> nth=1")
+    page.wait_for_selector("section[aria-label='Factor 7']")
+    assert page.url.endswith("#/compare?f=13%2C7&layer=0")
+    # Those of both, and none that is here.
+    said = page.locator(offered).all_inner_texts()
+    assert [text.split()[0] for text in said] == ["Φ2"]
+
+
 def test_levels_of_other_names_are_shown_and_filtered(page, related):
     browsing.open_page(page, related, "#/factor/3")
     assert page.inner_text("h1 .level").split()[:2] == ["◇", "odd"]

@@ -492,6 +492,25 @@ def test_enter_goes_to_the_results_from_every_page(page, ranked):
         browsing.await_heading(page, "Factor 7")
 
 
+def test_results_begin_at_their_first_from_wherever_one_searches(page, folder):
+    page.set_viewport_size({"width": 1024, "height": 500})
+    browsing.open_page(page, folder)
+    word = bundle.read(folder, "data/index")["vocabulary"][0]
+    page.fill("#search", word[0])
+    everything = browsing.numbers(page)[0]
+    page.fill("#search", "")
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+    page.wait_for_selector(".rows a:text-is('39')")
+    page.fill("#search", word[0])
+    browsing.wait_until(page, "scrollY == 0")
+    assert browsing.numbers(page)[0] == everything
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+    page.keyboard.press("Enter")
+    browsing.wait_until(page, "scrollY == 0")
+    page.wait_for_selector(".rows a:focus")
+    assert page.evaluate("document.activeElement.textContent") == str(everything)
+
+
 def test_scrolling_shows_other_rows(page, folder):
     browsing.open_page(page, folder)
     page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")

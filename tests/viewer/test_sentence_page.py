@@ -430,6 +430,12 @@ def test_a_comparison_opens_on_what_differs_most_and_links_win(browser, folder):
         browsing.wait_for(tab, titles, ["“bank” at layer 4"] * 2)
         _compare(tab, _at(port), token=3)
         browsing.wait_for(tab, titles, ["“bank” at layer 2"] * 2)
+        # There is no such token in the second sentence.
+        _compare(tab, _at(port), token2=99)
+        browsing.wait_for(tab, titles, ["“bank” at layer 2"] * 2)
+        # Another token there leaves the one here, which no link has named.
+        tab.click(".sentence-block >> nth=1 >> td[data-token='0'][data-layer='2']")
+        browsing.wait_for(tab, titles, ["“bank” at layer 2", "“They” at layer 2"])
         tab.close()
 
 

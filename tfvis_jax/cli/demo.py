@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 
-import jax
 from absl import flags
 
 from tfvis_jax import config as config_lib
@@ -18,6 +17,7 @@ from tfvis_jax.errors import InputError, command_line
 from tfvis_jax.examples import contexts
 from tfvis_jax.levels import rule
 from tfvis_jax.notebook import run as run_lib
+from tfvis_jax.reporting import environment
 
 FLAGS = command.new_flags(compiles=True)
 _WHOLE = flags.DEFINE_bool(
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
             config,
             progress=progress,
             mesh=mesh,
-            num_workers=jax.local_device_count(),
+            num_workers=environment.num_cores(),
         )
         if report is None:
             flags_given = ["--whole"] if _WHOLE.value else []
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _shown(run: run_lib.Run, number: int) -> str:
-    """Returns the words of a low-level factor, and of others where one fires most."""
+    """Returns the words of a low-level factor, or else its strongest context."""
     if run.levels[number].name == rule.LEVELS[0]:
         return words_lib.listed(word.text for word in run.words.of(number, n=6))
     layer = run.peak_layer(number)
@@ -126,7 +126,7 @@ COMMAND = command.Command(
     description=(
         "Learns 1,024 factors of all-MiniLM-L6-v2 from the beginnings of a hundred "
         "Wikipedia articles, finds what fires them and how much context they need, and "
-        "writes a page. Model and text come with pip packages. Five minutes on two CPU "
+        "writes a page. Model and text come with pip packages. Three minutes on two CPU "
         "cores, a quarter of an hour with --whole. RUN is runs/demo by default, or "
         "runs/whole."
     ),

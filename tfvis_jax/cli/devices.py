@@ -71,6 +71,9 @@ def use_all_cores(*, quietly: bool = False) -> None:
     Commands do so alike: a program that one has compiled is of use to another only if
     it sees as many devices.
 
+    Args:
+      quietly: say nothing.
+
     Raises:
       InputError: none can be used.
     """

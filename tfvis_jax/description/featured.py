@@ -30,14 +30,9 @@ def choose(
     Of factors that are low-level, or guessed to be something else, those are left out
     that fire on function words, marks and pieces of names alone: at least half of the
     top-activating tokens must be whole words of at least three letters that are not too
-    frequent. Where a higher level was measured, what a factor tells is in the words
-    around: those that fire on function words come after the others. A level may so
-    have fewer factors, or none. No two of a level fire most on the same word, while
-    there are others.
-
-    Those whose top-activating examples are from one document or two come last, where
-    the corpus has many. What fires in few documents has no level
-    (`rule.MIN_DOCUMENTS`).
+    frequent. Where a higher level was measured, what a factor tells may be in the words
+    around it, and none is left out. A level may so have fewer factors, or none. What
+    fires in few documents has no level (`rule.MIN_DOCUMENTS`).
 
     Args:
       results: results of the run, with examples.
@@ -45,9 +40,11 @@ def choose(
       per_level: largest number of factors for each of low, mid and high.
 
     Returns:
-      Factor indices, low-level factors first; in each level those of many documents
-      first, then those of telling words, then the most probable, and of equal
-      probability the strongest.
+      Factor indices, low-level factors first. In each level come last those whose
+      top-activating examples are from one document or two, where the corpus has many;
+      before them those that fire most on the word of a better one; before these,
+      those on words that tell nothing. Otherwise the most probable come first, and of
+      equal probability the strongest.
     """
     strength = results.importance().max(axis=0)
     chosen: list[int] = []
@@ -63,7 +60,8 @@ def choose(
                 continue
             word = _most_frequent(examples)
             rank = _Rank(_is_narrow(results, examples), word in words, not told)
-            words.add(word)
+            if not (rank.is_narrow or rank.is_untold):
+                words.add(word)
             ranked.append((rank, factor))
             if sum(not any(rank) for rank, _ in ranked) == per_level:
                 break

@@ -42,7 +42,7 @@ class Example:
         """
         before, after = self.before, self.after
         if len(before) > width:
-            before = "…" + before[-width:].partition(" ")[2]
+            before = "…" + before[len(before) - width :].partition(" ")[2]
         if len(after) > width:
             after = after[:width].rpartition(" ")[0] + " …"
         return f"{before}[{self.word}]{after}".strip()

@@ -168,9 +168,6 @@ def _files(run: run_lib.Run) -> Iterator[_Fact]:
 def _size(size: int) -> str:
     for unit, of in (("MB", 1e6), ("KB", 1e3)):
         if size >= of:
-            return (
-                f"{size / of:.3g} {unit}"
-                if size < 1000 * of
-                else f"{size / of:.0f} {unit}"
-            )
+            shown = size / of
+            return f"{shown:.3g} {unit}" if shown < 999.5 else f"{shown:.0f} {unit}"
     return f"{size} B"

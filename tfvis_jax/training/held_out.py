@@ -62,8 +62,8 @@ class HeldOut:
         if not len(self._chosen):
             return None
         trained = trained_dictionary.from_state(state, self._opened)
-        n_factors, d_model = trained.factors.shape
-        zeros = metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=n_factors)
+        d_model = trained.factors.shape[1]
+        zeros = metrics.ReconstructionTotals.zeros(d_model=d_model, n_factors=1)
         totals = [zeros] * len(trained.layers)
         for index, layer in parallel_encoding.encode(
             self._opened,
@@ -75,16 +75,20 @@ class HeldOut:
         ):
             for rows in layer:
                 assert rows.x is not None
+                valid = rows.batch.row_mask.reshape(-1)
+                x, codes = rows.x[valid], rows.codes[valid]
                 # The error of hidden states, not of what was whitened.
                 x, residual = (
                     whitening.unwhiten(jnp.asarray(a), trained.whitening)
-                    for a in (rows.x, rows.x - rows.codes @ trained.factors)
+                    for a in (x, x - codes @ trained.factors)
                 )
-                valid = jnp.asarray(rows.batch.row_mask.reshape(-1))
-                sums = metrics.row_sums(
-                    x, jnp.asarray(rows.codes), residual, valid=valid
+                # What is known of codes is not asked for.
+                totals[index] += metrics.row_sums(
+                    x,
+                    jnp.zeros((len(x), 1)),
+                    residual,
+                    valid=jnp.ones(len(x), bool),
                 )
-                totals[index] += sums
         return sharding.of_first_process(metrics.figures(totals).fvu)
 
 

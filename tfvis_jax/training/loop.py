@@ -88,8 +88,11 @@ def fit(
         notify=notify,
     ) as checkpoints:
         train_step = step_program.StepProgram(opened, length, mesh=mesh)
-        is_done = checkpoints.latest_batch == length.num_batches
-        with contextlib.nullcontext() if is_done else train_step.compiling():
+        with (
+            train_step.compiling()
+            if _trains_on(opened, length, checkpoints.latest_batch)
+            else contextlib.nullcontext()
+        ):
             state = _first_state(
                 opened,
                 windows,
@@ -159,6 +162,17 @@ def fit(
                 )
                 break
     return sharding.fetch(state)
+
+
+def _trains_on(
+    opened: setup.Setup, length: schedule.Schedule, latest_batch: int | None
+) -> bool:
+    """Returns whether there is a step left, as far as the newest checkpoint tells."""
+    if latest_batch is None:
+        return True
+    errors = _held_out_errors(opened, latest_batch)
+    settled = held_out_lib.has_settled(errors, patience=opened.config.patience)
+    return latest_batch < length.num_batches and not settled
 
 
 def _held_out_errors(opened: setup.Setup, resumed_at: int) -> list[float]:

@@ -22,7 +22,7 @@ class StepProgram:
     def __init__(
         self, opened: setup.Setup, length: schedule.Schedule, *, mesh: jax.sharding.Mesh
     ) -> None:
-        """Describes the step; `compile` makes the program.
+        """Describes the step; `compiling` makes its program.
 
         Args:
           opened: model, layers and settings.

@@ -5,6 +5,8 @@
   const { data, format, glyphs, route } = tfvis;
   const MOST = 4;
   const BEST = 6;
+  /** Related factors offered of each kind. */
+  const OFFERED = 3;
 
   /** The factors that an address names, each once. @param {Route} at */
   function named(at) {
@@ -19,6 +21,32 @@
   /** @param {number[]} factors @param {Value} [layer] */
   const address = (factors, layer = null) =>
     route.compare({ f: factors.join(","), layer });
+
+  /** The factor that a text numbers, or that best matches its words. @param {string} text */
+  function asked(text) {
+    const number = tfvis.select.number(text);
+    if (number !== null || text.trim() === "") return number;
+    const choice = { q: text, level: "", peak: "", dead: false, sort: "" };
+    const { chosen } = tfvis.select.order(
+      data.index,
+      data.manifest.level_names,
+      choice,
+    );
+    return chosen[0] ?? null;
+  }
+
+  /** Factors related to those here, each once. @param {Factor[]} factors @param {number} i */
+  function related(factors, i) {
+    const found = factors.flatMap(({ nearest = [], together = [] }) =>
+      [nearest, together[i] ?? []].flatMap((each) =>
+        each.slice(0, OFFERED).map(([factor]) => factor),
+      ),
+    );
+    const here = factors.map((each) => each.factor);
+    return [...new Set(found)].filter(
+      (factor) => !here.includes(factor) && !data.isDead(factor),
+    );
+  }
 
   /** Importance of all, one curve each. @param {Factor[]} factors @param {number} chosen */
   function curves(factors, chosen) {
@@ -114,8 +142,8 @@
     const { manifest } = data;
     const numbers = named(at);
     const factors = await Promise.all(numbers.map(data.factor));
-    const asked = at.params.get("layer");
-    const found = manifest.layers.findIndex((layer) => String(layer) === asked);
+    const wanted = at.params.get("layer");
+    const found = manifest.layers.findIndex((layer) => String(layer) === wanted);
     const peaks = numbers.map((factor) => data.index.peak[factor] ?? 0);
     const i = found >= 0 ? found : (peaks[0] ?? 0);
     const layer = found >= 0 ? manifest.layers[found] : null;
@@ -126,20 +154,19 @@
     const field = el("input", {
       class: "search",
       id: "compare-add",
-      inputmode: "numeric",
-      placeholder: "Number of a factor",
+      placeholder: "Word or number",
       autocomplete: "off",
     });
     /** @param {Event} event */
     function add(event) {
       event.preventDefault();
-      const number = tfvis.select.number(field.value);
+      const number = asked(field.value);
       const last = manifest.counts.factors - 1;
       const right = number !== null && number <= last && !numbers.includes(number);
       problem.hidden = right;
       problem.textContent = numbers.includes(number ?? -1)
         ? `Factor ${number} is here already.`
-        : `Expected a factor number from 0 to ${format.count(last)}.`;
+        : `Expected a word of a factor, or a number from 0 to ${format.count(last)}.`;
       if (right) route.go(address([...numbers, number], layer));
     }
     /** @type {HTMLSelectElement} */
@@ -210,6 +237,20 @@
         ],
       ),
       problem,
+      numbers.length < MOST &&
+        el(
+          "p",
+          { class: "compare-related" },
+          related(factors, i).map((factor, n) => [
+            n === 0 && "Related: ",
+            el(
+              "a",
+              { href: address([...numbers, factor], layer), dir: "auto" },
+              glyphs.phi(factor),
+            ),
+            " ",
+          ]),
+        ),
       chart?.element,
       factors.length > 0 &&
         el(

@@ -343,6 +343,12 @@
       }
     }
 
+    /** Shows the first rows: others are there only while they are in view. */
+    function atTop() {
+      scrollTo(0, 0);
+      rows.draw();
+    }
+
     /** @param {Choice} at @param {number[]|null} ranked */
     const ordered = (at, ranked) =>
       select.order(data.index, manifest.level_names, at, ranked);
@@ -511,10 +517,15 @@
       seek(q) {
         choose({ ...choice, q });
         route.note(address(choice));
+        atTop();
       },
       async enter() {
+        const mine = choice;
         await settled;
-        if (choice.q) body.querySelector("a")?.focus({ preventScroll: true });
+        // Whoever has typed on meanwhile keeps the focus.
+        if (mine !== choice || !choice.q) return;
+        atTop();
+        body.querySelector("a")?.focus({ preventScroll: true });
       },
       random,
       show(at) {

@@ -205,7 +205,10 @@
     const { top, height } = part.getBoundingClientRect();
     const room = Math.min(height, innerHeight * SEEN) + 12;
     const below = top + room - innerHeight;
-    const by = top < 0 ? top - 12 : Math.max(0, below);
+    // Of the page, the header covers so much.
+    const { scrollPaddingTop } = getComputedStyle(document.documentElement);
+    const head = Number.parseFloat(scrollPaddingTop) || 12;
+    const by = top < head ? top - head : Math.max(0, below);
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (by) scrollBy({ top: by, behavior: still ? "instant" : "smooth" });
   }
@@ -245,6 +248,8 @@
     let allFactors = false;
     /** What the next drawing is to bring into view. @type {"details"|"steer"|null} */
     let wanted = null;
+    /** The token of the first sentence that is shown. @type {Value} */
+    let drawn = null;
 
     /** The address of a state, its parts changed. @param {Partial<SentenceState>} part */
     const address = (part) => route.sentence({ ...state, ...part });
@@ -299,14 +304,15 @@
       const token = Math.min(state.token ?? firstToken(head), head.tokens.length - 1);
       const open = state.token === null || asked < 0;
       // The largest difference is known once both are whole.
-      const whole = two?.head && two.layers.length === head.layers.length;
+      const whole = [one, two].every((s) => s?.layers.length === head.layers.length);
       if (!open || !state.with || !whole || !two?.head) return [token, i];
       const pairs = partners(head, two.head);
+      const there = (state.token2 ?? Infinity) < two.head.tokens.length;
       return (
         tfvis.pair.open(
           one,
           two,
-          state.token2 !== null ? pairs.map(() => state.token2) : pairs,
+          there ? pairs.map(() => state.token2) : pairs,
           state.token === null ? null : token,
           asked < 0 ? null : asked,
         ) ?? [token, i]
@@ -452,6 +458,7 @@
         return;
       }
       const [token, i] = chosenCell(one, one.head, two);
+      drawn = token;
       blocks[0].grid?.select(token, i);
       /** @type {[Sentence, number][]} */
       const shown = [[one, token]];
@@ -589,8 +596,11 @@
             goAndShow(
               "details",
               address({
-                [place === 0 || mask !== null ? "token" : "token2"]: token,
-                ...(place === 0 ? { token2: null } : {}),
+                ...(place === 0
+                  ? { token, token2: null }
+                  : mask === null
+                    ? { token: drawn, token2: token }
+                    : { token }),
                 layer: blocks[place].sentence?.head?.layers[i] ?? null,
               }),
             ),
