@@ -9,6 +9,8 @@ Hessian is the energy 1/n Σ_b w_b α_bf². `updates` turns them into the direct
 step, after which the factors are put back on the unit sphere.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -115,6 +117,7 @@ def initialise_from_samples(
     return from_samples(jnp.concatenate([mean, x[chosen] - mean]), key=key)
 
 
+@functools.partial(jax.jit, static_argnames=("num_rows", "n_factors"))
 def choose_samples(key: jax.Array, *, num_rows: int, n_factors: int) -> jax.Array:
     """Returns which rows become factors after the first, [n_factors - 1] int32."""
     key_rows, _ = jax.random.split(key)

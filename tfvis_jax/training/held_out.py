@@ -85,9 +85,9 @@ class HeldOut:
                 # What is known of codes is not asked for.
                 totals[index] += metrics.row_sums(
                     x,
-                    jnp.zeros((len(x), 1)),
+                    jnp.asarray(np.zeros((len(x), 1), np.float32)),
                     residual,
-                    valid=jnp.ones(len(x), bool),
+                    valid=jnp.asarray(np.ones(len(x), bool)),
                 )
         return sharding.of_first_process(metrics.figures(totals).fvu)
 

@@ -1,10 +1,10 @@
 """Initialises training: measures the layers' moments and chooses first factors."""
 
+import functools
 import math
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax.data import hidden_states as hidden_states_lib
@@ -36,9 +36,7 @@ def initial_state(
       InputError: the model returns hidden states that are not finite.
     """
     config = opened.config
-    # Stream 1 of the seed; the training loop draws from stream 0.
-    key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    key_rows, key_dictionary = jax.random.split(key)
+    key_rows, key_dictionary = _keys(config.seed)
     x, layer, scale, whitening = _sample(opened, batches, key=key_rows)
     if not config.layer_scale:
         scale = np.ones_like(scale)
@@ -56,6 +54,16 @@ def initial_state(
     )
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _keys(seed: int) -> tuple[jax.Array, jax.Array]:
+    """Returns keys of stream 1 of a seed; the training loop draws from stream 0."""
+    first, second = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1))
+    return first, second
+
+
+_fold_in = jax.jit(jax.random.fold_in)
+
+
 def _sample(
     opened: setup.Setup, batches: Iterator[loader.Batch], *, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, whitening_lib.Whitening | None]:
@@ -67,11 +75,15 @@ def _sample(
     rows, layers, n_rows = [], [], 0
     for index, batch in enumerate(batches):
         hidden_states = _unscaled(opened, batch)
-        norms = hidden_states_lib.sum_squared_norms(hidden_states, batch.row_mask)
-        metrics_log.check_hidden_states(
-            float(np.sum(norms)), batch=index + 1, window_ids=batch.window_ids
+        norms = np.asarray(
+            hidden_states_lib.sum_squared_norms(hidden_states, batch.row_mask)
         )
-        squared_norms += np.asarray(norms)
+        metrics_log.check_hidden_states(
+            float(np.sum(norms)),
+            batch=index + 1,
+            window_ids=batch.window_ids,
+        )
+        squared_norms += norms
         n_tokens += int(batch.row_mask.sum())
         if strength:
             sums = whitening_lib.moments(hidden_states, batch.row_mask)
@@ -81,7 +93,7 @@ def _sample(
         # The same fraction of rows as in training.
         n_chosen = math.ceil(int(batch.row_mask.sum()) * n_layers * row_fraction)
         order = hidden_states_lib.shuffle_rows(
-            jax.random.fold_in(key, index),
+            _fold_in(key, index),
             batch.row_mask,
             num_parts=1,
             n_layers=n_layers,
@@ -108,7 +120,7 @@ def _sample(
 
 def _unscaled(opened: setup.Setup, batch: loader.Batch) -> jax.Array:
     """Returns unscaled hidden states, [n_layers, batch, length, d_model]."""
-    scale = jnp.ones((len(opened.layers),))
+    scale = np.ones(len(opened.layers), np.float32)
     if batch.hidden_states is not None:
         return hidden_states_lib.scale_stored(batch.hidden_states, scale)
     return hidden_states_lib.scaled_hidden_states(

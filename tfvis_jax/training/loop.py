@@ -7,6 +7,7 @@ does not depend on the mesh.
 
 import contextlib
 import dataclasses
+import functools
 import math
 import pathlib
 import warnings
@@ -88,11 +89,11 @@ def fit(
         notify=notify,
     ) as checkpoints:
         train_step = step_program.StepProgram(opened, length, mesh=mesh)
-        with (
-            train_step.compiling()
-            if _trains_on(opened, length, checkpoints.latest_batch)
-            else contextlib.nullcontext()
-        ):
+        # Where some steps measure layers as well, two programs would take turns.
+        ahead = not config.sparsity.equal_l0 and _trains_on(
+            opened, length, checkpoints.latest_batch
+        )
+        with train_step.compiling() if ahead else contextlib.nullcontext():
             state = _first_state(
                 opened,
                 windows,
@@ -260,6 +261,12 @@ def _traced(
         yield
 
 
+@functools.partial(jax.jit, static_argnames=("seed",))
+def _key_of_rows(batch: jax.Array, *, seed: int) -> jax.Array:
+    """Returns what shuffles a batch: of stream 0; 1 initialises the dictionary."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0), batch)
+
+
 def _batch_trainer(
     opened: setup.Setup,
     windows: windows_lib.Windows,
@@ -271,8 +278,6 @@ def _batch_trainer(
 ) -> Callable[[state_lib.TrainState, loader.Batch], _TrainedBatch]:
     """Returns the function that trains on one batch of windows."""
     config, layers = opened.config, opened.layers
-    # Stream 0 shuffles rows; stream 1 initialises the dictionary.
-    key_rows = jax.random.fold_in(jax.random.key(config.seed), 0)
     weights = token_weights(windows.token_counts, enabled=config.token_weights)
     token_weight = sharding.place(mesh, weights, jax.P())
 
@@ -296,7 +301,7 @@ def _batch_trainer(
                 stored, state.layer_scale, state.whitening
             )
         order = hidden_states_lib.shuffle_rows(
-            jax.random.fold_in(key_rows, state.batch),
+            _key_of_rows(state.batch, seed=config.seed),
             row_mask,
             num_parts=length.num_parts,
             n_layers=len(layers),

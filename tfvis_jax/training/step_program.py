@@ -72,7 +72,8 @@ class StepProgram:
     ) -> _Result:
         """Takes a step; arguments are those of `step.train_step`."""
         arguments = (state, x, token_weights, valid)
-        if layer is None and self._found is not None:
+        if self._found is not None:
+            assert layer is None
             return self._found.result()(*arguments, progress=progress)
         return step.train_step(
             *arguments, progress=progress, layer=layer, **self._settings
