@@ -56,3 +56,11 @@ def test_a_run_that_is_done_compiles_nothing(settings, tmp_path, monkeypatch):
     for name, each in runs.items():
         again = toy_runs.fit(tmp_path / name, each)
         jax.tree.map(np.testing.assert_array_equal, done[name], again)
+
+
+def test_runs_of_one_process_share_the_program(settings, tmp_path):
+    step_program._compiled.cache_clear()
+    for name in ("one", "two"):
+        toy_runs.fit(tmp_path / name, settings)
+    found = step_program._compiled.cache_info()
+    assert (found.misses, found.hits) == (1, 1)

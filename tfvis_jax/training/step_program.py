@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import contextlib
+import functools
 from collections.abc import Generator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -80,19 +82,35 @@ class StepProgram:
         )
 
     def _compile(self) -> jax.stages.Compiled:
-        def rows(dtype: jax.typing.DTypeLike, *d_model: int) -> jax.ShapeDtypeStruct:
-            layout = jax.NamedSharding(self._mesh, sharding.rows(self._mesh))
-            shape = (self._n_rows, *d_model)
-            return jax.ShapeDtypeStruct(shape, dtype, sharding=layout)
+        shapes, tree = jax.tree.flatten(self.state)
+        return _compiled(
+            self._mesh, self._n_rows, tree, tuple(shapes), **self._settings
+        )
 
-        whole = jax.NamedSharding(self._mesh, jax.P())
-        dictionary = self.state.dictionary
-        with jax.set_mesh(self._mesh):
-            return step.train_step.lower(
-                self.state,
-                rows(jnp.float32, dictionary.shape[1]),
-                rows(jnp.float32),
-                rows(jnp.bool_),
-                progress=jax.ShapeDtypeStruct((), jnp.float32, sharding=whole),
-                **self._settings,
-            ).compile()
+
+# Cached as jit would, for runs of the same process.
+@functools.lru_cache(maxsize=4)
+def _compiled(
+    mesh: jax.sharding.Mesh,
+    n_rows: int,
+    tree: Any,
+    shapes: tuple[jax.ShapeDtypeStruct, ...],
+    **settings: Any,
+) -> jax.stages.Compiled:
+    state = jax.tree.unflatten(tree, shapes)
+
+    def rows(dtype: jax.typing.DTypeLike, *d_model: int) -> jax.ShapeDtypeStruct:
+        layout = jax.NamedSharding(mesh, sharding.rows(mesh))
+        return jax.ShapeDtypeStruct((n_rows, *d_model), dtype, sharding=layout)
+
+    with jax.set_mesh(mesh):
+        return step.train_step.lower(
+            state,
+            rows(jnp.float32, state.dictionary.shape[1]),
+            rows(jnp.float32),
+            rows(jnp.bool_),
+            progress=jax.ShapeDtypeStruct(
+                (), jnp.float32, sharding=jax.NamedSharding(mesh, jax.P())
+            ),
+            **settings,
+        ).compile()
