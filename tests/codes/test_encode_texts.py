@@ -65,7 +65,8 @@ def test_codes_are_those_of_the_windows(run, other_text, whole):
         assert isinstance(matrix, scipy.sparse.csr_array)
         assert matrix.dtype == np.float32 and matrix.has_canonical_format
         np.testing.assert_array_equal(matrix.toarray(), dense)
-        np.testing.assert_array_equal(found.gap[layer], gap)
+        # By two programs, which may sum up the gap in another order.
+        np.testing.assert_allclose(found.gap[layer], gap, rtol=0, atol=1e-7)
         np.testing.assert_array_equal(found.x[layer], x)
         np.testing.assert_array_equal(found.residual[layer], residual)
         assert found.gap[layer].max() <= opened.config.solver.tolerance
