@@ -11,11 +11,10 @@ def _excerpt(before, after, *, width):
 def test_excerpts_are_cut_between_words():
     assert _excerpt("He ", ".", width=10) == "He [left]."
     assert _excerpt("", "", width=0) == "[left]"
-    assert _excerpt("They have ", " the bank.", width=6) == "…have [left] the …"
+    assert _excerpt("They have ", " the bank.", width=6) == "… have [left] the …"
     assert (
         _excerpt("They have ", " the bank.", width=10) == "They have [left] the bank."
     )
-    assert _excerpt("They have ", "", width=0) == "…[left]"
-    # A word longer than the width is left out.
-    long = "incomprehensibly"
-    assert _excerpt(f"{long} ", f" {long}", width=8) == "…[left] …"
+    assert _excerpt("They have ", "", width=0) == "… [left]"
+    # Where there is no space, inside of them.
+    assert _excerpt("山田太郎は", "を出た", width=2) == "… 郎は[left]を出 …"

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
         _view_read_only(directory)
         return
     if not pipeline.has_page(directory):
-        devices.use_all_cores()
+        devices.announce()
         with pipeline.bars() as progress:
             pipeline.make_page(directory, num_workers=None, progress=progress)
     outdated = _outdated(path)
@@ -55,7 +55,7 @@ def _view_read_only(directory: directory_lib.RunDirectory) -> None:
     """Serves a page that is kept as long as it is looked at; nobody can write on it."""
     with tempfile.TemporaryDirectory(prefix="tfvis-") as place:
         site = pathlib.Path(place) / "site"
-        devices.use_all_cores()
+        devices.announce()
         with pipeline.bars() as progress:
             pipeline.export_site(
                 directory, out=site, num_workers=None, progress=progress

@@ -191,6 +191,25 @@ def on_one_line(text: str) -> str:
     return text
 
 
+def nearest(before: str, after: str, *, room: tuple[int, int]) -> tuple[str, str]:
+    """Returns what stands next to a word, cut between words.
+
+    Args:
+      before: text before it.
+      after: text after it.
+      room: most characters of each, not counting the marks of what is left out. Where
+        these hold no space, they are kept as they are.
+    """
+    most_before, most_after = room
+    if len(before) > most_before:
+        cut = before[len(before) - most_before :]
+        before = f"… {cut[cut.find(' ') + 1 :]}"
+    if len(after) > most_after:
+        cut = after[:most_after]
+        after = f"{cut[: cut.rfind(' ')] if ' ' in cut.strip() else cut} …"
+    return before, after
+
+
 def listed(words: Iterable[str]) -> str:
     """Returns words side by side: each once, and marks without a letter in quotes.
 

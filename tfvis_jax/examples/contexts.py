@@ -3,6 +3,7 @@
 import dataclasses
 
 from tfvis_jax import markup
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.examples import reading
 from tfvis_jax.examples import results as results_lib
 
@@ -40,11 +41,7 @@ class Example:
         Args:
           width: most characters before the word, and after it.
         """
-        before, after = self.before, self.after
-        if len(before) > width:
-            before = "…" + before[len(before) - width :].partition(" ")[2]
-        if len(after) > width:
-            after = after[:width].rpartition(" ")[0] + " …"
+        before, after = words_lib.nearest(self.before, self.after, room=(width, width))
         return f"{before}[{self.word}]{after}".strip()
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfvis_jax.data import words as words_lib
 from tfvis_jax.errors import InputError
 from tfvis_jax.viewer import factor_record, payload, site
 
@@ -204,11 +205,6 @@ def _needs_context(data: site.SiteData, factor: int) -> bool:
 
 def _line(context: site.Context) -> tuple[str, str, str]:
     """Returns a context as a line: before, word and after, cut between words."""
-    before, after = (re.sub(r"\s+", " ", t) for t in (context.before, context.after))
-    if len(before) > _BEFORE:
-        cut = before[-_BEFORE:]
-        before = f"… {cut[cut.find(' ') + 1 :]}"
-    if len(after) > _AFTER:
-        cut = after[:_AFTER]
-        after = f"{cut[: cut.rfind(' ')] if ' ' in cut.strip() else cut} …"
+    flat = (re.sub(r"\s+", " ", text) for text in (context.before, context.after))
+    before, after = words_lib.nearest(*flat, room=(_BEFORE, _AFTER))
     return before, " ".join(context.word.split()), after
