@@ -97,8 +97,7 @@ test: $(VENV)/.test
 	$(TESTS)
 
 # The same tests of programs that XLA has optimised as it does for users: far slower.
-test-optimised: export XLA_FLAGS += --xla_backend_optimization_level=3 \
-  --xla_cpu_use_fusion_emitters=true
+test-optimised: export XLA_FLAGS += --xla_backend_optimization_level=3
 test-optimised: $(VENV)/.test
 	$(TESTS)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from tfvis_jax import files
+from tfvis_jax.cli import xla_flags
 from tfvis_jax.errors import InputError
 
 _HELP = {"--help", "-help", "-h"}
@@ -46,6 +47,8 @@ def run(
         sys.exit(f"{name}: {error} (--help lists the flags)")
     if rest:
         sys.exit(f"{name}: Expected flags alone, got {' '.join(rest)}.")
+    # As commands do; before JAX uses a device.
+    xla_flags.add()
     try:
         main()
     except InputError as error:

@@ -1,9 +1,9 @@
 """How programs are compiled for tests: cheaply, and once for all their processes.
 
 Two thirds of the tests' time would be compilation, of programs that run once on a few
-rows. The flags leave out LLVM's optimisations, and the emitters of fused loops, whose
-output costs LLVM most. The caller's XLA_FLAGS come last and win: `make test-optimised`
-tests programs as users run them.
+rows. The flags leave out LLVM's optimisations; others are those of the commands. The
+caller's XLA_FLAGS come last and win: `make test-optimised` tests programs as users run
+them.
 """
 
 import atexit
@@ -16,9 +16,10 @@ from collections.abc import Iterator
 
 import jax
 
+from tfvis_jax.cli import xla_flags
+
 _CHEAP = (
     "--xla_backend_optimization_level=0",
-    "--xla_cpu_use_fusion_emitters=false",
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 
@@ -53,6 +54,7 @@ def set_up() -> None:
     os.environ["XLA_FLAGS"] = " ".join(
         [*(flag for flag in _CHEAP if flag not in given), *given]
     )
+    xla_flags.add()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         # Fresh in each session, so that a program is never that of older code.
         folder = tempfile.mkdtemp(prefix="tfvis-tests-compiled-")

@@ -20,7 +20,7 @@ from typing import TextIO
 
 import tfvis_jax
 from tfvis_jax import errors, files
-from tfvis_jax.cli import command, next_step, run_argument, signals
+from tfvis_jax.cli import command, next_step, run_argument, signals, xla_flags
 from tfvis_jax.errors import InputError, Terminated
 
 # In the order of use. Each is imported when it is called, so that this list shows at
@@ -172,6 +172,7 @@ def _run(chosen: command.Command, arguments: list[str]) -> int:
         return 0
     positional = chosen.parse(arguments)
     if command.CACHE_FLAG in chosen.flags:
+        xla_flags.add()
         # Not before: it imports JAX.
         compiled = importlib.import_module("tfvis_jax.cli.compiled")
         compiled.keep_programs(chosen.flags[command.CACHE_FLAG].value)

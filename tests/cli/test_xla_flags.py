@@ -1,0 +1,63 @@
+"""Commands compile for a CPU as is fastest, and leave what the user has chosen."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tfvis_jax.cli import xla_flags
+
+_PROGRAM = """
+import jax
+from tfvis_jax.cli import xla_flags
+
+xla_flags.add()
+rows = jax.numpy.ones((64, 1000))
+counts = jax.jit(lambda x: (x > x[:, :1]).sum(axis=1))
+print(counts.lower(rows).compile().as_text())
+"""
+
+
+def _compiled(**variables):
+    kept = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    # XLA, not this package, decides whether it knows the flags.
+    return subprocess.run(
+        [sys.executable, "-c", _PROGRAM],
+        env=kept | {"JAX_PLATFORMS": "cpu"} | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_xla_knows_the_flags_and_sums_in_one_loop():
+    assert "reduce-window" not in _compiled()
+    assert "reduce-window" in _compiled(XLA_FLAGS="--xla_disable_hlo_passes=none")
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        ("0.10.2", ["--xla_cpu_use_fusion_emitters", "--xla_disable_hlo_passes"]),
+        ("0.11.0", ["--xla_disable_hlo_passes"]),
+        ("1.0.0.dev3", ["--xla_disable_hlo_passes"]),
+    ],
+)
+def test_versions_that_do_not_know_a_flag_do_not_get_it(monkeypatch, version, names):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: version)
+    monkeypatch.delenv("XLA_FLAGS")
+    xla_flags.add()
+    flags = os.environ["XLA_FLAGS"].split()
+    assert sorted(flag.partition("=")[0] for flag in flags) == names
+
+
+def test_flags_of_the_user_stay_and_none_comes_twice(monkeypatch):
+    own = "--xla_cpu_use_fusion_emitters=true --xla_force_host_platform_device_count=2"
+    monkeypatch.setenv("XLA_FLAGS", own)
+    xla_flags.add()
+    flags = os.environ["XLA_FLAGS"]
+    assert flags == f"{own} --xla_disable_hlo_passes=tree_reduction_rewriter"
+    xla_flags.add()
+    assert os.environ["XLA_FLAGS"] == flags
