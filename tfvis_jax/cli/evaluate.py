@@ -26,7 +26,7 @@ _K = flags.DEFINE_integer(
 )
 _LOSS_WINDOWS = flags.DEFINE_integer(
     "loss_windows",
-    128,
+    64,
     "Held-out windows on which the loss recovered is measured; 0 skips it.",
     lower_bound=0,
     flag_values=FLAGS,

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tfvis_jax import sharding
+from tfvis_jax import kept_programs, sharding
 from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import objective, refit, row_blocks
 
@@ -53,10 +53,11 @@ class Refitter:
         Returns:
           [devices, rows, n_factors] for each name.
         """
-        found = {LASSO: codes, DEBIASED: self._refit(self.dictionary, x, codes)}
+        [debiased] = self._refit(self.dictionary, x, codes)
+        found = {LASSO: codes, DEBIASED: debiased}
         if k is not None:
             kept = self._largest(np.int32(k), codes)
-            found[K_LARGEST] = self._refit(self.dictionary, x, kept)
+            [found[K_LARGEST]] = self._refit(self.dictionary, x, kept)
         return found
 
     def decode(self, codes: jax.Array) -> jax.Array:
@@ -67,14 +68,18 @@ class Refitter:
 # Cached, because jit compiles each new function object.
 @functools.lru_cache(maxsize=4)
 def _programs(mesh: jax.sharding.Mesh) -> tuple[Callable[..., jax.Array], ...]:
-    def refit_rows(dictionary: jax.Array, x: jax.Array, codes: jax.Array) -> jax.Array:
-        return refit(x, dictionary, codes)
+    def refit_rows(
+        dictionary: jax.Array, x: jax.Array, codes: jax.Array
+    ) -> tuple[jax.Array]:
+        return (refit(x, dictionary, codes),)
 
     def decode(dictionary: jax.Array, codes: jax.Array) -> jax.Array:
         return objective.decode(codes, dictionary, like=codes)
 
     return (
-        sharding.on_each(mesh, refit_rows, n_shared=1),
+        kept_programs.Kept(
+            sharding.on_each(mesh, refit_rows, n_shared=1), name="refit_on_each"
+        ),
         sharding.on_each(mesh, largest, n_shared=1),
         sharding.on_each(mesh, decode, n_shared=1),
     )
@@ -136,19 +141,20 @@ def reconstructor(
     if whitening is not None:
         means = np.asarray(whitening.mean / trained.layer_scale[:, None])[:, None]
     length = opened.config.corpus.window_length
-    centre, add = _shifts(mesh)
+    centre, add = _shifts(mesh, n_rows=opened.config.windows_per_batch * length)
     matrix = None
     if whitening is not None:
         matrix = sharding.place_copies(mesh, whitening.matrix)
 
     def reconstruct(layer_index: int, x: jax.Array) -> dict[str, jax.Array]:
         mean = sharding.place_copies(mesh, means[layer_index])
-        centred, y = centre(mean, matrix, sharding.apart(mesh, x))
-        # In the shape of windows, for which the solver is compiled already.
-        states = y.reshape(len(devices), -1, length, x.shape[1])
+        x = sharding.apart(mesh, x)
+        # In the shape of a batch of windows, for which programs are compiled already.
+        centred, y = centre(mean, matrix, x)
+        states = y.reshape(len(devices), -1, length, x.shape[-1])
         codes = encode_rows(states, np.ones(states.shape[:3], bool))
         return {
-            name: sharding.together(mesh, add(mean, refitter.decode(values)))
+            name: sharding.together(mesh, add(mean, x, refitter.decode(values)))
             for name, values in refitter.refitted(centred, codes, k=k).items()
         }
 
@@ -156,19 +162,26 @@ def reconstructor(
 
 
 @functools.lru_cache(maxsize=4)
-def _shifts(mesh: jax.sharding.Mesh) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Returns what takes the mean of a layer away, and adds it again."""
+def _shifts(
+    mesh: jax.sharding.Mesh, *, n_rows: int
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Returns what takes the mean of a layer away, and adds it again.
+
+    Between the two there are ``n_rows``, if there were fewer: others are zero, which
+    costs a solver nothing.
+    """
 
     def centre(
         mean: jax.Array, matrix: jax.Array | None, x: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        centred = x - mean
+        missing = max(0, n_rows - len(x))
+        centred = jnp.pad(x - mean, ((0, missing), (0, 0)))
         if matrix is None:
             return centred, centred
         return centred, jnp.matmul(centred, matrix, precision="highest")
 
-    def add(mean: jax.Array, x: jax.Array) -> jax.Array:
-        return x + mean
+    def add(mean: jax.Array, x: jax.Array, x_hat: jax.Array) -> jax.Array:
+        return x_hat[: len(x)] + mean
 
     return (
         sharding.on_each(mesh, centre, n_shared=2),

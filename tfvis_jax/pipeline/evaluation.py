@@ -38,7 +38,7 @@ def evaluate(
     directory: str | os.PathLike[str],
     *,
     k: int = 32,
-    loss_windows: int = 128,
+    loss_windows: int = 64,
     text: Sequence[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -247,13 +247,15 @@ def _loss_recovered(
     n: int,
     progress: Callable[[int, int], None],
 ) -> Mapping[str, loss_recovered.Recovered]:
+    # No larger batch than there are windows: all of it is computed.
+    each = -(-n // jax.local_device_count())
     return loss_recovered.measure(
         loss_recovered.Subject(
             pretrained=opened.pretrained,
             tokenizer=opened.tokenizer,
             layers=trained.layers,
             layer_scale=trained.layer_scale,
-            windows_per_batch=opened.config.windows_per_batch,
+            windows_per_batch=min(opened.config.windows_per_batch, each),
             seed=opened.config.seed,
         ).on(jax.local_devices()),
         windows,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
-from tfvis_jax import sharding
+from tfvis_jax import kept_programs, sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
@@ -244,7 +244,10 @@ def _layer_program(mesh: jax.sharding.Mesh, *, with_residual: bool) -> _Program:
         found = rows.codes, norms, rows.gap, rows.x
         return (*found, rows.residual) if with_residual else found
 
-    return sharding.on_each(mesh, encode_layer, n_shared=1)
+    return kept_programs.Kept(
+        sharding.on_each(mesh, encode_layer, n_shared=1),
+        name="encode_layer_on_each" + ("_with_residual" if with_residual else ""),
+    )
 
 
 def _stack(mesh: jax.sharding.Mesh, arrays: Sequence[np.ndarray]) -> jax.Array:
