@@ -1,7 +1,6 @@
 """Error against time of learning, as a table and a plot, and who is ahead when."""
 
 import pathlib
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,6 @@ _COLOURS = {
     "sae_relu": plot_style.SKY,
 }
 # Characters of a line under the plot.
-_NOTE_WIDTH = 120
 _CLOCKS = {
     "processor_seconds": "processor seconds of learning (log)",
     "seconds": "seconds of learning on the clock (log)",
@@ -202,7 +200,7 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside right center")
     note = f"{problem['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)
 
 

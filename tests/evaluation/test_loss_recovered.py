@@ -9,7 +9,7 @@ import pytest
 
 from tfvis_jax import config, errors, models, sites
 from tfvis_jax.data import build_windows, loader, tokenizer
-from tfvis_jax.evaluation import loss_recovered, masking, refitted
+from tfvis_jax.evaluation import loss_recovered, masking, refitted, replacement
 
 SCALES = np.array([2.0, 3.0, 5.0], np.float32)
 
@@ -18,7 +18,7 @@ def _subject(folder, **changes):
     words = tokenizer.load(folder)
     # The toy has no head; the other does.
     pretrained = models.load(folder, head=models.head_of(folder))
-    return loss_recovered.Subject(
+    return replacement.Subject(
         **{
             "pretrained": pretrained,
             "tokenizer": words,
@@ -201,7 +201,7 @@ def test_devices_that_share_the_windows_change_nothing(subject, text, n_devices)
 
 
 def test_codes_of_a_run_can_be_measured(opened, windows, trained):
-    subject = loss_recovered.Subject(
+    subject = replacement.Subject(
         pretrained=opened.pretrained,
         tokenizer=opened.tokenizer,
         layers=trained.layers,

@@ -12,7 +12,7 @@ from experiments import steering as script
 from tfvis_jax import load_run, models, probing
 from tfvis_jax.errors import InputError
 from tfvis_jax.estimators import encode_rows
-from tfvis_jax.evaluation import loss_recovered
+from tfvis_jax.evaluation import replacement
 from tfvis_jax.runs import setup
 from tfvis_jax.studies.steering import (
     steering,
@@ -351,4 +351,4 @@ def test_what_cannot_be_steered_is_said(
     )
     with pytest.raises(InputError, match="which has none"):
         _steer(opened, run, headless, cases)
-    assert loss_recovered.hide(headless, None) is None
+    assert replacement.hide(headless, None) is None

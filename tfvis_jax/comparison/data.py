@@ -10,7 +10,7 @@ from tfvis_jax import models, npy, sites
 from tfvis_jax.comparison import methods
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError, command_line
-from tfvis_jax.evaluation import loss_recovered
+from tfvis_jax.evaluation import loss_recovered, replacement
 from tfvis_jax.interop import hooks
 from tfvis_jax.runs import dictionary_file, encoding, setup, trained_dictionary
 from tfvis_jax.runs import directory as directory_lib
@@ -147,7 +147,7 @@ def _loss(
     windows: windows_lib.Windows,
     n_windows: int,
 ) -> Loss:
-    subject = loss_recovered.Subject(
+    subject = replacement.Subject(
         pretrained=setup.with_language_model(opened).pretrained,
         tokenizer=opened.tokenizer,
         layers=trained.layers,

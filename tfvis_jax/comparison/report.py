@@ -1,14 +1,12 @@
 """A comparison of dictionaries as a Markdown table and as a plot."""
 
 import pathlib
-import textwrap
 from typing import Any
 
 from tfvis_jax.comparison import ratios
 from tfvis_jax.reporting import plot_style, tables
 
 # Characters of a line under the plot.
-_NOTE_WIDTH = 110
 
 
 def table(document: dict[str, Any]) -> str:
@@ -94,7 +92,7 @@ def draw(document: dict[str, Any], path: pathlib.Path) -> None:
     axis.set_title(f"{document['config']['n_factors']:,} factors, equal rows seen")
     figure.legend(loc="outside right upper")
     note = f"{document['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)
 
 

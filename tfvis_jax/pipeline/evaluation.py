@@ -22,6 +22,7 @@ from tfvis_jax.evaluation import (
     parts,
     reconstruction,
     refitted,
+    replacement,
     report,
 )
 from tfvis_jax.pipeline import progress as progress_lib
@@ -250,7 +251,7 @@ def _loss_recovered(
     # No larger batch than there are windows: all of it is computed.
     each = -(-n // jax.local_device_count())
     return loss_recovered.measure(
-        loss_recovered.Subject(
+        replacement.Subject(
             pretrained=opened.pretrained,
             tokenizer=opened.tokenizer,
             layers=trained.layers,

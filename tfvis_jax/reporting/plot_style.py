@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib.util
 import pathlib
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -24,6 +25,8 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#333333"),
 )
 GREY = "#8A8A8A"
+# Of notes under a figure.
+_LETTERS_AN_INCH = 16
 _SETTINGS: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -185,8 +188,9 @@ def subplots(rows: int, columns: int, **settings: Any) -> tuple[Any, Any]:
 
 
 def footnote(figure: "figure_lib.Figure", text: str) -> None:
-    """Writes where and when it was measured under the plots."""
-    figure.supxlabel(text, fontsize=7.5, color=GREY, x=0.01, ha="left")
+    """Writes where and when it was measured under the plots, in lines that fit."""
+    lines = textwrap.fill(text, int(_LETTERS_AN_INCH * figure.get_figwidth()))
+    figure.supxlabel(lines, fontsize=7.5, color=GREY, x=0.01, ha="left")
 
 
 def save(figure: "figure_lib.Figure", path: pathlib.Path) -> None:

@@ -22,7 +22,6 @@ _COLOURS = {
     representations.RANDOM: plot_style.GREY,
     adversarial.WORD_FACTOR: plot_style.ORANGE,
 }
-_NOTE_WIDTH = 130
 
 
 def draw(
@@ -84,5 +83,5 @@ def draw(
     axis.set_title("From the pattern to a random sentence")
     figure.legend(loc="outside right upper")
     note = f"{document['source']}; {drawn.source}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)

@@ -1,7 +1,6 @@
 """The study of stability as JSON, Markdown tables, claims and a plot."""
 
 import pathlib
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from tfvis_jax.studies.dictionaries import stability_study
 _SEEDS, _HALVES = stability_study.SEEDS, stability_study.HALVES
 _SAMPLES, _RANDOM = stability_study.SAMPLES, stability_study.RANDOM
 _SHUFFLED = stability_study.SHUFFLED
-_NOTE_WIDTH = 120
 
 
 def to_json(study: stability_study.Study) -> dict[str, Any]:
@@ -338,5 +336,5 @@ def draw(
     axes[0, 2].set_ylabel("share of factors")
     axes[0, 2].set_title("Found again")
     note = f"{document['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)

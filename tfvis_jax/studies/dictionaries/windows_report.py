@@ -1,7 +1,6 @@
 """The study of windows as JSON, Markdown tables, claims and a plot."""
 
 import pathlib
-import textwrap
 from typing import Any
 
 from tfvis_jax.probing import scores
@@ -9,8 +8,6 @@ from tfvis_jax.reporting import claims as claims_lib
 from tfvis_jax.reporting import plot_style, tables
 from tfvis_jax.studies import by_document, verdicts
 from tfvis_jax.studies.dictionaries import windows_study
-
-_NOTE_WIDTH = 120
 
 
 def to_json(study: windows_study.Study) -> dict[str, Any]:
@@ -291,5 +288,5 @@ def draw(
         axis.set_xlabel("tokens in a window")
         axis.legend(fontsize=7)
     note = f"{document['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)

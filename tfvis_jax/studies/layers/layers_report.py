@@ -1,7 +1,6 @@
 """The study of layers as JSON, Markdown tables, claims and a plot."""
 
 import pathlib
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from tfvis_jax.reporting import plot_style, tables
 from tfvis_jax.studies import by_document, telling, verdicts
 from tfvis_jax.studies.layers import layer_contexts, layers_study
 
-_NOTE_WIDTH = 130
 _COLOURS = {
     layer_contexts.LOWER: plot_style.BLUE,
     layer_contexts.MIDDLE: plot_style.ORANGE,
@@ -364,7 +362,7 @@ def draw(
     axes[0, 2].set_title("Shared or separate dictionaries")
     axes[0, 2].legend(loc="upper left", fontsize=7)
     note = f"{document['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)
 
 

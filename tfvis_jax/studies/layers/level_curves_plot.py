@@ -1,7 +1,6 @@
 """Importance curves by level as a plot."""
 
 import pathlib
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ _COLOURS = {
     "high": plot_style.BLUE,
     "topic": plot_style.ORANGE,
 }
-_NOTE_WIDTH = 110
 
 
 def draw(
@@ -57,5 +55,5 @@ def draw(
     axes[0, 1].set_title("Onset: half of the peak")
     figure.legend(loc="outside right upper")
     note = f"{document['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)

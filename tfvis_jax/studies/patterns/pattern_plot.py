@@ -1,7 +1,6 @@
 """The study of patterns as a plot."""
 
 import pathlib
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ _COLOURS = {
     representations.HIDDEN: plot_style.VERMILION,
     pattern_study.WORD: plot_style.BLACK,
 }
-_NOTE_WIDTH = 150
 
 
 def draw(
@@ -83,5 +81,5 @@ def draw(
         *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6
     )
     note = f"{document['source']}; {drawn.source}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)

@@ -32,7 +32,7 @@ import numpy as np
 from tfvis_jax import config as config_lib
 from tfvis_jax.data import loader
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import loss_recovered, masking
+from tfvis_jax.evaluation import masking, replacement
 from tfvis_jax.learning import whitening as whitening_lib
 from tfvis_jax.models import heads
 from tfvis_jax.runs import encoding, trained_dictionary
@@ -110,7 +110,7 @@ class Effects:
 
 
 def steer(
-    subject: loss_recovered.Subject,
+    subject: replacement.Subject,
     trained: trained_dictionary.TrainedDictionary,
     cases: Cases,
     *,
@@ -205,7 +205,7 @@ def _take(cases: Cases, chosen: np.ndarray) -> Cases:
     )
 
 
-def _vocab_size(subject: loss_recovered.Subject) -> int:
+def _vocab_size(subject: replacement.Subject) -> int:
     return subject.pretrained.encoder.embeddings.word[...].shape[0]
 
 
@@ -221,7 +221,7 @@ def _other_factors(
 
 
 def _steer_batch(
-    subject: loss_recovered.Subject,
+    subject: replacement.Subject,
     trained: trained_dictionary.TrainedDictionary,
     cases: Cases,
     *,
@@ -243,8 +243,8 @@ def _steer_batch(
     tokens = masking.MaskedTokens(
         cases.token_ids, cases.positions, cases.labels, cases.counted
     )
-    text = loss_recovered.read(subject, batch, tokens)
-    x = loss_recovered.scaled_rows(subject, text, index)
+    text = replacement.read(subject, batch, tokens)
+    x = replacement.scaled_rows(subject, text, index)
     layer = subject.layers[index]
     codes = infer(trained, text.states[index], layer=layer, solver=solver)
     changes = _changes(
@@ -263,7 +263,7 @@ def _steer_batch(
     word_shift = np.zeros(())
     for change in changes:
         for strength in strengths:
-            final = loss_recovered.run_on(
+            final = replacement.run_on(
                 subject, text, index, x, x + jnp.float32(strength) * change
             )
             after = _log_shares(

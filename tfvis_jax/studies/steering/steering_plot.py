@@ -1,7 +1,6 @@
 """The study of steering as a plot: dose and response."""
 
 import pathlib
-import textwrap
 from typing import Any, NamedTuple
 
 from tfvis_jax.reporting import plot_style, tables
@@ -13,7 +12,6 @@ _COLOURS = {
     steering.RANDOM_DIRECTION: plot_style.GREY,
     steering.OTHER_ACTIVE: plot_style.GREEN,
 }
-_NOTE_WIDTH = 150
 _COLUMNS = 3
 
 
@@ -82,7 +80,7 @@ def draw(
         axis.set_ylabel(panel.label)
     figure.legend(loc="outside upper center", ncols=len(_COLOURS))
     note = f"{document['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfvis_jax import probing
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import loss_recovered
+from tfvis_jax.evaluation import loss_recovered, replacement
 from tfvis_jax.models import heads
 from tfvis_jax.probing import scores
 from tfvis_jax.runs import setup, trained_dictionary
@@ -322,9 +322,9 @@ def study_word(
 
 def subject_of(
     opened: setup.Setup, trained: trained_dictionary.TrainedDictionary
-) -> loss_recovered.Subject:
+) -> replacement.Subject:
     """Returns the model of a run as it is steered."""
-    return loss_recovered.Subject(
+    return replacement.Subject(
         pretrained=opened.pretrained,
         tokenizer=opened.tokenizer,
         layers=trained.layers,

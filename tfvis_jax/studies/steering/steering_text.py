@@ -6,7 +6,7 @@ from tfvis_jax import config as config_lib
 from tfvis_jax.data import loader
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.errors import InputError
-from tfvis_jax.evaluation import loss_recovered, masking
+from tfvis_jax.evaluation import masking, replacement
 from tfvis_jax.runs import trained_dictionary
 from tfvis_jax.studies.steering import steering
 
@@ -15,7 +15,7 @@ LEAST_WINDOWS = 2
 
 
 def draw(
-    subject: loss_recovered.Subject,
+    subject: replacement.Subject,
     trained: trained_dictionary.TrainedDictionary,
     windows: windows_lib.Windows,
     chosen: np.ndarray,
@@ -88,7 +88,7 @@ def draw(
 
 
 def _read(
-    subject: loss_recovered.Subject,
+    subject: replacement.Subject,
     trained: trained_dictionary.TrainedDictionary,
     batch: loader.Batch,
     *,
@@ -97,7 +97,7 @@ def _read(
 ) -> tuple[loader.Batch, masking.MaskedTokens, np.ndarray]:
     """Returns a batch with words hidden, and where in each window factors fire."""
     tokens = masking.mask_tokens(batch, tokenizer=subject.tokenizer, seed=subject.seed)
-    text = loss_recovered.read(subject, batch, tokens)
+    text = replacement.read(subject, batch, tokens)
     states = text.states[subject.layers.index(layer)]
     codes = steering.infer(trained, states, layer=layer, solver=solver)
     fires = np.asarray(codes > 0).reshape(*batch.row_mask.shape, -1)

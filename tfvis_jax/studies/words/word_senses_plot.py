@@ -1,7 +1,6 @@
 """The study of word senses as a plot."""
 
 import pathlib
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,6 @@ _COLOURS = {
     representations.SAMPLES: plot_style.GREEN,
     representations.HIDDEN: plot_style.VERMILION,
 }
-_NOTE_WIDTH = 110
 
 
 def draw(
@@ -50,7 +48,7 @@ def draw(
         axis.set_axis_off()
     others[0].legend()
     note = f"{document['source']}; {tables.where(document)}"
-    plot_style.footnote(figure, textwrap.fill(note, _NOTE_WIDTH))
+    plot_style.footnote(figure, note)
     plot_style.save(figure, path)
 
 

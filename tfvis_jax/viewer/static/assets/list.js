@@ -389,13 +389,21 @@
       heading.hidden = choice.q === "";
       body.hidden = order.length === 0;
       said.hidden = order.length > 0 && weakly === null;
-      said.textContent = order.length
-        ? `No factor has “${choice.q.trim()}” among its words. These fire on it most.`
-        : choice.q
-          ? `No factors match “${choice.q}”. Search by a factor’s number, by a word that fires it or the beginning of one, by a phrase around such a word, or by its label.`
-          : "No factors match.";
+      said.replaceChildren(...explanation());
       rows.show(order);
       return found.counts;
+    }
+
+    /** What is said where the search finds no factor by its words. */
+    function explanation() {
+      const asked = choice.q.trim();
+      if (order.length)
+        return [`No factor has “${asked}” among its words. These fire on it most.`];
+      if (!asked) return ["No factors match."];
+      const why = `No factors match “${asked}”. Search by a factor’s number, by a word that fires it or the beginning of one, by a phrase around such a word, or by its label.`;
+      if (!data.live.live || !/\s/.test(asked)) return [why];
+      const href = route.sentence({ text: asked, with: "" });
+      return [why, " Or ", el("a", { href }, "see it as a sentence"), "."];
     }
 
     const take = tfvis.take({

@@ -6,6 +6,8 @@
   /** Factors shown at first. */
   const FEW = 10;
   const WORD = /[\p{L}\p{N}]/u;
+  /** Most function words are shorter, and tell less. */
+  const LONG = /[\p{L}\p{M}\p{N}]{4}/u;
 
   /** α of every factor that fires at either token, by factor. @param {TokenCode} one @param {TokenCode} two */
   function both(one, two) {
@@ -72,16 +74,19 @@
     open(one, two, partners, token, layer) {
       /** @type {[number, number]|null} */
       let found = null;
-      let most = -1;
-      for (const [i, j] of partners.entries()) {
-        if (j === null || (token !== null && token !== i)) continue;
-        if (token === null && !WORD.test(one.head?.tokens[i] ?? "")) continue;
-        for (const at of layer === null ? middle(one.layers.length) : [layer]) {
-          const far = apart(one.layers[at].tokens[i], two.layers[at].tokens[j]);
-          if (far <= most) continue;
-          most = far;
-          found = [i, at];
+      for (const kind of [LONG, WORD]) {
+        let most = -1;
+        for (const [i, j] of partners.entries()) {
+          if (j === null || (token !== null && token !== i)) continue;
+          if (token === null && !kind.test(one.head?.tokens[i] ?? "")) continue;
+          for (const at of layer === null ? middle(one.layers.length) : [layer]) {
+            const far = apart(one.layers[at].tokens[i], two.layers[at].tokens[j]);
+            if (far <= most) continue;
+            most = far;
+            found = [i, at];
+          }
         }
+        if (found) break;
       }
       return found;
     },
