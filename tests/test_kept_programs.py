@@ -1,6 +1,7 @@
 """Programs are traced once, by one process, and found again only where they fit."""
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -148,28 +149,49 @@ def test_old_files_are_forgotten(folder):
     assert len(_files(folder)) == 1
 
 
+_PROGRAM = """
+import sys, jax
+from tfvis_jax import cli
+
+def note(event, duration, **about):
+    if event.endswith("jaxpr_trace_duration"):
+        print("traced", about.get("fun_name"))
+
+jax.monitoring.register_event_duration_secs_listener(note)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def _said(*command):
+    return subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *map(str, command)],
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
 def test_the_command_asks_for_a_program_once(toy_run, tmp_path):
-    script = (
-        "import sys, jax\n"
-        "from tfvis_jax import cli\n"
-        "def note(event, duration, **about):\n"
-        "    if event.endswith('jaxpr_trace_duration'):\n"
-        "        print('traced', about.get('fun_name'))\n"
-        "jax.monitoring.register_event_duration_secs_listener(note)\n"
-        "sys.exit(cli.main(sys.argv[1:]))\n"
-    )
-    command = ("encode", str(toy_run), "the bank", "--json")
-    command += (f"--compilation_cache={tmp_path}",)
-    said = [
-        subprocess.run(
-            [sys.executable, "-c", script, *command],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for _ in range(2)
-    ]
+    command = ("encode", toy_run, "the bank", "--json")
+    said = [_said(*command, f"--compilation_cache={tmp_path}") for _ in range(2)]
     assert "traced flat\n" in said[0]
     assert "traced flat\n" not in said[1]
     kept = [line for line in said[0].splitlines() if line.startswith("{")]
     assert kept == [line for line in said[1].splitlines() if line.startswith("{")]
+
+
+def test_all_of_an_evaluation_shares_its_programs(toy_run, tmp_path):
+    figures = []
+    for number, cache in enumerate(("off", tmp_path / "kept", tmp_path / "kept")):
+        out = tmp_path / f"{number}.json"
+        command = ("evaluate", toy_run, "--loss_windows=3", f"--out={out}")
+        said = _said(*command, f"--compilation_cache={cache}")
+        assert ("traced flat\n" in said) == (number == 1)
+        found = json.loads(out.read_text())
+        figures.append([found[name] for name in ("codes", "gap", "loss")])
+    assert figures[0] == figures[1] == figures[2]
+    # Of held-out text and, with fewer windows, of the loss.
+    kept = [path.name for path in _files(tmp_path / "kept" / "traced")]
+    for name in ("encode_layer_on_each", "refit_on_each"):
+        assert sum(each.startswith(f"{name}-") for each in kept) == 1

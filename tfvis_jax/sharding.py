@@ -341,7 +341,9 @@ def place_copies(mesh: jax.sharding.Mesh, tree: Tree) -> Tree:
 
 def place_apart(mesh: jax.sharding.Mesh, array: np.ndarray | jax.Array) -> jax.Array:
     """Places [devices, ...] arrays, the share of one device each."""
-    return jax.device_put(array, jax.NamedSharding(mesh, jax.P(DATA)))
+    # Every axis is named, as in what a program returns: one program takes both.
+    every = jax.P(DATA, *[None] * (array.ndim - 1))
+    return jax.device_put(array, jax.NamedSharding(mesh, every))
 
 
 def shares(array: jax.Array, *, n: int) -> list[np.ndarray]:

@@ -17,7 +17,6 @@ _COLOURS = {
     "sae_matryoshka": plot_style.PURPLE,
     "sae_relu": plot_style.SKY,
 }
-# Characters of a line under the plot.
 _CLOCKS = {
     "processor_seconds": "processor seconds of learning (log)",
     "seconds": "seconds of learning on the clock (log)",

@@ -6,11 +6,17 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
+from experiments import script
+from tfvis_jax import cli
 from tfvis_jax.cli import xla_flags
 
 _PROGRAM = """
 import jax
+from absl import flags
+from experiments import script
+from tfvis_jax import cli
 from tfvis_jax.cli import xla_flags
 
 xla_flags.add()
@@ -53,8 +59,27 @@ def test_versions_that_do_not_know_a_flag_do_not_get_it(monkeypatch, version, na
     assert sorted(flag.partition("=")[0] for flag in flags) == names
 
 
+@pytest.mark.parametrize("given", ["/a/file/of/flags", " flags.txt"])
+def test_a_file_of_flags_stays(monkeypatch, given):
+    monkeypatch.setenv("XLA_FLAGS", given)
+    xla_flags.add()
+    assert os.environ["XLA_FLAGS"] == given
+
+
+def test_commands_and_scripts_add_them(monkeypatch, tmp_path):
+    monkeypatch.delenv("XLA_FLAGS")
+    # There is no such run, which is found after JAX could have been used.
+    assert cli.main(["encode", str(tmp_path / "none"), "a text"]) != 0
+    assert "--xla_disable_hlo_passes" in os.environ["XLA_FLAGS"]
+    monkeypatch.setenv("XLA_FLAGS", "")
+    seen = []
+    values = flags.FlagValues()
+    script.run(lambda: seen.append(os.environ["XLA_FLAGS"]), values, ["script"])
+    assert "--xla_disable_hlo_passes" in seen[0]
+
+
 def test_flags_of_the_user_stay_and_none_comes_twice(monkeypatch):
-    own = "--xla_cpu_use_fusion_emitters=true --xla_force_host_platform_device_count=2"
+    own = "--xla_cpu_use_fusion_emitters=true --xla_dump_to='a  folder'"
     monkeypatch.setenv("XLA_FLAGS", own)
     xla_flags.add()
     flags = os.environ["XLA_FLAGS"]

@@ -230,6 +230,21 @@ def test_codes_of_a_run_can_be_measured(opened, windows, trained):
         np.testing.assert_allclose(
             shared[name].per_layer, found[name].per_layer, rtol=1e-4
         )
+    # Fewer rows than the codes' program takes, which are filled up, and more.
+    for size, n_devices in ((3, 1), (3, 2), (12, 2)):
+        devices = jax.local_devices()[:n_devices]
+        other = loss_recovered.measure(
+            dataclasses.replace(subject, windows_per_batch=size).on(devices),
+            windows,
+            loss_recovered.spread(windows.held_out, n=10),
+            refitted.reconstructor(opened, trained, devices=devices, k=2),
+            mean_windows=windows.train,
+        )
+        for name in found:
+            assert other[name].n_tokens == found[name].n_tokens
+            np.testing.assert_allclose(
+                other[name].per_layer, found[name].per_layer, rtol=1e-4
+            )
     # At the last layer it is 1 − FVU, but for whose mean it is: near in any case.
     shares = {name: recovered.per_layer[2] for name, recovered in found.items()}
     assert shares[refitted.K_LARGEST] < shares[refitted.DEBIASED] <= 1

@@ -147,6 +147,10 @@ def test_a_comparison_opens_on_what_differs_most_and_links_win(browser, folder):
             tab, asking.at(port), text="He saw the man.", **{"with": "Near the river."}
         )
         browsing.wait_for(tab, titles, ["“the” at layer 4"] * 2)
+        # Of long words none differs.
+        near = "He left near the river."
+        _compare(tab, asking.at(port), text="He left the man.", **{"with": near})
+        browsing.wait_for(tab, titles, ["“the” at layer 4"] * 2)
         # There is no such token in the second sentence.
         _compare(tab, asking.at(port), token2=99)
         browsing.wait_for(tab, titles, ["“bank” at layer 2"] * 2)

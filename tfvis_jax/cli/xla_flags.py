@@ -21,7 +21,10 @@ def add() -> None:
     major, minor = importlib.metadata.version("jaxlib").split(".")[:2]
     if (int(major), int(minor)) < (0, 11):
         flags |= _BEFORE_0_11
-    given = os.environ.get("XLA_FLAGS", "").split()
-    names = {flag.partition("=")[0] for flag in given}
-    added = (f"{name}={value}" for name, value in flags.items() if name not in names)
-    os.environ["XLA_FLAGS"] = " ".join([*given, *added])
+    given = os.environ.get("XLA_FLAGS", "").strip()
+    if given and not given.startswith("-"):
+        # The name of a file of flags.
+        return
+    names = {flag.partition("=")[0] for flag in given.split()}
+    added = [f"{name}={value}" for name, value in flags.items() if name not in names]
+    os.environ["XLA_FLAGS"] = " ".join([given, *added]).strip()

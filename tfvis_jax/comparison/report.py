@@ -6,8 +6,6 @@ from typing import Any
 from tfvis_jax.comparison import ratios
 from tfvis_jax.reporting import plot_style, tables
 
-# Characters of a line under the plot.
-
 
 def table(document: dict[str, Any]) -> str:
     """Returns where it was measured, all rows, and ratios to the best autoencoder.

@@ -67,7 +67,7 @@ class Refitter:
 
 # Cached, because jit compiles each new function object.
 @functools.lru_cache(maxsize=4)
-def _programs(mesh: jax.sharding.Mesh) -> tuple[Callable[..., jax.Array], ...]:
+def _programs(mesh: jax.sharding.Mesh) -> tuple[Callable[..., Any], ...]:
     def refit_rows(
         dictionary: jax.Array, x: jax.Array, codes: jax.Array
     ) -> tuple[jax.Array]:

@@ -248,8 +248,9 @@ def _loss_recovered(
     n: int,
     progress: Callable[[int, int], None],
 ) -> Mapping[str, loss_recovered.Recovered]:
+    chosen = loss_recovered.spread(windows.held_out, n=n)
     # No larger batch than there are windows: all of it is computed.
-    each = -(-n // jax.local_device_count())
+    each = -(-len(chosen) // jax.local_device_count())
     return loss_recovered.measure(
         replacement.Subject(
             pretrained=opened.pretrained,
@@ -260,7 +261,7 @@ def _loss_recovered(
             seed=opened.config.seed,
         ).on(jax.local_devices()),
         windows,
-        loss_recovered.spread(windows.held_out, n=n),
+        chosen,
         refitted.reconstructor(opened, trained, devices=jax.local_devices(), k=k),
         mean_windows=loss_recovered.spread(windows.train, n=n),
         progress=progress,

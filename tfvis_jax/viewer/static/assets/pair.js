@@ -70,12 +70,13 @@
   }
 
   tfvis.pair = {
-    /** The word of both sentences, and the position of a middle layer, that differ most. */
+    /** The word of both sentences, a long one if any differs, and the position of a middle layer, that differ most. */
     open(one, two, partners, token, layer) {
       /** @type {[number, number]|null} */
       let found = null;
       for (const kind of [LONG, WORD]) {
-        let most = -1;
+        // A long word is worth opening on if it differs at all.
+        let most = kind === LONG ? 0 : -1;
         for (const [i, j] of partners.entries()) {
           if (j === null || (token !== null && token !== i)) continue;
           if (token === null && !kind.test(one.head?.tokens[i] ?? "")) continue;
