@@ -5,6 +5,9 @@ import os
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from absl import flags
 
@@ -86,3 +89,13 @@ def test_flags_of_the_user_stay_and_none_comes_twice(monkeypatch):
     assert flags == f"{own} --xla_disable_hlo_passes=tree_reduction_rewriter"
     xla_flags.add()
     assert os.environ["XLA_FLAGS"] == flags
+
+
+def test_long_sums_are_as_exact_as_short_ones():
+    # Tests are compiled with the flags.
+    assert "--xla_disable_hlo_passes" in os.environ["XLA_FLAGS"]
+    rows = np.random.default_rng(0).normal(size=(57344, 384)).astype(np.float32)
+    expected = np.sum(rows.astype(np.float64) ** 2, axis=1)
+    for axis, value in ((None, expected.sum()), (1, expected)):
+        found = jax.jit(lambda x, axis=axis: jnp.sum(x**2, axis=axis))(rows)
+        np.testing.assert_allclose(found, value, rtol=1e-6)
