@@ -17,9 +17,6 @@ from tfvis_jax.cli import xla_flags
 
 _PROGRAM = """
 import jax
-from absl import flags
-from experiments import script
-from tfvis_jax import cli
 from tfvis_jax.cli import xla_flags
 
 xla_flags.add()
