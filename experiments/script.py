@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from tfvis_jax import files
-from tfvis_jax.cli import xla_flags
+from tfvis_jax import files, xla_flags
 from tfvis_jax.errors import InputError
 
 _HELP = {"--help", "-help", "-h"}

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import jax
 
-from tfvis_jax.cli import xla_flags
+from tfvis_jax import xla_flags
 
 _CHEAP = (
     "--xla_backend_optimization_level=0",

@@ -30,7 +30,7 @@ ORDER = (
     "kept_programs",
     "sparse_coding",
     "reporting",
-    "files markup",
+    "files markup xla_flags",
     "config_json",
     "config",
     "config_pieces",

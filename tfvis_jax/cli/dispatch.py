@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import tfvis_jax
-from tfvis_jax import errors, files
-from tfvis_jax.cli import command, next_step, run_argument, signals, xla_flags
+from tfvis_jax import errors, files, xla_flags
+from tfvis_jax.cli import command, next_step, run_argument, signals
 from tfvis_jax.errors import InputError, Terminated
 
 # In the order of use. Each is imported when it is called, so that this list shows at

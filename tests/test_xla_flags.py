@@ -12,12 +12,11 @@ import pytest
 from absl import flags
 
 from experiments import script
-from tfvis_jax import cli
-from tfvis_jax.cli import xla_flags
+from tfvis_jax import cli, xla_flags
 
 _PROGRAM = """
 import jax
-from tfvis_jax.cli import xla_flags
+from tfvis_jax import xla_flags
 
 xla_flags.add()
 rows = jax.numpy.ones((64, 1000))
