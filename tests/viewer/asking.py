@@ -1,6 +1,5 @@
 """The page of a sentence in tests: an encoder of made-up codes, and ways to ask it."""
 
-import contextlib
 import pathlib
 import threading
 import urllib.parse
@@ -68,18 +67,3 @@ def saved(tab, menu, name):
         menu.get_by_role("button", name=name, exact=True).click()
     found = download.value
     return found.suggested_filename, pathlib.Path(found.path()).read_bytes()
-
-
-@contextlib.contextmanager
-def watched_tab(browser, url):
-    """A tab; the test fails if it asks another server or logs to the console."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    requests, complaints = [], []
-    tab.on("request", lambda request: requests.append(request.url))
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
-    assert [asked for asked in requests if not asked.startswith(url)] == []
-    assert complaints == []

@@ -88,12 +88,22 @@ def wait_for(page, read, expected):
 
 
 @contextlib.contextmanager
-def listened_to(browser):
-    """Opens a page of a server; yields it and a list of what it complains of."""
+def watched(browser, origin="", *, excused=()):
+    """Opens a page that must ask one origin alone, and log nothing that is not excused.
+
+    Args:
+      browser: of Playwright.
+      origin: how every address that is asked for begins.
+      excused: how lines of the console may begin.
+    """
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    complaints = []
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab, complaints
+    page = context.new_page()
+    requests, complaints = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
     context.close()
+    assert requests
+    assert [url for url in requests if not url.startswith(origin)] == []
+    assert [text for text in complaints if not text.startswith(excused)] == []

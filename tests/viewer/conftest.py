@@ -137,24 +137,13 @@ def worded(tmp_path_factory, make_site):
 @pytest.fixture
 def page(browser):
     """A page; the test fails if it requests more than files or logs to the console."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    requests, complaints = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    title = page.title()
-    context.close()
-    assert [url for url in requests if not url.startswith("file:")] == []
-    assert requests
-    assert complaints == []
-    assert title != "broken"
+    with browsing.watched(browser, "file:") as page:
+        yield page
+        assert page.title() != "broken"
 
 
 @pytest.fixture
 def tab(browser):
     """A page of a server; the test fails if it logs to the console."""
-    with browsing.listened_to(browser) as (tab, complaints):
+    with browsing.watched(browser) as tab:
         yield tab
-    assert complaints == []

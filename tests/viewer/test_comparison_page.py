@@ -19,7 +19,7 @@ def url(folder):
 
 @pytest.fixture
 def tab(browser, url):
-    with asking.watched_tab(browser, url) as tab:
+    with browsing.watched(browser, url) as tab:
         yield tab
 
 

@@ -126,9 +126,9 @@ COMMAND = command.Command(
     description=(
         "Learns 1,024 factors of all-MiniLM-L6-v2 from the beginnings of a hundred "
         "Wikipedia articles, finds what fires them and how much context they need, and "
-        "writes a page. Model and text come with pip packages. Three minutes on two "
-        "CPU cores, a quarter of an hour with --whole. RUN is runs/demo by default, or "
-        "runs/whole."
+        "writes a page. Model and text come with pip packages. Two to three minutes "
+        "on two CPU cores, a quarter of an hour with --whole. RUN is runs/demo by "
+        "default, or runs/whole."
     ),
     flags=FLAGS,
     run=main,
