@@ -7,6 +7,8 @@ import dataclasses
 
 import numpy as np
 
+from tfvis_jax.examples import ranked_lists
+
 # Sums add α as an integer multiple of this. The error per token is at most 3e-8, about
 # the rounding error of float32 at α = 0.5.
 FIXED_POINT = 2.0**-24
@@ -25,9 +27,6 @@ HISTOGRAM_EDGES = np.array(
         np.inf,
     ]
 )
-# A pair costs as much in a sparse product as 1,000 multiply-adds in a dense one. Above
-# this density of pairs the dense product is cheaper.
-_DENSE_ABOVE = 1e-3
 # Limit for the pair counts: 8 bytes per layer and pair of factors.
 MAX_PAIR_BYTES = 512 * 2**20
 
@@ -126,23 +125,19 @@ def count_pairs(row: np.ndarray, factor: np.ndarray, *, n_factors: int) -> np.nd
     Returns:
       [n_factors, n_factors] int64, zero on and below the diagonal.
     """
-    per_row = np.bincount(row)
-    n_pairs = np.sum(per_row**2) // 2
-    if n_pairs > _DENSE_ABOVE * len(per_row) * n_factors**2:
-        fires = np.zeros((len(per_row), n_factors), np.float32)
-        fires[row, factor] = 1
-        # float32 counts exactly up to 2²⁴. NumPy computes half of a symmetric product.
-        both = fires.T @ fires
-    else:
-        # `tfvis encode`, which counts nothing, would import it each time.
-        import scipy.sparse
+    # `tfvis encode`, which counts nothing, would import it each time.
+    import scipy.sparse
 
-        starts = np.concatenate([[0], np.cumsum(per_row)])
-        ones = np.ones(len(factor), np.int32)
-        fires = scipy.sparse.csr_array(
-            (ones, factor, starts), shape=(len(per_row), n_factors)
-        )
-        both = (fires.T.tocsr() @ fires).toarray()
+    per_row = np.bincount(row)
+    # Half the bytes take half the time, and can count up to so many rows.
+    dtype = np.int16 if len(per_row) <= np.iinfo(np.int16).max else np.int32
+    starts = np.concatenate([[0], np.cumsum(per_row)])
+    fires = scipy.sparse.csr_array(
+        (np.ones(len(factor), dtype), factor, starts), shape=(len(per_row), n_factors)
+    )
+    # Twice as fast as the product of both sparse at 37 of 1,024 factors a row: it adds
+    # whole rows, and need not look up where each pair belongs.
+    both = fires.T @ fires.toarray()
     return np.triu(both, 1).astype(np.int64)
 
 
@@ -170,8 +165,15 @@ def partners(
         return partner, partner_score
     both = pairs + pairs.T
     score = both / np.maximum(firing[:, None] + firing[None] - both, 1)
-    order = np.argsort(-score, axis=1, kind="stable")[:, :k]
-    best = np.take_along_axis(score, order, axis=1)
-    partner[:, : order.shape[1]] = np.where(best > 0, order, -1)
-    partner_score[:, : order.shape[1]] = best
+    # Only the k best of a factor, and those that tie with them, are sorted.
+    if k < len(firing):
+        last = np.partition(score, len(firing) - k, axis=1)[:, len(firing) - k]
+        score[score < last[:, None]] = 0
+    row, column = np.nonzero(score)
+    order = np.lexsort((-score[row, column], row))
+    rank = ranked_lists.rank_in_group(row[order])
+    order, rank = order[rank < k], rank[rank < k]
+    where = row[order], rank
+    partner[where] = column[order]
+    partner_score[where] = score[row[order], column[order]]
     return partner, partner_score

@@ -92,19 +92,24 @@ class LayerStatistics:
         row, factor, activation = _positive(codes, valid)
         window, position = np.divmod(row, length)
         place = first_places[window] + position
-        by_window = codes.reshape(len(row_mask), length, -1)
+
+        # By window and factor, the activations in reading order, to read contexts from;
+        # half precision is enough, for they are only displayed. Scattering the few
+        # positive codes costs less than transposing all.
+        around = np.zeros((len(row_mask), codes.shape[1], length), np.float16)
+        around[window, factor, position] = activation
+        contexts = np.lib.stride_tricks.sliding_window_view(
+            around, self._sizes.context_length, axis=-1
+        )
 
         # Called only for entries that may be kept: most of the codes are not.
-
         def context(chosen: np.ndarray) -> np.ndarray:
-            size = self._sizes.context_length
             start = context_start(
-                position[chosen], window_length=length, context_length=size
+                position[chosen],
+                window_length=length,
+                context_length=self._sizes.context_length,
             )
-            around = start[:, None] + np.arange(size)
-            found = by_window[window[chosen, None], around, factor[chosen, None]]
-            # For display alone, so half precision is enough.
-            return found.astype(np.float16)
+            return contexts[window[chosen], factor[chosen], start]
 
         falling = ranked_lists.rank_by_activation(activation)
         chance = sampling.ranks(self._streams[factor], place)

@@ -174,14 +174,18 @@ def top_tokens(
         end = min(begin + 128, n_factors)
         first, stop = ((row * n_factors + f) * vocab_size for f in (begin, end))
         found = merged([_between(path, first, stop) for path in paths])
+        # By factor, then by token id: stable sorts keep that order among equals.
         factor, token = np.divmod(found["key"], vocab_size)
         factor -= row * n_factors
-        mean = found["sum"] / np.maximum(found["count"], 1)
-        order = np.lexsort((token, -found["sum"], -found["count"], factor))
-        _fill(common, order, factor, token, found["count"], mean)
-        order = np.lexsort((token, -found["count"], -mean, factor))
-        order = order[found["count"][order] >= MIN_COUNT]
-        _fill(strong, order, factor, token, found["count"], mean)
+        records = _Records(factor, token, found["count"], found["sum"])
+        # Most ids fire a factor once. Where k others do so more often, none of these
+        # is among the first.
+        repeated = records.count > 1
+        n_repeated = np.bincount(factor[repeated], minlength=n_factors)
+        often = records.where(repeated | (n_repeated < k)[factor])
+        _fill(common, often, np.lexsort((-often.sum, -often.count, often.factor)))
+        steady = records.where(records.count >= MIN_COUNT)
+        _fill(strong, steady, np.lexsort((-steady.count, -steady.mean, steady.factor)))
     return common, strong
 
 
@@ -193,21 +197,32 @@ def _empty(n_factors: int, k: int) -> TopTokens:
     )
 
 
-def _fill(
-    top: TopTokens,
-    order: np.ndarray,
-    factor: np.ndarray,
-    token: np.ndarray,
-    count: np.ndarray,
-    mean: np.ndarray,
-) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Records:
+    """Pairs of factor and token id, sorted; count and sum of α of each, all [m]."""
+
+    factor: np.ndarray
+    token: np.ndarray
+    count: np.ndarray
+    sum: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.sum / np.maximum(self.count, 1)
+
+    def where(self, kept: np.ndarray) -> "_Records":
+        return _Records(*(each[kept] for each in vars(self).values()))
+
+
+def _fill(top: TopTokens, records: _Records, order: np.ndarray) -> None:
     """Writes the first k token ids of each factor, in this order, into ``top``."""
-    rank = ranked_lists.rank_in_group(factor[order])
+    rank = ranked_lists.rank_in_group(records.factor[order])
     chosen = rank < top.token_id.shape[1]
-    order, where = order[chosen], (factor[order][chosen], rank[chosen])
-    top.token_id[where] = token[order]
-    top.token_count[where] = count[order]
-    top.token_mean[where] = mean[order] * firing_statistics.FIXED_POINT
+    order = order[chosen]
+    where = records.factor[order], rank[chosen]
+    top.token_id[where] = records.token[order]
+    top.token_count[where] = records.count[order]
+    top.token_mean[where] = records.mean[order] * firing_statistics.FIXED_POINT
 
 
 def _between(path: pathlib.Path, first: int, stop: int) -> np.ndarray:
