@@ -113,9 +113,8 @@ class RankedLists:
         """Adds entries, such as those of other lists."""
         self._waiting.append(entries)
         self._n_waiting += len(entries.key)
-        # Half as many as full lists hold. Memory is then at most half more, and each
-        # entry is sorted a few times.
-        if self._n_waiting > max(_MIN_WAITING, self._n * self._n_factors // 2):
+        # A quarter of what full lists hold: little memory, and not much sorting.
+        if self._n_waiting > max(_MIN_WAITING, self._n * self._n_factors // 4):
             self._merge()
 
     def entries(self) -> Entries:
