@@ -37,7 +37,7 @@ class Refitter:
           devices: of this process.
         """
         self.mesh = sharding.side_by_side(devices)
-        self.dictionary = sharding.place_copies(self.mesh, jnp.asarray(dictionary))
+        self.dictionary = sharding.place_copies(self.mesh, dictionary)
         self._refit, self._largest, self._decode = _programs(self.mesh)
 
     def refitted(

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
@@ -93,15 +92,15 @@ def learn(
         sample = rng.permutation(len(x))[: _SAMPLE * dictionary.n_factors]
         rows = _finite(x, np.sort(sample), scale=scale)
         learnt = first_state.from_sample(
-            jnp.asarray(rows[rng.permutation(len(sample))]),
-            jnp.full((1,), scale, jnp.float32),
+            rows[rng.permutation(len(sample))],
+            np.full((1,), scale, np.float32),
             solver=solver,
             dictionary=dictionary,
             sparsity=sparsity,
             key=jax.random.key(seed),
         )
     total = num_passes * math.ceil(len(x) / rows_per_step)
-    weights = jnp.ones((rows_per_step,))
+    weights = jax.device_put(np.ones(rows_per_step, np.float32))
     batches = _batches(
         x, rng, rows_per_step=rows_per_step, num_passes=num_passes, scale=scale
     )
@@ -111,7 +110,7 @@ def learn(
             rows,
             weights,
             valid,
-            progress=jnp.float32(done / total),
+            progress=np.float32(done / total),
             solver=solver,
             dictionary=dictionary,
             sparsity=sparsity,

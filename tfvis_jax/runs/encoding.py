@@ -124,7 +124,7 @@ def scaled_windows(
     Yields:
       Each batch with [n_layers, batch, length, d_model].
     """
-    scaling = jax.tree.map(jnp.asarray, trained.scaling)
+    scaling = jax.device_put(trained.scaling)
     for batch in loader.batches(
         windows, chosen, batch_size=opened.config.windows_per_batch, shuffle=False
     ):

@@ -57,11 +57,12 @@ class TrainedDictionary:
 
     def coder(self, config: config_lib.SolverConfig) -> coder_lib.Coder:
         """Returns how the codes of a run are found: its solver, or its encoder."""
+        # `jnp.asarray` would compile a program for every shape.
+        dictionary, l1_penalty, encoder = jax.device_put(
+            (self.factors, jax.tree.map(np.float32, self.l1_penalty), self.encoder)
+        )
         return coder_lib.Coder(
-            jnp.asarray(self.factors),
-            solver=config,
-            l1_penalty=jax.tree.map(jnp.float32, self.l1_penalty),
-            encoder=jax.tree.map(jnp.asarray, self.encoder),
+            dictionary, solver=config, l1_penalty=l1_penalty, encoder=encoder
         )
 
     def of_layers(self, layers: Sequence[int] | None) -> "TrainedDictionary":
@@ -91,7 +92,7 @@ class TrainedDictionary:
     @property
     def scaling(self) -> whitening_lib.Scaling:
         """What hidden states are divided by and whitened with."""
-        return jnp.asarray(self.layer_scale), self.whitening
+        return jax.device_put(self.layer_scale), self.whitening
 
     @functools.cached_property
     def directions(self) -> np.ndarray:

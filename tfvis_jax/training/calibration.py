@@ -47,14 +47,14 @@ def l1_penalty(
     )
     if not len(rows):
         return trained.solver(opened.config.solver).l1_penalty
-    x, dictionary = jnp.asarray(rows), jnp.asarray(trained.factors)
+    x, dictionary = jax.device_put((rows, trained.factors))
 
     def l0_at(penalty: float) -> float:
         codes = inference.infer(
             x,
             dictionary,
             solver=opened.config.solver,
-            l1_penalty=jnp.float32(penalty),
+            l1_penalty=np.float32(penalty),
         ).codes
         return float(_mean_l0(codes))
 

@@ -4,13 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import sharding
 from tfvis_jax.data import windows as windows_lib
 from tfvis_jax.learning import state as state_lib
-from tfvis_jax.learning import whitening
 from tfvis_jax.runs import parallel_encoding, setup, trained_dictionary
 from tfvis_jax.sparse_coding import metrics
 
@@ -76,20 +74,27 @@ class HeldOut:
             for rows in layer:
                 assert rows.x is not None
                 valid = rows.batch.row_mask.reshape(-1)
-                x, codes = rows.x[valid], rows.codes[valid]
-                # The error of hidden states, not of what was whitened.
-                x, residual = (
-                    whitening.unwhiten(jnp.asarray(a), trained.whitening)
-                    for a in (x, x - codes @ trained.factors)
-                )
-                # What is known of codes is not asked for.
-                totals[index] += metrics.row_sums(
-                    x,
-                    jnp.asarray(np.zeros((len(x), 1), np.float32)),
-                    residual,
-                    valid=jnp.asarray(np.ones(len(x), bool)),
-                )
+                x = rows.x[valid]
+                residual = x - rows.codes[valid] @ trained.factors
+                if trained.whitening is not None:
+                    # The error of hidden states, not of what was whitened.
+                    inverse = np.asarray(trained.whitening.inverse)
+                    x, residual = x @ inverse, residual @ inverse
+                totals[index] += _sums(zeros, x, residual)
         return sharding.of_first_process(metrics.figures(totals).fvu)
+
+
+def _sums(
+    zeros: metrics.ReconstructionTotals, x: np.ndarray, residual: np.ndarray
+) -> metrics.ReconstructionTotals:
+    """Returns what the error needs of rows; on the host, where nothing is compiled."""
+    return dataclasses.replace(
+        zeros,
+        n_rows=len(x),
+        x=np.sum(x, axis=0, dtype=np.float64),
+        squared_norm=np.sum(x**2, dtype=np.float64),
+        squared_error=np.sum(residual**2, dtype=np.float64),
+    )
 
 
 def has_settled(errors: Sequence[float], *, patience: int | None) -> bool:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
+from tfvis_jax import sharding
 from tfvis_jax.data import hidden_states as hidden_states_lib
 from tfvis_jax.data import loader
 from tfvis_jax.learning import first_state
 from tfvis_jax.learning import state as state_lib
 from tfvis_jax.learning import whitening as whitening_lib
+from tfvis_jax.models import encoder as encoder_lib
 from tfvis_jax.runs import setup
 from tfvis_jax.training import metrics_log
 
@@ -23,21 +25,26 @@ def initial_state(
     opened: setup.Setup,
     batches: Iterator[loader.Batch],
     *,
-    mesh: jax.sharding.Mesh | None = None,
+    encoder: encoder_lib.Encoder,
+    mesh: jax.sharding.Mesh,
 ) -> state_lib.TrainState:
     """Returns the state before the first step.
 
     Args:
       opened: model, layers and settings.
-      batches: the windows in training order; every process reads the same first few.
-      mesh: where to place the state, split by `state.partition`; one device if None.
+      batches: the windows in training order; every process reads the same first few,
+        whole.
+      encoder: the model, placed on the mesh.
+      mesh: where to place the state, split by `state.partition`.
 
     Raises:
       InputError: the model returns hidden states that are not finite.
     """
     config = opened.config
     key_rows, key_dictionary = _keys(config.seed)
-    x, layer, scale, whitening = _sample(opened, batches, key=key_rows)
+    x, layer, scale, whitening = _sample(
+        opened, batches, encoder=encoder, mesh=mesh, key=key_rows
+    )
     if not config.layer_scale:
         scale = np.ones_like(scale)
     if whitening is not None:
@@ -61,11 +68,29 @@ def _keys(seed: int) -> tuple[jax.Array, jax.Array]:
     return first, second
 
 
-_fold_in = jax.jit(jax.random.fold_in)
+@jax.jit
+def _measured(
+    key: jax.Array, index: jax.Array, hidden_states: jax.Array, row_mask: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Returns Σ ‖x‖² of each layer of a batch, and all its rows in random order."""
+    n_layers = len(hidden_states)
+    order = hidden_states_lib.shuffle_rows(
+        jax.random.fold_in(key, index),
+        row_mask,
+        num_parts=1,
+        n_layers=n_layers,
+        n_selected=n_layers * row_mask.size,
+    )
+    return hidden_states_lib.sum_squared_norms(hidden_states, row_mask), order[0]
 
 
 def _sample(
-    opened: setup.Setup, batches: Iterator[loader.Batch], *, key: jax.Array
+    opened: setup.Setup,
+    batches: Iterator[loader.Batch],
+    *,
+    encoder: encoder_lib.Encoder,
+    mesh: jax.sharding.Mesh,
+    key: jax.Array,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, whitening_lib.Whitening | None]:
     """Returns rows [n, d_model], their layers [n], scales [n_layers] and whitening."""
     n_layers, row_fraction = len(opened.layers), opened.config.row_fraction
@@ -74,9 +99,9 @@ def _sample(
     squared_norms, n_tokens = np.zeros(n_layers), 0
     rows, layers, n_rows = [], [], 0
     for index, batch in enumerate(batches):
-        hidden_states = _unscaled(opened, batch)
-        norms = np.asarray(
-            hidden_states_lib.sum_squared_norms(hidden_states, batch.row_mask)
+        hidden_states = _unscaled(opened, batch, encoder=encoder, mesh=mesh)
+        norms, order = map(
+            np.asarray, _measured(key, np.uint32(index), hidden_states, batch.row_mask)
         )
         metrics_log.check_hidden_states(
             float(np.sum(norms)),
@@ -92,16 +117,9 @@ def _sample(
             )
         # The same fraction of rows as in training.
         n_chosen = math.ceil(int(batch.row_mask.sum()) * n_layers * row_fraction)
-        order = hidden_states_lib.shuffle_rows(
-            _fold_in(key, index),
-            batch.row_mask,
-            num_parts=1,
-            n_layers=n_layers,
-            n_selected=n_layers * batch.row_mask.size,
-        )
         # On the host: on the device, each number of rows would be a program.
-        chosen = np.asarray(order)[0, :n_chosen]
-        flat = np.asarray(hidden_states).reshape(-1, hidden_states.shape[-1])
+        chosen = order[:n_chosen]
+        flat = hidden_states.reshape(-1, hidden_states.shape[-1])
         rows.append(flat[chosen])
         layers.append(chosen // batch.token_ids.size)
         n_rows += len(chosen)
@@ -118,15 +136,28 @@ def _sample(
     return np.concatenate(rows), np.concatenate(layers), scale, whitening
 
 
-def _unscaled(opened: setup.Setup, batch: loader.Batch) -> jax.Array:
-    """Returns unscaled hidden states, [n_layers, batch, length, d_model]."""
-    scale = np.ones(len(opened.layers), np.float32)
-    if batch.hidden_states is not None:
-        return hidden_states_lib.scale_stored(batch.hidden_states, scale)
-    return hidden_states_lib.scaled_hidden_states(
-        opened.pretrained.encoder,
-        batch.token_ids,
-        batch.token_mask,
-        scale,
-        layers=opened.layers,
+def _unscaled(
+    opened: setup.Setup,
+    batch: loader.Batch,
+    *,
+    encoder: encoder_lib.Encoder,
+    mesh: jax.sharding.Mesh,
+) -> np.ndarray:
+    """Returns unscaled hidden states, [n_layers, batch, length, d_model].
+
+    By the program that training runs on the mesh, so that no other is compiled.
+    """
+    scale = sharding.place(mesh, np.ones(len(opened.layers), np.float32), jax.P())
+    token_ids, token_mask, stored = sharding.place(
+        mesh,
+        (batch.token_ids, batch.token_mask, batch.hidden_states),
+        sharding.rows(mesh),
     )
+    with jax.set_mesh(mesh):
+        if stored is not None:
+            states = hidden_states_lib.scale_stored(stored, scale)
+        else:
+            states = hidden_states_lib.scaled_hidden_states(
+                encoder, token_ids, token_mask, scale, None, layers=opened.layers
+            )
+    return sharding.fetch(states)

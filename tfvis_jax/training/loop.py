@@ -12,6 +12,7 @@ import math
 import pathlib
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -83,6 +84,7 @@ def fit(
     mesh = sharding.one_device() if mesh is None else mesh
     length = schedule.of_run(config, windows, n_layers=len(opened.layers))
     mesh_lib.check(config, mesh)
+    encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
     with checkpoint.open_folder(
         config.checkpoints or opened.run.checkpoints,
         run=setup.identity(opened, windows),
@@ -98,6 +100,7 @@ def fit(
                 opened,
                 windows,
                 checkpoints,
+                encoder=encoder,
                 mesh=mesh,
                 shapes=train_step.state,
                 stored=stored,
@@ -119,7 +122,6 @@ def fit(
             places=sharding.local_rows(mesh, size=config.windows_per_batch),
         )
         with jax.set_mesh(mesh):
-            encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
             train_batch = _batch_trainer(
                 opened, windows, length, train_step, encoder=encoder, mesh=mesh
             )
@@ -213,6 +215,7 @@ def _first_state(
     windows: windows_lib.Windows,
     checkpoints: checkpoint.Checkpoints,
     *,
+    encoder: encoder_lib.Encoder,
     mesh: jax.sharding.Mesh,
     shapes: state_lib.TrainState,
     stored: hidden_states_folder.StoredHiddenStates | None,
@@ -229,7 +232,7 @@ def _first_state(
             yield batch
 
     batches = until_stopped(_batches(opened.config, windows, stored=stored))
-    return initialise.initial_state(opened, batches, mesh=mesh)
+    return initialise.initial_state(opened, batches, encoder=encoder, mesh=mesh)
 
 
 def _batches(
@@ -261,10 +264,39 @@ def _traced(
         yield
 
 
-@functools.partial(jax.jit, static_argnames=("seed",))
-def _key_of_rows(batch: jax.Array, *, seed: int) -> jax.Array:
-    """Returns what shuffles a batch: of stream 0; 1 initialises the dictionary."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0), batch)
+class _BatchStart(NamedTuple):
+    """What a batch begins with.
+
+    Attributes:
+      order: [num_parts, n_selected], from `hidden_states.shuffle_rows`.
+      progress: scalar, the share of the run that is done.
+      next_batch: scalar int32, the number of the next batch.
+    """
+
+    order: jax.Array
+    progress: jax.Array
+    next_batch: jax.Array
+
+
+@functools.partial(jax.jit, static_argnames=("seed", "n_layers", "length"))
+def _start(
+    batch: jax.Array,
+    row_mask: jax.Array,
+    *,
+    seed: int,
+    n_layers: int,
+    length: schedule.Schedule,
+) -> _BatchStart:
+    # Rows are drawn from stream 0 of the seed; 1 initialises the dictionary.
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 0), batch)
+    order = hidden_states_lib.shuffle_rows(
+        key,
+        row_mask,
+        num_parts=length.num_parts,
+        n_layers=n_layers,
+        n_selected=length.steps_per_batch * length.rows_per_part,
+    )
+    return _BatchStart(order, batch / length.num_batches, batch + 1)
 
 
 def _batch_trainer(
@@ -300,24 +332,23 @@ def _batch_trainer(
             hidden_states = hidden_states_lib.scale_stored(
                 stored, state.layer_scale, state.whitening
             )
-        order = hidden_states_lib.shuffle_rows(
-            _key_of_rows(state.batch, seed=config.seed),
+        start = _start(
+            state.batch,
             row_mask,
-            num_parts=length.num_parts,
+            seed=config.seed,
             n_layers=len(layers),
-            n_selected=length.steps_per_batch * length.rows_per_part,
+            length=length,
         )
         # The host knows the masks, so no step is made of padding alone. Rows are spread
         # evenly over the steps, since a step on a few rows would be mostly noise.
         n_valid = np.ceil(batch.rows_in_part * len(layers) * config.row_fraction)
         n_steps = math.ceil(n_valid.max() / length.rows_per_part)
-        progress = state.batch / length.num_batches
         metrics = []
         for number in range(n_steps):
             x, weights, valid, layer = hidden_states_lib.take_rows(
                 hidden_states,
                 token_ids,
-                order,
+                start.order,
                 token_weights=token_weight,
                 n_valid=n_valid.astype(np.int32),
                 step=np.int32(number),
@@ -331,10 +362,10 @@ def _batch_trainer(
                 x,
                 weights,
                 valid,
-                progress=progress,
+                progress=start.progress,
                 layer=layer if equalises else None,
             )
             metrics.append(step_metrics)
-        return dataclasses.replace(state, batch=state.batch + 1), metrics
+        return dataclasses.replace(state, batch=start.next_batch), metrics
 
     return train_batch
