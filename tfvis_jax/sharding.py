@@ -280,10 +280,12 @@ def fetch(tree: Tree) -> Tree:
     """Copies arrays as a whole into the memory of every process."""
 
     def whole(array: jax.Array) -> np.ndarray:
-        # Arrays of the host are whole.
+        # Arrays of the host are whole, and NumPy joins the shares of own devices.
         layout = getattr(array, "sharding", None)
-        if isinstance(layout, jax.NamedSharding) and not array.is_fully_replicated:
-            # Gathers the shares of all devices, on each of them.
+        if isinstance(layout, jax.NamedSharding) and not (
+            array.is_fully_replicated or array.is_fully_addressable
+        ):
+            # Gathers the shares of all processes, on each of the devices.
             array = jax.device_put(array, jax.NamedSharding(layout.mesh, jax.P()))
         return np.asarray(array)
 

@@ -143,6 +143,33 @@ def test_contexts_are_the_codes_of_the_window(found, rows):
         assert not contexts[~used].any()
 
 
+@pytest.mark.parametrize("length", [1, 4, 5])
+def test_contexts_shorter_than_a_window_are_around_their_token(
+    world, rows, monkeypatch, length
+):
+    monkeypatch.setattr(gathering, "_CONTEXT_LENGTH", length)
+    found = _collect(world)
+    _remove(world)
+    codes, _, _ = rows
+    assert found.context_length == length < found.window_length
+    for prefix in ("", "random_"):
+        contexts = getattr(found, f"{prefix}context_activation")
+        kept = contexts.shape[2]
+        window = getattr(found, f"{prefix}window")[:, :, :kept]
+        position = getattr(found, f"{prefix}position")[:, :, :kept]
+        used = window >= 0
+        layer, factor, _ = np.nonzero(used)
+        start = np.clip(position[used] - length // 2, 0, codes.shape[2] - length)
+        assert len(set(start.tolist())) > 3
+        expected = codes[
+            layer[:, None],
+            window[used][:, None],
+            start[:, None] + np.arange(length),
+            factor[:, None],
+        ]
+        np.testing.assert_array_equal(contexts[used], expected.astype(np.float16))
+
+
 def test_counts_equal_those_of_all_codes(found, rows):
     codes, norms, mask = rows
     edges = firing_statistics.HISTOGRAM_EDGES

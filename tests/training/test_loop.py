@@ -311,10 +311,13 @@ def test_the_log_tells_of_held_out_text_waiting_and_compiling(trained, settings)
     np.testing.assert_allclose(told[len(lines)], result.lasso.all.fvu, rtol=0.3)
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.5])
 def test_the_held_out_error_of_all_windows_is_that_of_the_report(
-    trained, settings, monkeypatch
+    settings, tmp_path, monkeypatch, strength
 ):
-    state, path = trained
+    settings = dataclasses.replace(settings, whitening=strength)
+    path = tmp_path / "run"
+    state = toy_runs.fit(path, settings)
     opened, windows = toy_runs.open_run(path, settings)
     # Three devices divide neither the number of windows nor a multiple of eight.
     mesh = sharding.make_mesh(3, 2)

@@ -25,14 +25,14 @@ from tfvis_jax.learning import learn
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode, for_l0, refit
 
-# How many more factors than wanted the lasso finds in learning. On hidden states of 384
-# dimensions (1,024 factors, three passes), a dictionary learnt at 44 leaves 13 %, 8 %
-# and 1 % less variance at an L0 of 16, 32 and 64 than one learnt at 86, in half the
-# time; one learnt at 24 leaves 2 %, 6 % and 8 % more.
+# How many more factors than wanted the lasso finds in learning. Of dictionaries learnt
+# from hidden states of 384 dimensions (1,024 factors, three passes), the one learnt at
+# an L0 of 44 leaves 13 %, 8 % and 1 % less variance than the one learnt at 86 when
+# encoded at 16, 32 and 64, and learns in half the time. One learnt at 24 leaves 2 %,
+# 6 % and 8 % more than at 44.
 _LEARNING_SURPLUS = 12
-# How many more it finds in encoding,
+# In encoding it finds so many more, or so many times as many where that is more.
 _ENCODING_SURPLUS = 40
-# or for every factor wanted, where that is more.
 _TIMES = 2
 # Share of the factors in use that a round of pruning keeps.
 _KEEP = 0.8

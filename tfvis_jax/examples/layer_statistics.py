@@ -93,9 +93,9 @@ class LayerStatistics:
         window, position = np.divmod(row, length)
         place = first_places[window] + position
 
-        # By window and factor, the activations in reading order, to read contexts from;
-        # half precision is enough, for they are only displayed. Scattering the few
-        # positive codes costs less than transposing all.
+        # [window, factor, position], so that a context is one slice: reading it from
+        # the codes takes ten times as long. Half precision, since contexts are only
+        # displayed: half the bytes of the codes.
         around = np.zeros((len(row_mask), codes.shape[1], length), np.float16)
         around[window, factor, position] = activation
         contexts = np.lib.stride_tricks.sliding_window_view(

@@ -113,7 +113,7 @@ class RankedLists:
         """Adds entries, such as those of other lists."""
         self._waiting.append(entries)
         self._n_waiting += len(entries.key)
-        # A quarter of what full lists hold: little memory, and not much sorting.
+        # A quarter of what full lists hold bounds the memory, and sorts seldom.
         if self._n_waiting > max(_MIN_WAITING, self._n * self._n_factors // 4):
             self._merge()
 

@@ -35,7 +35,8 @@ def initial_state(
       batches: the windows in training order; every process reads the same first few,
         whole.
       encoder: the model, placed on the mesh.
-      mesh: where to place the state, split by `state.partition`.
+      mesh: where to place the state, split by `state.partition`. Up to rounding, its
+        values do not depend on the mesh.
 
     Raises:
       InputError: the model returns hidden states that are not finite.
@@ -145,19 +146,16 @@ def _unscaled(
 ) -> np.ndarray:
     """Returns unscaled hidden states, [n_layers, batch, length, d_model].
 
-    By the program that training runs on the mesh, so that no other is compiled.
+    By the program that training without whitening runs, so that no other is compiled.
     """
+    if batch.hidden_states is not None:
+        return np.moveaxis(batch.hidden_states, 1, 0)
     scale = sharding.place(mesh, np.ones(len(opened.layers), np.float32), jax.P())
-    token_ids, token_mask, stored = sharding.place(
-        mesh,
-        (batch.token_ids, batch.token_mask, batch.hidden_states),
-        sharding.rows(mesh),
+    tokens = sharding.place(
+        mesh, (batch.token_ids, batch.token_mask), sharding.rows(mesh)
     )
     with jax.set_mesh(mesh):
-        if stored is not None:
-            states = hidden_states_lib.scale_stored(stored, scale)
-        else:
-            states = hidden_states_lib.scaled_hidden_states(
-                encoder, token_ids, token_mask, scale, None, layers=opened.layers
-            )
+        states = hidden_states_lib.scaled_hidden_states(
+            encoder, *tokens, scale, None, layers=opened.layers
+        )
     return sharding.fetch(states)

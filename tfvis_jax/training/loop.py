@@ -84,13 +84,13 @@ def fit(
     mesh = sharding.one_device() if mesh is None else mesh
     length = schedule.of_run(config, windows, n_layers=len(opened.layers))
     mesh_lib.check(config, mesh)
-    encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
     with checkpoint.open_folder(
         config.checkpoints or opened.run.checkpoints,
         run=setup.identity(opened, windows),
         notify=notify,
     ) as checkpoints:
         train_step = step_program.StepProgram(opened, length, mesh=mesh)
+        encoder = sharding.place(mesh, opened.pretrained.encoder, jax.P())
         # Where some steps measure layers as well, two programs would take turns.
         ahead = not config.sparsity.equal_l0 and _trains_on(
             opened, length, checkpoints.latest_batch
