@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
@@ -103,7 +102,7 @@ class TrainedDictionary:
         m_l + s_l · codes @ directions.
         """
         return np.asarray(
-            whitening_lib.unwhiten(jnp.asarray(self.factors), self.whitening)
+            whitening_lib.unwhiten(jax.device_put(self.factors), self.whitening)
         )
 
     def rows(self, hidden_states: np.ndarray, layer: int) -> np.ndarray:
@@ -115,7 +114,9 @@ class TrainedDictionary:
         """
         one = self.of_layers([layer])
         return np.asarray(
-            whitening_lib.standardise(jnp.asarray(hidden_states)[None], *one.scaling)[0]
+            whitening_lib.standardise(
+                jax.device_put(hidden_states)[None], *one.scaling
+            )[0]
         )
 
     def hidden_states(self, rows: np.ndarray, layer: int) -> np.ndarray:
@@ -126,7 +127,7 @@ class TrainedDictionary:
           layer: of `layers`.
         """
         index = self.layers.index(layer)
-        states = whitening_lib.unwhiten(jnp.asarray(rows), self.whitening)
+        states = whitening_lib.unwhiten(jax.device_put(rows), self.whitening)
         states = np.asarray(states) * self.layer_scale[index]
         return states if self.whitening is None else states + self.whitening.mean[index]
 
