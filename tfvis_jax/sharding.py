@@ -258,22 +258,31 @@ def read_by_factor(
     return jax.make_array_from_callback(shape, layout, read_share)
 
 
-def make_by_factor(
-    mesh: jax.sharding.Mesh, make: Callable[..., jax.Array], *inputs: jax.Array
-) -> jax.Array:
-    """Returns an array of factors, of which each device computes its own share.
+def make(
+    mesh: jax.sharding.Mesh, work: Callable[..., Tree], *inputs: Any, specs: Tree
+) -> Tree:
+    """Returns arrays of which each device computes its own share.
 
     Args:
       mesh: from `make_mesh`.
-      make: returns the whole array, without regard to devices; XLA splits it.
-      inputs: arguments of `make`, whose first axis runs over factors.
+      work: returns whole arrays, without regard to devices; XLA splits it.
+      inputs: arguments of ``work``, arrays on the mesh or of the host.
+      specs: a `jax.P` for each array of the result.
     """
     # The same devices with automatic axes, along which XLA chooses the sharding.
-    automatic = jax.NamedSharding(
-        jax.sharding.Mesh(mesh.devices, mesh.axis_names), factors(mesh)
-    )
-    made = jax.jit(make, out_shardings=automatic)(*jax.device_put(inputs, automatic))
-    return jax.device_put(made, jax.NamedSharding(mesh, factors(mesh)))
+    automatic = jax.sharding.Mesh(mesh.devices, mesh.axis_names)
+
+    def on(where: jax.sharding.Mesh) -> Tree:
+        return jax.tree.map(lambda spec: jax.NamedSharding(where, spec), specs)
+
+    def given(array: Any) -> Any:
+        if not isinstance(array, jax.Array):
+            return array
+        spec = jax.typeof(array).sharding.spec
+        return jax.device_put(array, jax.NamedSharding(automatic, spec))
+
+    made = jax.jit(work, out_shardings=on(automatic))(*jax.tree.map(given, inputs))
+    return jax.device_put(made, on(mesh))
 
 
 def fetch(tree: Tree) -> Tree:

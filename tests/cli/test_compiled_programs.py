@@ -48,7 +48,7 @@ def test_training(programs, toy_bert_folder, toy_corpus, tmp_path):
         "--mesh=data=1",
         "--until=train",
     )
-    assert found.total() <= 14, _listed(found)
+    assert found.total() <= 12, _listed(found)
 
 
 def test_examples(programs, toy_run, tmp_path):

@@ -1,9 +1,11 @@
 """The state before the first step, made of a sample of the rows."""
 
+import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tfvis_jax import config as config_lib
@@ -45,34 +47,33 @@ def from_sample(
     """
     x = np.asarray(x)
     where = sharding.one_device() if mesh is None else mesh
-    factors = _factors(x, dictionary, key=key, mesh=where)
-    l1_penalty = solver.l1_penalty
-    if sparsity.target_l0 is not None:
-        with jax.set_mesh(where):
-            rows = sharding.place(where, x[:PENALTY_ROWS], jax.P())
-            l1_penalty = for_l0(rows, factors, target_l0=sparsity.target_l0)
+    make_factors, rows = _factors(x, dictionary, key=key, mesh=where)
 
     def create(
-        factors: jax.Array,
+        rows: jax.Array | None,
         layer_scale: jax.Array,
         l1_penalty: jax.Array,
         whitening: whitening_lib.Whitening | None,
     ) -> state_lib.TrainState:
         return state_lib.create(
-            factors,
+            make_factors(rows),
             layer_scale,
             l1_penalty=l1_penalty,
             config=dictionary,
             whitening=whitening,
         )
 
-    numbers = np.asarray(layer_scale), np.float32(l1_penalty)
-    arguments = (factors, *numbers, jax.tree.map(np.asarray, whitening))
-    shapes = jax.eval_shape(create, *arguments)
-    layouts = jax.tree.map(
-        lambda leaf: leaf.sharding, state_lib.with_layout(shapes, where)
-    )
-    state = jax.jit(create, out_shardings=layouts, donate_argnums=0)(*arguments)
+    numbers = np.asarray(layer_scale), np.float32(solver.l1_penalty)
+    arguments = (rows, *numbers, jax.tree.map(np.asarray, whitening))
+    specs = state_lib.partition(jax.eval_shape(create, *arguments), where)
+    # One program: the factors are nowhere but in the state.
+    state = sharding.make(where, create, *arguments, specs=specs)
+    if sparsity.target_l0 is not None:
+        with jax.set_mesh(where):
+            sample = sharding.place(where, x[:PENALTY_ROWS], jax.P())
+            found = for_l0(sample, state.dictionary, target_l0=sparsity.target_l0)
+        l1_penalty = sharding.place(where, np.float32(found), jax.P())
+        state = dataclasses.replace(state, l1_penalty=l1_penalty)
     return state if mesh is not None else jax.device_put(state, where.devices.item())
 
 
@@ -82,20 +83,27 @@ def _factors(
     *,
     key: jax.Array,
     mesh: jax.sharding.Mesh,
-) -> jax.Array:
-    """Returns the first factors, [n_factors, d_model], each device's where they lie."""
+) -> tuple[Callable[[Any], jax.Array], jax.Array | None]:
+    """Returns the function that makes [n_factors, d_model] factors, and its argument.
+
+    The function pays no regard to devices; its argument lies where the factors will.
+    """
     n_factors, d_model = dictionary.n_factors, x.shape[1]
     if dictionary.initialisation == "normal":
-        make = functools.partial(
-            dictionary_lib.initialise_normal, key, n_factors=n_factors, d_model=d_model
+        return (
+            lambda _: dictionary_lib.initialise_normal(
+                key, n_factors=n_factors, d_model=d_model
+            ),
+            None,
         )
-        return sharding.make_by_factor(mesh, make)
     if dictionary.initialisation == "spread":
         # Each is drawn by its distance to all before: whole, on one device.
         whole = dictionary_lib.initialise_spread(
-            jnp.asarray(x), n_factors=n_factors, key=key
+            jax.device_put(x), n_factors=n_factors, key=key
         )
-        return sharding.place(mesh, whole, sharding.factors(mesh))
+        return lambda factors: factors, sharding.place(
+            mesh, whole, sharding.factors(mesh)
+        )
     mean = np.mean(x, axis=0, dtype=np.float64).astype(x.dtype)
     chosen = np.asarray(
         dictionary_lib.choose_samples(key, num_rows=len(x), n_factors=n_factors)
@@ -108,6 +116,4 @@ def _factors(
         return rows
 
     rows = sharding.read_by_factor(mesh, read, shape=(n_factors, d_model))
-    return sharding.make_by_factor(
-        mesh, functools.partial(dictionary_lib.from_samples, key=key), rows
-    )
+    return functools.partial(dictionary_lib.from_samples, key=key), rows

@@ -54,7 +54,7 @@ def l1_penalty(
             x,
             dictionary,
             solver=opened.config.solver,
-            l1_penalty=np.float32(penalty),
+            l1_penalty=jax.device_put(np.float32(penalty)),
         ).codes
         return float(_mean_l0(codes))
 

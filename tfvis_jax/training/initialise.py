@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -42,9 +43,8 @@ def initial_state(
       InputError: the model returns hidden states that are not finite.
     """
     config = opened.config
-    key_rows, key_dictionary = _keys(config.seed)
-    x, layer, scale, whitening = _sample(
-        opened, batches, encoder=encoder, mesh=mesh, key=key_rows
+    x, layer, scale, whitening, key = _sample(
+        opened, batches, encoder=encoder, mesh=mesh
     )
     if not config.layer_scale:
         scale = np.ones_like(scale)
@@ -56,33 +56,46 @@ def initial_state(
         solver=config.solver.of_training,
         dictionary=config.dictionary,
         sparsity=config.sparsity,
-        key=key_dictionary,
+        key=key,
         whitening=whitening,
         mesh=mesh,
     )
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _keys(seed: int) -> tuple[jax.Array, jax.Array]:
-    """Returns keys of stream 1 of a seed; the training loop draws from stream 0."""
-    first, second = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1))
-    return first, second
+class _Sample(NamedTuple):
+    """What the first state is made of.
+
+    Attributes:
+      x: [n, d_model], rows as the encoder gives them.
+      layer: [n], the index of each row's layer.
+      scale: [n_layers] float32.
+      whitening: None without one.
+      key: decides which rows become factors.
+    """
+
+    x: np.ndarray
+    layer: np.ndarray
+    scale: np.ndarray
+    whitening: whitening_lib.Whitening | None
+    key: jax.Array
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="seed")
 def _measured(
-    key: jax.Array, index: jax.Array, hidden_states: jax.Array, row_mask: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Returns Σ ‖x‖² of each layer of a batch, and all its rows in random order."""
+    index: jax.Array, hidden_states: jax.Array, row_mask: jax.Array, *, seed: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns Σ ‖x‖² by layer, all rows in random order, and the dictionary's key."""
+    # Training draws from stream 0 of the seed.
+    key_rows, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1))
     n_layers = len(hidden_states)
-    order = hidden_states_lib.shuffle_rows(
-        jax.random.fold_in(key, index),
+    [order] = hidden_states_lib.shuffle_rows(
+        jax.random.fold_in(key_rows, index),
         row_mask,
         num_parts=1,
         n_layers=n_layers,
         n_selected=n_layers * row_mask.size,
     )
-    return hidden_states_lib.sum_squared_norms(hidden_states, row_mask), order[0]
+    return hidden_states_lib.sum_squared_norms(hidden_states, row_mask), order, key
 
 
 def _sample(
@@ -91,19 +104,20 @@ def _sample(
     *,
     encoder: encoder_lib.Encoder,
     mesh: jax.sharding.Mesh,
-    key: jax.Array,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, whitening_lib.Whitening | None]:
-    """Returns rows [n, d_model], their layers [n], scales [n_layers] and whitening."""
+) -> _Sample:
+    """Measures the first batches and draws rows from them."""
     n_layers, row_fraction = len(opened.layers), opened.config.row_fraction
     strength = opened.config.whitening
     total, products = np.zeros(()), np.zeros(())
     squared_norms, n_tokens = np.zeros(n_layers), 0
-    rows, layers, n_rows = [], [], 0
+    rows, layers, keys, n_rows = [], [], [], 0
     for index, batch in enumerate(batches):
         hidden_states = _unscaled(opened, batch, encoder=encoder, mesh=mesh)
-        norms, order = map(
-            np.asarray, _measured(key, np.uint32(index), hidden_states, batch.row_mask)
+        norms, order, key = _measured(
+            np.uint32(index), hidden_states, batch.row_mask, seed=opened.config.seed
         )
+        norms = np.asarray(norms)
+        keys.append(key)
         metrics_log.check_hidden_states(
             float(np.sum(norms)),
             batch=index + 1,
@@ -119,7 +133,7 @@ def _sample(
         # The same fraction of rows as in training.
         n_chosen = math.ceil(int(batch.row_mask.sum()) * n_layers * row_fraction)
         # On the host: on the device, each number of rows would be a program.
-        chosen = order[:n_chosen]
+        chosen = np.asarray(order)[:n_chosen]
         flat = hidden_states.reshape(-1, hidden_states.shape[-1])
         rows.append(flat[chosen])
         layers.append(chosen // batch.token_ids.size)
@@ -134,7 +148,9 @@ def _sample(
         scale = whitening_lib.scales(covariance, whitening)
     # A layer of zeros is left as it is.
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
-    return np.concatenate(rows), np.concatenate(layers), scale, whitening
+    x, layer = np.concatenate(rows), np.concatenate(layers)
+    # They are all the same.
+    return _Sample(x, layer, scale, whitening, keys[0])
 
 
 def _unscaled(
@@ -149,7 +165,7 @@ def _unscaled(
     By the program that training without whitening runs, so that no other is compiled.
     """
     if batch.hidden_states is not None:
-        return np.moveaxis(batch.hidden_states, 1, 0)
+        return np.moveaxis(batch.hidden_states, 1, 0).astype(np.float32, copy=False)
     scale = sharding.place(mesh, np.ones(len(opened.layers), np.float32), jax.P())
     tokens = sharding.place(
         mesh, (batch.token_ids, batch.token_mask), sharding.rows(mesh)
