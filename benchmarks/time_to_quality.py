@@ -111,6 +111,13 @@ _TOLERANCE = flags.DEFINE_float(
     upper_bound=0.5,
     flag_values=FLAGS,
 )
+_SURPLUS = flags.DEFINE_integer(
+    "surplus",
+    sparse_coding.Learning.surplus,
+    "How many more factors than --l0 the codes of a step have.",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
 _OUT = flags.DEFINE_string(
     "out",
     None,
@@ -135,6 +142,7 @@ def main() -> None:
             step_size=_STEP_SIZE.value,
             rows_per_step=_ROWS_PER_STEP.value,
             tolerance=_TOLERANCE.value,
+            surplus=_SURPLUS.value,
         ),
     )
     rows = _load()

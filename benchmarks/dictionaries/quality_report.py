@@ -129,7 +129,8 @@ def table(document: dict[str, Any]) -> str:
         f"{problem['n_rows']:,} {problem['source']}; {problem['n_held_out_rows']:,} "
         f"held out; {problem['n_factors']:,} factors, L0 {problem['target_l0']}. "
         f"Sparse coding: {learning['update']}, step {learning['step_size']:g}, "
-        f"{learning['rows_per_step']:,} rows a step, gap {learning['tolerance']:g}."
+        f"{learning['rows_per_step']:,} rows a step, gap {learning['tolerance']:g}, "
+        f"for {learning['surplus']} factors more than wanted."
     )
     text = tables.captioned(caption, document, heads, cells)
     if not document["summary"]:

@@ -64,9 +64,12 @@ def test_the_rows_of_an_earlier_comparison_are_kept(going_on, earlier, tmp_path)
     path = tmp_path / "compare.json"
     path.write_text(json.dumps(earlier))
     assert going_on(path)["rows"] == earlier["rows"]
-    path.write_text(json.dumps(earlier | {"n_rows": 10}))
-    with pytest.raises(InputError, match=r"other rows or settings\. Name another"):
-        going_on(path)
+    config = earlier["config"]
+    learnt_otherwise = config | {"learning": config["learning"] | {"surplus": 40}}
+    for changes in ({"n_rows": 10}, {"config": learnt_otherwise}):
+        path.write_text(json.dumps(earlier | changes))
+        with pytest.raises(InputError, match=r"other rows or settings\. Name another"):
+            going_on(path)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import msgspec
 from tfvis_jax import schema
 from tfvis_jax.comparison import data as data_lib
 from tfvis_jax.comparison import imported as imported_lib
-from tfvis_jax.comparison import methods, report
+from tfvis_jax.comparison import methods, report, sparse_coding
 from tfvis_jax.errors import InputError
 from tfvis_jax.evaluation import loss_recovered
 from tfvis_jax.interop import foreign
@@ -108,7 +108,9 @@ def compare(
         )
     document = header | {
         "source": data.source,
-        "config": dataclasses.asdict(config),
+        # A comparison that goes on must learn as it began.
+        "config": dataclasses.asdict(config)
+        | {"learning": dataclasses.asdict(sparse_coding.Learning())},
         "n_rows": len(data.x),
         "n_held_out_rows": len(data.held_out),
         "loss_windows": data.loss_windows,

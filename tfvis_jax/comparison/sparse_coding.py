@@ -30,7 +30,7 @@ from tfvis_jax.sparse_coding import encode, for_l0, refit
 # an L0 of 44 leaves 13 %, 8 % and 1 % less variance than the one learnt at 86 when
 # encoded at 16, 32 and 64, and learns in half the time. One learnt at 24 leaves 2 %,
 # 6 % and 8 % more than at 44.
-_LEARNING_SURPLUS = 12
+_SURPLUS = 12
 # In encoding it finds so many more, or so many times as many where that is more.
 _ENCODING_SURPLUS = 40
 _TIMES = 2
@@ -50,12 +50,14 @@ class Learning:
       step_size: its size at first; it falls to a tenth of that.
       rows_per_step: rows in one step.
       tolerance: relative duality gap of the codes of a step.
+      surplus: how many more factors than wanted its codes have.
     """
 
     update: str = "energy"
     step_size: float = 0.2
     rows_per_step: int = 1024
     tolerance: float = _TOLERANCE
+    surplus: int = _SURPLUS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,7 +152,7 @@ def learn_factors(
         (rows - offset) / scale,
         solver=config_lib.SolverConfig(tolerance=learning.tolerance),
         sparsity=config_lib.SparsityConfig(
-            target_l0=_learning_l0(target_l0, n_factors, x.shape[1])
+            target_l0=_learning_l0(target_l0, learning.surplus, n_factors, x.shape[1])
         ),
         dictionary=config_lib.DictionaryConfig(
             n_factors=n_factors,
@@ -222,11 +224,9 @@ def with_target_l0(
     )
 
 
-def _learning_l0(target_l0: float, n_factors: int, d_model: int) -> float:
+def _learning_l0(target_l0: float, surplus: int, n_factors: int, d_model: int) -> float:
     # A dictionary that is too small for a surplus gives what it can.
-    return max(
-        target_l0, min(target_l0 + _LEARNING_SURPLUS, 0.5 * min(n_factors, d_model))
-    )
+    return max(target_l0, min(target_l0 + surplus, 0.5 * min(n_factors, d_model)))
 
 
 def _first_l0(target_l0: float, n_factors: int, d_model: int) -> float:
