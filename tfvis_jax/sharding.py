@@ -282,7 +282,8 @@ def make(
         return jax.device_put(array, jax.NamedSharding(automatic, spec))
 
     made = jax.jit(work, out_shardings=on(automatic))(*jax.tree.map(given, inputs))
-    return jax.device_put(made, on(mesh))
+    # Where that is a copy, as with several processes, it takes the place of the first.
+    return jax.device_put(made, on(mesh), donate=True)
 
 
 def fetch(tree: Tree) -> Tree:

@@ -213,7 +213,8 @@ def _finished_rows(
     found, older = schema.read_plain(out, _Document, remedy=remedy)
     if _settings(older) != _settings(document):
         raise InputError(
-            f"{out} holds a comparison of other rows or settings. {remedy}"
+            f"{out} holds a comparison of other rows or settings, or of an older "
+            f"version. {remedy}"
         )
     _check_rows(out, found.rows, remedy=remedy)
     progress(f"{len(older['rows'])} rows are in {out} already")

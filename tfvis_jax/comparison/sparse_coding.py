@@ -25,11 +25,9 @@ from tfvis_jax.learning import learn
 from tfvis_jax.sparse_coding import dictionary as dictionary_lib
 from tfvis_jax.sparse_coding import encode, for_l0, refit
 
-# How many more factors than wanted the lasso finds in learning. Of dictionaries learnt
-# from hidden states of 384 dimensions (1,024 factors, three passes), the one learnt at
-# an L0 of 44 leaves 13 %, 8 % and 1 % less variance than the one learnt at 86 when
-# encoded at 16, 32 and 64, and learns in half the time. One learnt at 24 leaves 2 %,
-# 6 % and 8 % more than at 44.
+# How many more factors than wanted the lasso finds in learning. A dictionary learnt at
+# an L0 of 44 is encoded better at 16, 32 and 64 than one learnt at 24, 32 or 86: see
+# "How soon a dictionary is good" in docs/quality.md.
 _SURPLUS = 12
 # In encoding it finds so many more, or so many times as many where that is more.
 _ENCODING_SURPLUS = 40

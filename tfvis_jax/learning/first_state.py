@@ -48,6 +48,35 @@ def from_sample(
     x = np.asarray(x)
     where = sharding.one_device() if mesh is None else mesh
     make_factors, rows = _factors(x, dictionary, key=key, mesh=where)
+    create = creator(make_factors, dictionary)
+    arguments = (
+        rows,
+        np.asarray(layer_scale),
+        np.float32(solver.l1_penalty),
+        jax.tree.map(np.asarray, whitening),
+    )
+    specs = state_lib.partition(jax.eval_shape(create, *arguments), where)
+    state = sharding.make(where, create, *arguments, specs=specs)
+    # They are as large as the dictionary.
+    del rows, arguments
+    if sparsity.target_l0 is not None:
+        with jax.set_mesh(where):
+            sample = sharding.place(where, x[:PENALTY_ROWS], jax.P())
+            found = for_l0(sample, state.dictionary, target_l0=sparsity.target_l0)
+        l1_penalty = sharding.place(where, np.float32(found), jax.P())
+        state = dataclasses.replace(state, l1_penalty=l1_penalty)
+    return state if mesh is not None else jax.device_put(state, where.devices.item())
+
+
+def creator(
+    make_factors: Callable[[Any], jax.Array], config: config_lib.DictionaryConfig
+) -> Callable[..., state_lib.TrainState]:
+    """Returns the function that makes a first state, to be compiled as one program.
+
+    Args:
+      make_factors: from what it is given first to the factors, [n_factors, d_model].
+      config: number of factors and how they will move.
+    """
 
     def create(
         rows: jax.Array | None,
@@ -59,22 +88,11 @@ def from_sample(
             make_factors(rows),
             layer_scale,
             l1_penalty=l1_penalty,
-            config=dictionary,
+            config=config,
             whitening=whitening,
         )
 
-    numbers = np.asarray(layer_scale), np.float32(solver.l1_penalty)
-    arguments = (rows, *numbers, jax.tree.map(np.asarray, whitening))
-    specs = state_lib.partition(jax.eval_shape(create, *arguments), where)
-    # One program: the factors are nowhere but in the state.
-    state = sharding.make(where, create, *arguments, specs=specs)
-    if sparsity.target_l0 is not None:
-        with jax.set_mesh(where):
-            sample = sharding.place(where, x[:PENALTY_ROWS], jax.P())
-            found = for_l0(sample, state.dictionary, target_l0=sparsity.target_l0)
-        l1_penalty = sharding.place(where, np.float32(found), jax.P())
-        state = dataclasses.replace(state, l1_penalty=l1_penalty)
-    return state if mesh is not None else jax.device_put(state, where.devices.item())
+    return create
 
 
 def _factors(

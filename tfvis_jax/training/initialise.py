@@ -1,6 +1,5 @@
 """Initialises training: measures the layers' moments and chooses first factors."""
 
-import functools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -80,9 +79,9 @@ class _Sample(NamedTuple):
     key: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames="seed")
+@jax.jit
 def _measured(
-    index: jax.Array, hidden_states: jax.Array, row_mask: jax.Array, *, seed: int
+    seed: jax.Array, index: jax.Array, hidden_states: jax.Array, row_mask: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns Σ ‖x‖² by layer, all rows in random order, and the dictionary's key."""
     # Training draws from stream 0 of the seed.
@@ -110,11 +109,15 @@ def _sample(
     strength = opened.config.whitening
     total, products = np.zeros(()), np.zeros(())
     squared_norms, n_tokens = np.zeros(n_layers), 0
+    # Every batch gives the same key, which is made with it to save a program.
     rows, layers, keys, n_rows = [], [], [], 0
     for index, batch in enumerate(batches):
         hidden_states = _unscaled(opened, batch, encoder=encoder, mesh=mesh)
         norms, order, key = _measured(
-            np.uint32(index), hidden_states, batch.row_mask, seed=opened.config.seed
+            np.uint32(opened.config.seed),
+            np.uint32(index),
+            hidden_states,
+            batch.row_mask,
         )
         norms = np.asarray(norms)
         keys.append(key)
@@ -149,7 +152,6 @@ def _sample(
     # A layer of zeros is left as it is.
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     x, layer = np.concatenate(rows), np.concatenate(layers)
-    # They are all the same.
     return _Sample(x, layer, scale, whitening, keys[0])
 
 
@@ -165,7 +167,7 @@ def _unscaled(
     By the program that training without whitening runs, so that no other is compiled.
     """
     if batch.hidden_states is not None:
-        return np.moveaxis(batch.hidden_states, 1, 0).astype(np.float32, copy=False)
+        return np.moveaxis(batch.hidden_states, 1, 0)
     scale = sharding.place(mesh, np.ones(len(opened.layers), np.float32), jax.P())
     tokens = sharding.place(
         mesh, (batch.token_ids, batch.token_mask), sharding.rows(mesh)

@@ -278,12 +278,12 @@ class _BatchStart(NamedTuple):
     next_batch: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames=("seed", "n_layers", "length"))
+@functools.partial(jax.jit, static_argnames=("n_layers", "length"))
 def _start(
+    seed: jax.Array,
     batch: jax.Array,
     row_mask: jax.Array,
     *,
-    seed: int,
     n_layers: int,
     length: schedule.Schedule,
 ) -> _BatchStart:
@@ -333,9 +333,9 @@ def _batch_trainer(
                 stored, state.layer_scale, state.whitening
             )
         start = _start(
+            np.uint32(config.seed),
             state.batch,
             row_mask,
-            seed=config.seed,
             n_layers=len(layers),
             length=length,
         )
