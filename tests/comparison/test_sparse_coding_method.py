@@ -58,6 +58,33 @@ def test_pruning_in_rounds_leaves_less_than_pruning_at_once():
     assert rounds.fvu < 0.95 * once.fvu
 
 
+@pytest.mark.parametrize(
+    ("target_l0", "surplus", "n_factors", "learnt_at"),
+    [(3, 2, 40, 5), (3, 0, 40, 3), (3, 90, 40, 3.5), (6, 2, 10, 6), (3, 90, 6, 3)],
+)
+def test_codes_of_learning_have_a_surplus_as_far_as_there_is_one(
+    monkeypatch, target_l0, surplus, n_factors, learnt_at
+):
+    seen = []
+
+    def learn(rows, *, sparsity, **how):
+        seen.append(sparsity.target_l0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sparse_coding, "learn", learn)
+    x = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    with pytest.raises(KeyboardInterrupt):
+        sparse_coding.learn_factors(
+            x,
+            n_factors=n_factors,
+            target_l0=target_l0,
+            num_passes=1,
+            seed=0,
+            learning=sparse_coding.Learning(surplus=surplus),
+        )
+    assert seen == [learnt_at]
+
+
 def test_few_rows_are_all_learnt_from_and_many_keep_some_back():
     few, many = np.zeros((1000, 3)), np.arange(3 * 32 * 600.0).reshape(-1, 3)
     assert all(len(part) == 1000 for part in method.keep_back(few))
