@@ -60,7 +60,7 @@ def test_pruning_in_rounds_leaves_less_than_pruning_at_once():
 
 @pytest.mark.parametrize(
     ("target_l0", "surplus", "n_factors", "learnt_at"),
-    [(3, 2, 40, 5), (3, 0, 40, 3), (3, 90, 40, 3.5), (6, 2, 10, 6), (3, 90, 6, 3)],
+    [(3, 2, 40, 5), (3, 0, 40, 3), (3, 90, 40, 10), (6, 2, 10, 6), (3, 90, 6, 3)],
 )
 def test_codes_of_learning_have_a_surplus_as_far_as_there_is_one(
     monkeypatch, target_l0, surplus, n_factors, learnt_at
@@ -72,7 +72,7 @@ def test_codes_of_learning_have_a_surplus_as_far_as_there_is_one(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sparse_coding, "learn", learn)
-    x = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(50, 20)).astype(np.float32)
     with pytest.raises(KeyboardInterrupt):
         sparse_coding.learn_factors(
             x,
